@@ -1,0 +1,61 @@
+//! Data sets as plain 8-bit images: listing, class-balanced choice, decoding and preprocessing.
+
+use crate::terms::SampleId;
+
+/// One decoded image: planar RGB, `channels * height * width` bytes (CHW).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Colour planes: 3, or 1 for grey-scale.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Values, plane by plane, row by row.
+    pub pixels: Vec<u8>,
+}
+
+/// A data set: a fixed order of samples with ids and labels, and their images on demand.
+pub trait Dataset: Send + Sync {
+    /// The name used in records, such as `cifar10`.
+    fn name(&self) -> &str;
+    /// Class names, by class index.
+    fn classes(&self) -> &[String];
+    /// Number of samples.
+    fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The stable id of sample `index`.
+    fn id(&self, index: usize) -> SampleId;
+    /// The class index of sample `index`.
+    fn label(&self, index: usize) -> u32;
+    /// Decode and preprocess sample `index`.
+    fn image(&self, index: usize) -> Result<Image, DataError>;
+}
+
+/// What can go wrong with data; each names the file or the sample.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file could not be opened or read.
+    #[error("failed to read {path}")]
+    Read {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The content is not what it should be.
+    #[error("{path}: {problem}")]
+    Content {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The data set as a whole cannot be used.
+    #[error("{0}")]
+    Dataset(String),
+}

@@ -1,0 +1,15 @@
+//! `am-eval` uses activation maximization (AM) as an attack generator: it measures how robust image classifiers are.
+//!
+//! The data flows one way: a [`suite`] is planned, the engine turns it into [`record`]s on disk, and [`summary`],
+//! [`gate`] and [`report`] read those. Everything up to the records needs libtorch and the `torch` feature; nothing
+//! after them does.
+#![warn(missing_docs)]
+
+pub mod data;
+pub mod gate;
+pub mod record;
+pub mod report;
+pub mod stats;
+pub mod suite;
+pub mod summary;
+pub mod terms;

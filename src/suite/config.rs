@@ -1,0 +1,335 @@
+//! The validated suite: every value resolved and checked, so that invalid states cannot be written down.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::terms::{Epsilon, LayerName, Norm, Unit};
+
+/// A validated suite. `raw` turns a file into one; see DESIGN in the README for the file's form.
+#[derive(Debug, Clone, Serialize)]
+pub struct Suite {
+    /// The suite's name: letters, digits, `-`, `_` and `.`; it begins the run directory's name.
+    pub name: String,
+    /// The seed from which every random choice is derived.
+    pub seed: u64,
+    /// Where and how to run.
+    pub run: RunConfig,
+    /// The images.
+    pub data: DataConfig,
+    /// The networks, in the suite's order, with distinct names.
+    pub models: Vec<ModelConfig>,
+    /// The attacks, in the suite's order, with distinct names.
+    pub attacks: Vec<AttackConfig>,
+    /// The boundary-distance measurement, if the suite asks for one.
+    pub boundary: Option<BoundaryConfig>,
+    /// The gate's rules.
+    pub gates: Vec<crate::gate::Rule>,
+    /// The suite's file.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// The file's text, verbatim.
+    #[serde(skip)]
+    pub source: String,
+}
+
+/// Which device runs the networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceChoice {
+    /// The first CUDA device if there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A CUDA device by index (`cuda` means `cuda:0`).
+    Cuda(usize),
+}
+
+/// Arithmetic of the search; verification is always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SearchPrecision {
+    /// The harness chooses by device and architecture, the same way each time.
+    Auto,
+    /// IEEE single precision.
+    F32,
+    /// bfloat16 in the network; perturbations and objectives stay f32.
+    Bf16,
+}
+
+/// `[run]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunConfig {
+    /// Device.
+    pub device: DeviceChoice,
+    /// Search precision.
+    pub precision: SearchPrecision,
+    /// Rows per batch; none lets the harness choose.
+    pub batch: Option<usize>,
+    /// Samples per block, the unit of resume and of sharding.
+    pub block: usize,
+}
+
+/// `[data]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DataConfig {
+    /// Where the images come from.
+    pub source: DataSource,
+    /// How many samples to draw, class-balanced, by the suite's seed; none takes all.
+    pub samples: Option<usize>,
+    /// What to do with an image that cannot be decoded or has another size.
+    pub on_error: OnDataError,
+}
+
+/// What to do with an undecodable or mis-sized image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDataError {
+    /// Stop with an error that names the file.
+    #[default]
+    Fail,
+    /// Leave the image out and count it in the manifest.
+    Skip,
+}
+
+/// A data set.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum DataSource {
+    /// Procedural images, 10 classes, 32x32 RGB, made from seed and index.
+    Synthetic {
+        /// Which half of the index space: the shipped models were trained on `train`.
+        split: Split,
+        /// Size of the split to draw from.
+        size: usize,
+    },
+    /// CIFAR-10: the official binary batches, or folders `<root>/{train,val}/<class>/` of images.
+    Cifar10 {
+        /// Folder that holds the batches or the class folders.
+        #[serde(skip)]
+        root: PathBuf,
+        /// `train` or `test` (`val` in the folder form).
+        split: Split,
+    },
+    /// One folder per class, in alphabetical order.
+    ImageFolder {
+        /// The folder of class folders.
+        #[serde(skip)]
+        root: PathBuf,
+        /// Resizing and cropping, none to demand images of one size.
+        preprocess: Option<Preprocess>,
+    },
+}
+
+/// A split of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Images for training.
+    Train,
+    /// Held-out images.
+    #[default]
+    Test,
+}
+
+/// torchvision's evaluation preprocessing: resize the shorter side, then crop the centre.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Preprocess {
+    /// Length of the shorter side after resizing; none leaves the size.
+    pub resize: Option<u32>,
+    /// Side of the centred square; none leaves the size.
+    pub crop: Option<u32>,
+    /// The resampling filter.
+    pub interpolation: Interpolation,
+}
+
+/// The resampling filter, with antialiasing, as Pillow defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interpolation {
+    /// Triangle filter.
+    #[default]
+    Bilinear,
+    /// Catmull-Rom filter (a = -0.5).
+    Bicubic,
+}
+
+/// `[[model]]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelConfig {
+    /// The name used in records and reports.
+    pub name: String,
+    /// Architecture, such as `cifar/resnet20`.
+    pub arch: String,
+    /// The safetensors file.
+    #[serde(skip)]
+    pub weights: PathBuf,
+    /// Per-channel mean and standard deviation of the pixels in [0, 1], applied inside the model.
+    pub normalize: Normalize,
+    /// Number of classes; none takes the architecture's own or the weights'.
+    pub classes: Option<usize>,
+}
+
+/// Per-channel normalization: `(pixels - mean) / std`.
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Normalize {
+    /// One value per channel, in pixel units of [0, 1].
+    pub mean: Vec<f32>,
+    /// One positive value per channel, in pixel units of [0, 1].
+    pub std: Vec<f32>,
+}
+
+/// `[[attack]]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttackConfig {
+    /// The name used in records and reports.
+    pub name: String,
+    /// What the attack drives.
+    pub goal: Goal,
+    /// The norm of the ball.
+    pub norm: Norm,
+    /// Radii, ascending, without repetition, at least one.
+    pub epsilons: Vec<Epsilon>,
+    /// Ascent steps for each row.
+    pub steps: usize,
+    /// Step size over epsilon; none means 2.5 / steps.
+    pub step_size: Option<f64>,
+    /// Independent starts: the first from the clean image, the others random.
+    pub restarts: usize,
+    /// When a row may leave.
+    pub stop: Stop,
+}
+
+/// What an attack drives.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Goal {
+    /// The logit of a class.
+    ClassLogit {
+        /// Which class.
+        target: Target,
+        /// The function of the logits that is maximized.
+        loss: Loss,
+    },
+    /// A unit inside the network.
+    Unit {
+        /// The layer.
+        layer: LayerName,
+        /// The units.
+        units: UnitSelection,
+        /// Maximize or suppress.
+        direction: Direction,
+        /// Controls of equal norm and budget that run beside the attack.
+        controls: Vec<Control>,
+    },
+}
+
+/// The class that a class-logit attack drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// The class with the smallest clean logit.
+    LeastLikely,
+    /// The class with the second-largest clean logit.
+    RunnerUp,
+    /// A class drawn by seed and sample id, not the predicted one.
+    Random,
+    /// A class index.
+    Class(usize),
+    /// Away from the predicted class.
+    Untargeted,
+}
+
+/// The function of the logits that a class-logit attack maximizes (for untargeted attacks, with y the clean prediction:
+/// -z_y, max_j z_j - z_y, cross-entropy of y, DLR; for targeted ones z_t, z_t - max_j z_j, -cross-entropy of t, targeted DLR).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// The logit itself: activation maximization proper.
+    #[default]
+    Logit,
+    /// Difference to the best other logit.
+    Margin,
+    /// Cross-entropy.
+    Ce,
+    /// Difference of logits ratio (Croce and Hein 2020).
+    Dlr,
+}
+
+/// When a row of an attack may leave before its steps are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// As soon as the prediction flips (the default of untargeted attacks).
+    Flip,
+    /// As soon as the target class is predicted (the default of targeted attacks).
+    Target,
+    /// Never: every step is used (the default of unit attacks, so that gains compare).
+    Budget,
+}
+
+/// Which units of a layer to drive.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitSelection {
+    /// The units with the largest mean activation over the reference images.
+    TopActivation(usize),
+    /// Units drawn by seed.
+    Random(usize),
+    /// These units.
+    #[serde(serialize_with = "units_as_text")]
+    Listed(Vec<Unit>),
+    /// Every unit.
+    All,
+}
+
+fn units_as_text<S: serde::Serializer>(units: &[Unit], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(units.iter().map(ToString::to_string))
+}
+
+/// Drive a unit up or down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Raise the activation.
+    #[default]
+    Maximize,
+    /// Lower the activation.
+    Suppress,
+}
+
+/// A control beside a unit attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Control {
+    /// Random noise of the same norm, five draws.
+    Noise,
+    /// As many other units of the same layer, drawn by seed, with the same budget.
+    RandomUnit,
+}
+
+/// `[boundary]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct BoundaryConfig {
+    /// The norm in which distance is measured.
+    pub norm: Norm,
+    /// The search methods.
+    pub methods: Vec<BoundaryMethod>,
+    /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored.
+    pub max_radius: Epsilon,
+    /// Ascent steps that shape the path.
+    pub steps: usize,
+    /// What the path's ascent maximizes.
+    pub loss: Loss,
+    /// Bisection steps after the bracket is found.
+    pub bisections: usize,
+}
+
+/// How the boundary is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoundaryMethod {
+    /// Along the direction that activation maximization takes: a geometric grid, then bisection.
+    Path,
+}

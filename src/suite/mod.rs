@@ -1,0 +1,5 @@
+//! From TOML with spans to a validated [`Suite`], and from there to a plan.
+
+mod config;
+
+pub use config::*;

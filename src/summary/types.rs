@@ -1,0 +1,118 @@
+//! The summary of a run, as reports and gates read it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Cell;
+use crate::stats::Estimate;
+use crate::terms::{Epsilon, Norm};
+
+/// One row of `summary.csv`. Rates are shares in [0, 1] with 95 % Wilson intervals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellSummary {
+    /// The cell.
+    pub cell: Cell,
+    /// Records in the cell.
+    pub n: u64,
+    /// Records whose clean prediction is the label.
+    pub n_clean_correct: u64,
+    /// Clean-correct share of all.
+    pub clean_accuracy: Estimate,
+    /// Share of all that is clean-correct and not flipped.
+    pub robust_accuracy: Estimate,
+    /// Flipped share of the clean-correct; none if there is none.
+    pub flip_rate: Option<Estimate>,
+    /// Flipped share of all.
+    pub flip_rate_all: Estimate,
+    /// Share of the clean-correct whose flip survives rounding to 8 bits.
+    pub flip_rate_u8: Option<Estimate>,
+    /// Share of the clean-correct that reached its target; none without a target.
+    pub target_rate: Option<Estimate>,
+    /// Median boundary distance of the model in the cell's norm, if the run measured it.
+    pub distance_median: Option<Estimate>,
+    /// Mean of the unit's gain in standard deviations; none for class logits.
+    pub gain_z_mean: Option<f64>,
+    /// Forward passes spent.
+    pub forwards: u64,
+    /// Backward passes spent.
+    pub backwards: u64,
+    /// Wall-clock seconds spent (the attack's seconds, shared out by passes).
+    pub seconds: f64,
+    /// Suspicious signs.
+    pub health: Vec<HealthSign>,
+}
+
+/// A sign that a number may say more about the attack than about the model. `Display` names the cause and the remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "sign", content = "count")]
+pub enum HealthSign {
+    /// Records whose gradient was zero on the whole path.
+    ZeroGradient(u64),
+    /// Records whose network output was NaN or infinite.
+    NonFinite(u64),
+    /// Records of dead units.
+    DeadUnit(u64),
+    /// Search hits that f32 verification did not confirm.
+    UnconfirmedHits(u64),
+    /// A control flips at least as often as the attack that it stands beside.
+    ControlAsStrong,
+    /// Flips that rounding to 8 bits undoes.
+    LostByRounding(u64),
+    /// A control of random noise flips although the targeted search does not: gradients may be masked.
+    GradientMasking,
+    /// Every prediction is the same class.
+    ConstantPrediction,
+}
+
+/// One step of a Kaplan-Meier curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SurvivalPoint {
+    /// Distance, in pixel units of [0, 1].
+    pub distance: f64,
+    /// Share whose boundary is farther than that, with its pointwise 95 % interval.
+    pub survival: Estimate,
+    /// Observations still at risk just before.
+    pub at_risk: u64,
+}
+
+/// Distances of one model by one method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DistanceSummary {
+    /// The model.
+    pub model: String,
+    /// The method.
+    pub method: String,
+    /// The norm.
+    pub norm: Norm,
+    /// Observations, the misclassified (distance 0) included.
+    pub n: u64,
+    /// Observations without a flip.
+    pub censored: u64,
+    /// Kaplan-Meier median with its 95 % interval; none if fewer than half flipped. `hi` may be infinite.
+    pub median: Option<Estimate>,
+    /// The survival curve, by ascending distance.
+    pub curve: Vec<SurvivalPoint>,
+}
+
+/// One model over all its attacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// The model.
+    pub model: String,
+    /// Samples.
+    pub n: u64,
+    /// Clean accuracy.
+    pub clean_accuracy: Estimate,
+    /// Worst case per sample over all attacks (controls left out), for each norm and radius, ascending.
+    pub worst_case: Vec<(Norm, Epsilon, Estimate)>,
+}
+
+/// All of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// By model in the suite's order, then attack, kind, unit, epsilon.
+    pub cells: Vec<CellSummary>,
+    /// By model in the suite's order.
+    pub models: Vec<ModelSummary>,
+    /// By model and method.
+    pub distances: Vec<DistanceSummary>,
+}

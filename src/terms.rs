@@ -1,0 +1,247 @@
+//! The words of the field as types: what is meant, not how it is stored.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The norm that bounds or measures a perturbation, over all pixels and channels of one image, in pixel units of [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// Largest absolute change of any value.
+    Linf,
+    /// Euclidean length.
+    L2,
+    /// Sum of absolute changes.
+    L1,
+}
+
+impl Norm {
+    /// The name used in suites, CSV files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Norm::Linf => "linf",
+            Norm::L2 => "l2",
+            Norm::L1 => "l1",
+        }
+    }
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Norm {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "linf" => Ok(Norm::Linf),
+            "l2" => Ok(Norm::L2),
+            "l1" => Ok(Norm::L1),
+            other => Err(format!("unknown norm `{other}`; known are linf, l2, l1")),
+        }
+    }
+}
+
+/// The radius of a norm ball, in pixel units of [0, 1]: finite and not negative. Written as a number (`0.5`) or as a
+/// fraction (`8/255`).
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Epsilon(f64);
+
+impl Epsilon {
+    /// A radius; an error if `value` is negative or not finite.
+    pub fn new(value: f64) -> Result<Self, String> {
+        if value.is_finite() && value >= 0.0 {
+            Ok(Epsilon(value))
+        } else {
+            Err(format!("epsilon must be a finite number of at least 0, not {value}"))
+        }
+    }
+
+    /// The radius as a plain number.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+impl Eq for Epsilon {}
+
+impl Ord for Epsilon {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl std::hash::Hash for Epsilon {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl TryFrom<f64> for Epsilon {
+    type Error = String;
+    fn try_from(value: f64) -> Result<Self, String> {
+        Epsilon::new(value)
+    }
+}
+
+impl From<Epsilon> for f64 {
+    fn from(epsilon: Epsilon) -> f64 {
+        epsilon.0
+    }
+}
+
+impl FromStr for Epsilon {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |part: &str| {
+            part.trim()
+                .parse::<f64>()
+                .map_err(|_| format!("`{text}` is neither a number nor a fraction like \"8/255\""))
+        };
+        match text.split_once('/') {
+            Some((over, under)) => {
+                let under = number(under)?;
+                if under == 0.0 {
+                    return Err(format!("`{text}` divides by zero"));
+                }
+                Epsilon::new(number(over)? / under)
+            }
+            None => Epsilon::new(number(text)?),
+        }
+    }
+}
+
+/// Whole and half multiples of 1/255 up to 1 print as fractions of 255, as the field writes them; all else as a number.
+impl fmt::Display for Epsilon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let levels = self.0 * 255.0;
+        let halves = (levels * 2.0).round() / 2.0;
+        if self.0 > 0.0 && levels <= 64.0 && (levels - halves).abs() < 1e-9 {
+            write!(f, "{halves}/255")
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+macro_rules! shared_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $name(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                $name(text.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+shared_name! {
+    /// What identifies a sample in its data set for good: a path relative to the root, or an index in the official order.
+    SampleId
+}
+
+shared_name! {
+    /// A place in a network, named as its own framework names it (`layer3.0.conv2`, `blocks.8.mlp.fc1`).
+    LayerName
+}
+
+/// One unit of a layer.
+///
+/// For an activation `[N, C, H, W]` the index is the channel; for tokens `[N, T, D]` the feature; for `[N, D]` the
+/// feature. Without a position the unit's activation is the mean over positions (for tokens: over the patch tokens);
+/// with one it is a single neuron. Written `17` or `17@3,5`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Unit {
+    /// Channel or feature index.
+    pub index: usize,
+    /// Row and column of a single neuron; none for the mean over positions.
+    pub position: Option<(usize, usize)>,
+}
+
+impl Unit {
+    /// The unit `index`, averaged over positions.
+    pub fn channel(index: usize) -> Self {
+        Unit { index, position: None }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some((y, x)) => write!(f, "{}@{y},{x}", self.index),
+            None => write!(f, "{}", self.index),
+        }
+    }
+}
+
+impl FromStr for Unit {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is not a unit; write an index like 17, or a neuron like \"17@3,5\" (row, column)");
+        let number = |part: &str| part.trim().parse::<usize>().map_err(|_| wrong());
+        match text.split_once('@') {
+            None => Ok(Unit::channel(number(text)?)),
+            Some((index, place)) => {
+                let (y, x) = place.split_once(',').ok_or_else(wrong)?;
+                Ok(Unit { index: number(index)?, position: Some((number(y)?, number(x)?)) })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epsilon_reads_fractions_and_prints_them_back() {
+        for text in ["0", "8/255", "0.5/255", "0.5", "3", "1/255"] {
+            let epsilon: Epsilon = text.parse().unwrap();
+            assert_eq!(epsilon.to_string().parse::<Epsilon>().unwrap(), epsilon, "{text}");
+        }
+        assert_eq!("8/255".parse::<Epsilon>().unwrap().to_string(), "8/255");
+        for text in ["-1/255", "nan", "inf", "1/0", "", "eight"] {
+            assert!(text.parse::<Epsilon>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unit_reads_back_what_it_prints() {
+        for text in ["0", "17", "17@3,5"] {
+            assert_eq!(text.parse::<Unit>().unwrap().to_string(), text);
+        }
+        for text in ["", "-1", "3@", "3@1", "x"] {
+            assert!(text.parse::<Unit>().is_err(), "{text}");
+        }
+    }
+}
