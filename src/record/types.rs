@@ -164,6 +164,20 @@ pub struct Example {
     pub cell: Cell,
     /// The sample.
     pub sample_id: SampleId,
+    /// True class.
+    pub label: u32,
+    /// Class predicted on the clean image.
+    pub clean_pred: u32,
+    /// Class predicted on the adversarial image.
+    pub adv_pred: u32,
+    /// Softmax probability of the clean prediction, on the clean image.
+    pub confidence_clean: f32,
+    /// Softmax probability of the adversarial prediction, on the adversarial image.
+    pub confidence_adv: f32,
+    /// Largest absolute change, in pixel units of [0, 1].
+    pub linf: f32,
+    /// Euclidean norm of the perturbation.
+    pub l2: f32,
     /// The clean image as PNG.
     pub clean: Vec<u8>,
     /// `0.5 + gain * perturbation / 2`, clipped, as PNG.
