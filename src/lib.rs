@@ -5,6 +5,7 @@
 //! after them does.
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod data;
 pub mod gate;
 pub mod record;

@@ -1,0 +1,265 @@
+//! The command line's arguments: structure and help texts, no logic.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use super::exit::help_table;
+use crate::suite::DeviceChoice;
+
+/// `am-eval`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "am-eval",
+    version,
+    about = "Measures how robust image classifiers are, with activation maximization as the attack",
+    long_about = "Measures how robust image classifiers (CNNs and Vision Transformers) are, with activation maximization \
+                  as the attack: gradient ascent on the input drives a class logit, or a unit inside the network, within \
+                  a norm ball. A TOML suite names data, models and attacks; the result is CSV, charts and one HTML report.",
+    after_help = help_table(),
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run suites and write their reports; the same command again continues an interrupted run
+    Run(RunArgs),
+    /// Check suites: every error at once, with file, line and column
+    Validate(ValidateArgs),
+    /// Make the tables, charts and the HTML report of a run again from its records
+    Report(ReportArgs),
+    /// List the architectures and the shipped models
+    Models(ModelsArgs),
+    /// List every layer of a model: name, kind, shape, units, share of the forward pass
+    Layers(LayersArgs),
+    /// Write a model's logits, activations or input gradients for some images
+    Predict(PredictArgs),
+    /// Train a model of the zoo by a recipe
+    Train(TrainArgs),
+    /// Print the JSON Schema of suites, for editors
+    Schema(SchemaArgs),
+    /// Look at this installation: libtorch, devices, precision, weights and data
+    Doctor(DoctorArgs),
+}
+
+/// `am-eval run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Suite files, run one after the other
+    #[arg(required = true, value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suites: Vec<PathBuf>,
+    /// Folder that receives the run's directory
+    #[arg(long, value_name = "DIR", default_value = "reports", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// Forget the finished blocks of an earlier run of the same suite and start over
+    #[arg(long)]
+    pub fresh: bool,
+    /// Device, instead of the suite's [auto, cpu, cuda, cuda:N]
+    #[arg(long, value_parser = device)]
+    pub device: Option<DeviceChoice>,
+    /// Use at most N samples, still class-balanced: for trying a suite out
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub limit: Option<usize>,
+    /// Seed, instead of the suite's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder of the images, instead of the suite's `data.root`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_root: Option<PathBuf>,
+    /// Write every adversarial image as f32 safetensors to `adversarial/`
+    #[arg(long)]
+    pub save_adversarial: bool,
+    /// Show cells, blocks, rows, estimated passes and the files to be written; run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print plain lines instead of a progress bar
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+/// `am-eval validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Suite files
+    #[arg(required = true, value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suites: Vec<PathBuf>,
+}
+
+/// `am-eval report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A run's directory
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub run: PathBuf,
+}
+
+/// `am-eval models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {}
+
+/// `am-eval layers`.
+#[derive(Debug, Args)]
+pub struct LayersArgs {
+    /// An architecture (`cifar/resnet20`); `am-eval models` lists them
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+}
+
+/// `am-eval predict`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["suite", "arch"]))]
+pub struct PredictArgs {
+    /// Suite that describes the model
+    #[arg(long, value_name = "SUITE", requires = "model", value_hint = ValueHint::FilePath)]
+    pub suite: Option<PathBuf>,
+    /// The model's name in the suite
+    #[arg(long, value_name = "NAME", requires = "suite")]
+    pub model: Option<String>,
+    /// Architecture, for a model without a suite
+    #[arg(long, requires = "weights", conflicts_with_all = ["suite", "model"])]
+    pub arch: Option<String>,
+    /// The model's safetensors file
+    #[arg(long, value_name = "FILE", requires = "arch", value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
+    /// Mean of the pixels in [0, 1], one value per channel, as in 0.485,0.456,0.406
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires_all = ["arch", "std"])]
+    pub mean: Vec<f32>,
+    /// Standard deviation of the pixels in [0, 1], one value per channel
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires_all = ["arch", "mean"])]
+    pub std: Vec<f32>,
+    /// An image, a folder of images, or a safetensors file with `pixels_u8` [N, 3, H, W]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub images: PathBuf,
+    /// File to write: .csv, or .safetensors
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: PathBuf,
+    /// Also write the activation of this layer; may be given several times
+    #[arg(long, value_name = "LAYER")]
+    pub tap: Vec<String>,
+    /// Also write the gradient of an objective with respect to the pixels [class:K, unit:LAYER:I]
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub gradient: Option<String>,
+    /// Device [auto, cpu, cuda, cuda:N]
+    #[arg(long, value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+/// `am-eval train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Recipe files, trained one after the other
+    #[arg(required = true, value_name = "RECIPE", value_hint = ValueHint::FilePath)]
+    pub recipes: Vec<PathBuf>,
+    /// Device [auto, cpu, cuda, cuda:N]
+    #[arg(long, value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Folder of the images, instead of the recipe's `data.root`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_root: Option<PathBuf>,
+    /// Folder for the weights and the model card, instead of the recipe's
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// Forget the checkpoint of an interrupted training and start over
+    #[arg(long)]
+    pub fresh: bool,
+    /// Print plain lines instead of a progress bar
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+/// `am-eval schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {}
+
+/// `am-eval doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {}
+
+fn device(text: &str) -> Result<DeviceChoice, String> {
+    let wrong = || format!("unknown device `{text}`; known are auto, cpu, cuda, cuda:N");
+    match text {
+        "auto" => Ok(DeviceChoice::Auto),
+        "cpu" => Ok(DeviceChoice::Cpu),
+        "cuda" => Ok(DeviceChoice::Cuda(0)),
+        _ => {
+            let index = text.strip_prefix("cuda:").ok_or_else(wrong)?;
+            index.parse().map(DeviceChoice::Cuda).map_err(|_| wrong())
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("must be a whole number".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn devices_are_read_and_others_named() {
+        assert_eq!(device("cuda"), Ok(DeviceChoice::Cuda(0)));
+        assert_eq!(device("cuda:3"), Ok(DeviceChoice::Cuda(3)));
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
+            assert!(device(text).unwrap_err().contains("known are auto"), "{text}");
+        }
+    }
+
+    #[test]
+    fn predict_takes_a_model_from_a_suite_or_from_flags_but_not_from_both() {
+        let tail = "--images x.png --out y.csv";
+        for good in
+            ["--suite s.toml --model m", "--arch a --weights w", "--arch a --weights w --mean 0.5,0.5,0.5 --std 1,1,1"]
+        {
+            assert!(parse(&format!("am-eval predict {good} {tail}")).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "--suite s.toml",
+            "--arch a",
+            "--weights w",
+            "--suite s.toml --model m --arch a --weights w",
+            "--suite s.toml --model m --mean 0.5 --std 1",
+            "--arch a --weights w --mean 0.5",
+        ] {
+            assert!(parse(&format!("am-eval predict {bad} {tail}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_run_needs_a_suite_and_a_positive_limit() {
+        assert!(parse("am-eval run").is_err());
+        assert!(parse("am-eval run s.toml --limit 0").is_err());
+        let Command::Run(args) = parse("am-eval run a.toml b.toml --device cuda:1 --limit 5").unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!((args.suites.len(), args.device, args.limit), (2, Some(DeviceChoice::Cuda(1)), Some(5)));
+        assert_eq!(args.out, PathBuf::from("reports"));
+    }
+
+    #[test]
+    fn the_help_text_is_the_documented_one() {
+        insta::assert_snapshot!(Cli::command().term_width(100).render_long_help());
+    }
+}

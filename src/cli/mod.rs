@@ -1,0 +1,50 @@
+//! The command line: one file per subcommand, which calls the library and renders its errors.
+//!
+//! [`dispatch`] maps arguments to commands; `main` turns its result into an exit code. Commands that run networks
+//! need the `torch` feature; in a build without it they fail with a message that says so.
+
+pub mod args;
+mod exit;
+mod failure;
+
+pub use exit::Exit;
+pub use failure::{Failure, OrExit, Style, print};
+
+use args::Command;
+
+/// Runs `command`. The result's exit code is also the process's.
+pub fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(_) => needs_torch("run"),
+        Command::Models(_) => needs_torch("models"),
+        Command::Layers(_) => needs_torch("layers"),
+        Command::Predict(_) => needs_torch("predict"),
+        Command::Train(_) => needs_torch("train"),
+        Command::Validate(_) => needs_torch("validate"),
+        Command::Report(_) => needs_torch("report"),
+        Command::Schema(_) => needs_torch("schema"),
+        Command::Doctor(_) => needs_torch("doctor"),
+    }
+}
+
+/// The exit code of a command's result, after its diagnostic was shown. A reader of standard output that went away is
+/// no failure.
+pub fn conclude(result: Result<Exit, Failure>) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(failure) if failure.is_broken_pipe() => Exit::Success,
+        Err(failure) => {
+            failure.print();
+            failure.exit
+        }
+    }
+}
+
+/// What a build without libtorch answers to a command that runs networks.
+fn needs_torch(command: &str) -> Result<Exit, Failure> {
+    Err(Failure::message(
+        Exit::Usage,
+        format!("`am-eval {command}` runs networks, and this build has no libtorch"),
+        "build with the default features: `make build`, or `cargo install --path .` after `make libtorch`",
+    ))
+}
