@@ -8,6 +8,8 @@
 pub mod cli;
 pub mod data;
 pub mod gate;
+#[cfg(feature = "torch")]
+pub mod model;
 pub mod record;
 pub mod report;
 pub mod stats;

@@ -1,0 +1,75 @@
+//! The architectures by name.
+
+use super::cifar_resnet::CifarResNet;
+use super::vit::{Config, Pool, VisionTransformer};
+use super::weights::Scope;
+use super::{ModelError, Network};
+
+/// What the harness knows about an architecture before any weights are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Architecture {
+    /// The name in suites, such as `cifar/resnet20`.
+    pub name: &'static str,
+    /// What it is, with its source.
+    pub about: &'static str,
+    /// Channels, rows and columns of its images.
+    pub input: [i64; 3],
+    /// The tensor whose first dimension is the number of classes.
+    pub classifier: &'static str,
+    /// Whether activations with the channels innermost are faster on the CPU (measured by `benches/layout.rs`).
+    pub channels_last: bool,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    CifarResNet { depth: usize },
+    Vit(Config),
+}
+
+const fn resnet(name: &'static str, about: &'static str, depth: usize) -> Architecture {
+    Architecture {
+        name,
+        about,
+        input: [3, 32, 32],
+        classifier: "fc.weight",
+        channels_last: true,
+        form: Form::CifarResNet { depth },
+    }
+}
+
+const fn vit(name: &'static str, about: &'static str, width: i64, depth: usize, heads: i64) -> Architecture {
+    let config = Config { image: 32, patch: 4, width, depth, heads, pool: Pool::PatchMean };
+    let form = Form::Vit(config);
+    Architecture { name, about, input: [3, 32, 32], classifier: "head.weight", channels_last: false, form }
+}
+
+/// Every architecture, by name.
+pub const ARCHITECTURES: &[Architecture] = &[
+    resnet("cifar/resnet8", "ResNet-8 for 32x32 images (He et al. 2016, section 4.2, n = 1)", 8),
+    resnet("cifar/resnet14", "ResNet-14 for 32x32 images (n = 2)", 14),
+    resnet("cifar/resnet20", "ResNet-20 for 32x32 images (n = 3)", 20),
+    resnet("cifar/resnet32", "ResNet-32 for 32x32 images (n = 5)", 32),
+    resnet("cifar/resnet44", "ResNet-44 for 32x32 images (n = 7)", 44),
+    resnet("cifar/resnet56", "ResNet-56 for 32x32 images (n = 9)", 56),
+    vit("cifar/vit-tiny", "ViT for 32x32 images: patch 4, width 64, depth 4, 4 heads, mean of patch tokens", 64, 4, 4),
+    vit("cifar/vit", "ViT for 32x32 images: patch 4, width 128, depth 6, 4 heads, mean of patch tokens", 128, 6, 4),
+];
+
+impl Architecture {
+    /// The architecture of this name; an error with near names if there is none.
+    pub fn find(name: &str) -> Result<&'static Architecture, ModelError> {
+        ARCHITECTURES.iter().find(|architecture| architecture.name == name).ok_or_else(|| {
+            let known = ARCHITECTURES.iter().map(|architecture| architecture.name);
+            ModelError::UnknownArchitecture { name: name.to_owned(), near: super::nearest(name, known) }
+        })
+    }
+
+    /// Builds the network from the tensors that `scope` gives.
+    pub(super) fn build(&self, scope: Scope, classes: i64) -> Box<dyn Network> {
+        match self.form {
+            Form::CifarResNet { depth } => Box::new(CifarResNet::new(scope, depth, classes)),
+            Form::Vit(config) => Box::new(VisionTransformer::new(scope, config, classes)),
+        }
+    }
+}

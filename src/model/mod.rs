@@ -1,0 +1,268 @@
+//! Networks whose every layer a [`Probe`] can see, with their weights and their normalization.
+
+mod arch;
+mod cifar_resnet;
+mod layers;
+mod probe;
+mod vit;
+mod weights;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use tch::{Device, Kind, Tensor};
+
+pub use arch::{ARCHITECTURES, Architecture};
+pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
+pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, channels_last};
+
+use crate::suite::Normalize;
+use crate::terms::LayerName;
+
+/// A network from normalized pixels `[N, C, H, W]` to logits `[N, classes]`.
+pub trait Network {
+    /// The forward pass, shown layer by layer to `probe`.
+    fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor>;
+
+    /// Tokens before the patch tokens (class token, registers) in activations `[N, T, D]`.
+    fn prefix_tokens(&self) -> i64 {
+        0
+    }
+}
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// No such architecture.
+    #[error("unknown architecture `{name}`; {near}")]
+    UnknownArchitecture {
+        /// What was asked for.
+        name: String,
+        /// Near names, or all.
+        near: String,
+    },
+    /// No such layer.
+    #[error("model `{model}` has no layer `{layer}`; {near}")]
+    UnknownLayer {
+        /// The model.
+        model: String,
+        /// What was asked for.
+        layer: LayerName,
+        /// Near names, or all.
+        near: String,
+    },
+    /// No such unit.
+    #[error("layer `{layer}` of model `{model}` has no unit {unit}; it has {units} units, 0 to {}", .units - 1)]
+    UnknownUnit {
+        /// The model.
+        model: String,
+        /// The layer.
+        layer: LayerName,
+        /// What was asked for.
+        unit: String,
+        /// How many there are.
+        units: usize,
+    },
+    /// The weights are unusable.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Something about the model as a whole.
+    #[error("model `{model}`: {problem}")]
+    Unusable {
+        /// The model.
+        model: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+/// The nearest of `known` to `name`, as the end of an error message.
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let mut scored: Vec<(f64, &str)> = known.map(|other| (-strsim::jaro_winkler(name, other), other)).collect();
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let shown: Vec<String> = scored.iter().take(5).map(|(_, other)| format!("`{other}`")).collect();
+    format!("nearest are {}", shown.join(", "))
+}
+
+/// A classifier of images with pixels in [0, 1]; normalization happens inside.
+pub struct Model {
+    /// The model's name in the suite.
+    pub name: String,
+    /// Number of classes.
+    pub classes: i64,
+    /// Channels, rows and columns of its images.
+    pub input: [i64; 3],
+    /// How it computes.
+    pub compute: Compute,
+    /// Number of parameters.
+    pub parameters: u64,
+    network: Box<dyn Network>,
+    mean: Tensor,
+    deviation: Tensor,
+    tensors: Tensors,
+}
+
+/// What is needed to build a model, in one precision or several.
+pub struct ModelSource {
+    /// The model's name in the suite.
+    pub name: String,
+    /// The architecture.
+    pub architecture: &'static Architecture,
+    /// The weights.
+    pub weights: WeightsFile,
+    normalize: Normalize,
+    classes: i64,
+}
+
+impl ModelSource {
+    /// Finds the architecture and reads the weights.
+    ///
+    /// # Errors
+    /// An unknown architecture, an unusable file, or a number of classes that the weights do not have.
+    pub fn open(
+        name: &str,
+        arch: &str,
+        weights: &std::path::Path,
+        normalize: &Normalize,
+        classes: Option<usize>,
+    ) -> Result<Self, ModelError> {
+        let architecture = Architecture::find(arch)?;
+        let weights = WeightsFile::read(weights)?;
+        let unusable = |problem: String| ModelError::Unusable { model: name.to_owned(), problem };
+        if normalize.mean.len() as i64 != architecture.input[0] {
+            let (given, needed) = (normalize.mean.len(), architecture.input[0]);
+            return Err(unusable(format!("normalize has {given} channels, the network has {needed}")));
+        }
+        let found = weights.shape(architecture.classifier).and_then(|shape| shape.first().copied());
+        let classes = match (classes, found) {
+            (Some(asked), Some(found)) if asked as i64 != found => {
+                return Err(unusable(format!("the suite says {asked} classes, the weights have {found}")));
+            }
+            (_, Some(found)) => found,
+            (asked, None) => asked.unwrap_or(10) as i64,
+        };
+        Ok(ModelSource { name: name.to_owned(), architecture, weights, normalize: normalize.clone(), classes })
+    }
+
+    /// Builds the model for evaluation.
+    ///
+    /// # Errors
+    /// If the weights are not those of the architecture.
+    pub fn build(&self, compute: Compute) -> Result<Model, ModelError> {
+        let scope = Scope::file(&self.weights, compute);
+        scope.training.set(false);
+        Model::assemble(&self.name, self.architecture, scope, &self.normalize, self.classes)
+    }
+}
+
+impl Model {
+    /// A model with fresh parameters, to be trained.
+    pub fn fresh(
+        arch: &'static Architecture,
+        seed: u64,
+        compute: Compute,
+        normalize: &Normalize,
+        classes: i64,
+    ) -> Result<Model, ModelError> {
+        Model::assemble(arch.name, arch, Scope::fresh(seed, compute), normalize, classes)
+    }
+
+    fn assemble(
+        name: &str,
+        arch: &'static Architecture,
+        scope: Scope,
+        normalize: &Normalize,
+        classes: i64,
+    ) -> Result<Model, ModelError> {
+        let compute = scope.compute;
+        let network = arch.build(scope.clone(), classes);
+        let tensors = scope.finish(arch.name)?;
+        let channel = |values: &[f32]| Tensor::from_slice(values).view([1, -1, 1, 1]).to_device(compute.device);
+        Ok(Model {
+            name: name.to_owned(),
+            classes,
+            input: arch.input,
+            compute,
+            parameters: tensors.parameters.values().map(|tensor| tensor.numel() as u64).sum(),
+            network,
+            mean: channel(&normalize.mean),
+            deviation: channel(&normalize.std),
+            tensors,
+        })
+    }
+
+    /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1], or `Break` if the probe left the network.
+    pub fn forward(&self, pixels: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let normalized = (pixels - &self.mean) / &self.deviation;
+        ControlFlow::Continue(self.network.forward(normalized, probe)?.to_kind(Kind::Float))
+    }
+
+    /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1].
+    pub fn logits(&self, pixels: &Tensor) -> Tensor {
+        match self.forward(pixels, &mut NoProbe) {
+            ControlFlow::Continue(logits) => logits,
+            ControlFlow::Break(()) => unreachable!("NoProbe never leaves the network"),
+        }
+    }
+
+    /// The activation of `layer`; nothing behind the layer is computed.
+    ///
+    /// # Errors
+    /// If there is no such layer.
+    pub fn tap(&self, pixels: &Tensor, layer: &LayerName) -> Result<Tensor, ModelError> {
+        let mut tap = Tap::leaving(layer);
+        let _ = self.forward(pixels, &mut tap);
+        tap.into_activation().ok_or_else(|| self.unknown_layer(layer))
+    }
+
+    /// Every layer, in the order of the pass.
+    pub fn layers(&self) -> Vec<LayerInfo> {
+        let [channels, height, width] = self.input;
+        let gray = Tensor::full([1, channels, height, width], 0.5, (Kind::Float, self.compute.device));
+        let mut recorder = Recorder::default();
+        let _ = tch::no_grad(|| self.forward(&gray, &mut recorder));
+        recorder.into_layers()
+    }
+
+    /// What is known about `layer`.
+    ///
+    /// # Errors
+    /// If there is no such layer: near names.
+    pub fn layer(&self, layer: &LayerName) -> Result<LayerInfo, ModelError> {
+        self.layers().into_iter().find(|info| &info.name == layer).ok_or_else(|| self.unknown_layer(layer))
+    }
+
+    fn unknown_layer(&self, layer: &LayerName) -> ModelError {
+        let layers = self.layers();
+        let near = nearest(layer.as_str(), layers.iter().map(|info| info.name.as_str()));
+        ModelError::UnknownLayer { model: self.name.clone(), layer: layer.clone(), near }
+    }
+
+    /// Tokens before the patch tokens in activations `[N, T, D]`.
+    pub fn prefix_tokens(&self) -> i64 {
+        self.network.prefix_tokens()
+    }
+
+    /// The named tensors.
+    pub fn tensors(&self) -> &Tensors {
+        &self.tensors
+    }
+
+    /// Where the model computes.
+    pub fn device(&self) -> Device {
+        self.compute.device
+    }
+}
+
+/// A weights file that ships with the program, relative to the repository's root.
+pub fn shipped() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir("models")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}

@@ -1,0 +1,177 @@
+//! How activations leave a network: a forward pass shows each one, by name, to a [`Probe`], which may stop it there.
+
+use std::ops::ControlFlow;
+
+use tch::Tensor;
+
+use crate::terms::LayerName;
+
+/// The outcome of a pass or a part of one: `Break` once a probe has all it wants.
+pub type Flow<T> = ControlFlow<(), T>;
+
+/// A place in a network that probes can see.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The place's name in its own framework.
+    pub name: LayerName,
+    /// What computes the activation (`Conv2d`, `GELU`, `BasicBlock`).
+    pub kind: &'static str,
+    /// Multiplications and additions for each value of the output.
+    pub macs_per_value: u64,
+}
+
+impl Site {
+    /// A place whose own arithmetic is negligible beside that of convolutions and matrix products.
+    pub fn new(name: impl Into<LayerName>, kind: &'static str) -> Self {
+        Site { name: name.into(), kind, macs_per_value: 0 }
+    }
+}
+
+/// Sees the activations of a forward pass in order and may end it.
+pub trait Probe {
+    /// Takes the activation of `site` and hands back what the network goes on with, or `Break` to leave the network.
+    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor>;
+
+    /// Whether this probe needs the activation of `site` to exist; fused kernels skip those that nobody wants.
+    fn wants(&self, _site: &Site) -> bool {
+        false
+    }
+}
+
+/// Lets everything pass.
+pub struct NoProbe;
+
+impl Probe for NoProbe {
+    fn visit(&mut self, _site: &Site, activation: Tensor) -> Flow<Tensor> {
+        ControlFlow::Continue(activation)
+    }
+}
+
+/// Keeps the activation of one layer, and on demand leaves the network there.
+pub struct Tap<'a> {
+    layer: &'a LayerName,
+    leave: bool,
+    activation: Option<Tensor>,
+}
+
+impl<'a> Tap<'a> {
+    /// Takes the activation and leaves: nothing behind the layer is computed.
+    pub fn leaving(layer: &'a LayerName) -> Self {
+        Tap { layer, leave: true, activation: None }
+    }
+
+    /// Takes the activation and lets the pass go on to the logits.
+    pub fn passing(layer: &'a LayerName) -> Self {
+        Tap { layer, leave: false, activation: None }
+    }
+
+    /// What was seen; none if no layer of that name was passed.
+    pub fn into_activation(self) -> Option<Tensor> {
+        self.activation
+    }
+}
+
+impl Probe for Tap<'_> {
+    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
+        if &site.name == self.layer && self.activation.is_none() {
+            self.activation = Some(activation.shallow_clone());
+            if self.leave {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(activation)
+    }
+
+    fn wants(&self, site: &Site) -> bool {
+        &site.name == self.layer
+    }
+}
+
+/// Keeps the activations of several layers and leaves after the last of them.
+pub struct Taps<'a> {
+    layers: &'a [LayerName],
+    activations: Vec<Option<Tensor>>,
+}
+
+impl<'a> Taps<'a> {
+    /// Keeps the activations of `layers`; the pass goes on to the logits.
+    pub fn new(layers: &'a [LayerName]) -> Self {
+        Taps { layers, activations: layers.iter().map(|_| None).collect() }
+    }
+
+    /// What was seen, in the order of the layers asked for.
+    pub fn into_activations(self) -> Vec<Option<Tensor>> {
+        self.activations
+    }
+}
+
+impl Probe for Taps<'_> {
+    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
+        for (layer, kept) in self.layers.iter().zip(&mut self.activations) {
+            if &site.name == layer && kept.is_none() {
+                *kept = Some(activation.shallow_clone());
+            }
+        }
+        ControlFlow::Continue(activation)
+    }
+
+    fn wants(&self, site: &Site) -> bool {
+        self.layers.contains(&site.name)
+    }
+}
+
+/// One line of a layer listing.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct LayerInfo {
+    /// The layer's name.
+    pub name: LayerName,
+    /// What computes it.
+    pub kind: &'static str,
+    /// Shape of its activation for one image, without the batch dimension.
+    pub shape: Vec<i64>,
+    /// Number of units: channels, features or heads.
+    pub units: usize,
+    /// Multiply-adds of the network up to and with this layer, as a share of the whole forward pass.
+    pub share: f64,
+}
+
+/// Writes down every layer with shape and cost.
+#[derive(Default)]
+pub struct Recorder {
+    seen: Vec<(LayerInfo, u64)>,
+}
+
+impl Recorder {
+    /// The layers in the order of the pass.
+    pub fn into_layers(self) -> Vec<LayerInfo> {
+        let total: u64 = self.seen.iter().map(|(_, macs)| macs).sum();
+        let mut so_far = 0;
+        self.seen
+            .into_iter()
+            .map(|(mut info, macs)| {
+                so_far += macs;
+                info.share = so_far as f64 / total.max(1) as f64;
+                info
+            })
+            .collect()
+    }
+}
+
+impl Probe for Recorder {
+    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
+        let size = activation.size();
+        let shape = size[1..].to_vec();
+        let units = if size.len() == 4 { size[1] } else { *size.last().unwrap_or(&1) };
+        let values: i64 = shape.iter().product();
+        let macs = values as u64 * site.macs_per_value;
+        self.seen.push((
+            LayerInfo { name: site.name.clone(), kind: site.kind, shape, units: units as usize, share: 0.0 },
+            macs,
+        ));
+        ControlFlow::Continue(activation)
+    }
+
+    fn wants(&self, _site: &Site) -> bool {
+        true
+    }
+}
