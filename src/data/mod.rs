@@ -1,5 +1,13 @@
 //! Data sets as plain 8-bit images: listing, class-balanced choice, decoding and preprocessing.
 
+pub mod cifar10;
+mod decode;
+mod listing;
+pub mod synthetic;
+
+pub use cifar10::Cifar10;
+pub use synthetic::Synthetic;
+
 use crate::terms::SampleId;
 
 /// One decoded image: planar RGB, `channels * height * width` bytes (CHW).

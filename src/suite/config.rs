@@ -132,6 +132,16 @@ pub enum Split {
     Test,
 }
 
+impl Split {
+    /// The name used in suites and sample ids.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Test => "test",
+        }
+    }
+}
+
 /// torchvision's evaluation preprocessing: resize the shorter side, then crop the centre.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Preprocess {
