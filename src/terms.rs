@@ -49,7 +49,7 @@ impl FromStr for Norm {
 
 /// The radius of a norm ball, in pixel units of [0, 1]: finite and not negative. Written as a number (`0.5`) or as a
 /// fraction (`8/255`).
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Epsilon(f64);
 
@@ -57,7 +57,8 @@ impl Epsilon {
     /// A radius; an error if `value` is negative or not finite.
     pub fn new(value: f64) -> Result<Self, String> {
         if value.is_finite() && value >= 0.0 {
-            Ok(Epsilon(value))
+            // Negative zero becomes zero, so that equal radii have equal bits.
+            Ok(Epsilon(value + 0.0))
         } else {
             Err(format!("epsilon must be a finite number of at least 0, not {value}"))
         }
@@ -70,6 +71,12 @@ impl Epsilon {
 }
 
 impl Eq for Epsilon {}
+
+impl PartialOrd for Epsilon {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Ord for Epsilon {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
@@ -230,6 +237,8 @@ mod tests {
             assert_eq!(epsilon.to_string().parse::<Epsilon>().unwrap(), epsilon, "{text}");
         }
         assert_eq!("8/255".parse::<Epsilon>().unwrap().to_string(), "8/255");
+        let (zero, negative) = (Epsilon::new(0.0).unwrap(), Epsilon::new(-0.0).unwrap());
+        assert_eq!(zero.cmp(&negative), std::cmp::Ordering::Equal);
         for text in ["-1/255", "nan", "inf", "1/0", "", "eight"] {
             assert!(text.parse::<Epsilon>().is_err(), "{text}");
         }
