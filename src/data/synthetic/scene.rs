@@ -52,23 +52,23 @@ pub(super) fn render(class: usize, dice: &mut Dice) -> Vec<u8> {
     let ground: Colour = std::array::from_fn(|_| dice.between(0.1, 0.9));
     let figure = distinct_colour(ground, dice);
     let mut canvas = Canvas(vec![[0.0; 3]; SIDE * SIDE]);
-    let contrast = dice.between(0.1, 0.45);
+    let contrast = dice.between(0.05, 0.3);
     canvas.lay(&Texture::random(ground, contrast, dice), |_, _| 1.0);
 
-    let radius = dice.between(6.5, 12.0);
+    let radius = dice.between(7.5, 12.5);
     let margin = radius - 1.0;
     let centre = [dice.between(margin, SIDE as f32 - margin), dice.between(margin, SIDE as f32 - margin)];
-    (0..dice.pick(4)).for_each(|_| distract(&mut canvas, dice));
+    (0..dice.pick(3)).for_each(|_| distract(&mut canvas, dice));
 
     let shape = Shape::random(class, centre, radius, dice);
-    let contrast = dice.between(0.05, 0.35);
-    let opacity = dice.between(0.75, 1.0);
+    let contrast = dice.between(0.0, 0.22);
+    let opacity = dice.between(0.85, 1.0);
     canvas.lay(&Texture::random(figure, contrast, dice), |x, y| opacity * cover(shape.distance(x, y)));
 
-    if dice.chance(0.35) {
+    if dice.chance(0.25) {
         occlude(&mut canvas, centre, radius, dice);
     }
-    if dice.chance(0.3) {
+    if dice.chance(0.2) {
         distract(&mut canvas, dice);
     }
     if dice.chance(0.4) {
@@ -80,7 +80,7 @@ pub(super) fn render(class: usize, dice: &mut Dice) -> Vec<u8> {
 
 /// A colour that can be told from `ground`, if only just.
 fn distinct_colour(ground: Colour, dice: &mut Dice) -> Colour {
-    let wanted = dice.between(0.25, 0.7);
+    let wanted = dice.between(0.4, 0.9);
     let mut best = ground;
     let mut best_gap = f32::INFINITY;
     for _ in 0..8 {
@@ -117,7 +117,7 @@ fn occlude(canvas: &mut Canvas, centre: [f32; 2], radius: f32, dice: &mut Dice) 
     let surface = Texture::random(colour, 0.3, dice);
     let [c, s] = dice.direction();
     let offset = dice.between(-0.8, 0.8) * radius;
-    let half_width = dice.between(1.0, 2.6);
+    let half_width = dice.between(0.8, 2.0);
     canvas.lay(&surface, |x, y| {
         let across = s * (x - centre[0]) - c * (y - centre[1]) - offset;
         cover(across.abs() - half_width)
@@ -129,7 +129,7 @@ fn expose(canvas: &Canvas, dice: &mut Dice) -> Vec<u8> {
     let [c, s] = dice.direction();
     let slope = dice.between(0.0, 0.35) / (SIDE as f32 / 2.0);
     let exposure = dice.between(0.65, 1.15);
-    let sigma = dice.between(0.01, 0.07);
+    let sigma = dice.between(0.01, 0.045);
     let half = SIDE as f32 / 2.0 - 0.5;
     let mut pixels = vec![0; 3 * SIDE * SIDE];
     for (place, colour) in canvas.0.iter().enumerate() {
