@@ -7,7 +7,10 @@
 
 pub mod cli;
 pub mod data;
+#[cfg(feature = "torch")]
+pub mod engine;
 pub mod gate;
+pub mod interrupt;
 #[cfg(feature = "torch")]
 pub mod model;
 pub mod record;
@@ -16,3 +19,5 @@ pub mod stats;
 pub mod suite;
 pub mod summary;
 pub mod terms;
+#[cfg(feature = "torch")]
+pub mod train;

@@ -6,6 +6,8 @@
 pub mod args;
 mod exit;
 mod failure;
+#[cfg(feature = "torch")]
+mod train;
 
 pub use exit::Exit;
 pub use failure::{Failure, OrExit, Style, print};
@@ -19,6 +21,9 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Models(_) => needs_torch("models"),
         Command::Layers(_) => needs_torch("layers"),
         Command::Predict(_) => needs_torch("predict"),
+        #[cfg(feature = "torch")]
+        Command::Train(args) => train::train(&args),
+        #[cfg(not(feature = "torch"))]
         Command::Train(_) => needs_torch("train"),
         Command::Validate(_) => needs_torch("validate"),
         Command::Report(_) => needs_torch("report"),

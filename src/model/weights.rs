@@ -80,7 +80,9 @@ impl WeightsFile {
                 Dtype::F16 => Kind::Half,
                 Dtype::BF16 => Kind::BFloat16,
                 Dtype::I64 => Kind::Int64,
-                other => return Err(format(format!("tensor `{name}` has dtype {other:?}; weights are f32, f16 or bf16"))),
+                other => {
+                    return Err(format(format!("tensor `{name}` has dtype {other:?}; weights are f32, f16 or bf16")));
+                }
             };
             let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
             let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
@@ -94,6 +96,11 @@ impl WeightsFile {
         let notes = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
         let hash = blake3::hash(&bytes).to_hex().to_string();
         Ok(WeightsFile { path: path.into(), tensors, notes, hash })
+    }
+
+    /// The tensors by name.
+    pub fn into_tensors(self) -> BTreeMap<String, Tensor> {
+        self.tensors
     }
 
     /// The shape of a tensor, if the file has it.

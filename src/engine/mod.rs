@@ -1,0 +1,3 @@
+//! Rows, scheduling, verification, device and precision.
+
+pub mod device;

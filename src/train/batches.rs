@@ -1,0 +1,110 @@
+//! Training images in memory, shuffled and augmented by generators keyed by seed, epoch and position.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use rayon::prelude::*;
+use tch::{Kind, Tensor};
+
+use super::TrainError;
+use super::recipe::TrainRecipe;
+use crate::data::{self, Image};
+use crate::suite::DataSource;
+
+/// All images of a split, decoded.
+pub struct Images {
+    /// Images of one size.
+    pub images: Vec<Image>,
+    /// Class of each.
+    pub labels: Vec<i64>,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Images {
+    /// Decodes every image of `source`, in parallel.
+    ///
+    /// # Errors
+    /// If the data set cannot be opened or an image cannot be read.
+    pub fn load(source: &DataSource) -> Result<Self, TrainError> {
+        let dataset = open(source)?;
+        let images: Vec<Image> =
+            (0..dataset.len()).into_par_iter().map(|index| dataset.image(index)).collect::<Result<_, _>>()?;
+        let labels = (0..dataset.len()).map(|index| i64::from(dataset.label(index))).collect();
+        Ok(Images { images, labels, classes: dataset.classes().len() })
+    }
+
+    /// The order of one epoch (Fisher-Yates).
+    pub fn order(&self, seed: u64, epoch: usize) -> Vec<usize> {
+        let mut generator = generator(seed, epoch, u64::MAX);
+        let mut order: Vec<usize> = (0..self.images.len()).collect();
+        for last in (1..order.len()).rev() {
+            order.swap(last, below(&mut generator, last + 1));
+        }
+        order
+    }
+
+    /// Pixels `[N, C, H, W]` in [0, 1] and labels `[N]` of the images `chosen`, augmented as the recipe says.
+    pub fn augmented(&self, chosen: &[usize], recipe: &TrainRecipe, seed: u64, epoch: usize) -> (Tensor, Tensor) {
+        let pixels: Vec<Vec<u8>> = chosen
+            .par_iter()
+            .map(|&index| augment(&self.images[index], recipe, &mut generator(seed, epoch, index as u64)))
+            .collect();
+        self.tensors(chosen, pixels.concat())
+    }
+
+    /// Pixels and labels of the images `chosen`, as they are.
+    pub fn plain(&self, chosen: &[usize]) -> (Tensor, Tensor) {
+        let pixels: Vec<&[u8]> = chosen.iter().map(|&index| self.images[index].pixels.as_slice()).collect();
+        self.tensors(chosen, pixels.concat())
+    }
+
+    fn tensors(&self, chosen: &[usize], pixels: Vec<u8>) -> (Tensor, Tensor) {
+        let Image { channels, height, width, .. } = self.images[chosen[0]];
+        let shape = [chosen.len() as i64, channels as i64, height as i64, width as i64];
+        let labels: Vec<i64> = chosen.iter().map(|&index| self.labels[index]).collect();
+        (Tensor::from_slice(&pixels).view(shape).to_kind(Kind::Float) / 255.0, Tensor::from_slice(&labels))
+    }
+}
+
+fn generator(seed: u64, epoch: usize, stream: u64) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(*blake3::hash(format!("train/{seed}/{epoch}/{stream}").as_bytes()).as_bytes())
+}
+
+fn below(generator: &mut ChaCha8Rng, bound: usize) -> usize {
+    ((u128::from(generator.next_u64()) * bound as u128) >> 64) as usize
+}
+
+fn augment(image: &Image, recipe: &TrainRecipe, generator: &mut ChaCha8Rng) -> Vec<u8> {
+    let (height, width) = (image.height as isize, image.width as isize);
+    let mirrored = recipe.flip && below(generator, 2) == 1;
+    let reach = recipe.crop;
+    let (down, right) = (below(generator, 2 * reach + 1) as isize, below(generator, 2 * reach + 1) as isize);
+    let (down, right) = (down - reach as isize, right - reach as isize);
+    let hole = recipe.cutout as isize;
+    let (top, left) =
+        (below(generator, image.height) as isize - hole / 2, below(generator, image.width) as isize - hole / 2);
+    let mut out = vec![0u8; image.pixels.len()];
+    for channel in 0..image.channels {
+        let plane = channel * image.height * image.width;
+        for y in 0..height {
+            let from_y = y + down;
+            for x in 0..width {
+                let seen = x + right;
+                let from_x = if mirrored { width - 1 - seen } else { seen };
+                let hidden = (top..top + hole).contains(&y) && (left..left + hole).contains(&x);
+                if !hidden && (0..height).contains(&from_y) && (0..width).contains(&from_x) {
+                    out[plane + (y * width + x) as usize] = image.pixels[plane + (from_y * width + from_x) as usize];
+                }
+            }
+        }
+    }
+    out
+}
+
+fn open(source: &DataSource) -> Result<Box<dyn data::Dataset>, TrainError> {
+    Ok(match source {
+        DataSource::Synthetic { split, size } => Box::new(data::Synthetic::new(*split, *size)),
+        DataSource::Cifar10 { root, split } => Box::new(data::Cifar10::open(root, *split)?),
+        _ => unreachable!(),
+    })
+}
