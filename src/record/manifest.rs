@@ -1,8 +1,14 @@
 //! `manifest.json`: what determined a run's results, and how far the run got.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use super::{StoreError, write_atomically};
+
+/// Version of the manifest's form.
+pub const MANIFEST_FORMAT: u32 = 1;
 
 /// How far a run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,3 +83,59 @@ pub struct Manifest {
     /// blake3 of each output file, by name.
     pub outputs: BTreeMap<String, String>,
 }
+
+#[derive(Deserialize)]
+struct Version {
+    format: u64,
+}
+
+impl Manifest {
+    /// Read the manifest in the file `path`.
+    pub fn load(path: &Path) -> Result<Self, StoreError> {
+        let text = std::fs::read(path).map_err(StoreError::io("read", path))?;
+        let wrong = |error: serde_json::Error| StoreError::Content {
+            path: path.to_owned(),
+            problem: format!("not the manifest of a run: {error}"),
+        };
+        let version: Version = serde_json::from_slice(&text).map_err(wrong)?;
+        if version.format > u64::from(MANIFEST_FORMAT) {
+            let found = version.format;
+            return Err(StoreError::NewerFormat { path: path.to_owned(), found, known: MANIFEST_FORMAT });
+        }
+        serde_json::from_slice(&text).map_err(wrong)
+    }
+
+    /// Write the manifest to the file `path`: whole and synced, or not at all.
+    pub fn save(&self, path: &Path) -> Result<(), StoreError> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|error| StoreError::Content { path: path.to_owned(), problem: error.to_string() })?;
+        text.push(b'\n');
+        write_atomically(path, &text).map(|_| ())
+    }
+
+    /// The target rule of each class-logit attack (`least-likely`, `class:3`), by the attack's name, as
+    /// [`Cell::target`](super::Cell::target) holds it: `samples.csv` tells only the class that each sample was driven to.
+    pub fn target_rules(&self) -> BTreeMap<String, String> {
+        let attacks = self.suite_resolved["attacks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let rule = |attack: &serde_json::Value| {
+            let target = &attack["goal"]["target"];
+            let rule = match (target.as_str(), target["class"].as_u64()) {
+                (Some(rule), _) => rule.to_owned(),
+                (None, Some(class)) => format!("class:{class}"),
+                (None, None) => return None,
+            };
+            Some((attack["name"].as_str()?.to_owned(), rule))
+        };
+        attacks.iter().filter_map(rule).collect()
+    }
+
+    /// Largest radius that the boundary search tried, in pixel units of [0, 1]: where censored distances end. Infinite
+    /// if the suite measures no distances.
+    pub fn searched_radius(&self) -> f64 {
+        self.suite_resolved["boundary"]["max_radius"].as_f64().unwrap_or(f64::INFINITY)
+    }
+}
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

@@ -1,7 +1,29 @@
 //! Records, the manifest of a run, and the on-disk store: append, resume, merge.
 
+mod adversarial;
+mod atomic;
+mod block;
+mod distances_csv;
+mod error;
+mod fields;
+mod intern;
 mod manifest;
+mod rows;
+mod samples_csv;
+mod store;
+mod table;
 mod types;
 
-pub use manifest::{Manifest, ModelEntry, RunStatus};
+pub use adversarial::{AdversarialImages, assemble_adversarial};
+pub use atomic::{AtomicFile, write_atomically};
+pub use block::{BLOCK_FORMAT, Block};
+pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};
+pub use error::StoreError;
+pub use manifest::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
+pub use samples_csv::{SAMPLES_COLUMNS, SamplesReader, SamplesWriter};
+pub use store::{RunDir, RunLock};
+pub use table::{Assembled, assemble_tables};
 pub use types::{Cell, CellKind, DistanceRecord, Example, Record, Status};
+
+#[cfg(test)]
+pub(crate) mod testing;

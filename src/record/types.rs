@@ -1,5 +1,7 @@
 //! What a run remembers: one [`Record`] per sample and cell, one [`DistanceRecord`] per sample, model and method.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,44 @@ pub enum Status {
     Censored,
 }
 
+impl Status {
+    /// The name used in CSV files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::SkippedMisclassified => "skipped-misclassified",
+            Status::DeadUnit => "dead-unit",
+            Status::ZeroGradient => "zero-gradient",
+            Status::NonFinite => "non-finite",
+            Status::Censored => "censored",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [
+            Status::Ok,
+            Status::SkippedMisclassified,
+            Status::DeadUnit,
+            Status::ZeroGradient,
+            Status::NonFinite,
+            Status::Censored,
+        ];
+        let known = all.into_iter().find(|known| known.as_str() == text);
+        known.ok_or_else(|| {
+            "known are ok, skipped-misclassified, dead-unit, zero-gradient, non-finite, censored".to_owned()
+        })
+    }
+}
+
 /// What kind of cell a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,6 +76,38 @@ pub enum CellKind {
     ControlNoise,
     /// Another, randomly drawn unit of the same layer (control of a unit attack).
     ControlRandomUnit,
+}
+
+impl CellKind {
+    /// The name used in CSV files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CellKind::ClassLogit => "class-logit",
+            CellKind::Unit => "unit",
+            CellKind::ControlNoise => "control-noise",
+            CellKind::ControlRandomUnit => "control-random-unit",
+        }
+    }
+
+    /// Whether this is a control rather than an attack.
+    pub fn is_control(self) -> bool {
+        matches!(self, CellKind::ControlNoise | CellKind::ControlRandomUnit)
+    }
+}
+
+impl fmt::Display for CellKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for CellKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [CellKind::ClassLogit, CellKind::Unit, CellKind::ControlNoise, CellKind::ControlRandomUnit];
+        let known = all.into_iter().find(|known| known.as_str() == text);
+        known.ok_or_else(|| "known are class-logit, unit, control-noise, control-random-unit".to_owned())
+    }
 }
 
 /// One row of the summary: (model, attack, unit or target, epsilon).

@@ -1,0 +1,279 @@
+//! A block: the finished work on a fixed group of samples, as one file that proves itself whole.
+//!
+//! The first line is a JSON header with the lengths of the sections that follow and a blake3 hash over header (with an
+//! empty hash) and sections. The sections: cells (JSON), records (CSV), distances (CSV), examples (JSON), and the
+//! examples' PNG files as they are.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use csv::{ReaderBuilder, StringRecord, WriterBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::fields::{Fields, Row};
+use super::intern::Interner;
+use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS};
+use super::{Cell, DistanceRecord, Example, Record, RunDir, StoreError, write_atomically};
+
+/// Version of a block file's form.
+pub const BLOCK_FORMAT: u32 = 1;
+
+/// The finished work on one block.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Block {
+    /// The block's key in the plan, which names its file: letters, digits, `-`, `_` and `.`.
+    pub key: String,
+    /// One record per sample and cell.
+    pub records: Vec<Record>,
+    /// One distance per sample, model and method.
+    pub distances: Vec<DistanceRecord>,
+    /// Pictures for the gallery.
+    pub examples: Vec<Example>,
+    /// Wall-clock seconds spent.
+    pub seconds: f64,
+    /// Search hits that the separate f32 pass did not confirm.
+    pub unconfirmed_hits: u64,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: u32,
+    key: String,
+    run: String,
+    records: u64,
+    distances: u64,
+    examples: u64,
+    forwards: u64,
+    backwards: u64,
+    seconds: f64,
+    unconfirmed_hits: u64,
+    bytes: [usize; 5],
+    blake3: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExampleEntry {
+    /// The example without its pictures.
+    example: Example,
+    /// Lengths of its clean, perturbation and adversarial picture.
+    pictures: [usize; 3],
+}
+
+impl Block {
+    /// Forward passes spent on records and distances.
+    pub fn forwards(&self) -> u64 {
+        let records = self.records.iter().map(|record| u64::from(record.forwards));
+        records.chain(self.distances.iter().map(|distance| u64::from(distance.forwards))).sum()
+    }
+
+    /// Backward passes spent on records and distances.
+    pub fn backwards(&self) -> u64 {
+        let records = self.records.iter().map(|record| u64::from(record.backwards));
+        records.chain(self.distances.iter().map(|distance| u64::from(distance.backwards))).sum()
+    }
+
+    /// Write the block into the run's directory: whole and synced, or not at all.
+    pub fn write(&self, dir: &RunDir) -> Result<(), StoreError> {
+        let path = dir.block_path(&self.key)?;
+        let bytes = self.encode(dir.run()).map_err(|problem| StoreError::Content { path: path.clone(), problem })?;
+        write_atomically(&path, &bytes)?;
+        Ok(())
+    }
+
+    /// Read the block in the file `path`, whatever run it belongs to; [`RunDir::block`] checks that too.
+    pub fn read(path: &Path) -> Result<Block, StoreError> {
+        Ok(read(path)?.0)
+    }
+
+    fn encode(&self, run: &str) -> Result<Vec<u8>, String> {
+        let mut cells: Vec<&Cell> = Vec::new();
+        let mut known: HashMap<&Cell, usize> = HashMap::new();
+        let mut records = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        let mut row = Row::default();
+        for record in &self.records {
+            let index = *known.entry(record.cell.as_ref()).or_insert_with(|| {
+                cells.push(&record.cell);
+                cells.len() - 1
+            });
+            row.clear();
+            rows::write_record(&mut row, index, record);
+            records.write_record(&row.fields).map_err(|error| error.to_string())?;
+        }
+        let mut distances = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        for distance in &self.distances {
+            row.clear();
+            rows::write_distance(&mut row, distance);
+            distances.write_record(&row.fields).map_err(|error| error.to_string())?;
+        }
+        let entries: Vec<ExampleEntry> = self.examples.iter().map(ExampleEntry::of).collect();
+        let pictures: Vec<&[u8]> = self
+            .examples
+            .iter()
+            .flat_map(|example| [&example.clean[..], &example.perturbation, &example.adversarial])
+            .collect();
+        let sections = [
+            json(&cells)?,
+            records.into_inner().map_err(|error| error.to_string())?,
+            distances.into_inner().map_err(|error| error.to_string())?,
+            json(&entries)?,
+            pictures.concat(),
+        ];
+        let body = sections.concat();
+        let mut header = Header {
+            format: BLOCK_FORMAT,
+            key: self.key.clone(),
+            run: run.to_owned(),
+            records: self.records.len() as u64,
+            distances: self.distances.len() as u64,
+            examples: self.examples.len() as u64,
+            forwards: self.forwards(),
+            backwards: self.backwards(),
+            seconds: if self.seconds.is_finite() { self.seconds } else { 0.0 },
+            unconfirmed_hits: self.unconfirmed_hits,
+            bytes: sections.each_ref().map(Vec::len),
+            blake3: String::new(),
+        };
+        header.blake3 = hash(&header, &body)?;
+        let mut bytes = json(&header)?;
+        bytes.extend_from_slice(&body);
+        Ok(bytes)
+    }
+}
+
+/// The block in the file `path`, and the run that it belongs to.
+pub(super) fn read(path: &Path) -> Result<(Block, String), StoreError> {
+    let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
+    if let Some(found) = newer_format(&bytes) {
+        return Err(StoreError::NewerFormat { path: path.to_owned(), found, known: BLOCK_FORMAT });
+    }
+    decode(&bytes).map_err(|problem| StoreError::DamagedBlock { path: path.to_owned(), problem })
+}
+
+fn newer_format(bytes: &[u8]) -> Option<u64> {
+    let version: Version = serde_json::from_slice(first_line(bytes)?).ok()?;
+    (version.format > u64::from(BLOCK_FORMAT)).then_some(version.format)
+}
+
+fn first_line(bytes: &[u8]) -> Option<&[u8]> {
+    Some(&bytes[..bytes.iter().position(|&byte| byte == b'\n')?])
+}
+
+fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
+    let line = first_line(bytes).ok_or("its header is cut off")?;
+    let header: Header = serde_json::from_slice(line).map_err(|error| format!("its header cannot be read: {error}"))?;
+    let body = &bytes[line.len() + 1..];
+    if hash(&header, body)? != header.blake3 {
+        return Err("its hash does not match its content".to_owned());
+    }
+    let [cells, records, distances, entries, pictures] =
+        sections(body, header.bytes).ok_or("its sections have other lengths than the header says")?;
+
+    let cells: Vec<Arc<Cell>> = from_json::<Vec<Cell>>(cells)?.into_iter().map(Arc::new).collect();
+    let mut interner = Interner::default();
+    let records =
+        table(records, RECORD_COLUMNS, |fields| rows::read_record(fields, &cells, |text| interner.sample(text)))?;
+    let mut names = Interner::default();
+    let distances = table(distances, DISTANCE_COLUMNS, |fields| {
+        rows::read_distance(fields, |text| names.name(text), |text| interner.sample(text))
+    })?;
+    let entries: Vec<ExampleEntry> = from_json(entries)?;
+    let mut rest = pictures;
+    let examples = entries.into_iter().map(|entry| entry.example(&mut rest)).collect::<Result<Vec<_>, _>>()?;
+    let block = Block {
+        key: header.key,
+        records,
+        distances,
+        examples,
+        seconds: header.seconds,
+        unconfirmed_hits: header.unconfirmed_hits,
+    };
+    Ok((block, header.run))
+}
+
+fn hash(header: &Header, body: &[u8]) -> Result<String, String> {
+    let unsigned = Header { blake3: String::new(), ..header.clone() };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&json(&unsigned)?).update(body);
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn sections(mut body: &[u8], lengths: [usize; 5]) -> Option<[&[u8]; 5]> {
+    let mut parts = [&body[..0]; 5];
+    for (part, length) in parts.iter_mut().zip(lengths) {
+        (*part, body) = body.split_at_checked(length)?;
+    }
+    body.is_empty().then_some(parts)
+}
+
+fn table<T>(
+    bytes: &[u8],
+    columns: &'static [&'static str],
+    mut read: impl FnMut(&mut Fields<'_>) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut reader = ReaderBuilder::new().has_headers(false).from_reader(bytes);
+    let mut row = StringRecord::new();
+    let mut values = Vec::new();
+    while reader.read_record(&mut row).map_err(|error| error.to_string())? {
+        values.push(read(&mut Fields::new(&row, columns)?)?);
+    }
+    Ok(values)
+}
+
+/// One line of JSON.
+fn json(value: &impl Serialize) -> Result<Vec<u8>, String> {
+    let mut bytes = serde_json::to_vec(value).map_err(|error| error.to_string())?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+impl ExampleEntry {
+    fn of(example: &Example) -> Self {
+        let pictures = [example.clean.len(), example.perturbation.len(), example.adversarial.len()];
+        // JSON has no infinities and no NaN; one of them in a caption must not cost the block.
+        let finite = |value: f32| if value.is_finite() { value } else { 0.0 };
+        let example = Example {
+            cell: example.cell.clone(),
+            sample_id: example.sample_id.clone(),
+            confidence_clean: finite(example.confidence_clean),
+            confidence_adv: finite(example.confidence_adv),
+            linf: finite(example.linf),
+            l2: finite(example.l2),
+            gain: finite(example.gain),
+            clean: Vec::new(),
+            perturbation: Vec::new(),
+            adversarial: Vec::new(),
+            ..*example
+        };
+        ExampleEntry { example, pictures }
+    }
+
+    fn example(self, rest: &mut &[u8]) -> Result<Example, String> {
+        let mut take = |length: usize| -> Result<Vec<u8>, String> {
+            let (picture, tail) = rest.split_at_checked(length).ok_or("its pictures are cut off")?;
+            *rest = tail;
+            Ok(picture.to_vec())
+        };
+        let [clean, perturbation, adversarial] = self.pictures;
+        Ok(Example {
+            clean: take(clean)?,
+            perturbation: take(perturbation)?,
+            adversarial: take(adversarial)?,
+            ..self.example
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

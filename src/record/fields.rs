@@ -1,0 +1,135 @@
+//! Fields of CSV rows: numbers that read back bit by bit, empty for none.
+
+use std::fmt::{Display, Write};
+use std::str::FromStr;
+
+use csv::StringRecord;
+
+/// A row that is being written.
+#[derive(Default)]
+pub(super) struct Row {
+    pub(super) fields: StringRecord,
+    scratch: String,
+}
+
+impl Row {
+    pub(super) fn clear(&mut self) {
+        self.fields.clear();
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.fields.push_field(text);
+    }
+
+    pub(super) fn show(&mut self, value: impl Display) {
+        self.scratch.clear();
+        // Writing to a string cannot fail.
+        let _ = write!(self.scratch, "{value}");
+        self.fields.push_field(&self.scratch);
+    }
+
+    pub(super) fn float32(&mut self, value: f32) {
+        if is_plain(value.into()) { self.show(value) } else { self.show(format_args!("{value:e}")) }
+    }
+
+    pub(super) fn float64(&mut self, value: f64) {
+        if is_plain(value) { self.show(value) } else { self.show(format_args!("{value:e}")) }
+    }
+
+    pub(super) fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        match value {
+            Some(value) => write(self, value),
+            None => self.text(""),
+        }
+    }
+}
+
+/// Shortest digits without an exponent read well in this range and for infinities; beyond it they are padded with zeros.
+fn is_plain(value: f64) -> bool {
+    let size = value.abs();
+    !size.is_finite() || size == 0.0 || (1e-5..1e16).contains(&size)
+}
+
+/// A row that is being read, field after field; errors name the column.
+pub(super) struct Fields<'a> {
+    row: &'a StringRecord,
+    columns: &'static [&'static str],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(row: &'a StringRecord, columns: &'static [&'static str]) -> Result<Self, String> {
+        if row.len() != columns.len() {
+            return Err(format!("expected {} fields, found {}; the file may be cut off", columns.len(), row.len()));
+        }
+        Ok(Fields { row, columns, at: 0 })
+    }
+
+    pub(super) fn text(&mut self) -> &'a str {
+        let text = self.row.get(self.at).unwrap_or_default();
+        self.at += 1;
+        text
+    }
+
+    /// The error about the field that was read last.
+    pub(super) fn wrong(&self, text: &str, what: &str) -> String {
+        let column = self.at.checked_sub(1).and_then(|at| self.columns.get(at)).copied().unwrap_or_default();
+        format!("column `{column}`: `{text}` {what}")
+    }
+
+    pub(super) fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, String> {
+        let text = self.text();
+        text.parse().map_err(|_| self.wrong(text, what))
+    }
+
+    pub(super) fn whole<T: FromStr>(&mut self) -> Result<T, String> {
+        self.parse("is not a whole number in range")
+    }
+
+    pub(super) fn float<T: FromStr>(&mut self) -> Result<T, String> {
+        self.parse("is not a number")
+    }
+
+    pub(super) fn boolean(&mut self) -> Result<bool, String> {
+        self.parse("is neither true nor false")
+    }
+
+    /// A value whose own error tells what would be right.
+    pub(super) fn known<T: FromStr<Err = String>>(&mut self) -> Result<T, String> {
+        let text = self.text();
+        text.parse().map_err(|problem: String| self.wrong(text, &format!("cannot be read: {problem}")))
+    }
+
+    pub(super) fn optional<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        if self.row.get(self.at).unwrap_or_default().is_empty() {
+            self.at += 1;
+            return Ok(None);
+        }
+        read(self).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn floats_read_back_bit_by_bit(bits32 in any::<u32>(), bits64 in any::<u64>()) {
+            let (single, double) = (f32::from_bits(bits32), f64::from_bits(bits64));
+            let mut row = Row::default();
+            row.float32(single);
+            row.float64(double);
+            let (single_text, double_text) = (&row.fields[0], &row.fields[1]);
+            let (single_back, double_back): (f32, f64) = (single_text.parse().unwrap(), double_text.parse().unwrap());
+            prop_assert!(single.is_nan() && single_back.is_nan() || single_back.to_bits() == bits32);
+            prop_assert!(double.is_nan() && double_back.is_nan() || double_back.to_bits() == bits64);
+            prop_assert!(single_text.len() <= 24 && double_text.len() <= 28, "{single_text} {double_text}");
+        }
+    }
+}

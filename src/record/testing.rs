@@ -1,0 +1,179 @@
+//! Records for tests.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{Block, Cell, CellKind, DistanceRecord, Example, Record, Status};
+use crate::terms::{Epsilon, Norm};
+
+/// A class-logit cell of the model `m` with attack `a` in an l-inf ball.
+pub(crate) fn cell(epsilon: f64) -> Cell {
+    Cell {
+        model: "m".to_owned(),
+        dataset: "synthetic".to_owned(),
+        attack: "a".to_owned(),
+        kind: CellKind::ClassLogit,
+        target: "untargeted".to_owned(),
+        layer: None,
+        unit: None,
+        norm: Norm::Linf,
+        epsilon: Epsilon::new(epsilon).unwrap(),
+    }
+}
+
+/// A unit cell, or one of its controls, beside the attack `u`.
+pub(crate) fn unit_cell(kind: CellKind, unit: &str, epsilon: f64) -> Cell {
+    Cell {
+        attack: "u".to_owned(),
+        kind,
+        target: String::new(),
+        layer: Some("layer1".into()),
+        unit: Some(unit.to_owned()),
+        ..cell(epsilon)
+    }
+}
+
+/// A record of the sample `sample`, of class 1, clean-correct and not flipped.
+pub(crate) fn record(cell: &Arc<Cell>, sample: usize) -> Record {
+    Record {
+        cell: cell.clone(),
+        sample_id: sample.to_string().into(),
+        label: 1,
+        clean_pred: 1,
+        target: None,
+        steps: 10,
+        forwards: 11,
+        backwards: 10,
+        adv_pred: 1,
+        flipped: false,
+        flipped_u8: false,
+        target_hit: None,
+        margin_clean: 1.5,
+        margin_adv: 0.25,
+        confidence_clean: 0.9,
+        confidence_adv: 0.6,
+        activation_clean: None,
+        activation_adv: None,
+        activation_gain_z: None,
+        linf: 0.03,
+        l2: 0.5,
+        l1: 12.0,
+        l0: 3072,
+        status: Status::Ok,
+    }
+}
+
+/// The record after a flip.
+pub(crate) fn flipped(mut record: Record) -> Record {
+    record.adv_pred = record.clean_pred + 1;
+    record.flipped = true;
+    record.flipped_u8 = true;
+    record
+}
+
+/// The record of a sample that is misclassified and so not attacked.
+pub(crate) fn misclassified(mut record: Record) -> Record {
+    record.clean_pred = record.label + 1;
+    record.adv_pred = record.clean_pred;
+    record.status = Status::SkippedMisclassified;
+    record
+}
+
+/// A distance; none is a censored one.
+pub(crate) fn distance(sample: usize, distance: Option<f64>) -> DistanceRecord {
+    DistanceRecord {
+        model: "m".into(),
+        sample_id: sample.to_string().into(),
+        label: 1,
+        clean_pred: 1,
+        norm: Norm::Linf,
+        method: "path".into(),
+        distance: distance.unwrap_or(f64::INFINITY),
+        bracket: 1e-6,
+        searched: 1.0,
+        censored: distance.is_none(),
+        linearized: 0.01,
+        adv_pred: 2,
+        forwards: 36,
+        backwards: 20,
+        status: if distance.is_none() { Status::Censored } else { Status::Ok },
+    }
+}
+
+/// A finite or infinite number.
+fn number() -> impl Strategy<Value = f32> {
+    prop_oneof![any::<f32>(), Just(f32::INFINITY), Just(0.0), -10.0f32..10.0].prop_filter("NaN", |x| !x.is_nan())
+}
+
+/// Any record of one of four cells.
+pub(crate) fn any_record() -> impl Strategy<Value = Record> {
+    let cells = [
+        Arc::new(cell(0.1)),
+        Arc::new(cell(8.0 / 255.0)),
+        Arc::new(unit_cell(CellKind::Unit, "17@3,5", 0.1)),
+        Arc::new(unit_cell(CellKind::ControlNoise, "draw:0", 0.1)),
+    ];
+    let head = (0usize..4, "[a-z0-9/,\"\n é.]{0,12}", any::<u32>(), 0u32..3, any::<Option<u32>>(), any::<[u32; 4]>());
+    let outcome = (any::<bool>(), any::<bool>(), any::<Option<bool>>(), [(); 7].map(|()| number()));
+    let units = proptest::option::of([(); 3].map(|()| number()));
+    let status = proptest::sample::select(vec![Status::Ok, Status::DeadUnit, Status::NonFinite]);
+    (head, outcome, units, status).prop_map(move |(head, outcome, units, status)| {
+        let (at, sample, label, clean_pred, target, [steps, forwards, backwards, adv_pred]) = head;
+        let (flipped, flipped_u8, target_hit, [margin_clean, margin_adv, clean, adv, linf, l2, l1]) = outcome;
+        Record {
+            cell: cells[at].clone(),
+            sample_id: sample.into(),
+            label,
+            clean_pred,
+            target,
+            steps,
+            forwards,
+            backwards,
+            adv_pred,
+            flipped,
+            flipped_u8,
+            target_hit,
+            margin_clean,
+            margin_adv,
+            confidence_clean: clean,
+            confidence_adv: adv,
+            activation_clean: units.map(|[clean, _, _]| clean),
+            activation_adv: units.map(|[_, adv, _]| adv),
+            activation_gain_z: units.map(|[_, _, z]| z),
+            linf,
+            l2,
+            l1,
+            l0: steps,
+            status,
+        }
+    })
+}
+
+/// A block with a record of each kind, distances and an example.
+pub(crate) fn block(key: &str) -> Block {
+    let (one, two) = (Arc::new(cell(0.1)), Arc::new(unit_cell(CellKind::Unit, "3", 0.1)));
+    let unit = Record { activation_gain_z: Some(2.5), ..flipped(record(&two, 1)) };
+    Block {
+        key: key.to_owned(),
+        records: vec![record(&one, 0), flipped(record(&one, 1)), misclassified(record(&one, 2)), unit],
+        distances: vec![distance(0, None), distance(1, Some(0.0125))],
+        examples: vec![Example {
+            cell: cell(0.1),
+            sample_id: "1".into(),
+            label: 1,
+            clean_pred: 1,
+            adv_pred: 2,
+            confidence_clean: 0.9,
+            confidence_adv: 0.6,
+            linf: 0.03,
+            l2: 0.5,
+            clean: vec![137, 80, 78, 71, 0, 10],
+            perturbation: vec![1],
+            gain: 8.0,
+            adversarial: vec![],
+        }],
+        seconds: 1.25,
+        unconfirmed_hits: 1,
+    }
+}
