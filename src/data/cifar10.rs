@@ -119,6 +119,16 @@ impl Dataset for Cifar10 {
             }
         }
     }
+
+    fn fingerprint(&self, index: usize) -> Result<u64, DataError> {
+        match &self.storage {
+            Storage::Records(records) => {
+                let hash = blake3::hash(&records[index * RECORD..(index + 1) * RECORD]);
+                Ok(hash.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+            }
+            Storage::Files(files) => files[index].length(),
+        }
+    }
 }
 
 enum Form {

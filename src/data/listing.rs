@@ -17,6 +17,14 @@ pub(super) struct LabelledFile {
     pub(super) label: u32,
 }
 
+impl LabelledFile {
+    /// The file's length in bytes.
+    pub(super) fn length(&self) -> Result<u64, DataError> {
+        let metadata = std::fs::metadata(&self.path);
+        metadata.map(|m| m.len()).map_err(|source| DataError::Read { path: self.path.clone(), source })
+    }
+}
+
 /// Names of the folders in `folder`, hidden ones left out, in alphabetical order.
 pub(super) fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();

@@ -2,13 +2,35 @@
 
 pub mod cifar10;
 mod decode;
+pub mod image_folder;
 mod listing;
+#[cfg(test)]
+mod parity;
+mod png;
+mod preprocess;
+mod resample;
+mod selection;
 pub mod synthetic;
 
 pub use cifar10::Cifar10;
+pub use image_folder::ImageFolder;
+pub use selection::{Sample, Selection, Skipped, load, select};
 pub use synthetic::Synthetic;
 
+use crate::suite::DataSource;
 use crate::terms::SampleId;
+
+/// Opens a data set: checks that it is there and lists its samples, without decoding images.
+///
+/// # Errors
+/// If the root is missing, empty or not of the expected form; each names the file or folder and what would be right.
+pub fn open(source: &DataSource) -> Result<Box<dyn Dataset>, DataError> {
+    Ok(match source {
+        DataSource::Synthetic { split, size } => Box::new(Synthetic::new(*split, *size)),
+        DataSource::Cifar10 { root, split } => Box::new(Cifar10::open(root, *split)?),
+        DataSource::ImageFolder { root, preprocess } => Box::new(ImageFolder::open(root, *preprocess)?),
+    })
+}
 
 /// One decoded image: planar RGB, `channels * height * width` bytes (CHW).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +63,9 @@ pub trait Dataset: Send + Sync {
     fn label(&self, index: usize) -> u32;
     /// Decode and preprocess sample `index`.
     fn image(&self, index: usize) -> Result<Image, DataError>;
+    /// A number that changes, as a rule, when the stored image does, and costs less than decoding it: a file's length, or
+    /// a hash of what is in memory.
+    fn fingerprint(&self, index: usize) -> Result<u64, DataError>;
 }
 
 /// What can go wrong with data; each names the file or the sample.

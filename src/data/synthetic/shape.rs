@@ -160,18 +160,18 @@ mod tests {
     #[test]
     fn every_shape_has_an_inside_and_stays_in_its_circle() {
         let mut dice = Dice::new(0, "shapes", 0);
-        for class in 0..CLASSES.len() {
+        for (class, name) in CLASSES.iter().enumerate() {
             let shape = Shape::random(class, [16.0, 16.0], 10.0, &mut dice);
             let mut area = 0;
             for y in 0..32 {
                 for x in 0..32 {
                     let inside = shape.distance(x as f32 + 0.5, y as f32 + 0.5) < 0.0;
                     let from_centre = hypotenuse(x as f32 - 15.5, y as f32 - 15.5);
-                    assert!(!inside || from_centre <= 12.0, "{} reaches {from_centre}", CLASSES[class]);
+                    assert!(!inside || from_centre <= 12.0, "{name} reaches {from_centre}");
                     area += usize::from(inside);
                 }
             }
-            assert!((60..330).contains(&area), "{} covers {area} pixels", CLASSES[class]);
+            assert!((60..330).contains(&area), "{name} covers {area} pixels");
         }
     }
 }
