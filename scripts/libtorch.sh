@@ -76,7 +76,7 @@ trap 'exit 143' TERM
 mkdir "$partial/tmp" "$partial/home"
 say "installing libtorch $version ($flavour) into $home/ with pip"
 # shellcheck disable=SC2086 # several packages, several words
-TMPDIR=$partial/tmp PIP_USER=0 "$python" -m pip install --disable-pip-version-check --no-input --no-compile \
+TMPDIR=$partial/tmp PIP_USER=0 PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --disable-pip-version-check --no-input --no-compile \
     ${nodeps:+--no-deps} --target "$partial/home" $packages ||
     by_hand "pip failed, see above ($("$python" --version 2>&1); torch $version has wheels for Python 3.10 to 3.14)"
 [ -d "$partial/home/torch/lib" ] || by_hand "the package torch holds no lib/"

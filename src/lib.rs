@@ -6,6 +6,8 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+#[cfg(feature = "torch")]
+pub mod cuda;
 pub mod data;
 #[cfg(feature = "torch")]
 pub mod engine;

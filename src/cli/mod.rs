@@ -4,6 +4,7 @@
 //! need the `torch` feature; in a build without it they fail with a message that says so.
 
 pub mod args;
+mod doctor;
 mod exit;
 mod failure;
 #[cfg(feature = "torch")]
@@ -28,7 +29,7 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Validate(_) => needs_torch("validate"),
         Command::Report(_) => needs_torch("report"),
         Command::Schema(_) => needs_torch("schema"),
-        Command::Doctor(_) => needs_torch("doctor"),
+        Command::Doctor(args) => doctor::doctor(&args),
     }
 }
 
