@@ -1,10 +1,16 @@
 //! Arguments, command, exit code.
 
-use std::process::ExitCode;
-
-use am_eval::cli::{args::Cli, conclude, dispatch};
+use am_eval::cli::{Exit, args::Cli, conclude, dispatch};
 use clap::Parser;
 
-fn main() -> ExitCode {
-    conclude(dispatch(Cli::parse().command)).into()
+fn main() {
+    let exit = match Cli::try_parse() {
+        Ok(arguments) => conclude(dispatch(arguments.command)),
+        Err(answer) => {
+            let exit = if answer.use_stderr() { Exit::Usage } else { Exit::Success };
+            let _ = answer.print(); // a reader that has gone has seen enough
+            exit
+        }
+    };
+    exit.leave()
 }

@@ -1,6 +1,6 @@
 //! The exit codes: part of the command line's contract, so that schedulers and CI can tell failures apart.
 
-use std::process::ExitCode;
+use std::io::Write;
 
 /// How a command ended. The numbers never change meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,11 +55,22 @@ impl Exit {
             Exit::RunFailed => "the run failed",
         }
     }
-}
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit.code())
+    /// Ends the process with this code. Where libtorch is linked its destructors are left out: they unregister some
+    /// thousands of operators one by one, which takes as long as answering `--help`, and the system frees all of it.
+    pub fn leave(self) -> ! {
+        // Nobody is left to tell if this fails; what must not get lost was written and checked before.
+        let _ = std::io::stdout().flush();
+        #[cfg(all(feature = "torch", unix))]
+        {
+            unsafe extern "C" {
+                fn _exit(code: std::ffi::c_int) -> !;
+            }
+            // SAFETY: `_exit` has no requirements; standard output is flushed and standard error is not buffered.
+            unsafe { _exit(self.code().into()) }
+        }
+        #[cfg(not(all(feature = "torch", unix)))]
+        std::process::exit(self.code().into())
     }
 }
 
