@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageFormat, ImageReader, Rgb, RgbImage};
 
 use super::{DataError, Image};
 
@@ -20,14 +20,43 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, DataError> {
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    if reader.format().is_none() {
-        return Err(wrong("is not a JPEG, PNG, WebP or BMP image".into()));
+    match reader.format() {
+        None => return Err(wrong("is not a JPEG, PNG, WebP or BMP image".into())),
+        // The decoder fills what is missing with grey, which would pass for a picture.
+        Some(ImageFormat::Jpeg) if !jpeg_ends(bytes) => {
+            return Err(wrong("is truncated: a JPEG image without its end".into()));
+        }
+        Some(_) => {}
     }
     let image = reader.decode().map_err(|error| wrong(format!("cannot be decoded: {error}")))?;
     if image.width() == 0 || image.height() == 0 {
         return Err(wrong("has no pixels".into()));
     }
     Ok(to_rgb(image))
+}
+
+/// Whether the end-of-image marker follows a scan. Markers inside segments, such as a thumbnail's, do not count.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    let mut scanned = false;
+    while let Some(&[mark, code]) = bytes.get(at..at + 2) {
+        at += match (mark, code) {
+            (0xFF, 0xD9) => return scanned,
+            (0xFF, 0x01 | 0xD0..=0xD8) => 2,
+            // A fill byte.
+            (0xFF, 0xFF) => 1,
+            (0xFF, 1..) => match bytes.get(at + 2..at + 4) {
+                Some(&[high, low]) => {
+                    scanned |= code == 0xDA;
+                    2 + usize::from(u16::from_be_bytes([high, low]))
+                }
+                _ => return false,
+            },
+            // Entropy-coded data, or what a lenient decoder passes over.
+            _ => 1,
+        };
+    }
+    false
 }
 
 fn to_rgb(image: DynamicImage) -> RgbImage {
@@ -55,4 +84,78 @@ pub(super) fn planar(image: &RgbImage) -> Image {
         }
     }
     Image { channels: 3, height, width, pixels }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fixture(name: &str) -> Vec<u8> {
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/preprocess").join(name)).unwrap()
+    }
+
+    fn encoded(image: DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn of_sixteen_bits_the_upper_eight_are_kept() {
+        let deep = image::ImageBuffer::from_pixel(1, 1, Rgb([0x12FFu16, 0x8000, 0xFFFF]));
+        let bytes = encoded(deep.into(), ImageFormat::Png);
+        assert_eq!(decode(&bytes, Path::new("deep.png")).unwrap().into_raw(), [0x12, 0x80, 0xFF]);
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error_at_any_length() {
+        for name in ["rgb.jpg", "grey.jpg", "cmyk.jpg", "grey.png", "palette.png"] {
+            let whole = fixture(name);
+            assert!(decode(&whole, Path::new(name)).is_ok(), "{name}");
+            // A PNG's last chunk holds nothing of the picture.
+            let end = if name.ends_with("png") { whole.len() - 16 } else { whole.len() - 1 };
+            for length in (0..end).step_by(whole.len() / 50).chain([end]) {
+                assert!(decode(&whole[..length], Path::new(name)).is_err(), "{name} cut to {length} bytes");
+            }
+        }
+        let error = decode(&fixture("rgb.jpg")[..4000], Path::new("cut.jpg")).unwrap_err();
+        assert_eq!(error.to_string(), "cut.jpg: is truncated: a JPEG image without its end");
+    }
+
+    #[test]
+    fn a_thumbnail_does_not_end_the_image_around_it() {
+        let mut whole = fixture("grey.jpg");
+        let thumbnail: Vec<u8> = [&[0xFF, 0xE1, 0, 6][..], &[0xFF, 0xDA, 0xFF, 0xD9]].concat();
+        whole.splice(2..2, thumbnail);
+        assert!(jpeg_ends(&whole));
+        assert!(!jpeg_ends(&whole[..whole.len() - 2]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_are_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            prop_assert!(decode(&bytes, Path::new("bytes")).is_err());
+        }
+
+        #[test]
+        fn damaged_images_never_panic(
+            kind in 0usize..5, damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            let small = RgbImage::from_fn(9, 7, |x, y| Rgb([x as u8 * 28, y as u8 * 36, 99]));
+            let mut bytes = match kind {
+                0 => encoded(small.into(), ImageFormat::Png),
+                1 => encoded(small.into(), ImageFormat::Bmp),
+                2 => encoded(small.into(), ImageFormat::WebP),
+                3 => fixture("grey.jpg"),
+                _ => fixture("cmyk.jpg"),
+            };
+            for (place, value) in damage {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            let _ = decode(&bytes, Path::new("damaged"));
+        }
+    }
 }
