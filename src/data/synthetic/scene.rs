@@ -85,8 +85,10 @@ fn distinct_colour(ground: Colour, dice: &mut Dice) -> Colour {
     let mut best_gap = f32::INFINITY;
     for _ in 0..8 {
         let colour: Colour = std::array::from_fn(|_| dice.unit());
-        let squares: f32 = (0..3).map(|channel| (colour[channel] - ground[channel]).powi(2)).sum();
-        let gap = (squares.sqrt() - wanted).max(0.0) + 8.0 * (wanted - squares.sqrt()).max(0.0);
+        let differences: Colour = std::array::from_fn(|channel| colour[channel] - ground[channel]);
+        let distance = differences.iter().map(|difference| difference * difference).sum::<f32>().sqrt();
+        // Too close is worse than too far.
+        let gap = (distance - wanted).max(8.0 * (wanted - distance));
         if gap < best_gap {
             (best, best_gap) = (colour, gap);
         }
