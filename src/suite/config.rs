@@ -45,8 +45,35 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(DeviceChoice::Auto),
+            "cpu" => Ok(DeviceChoice::Cpu),
+            "cuda" => Ok(DeviceChoice::Cuda(0)),
+            other => other
+                .strip_prefix("cuda:")
+                .filter(|index| index.bytes().all(|digit| digit.is_ascii_digit()))
+                .and_then(|index| index.parse().ok())
+                .map(DeviceChoice::Cuda)
+                .ok_or_else(|| format!("unknown device `{other}`; known are auto, cpu, cuda, cuda:N")),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DeviceChoice::Auto => f.write_str("auto"),
+            DeviceChoice::Cpu => f.write_str("cpu"),
+            DeviceChoice::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
 /// Arithmetic of the search; verification is always f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SearchPrecision {
     /// The harness chooses by device and architecture, the same way each time.
@@ -195,6 +222,8 @@ pub struct Normalize {
 pub struct AttackConfig {
     /// The name used in records and reports.
     pub name: String,
+    /// The models it runs on, by name, in the suite's order; none means all of them.
+    pub models: Option<Vec<String>>,
     /// What the attack drives.
     pub goal: Goal,
     /// The norm of the ball.
@@ -209,6 +238,13 @@ pub struct AttackConfig {
     pub restarts: usize,
     /// When a row may leave.
     pub stop: Stop,
+}
+
+impl AttackConfig {
+    /// Whether the attack runs on this model.
+    pub fn applies_to(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|name| name == model))
+    }
 }
 
 /// What an attack drives.
@@ -249,6 +285,19 @@ pub enum Target {
     Class(usize),
     /// Away from the predicted class.
     Untargeted,
+}
+
+/// As the `target` column of `samples.csv` writes it: `least-likely`, `class:3`.
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Target::LeastLikely => f.write_str("least-likely"),
+            Target::RunnerUp => f.write_str("runner-up"),
+            Target::Random => f.write_str("random"),
+            Target::Class(index) => write!(f, "class:{index}"),
+            Target::Untargeted => f.write_str("untargeted"),
+        }
+    }
 }
 
 /// The function of the logits that a class-logit attack maximizes (for untargeted attacks, with y the clean prediction:

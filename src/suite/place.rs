@@ -1,0 +1,169 @@
+//! Problems that are found after the suite was read (files, layers, units), shown at the value that caused them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::config::{DataSource, Goal, Suite};
+use super::problem::{Problems, SuiteErrors};
+use super::suggest::{did_you_mean, nearest};
+
+/// A value of the suite's file, to point at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A key of `[data]`.
+    Data(&'static str),
+    /// A key of a `[[model]]`, by index.
+    Model(usize, &'static str),
+    /// A key of an `[[attack]]`, by index.
+    Attack(usize, &'static str),
+    /// A key of `[boundary]`.
+    Boundary(&'static str),
+    /// A key of `[run]`.
+    Run(&'static str),
+}
+
+impl Place {
+    /// The bytes of the value; those of its table if the key is not written, the file's beginning if neither is.
+    fn find(self, source: &str) -> Range<usize> {
+        let (table, index, key) = match self {
+            Place::Data(key) => ("data", None, key),
+            Place::Model(index, key) => ("model", Some(index), key),
+            Place::Attack(index, key) => ("attack", Some(index), key),
+            Place::Boundary(key) => ("boundary", None, key),
+            Place::Run(key) => ("run", None, key),
+        };
+        let (root, _) = DeTable::parse_recoverable(source);
+        let table = root.get_ref().get(table).and_then(|value| match index {
+            None => Some(value),
+            Some(index) => value.get_ref().as_array()?.get(index),
+        });
+        let value = table.and_then(|table| match table.get_ref() {
+            DeValue::Table(fields) => fields.get(key),
+            _ => None,
+        });
+        value.or(table).map_or(0..0, |value| value.span())
+    }
+}
+
+impl Suite {
+    /// An error that points at a value of this suite's file: `message` says what is wrong, as a lowercase fragment,
+    /// `help` what to do.
+    pub fn error_at(&self, place: Place, message: impl Into<String>, help: impl Into<String>) -> SuiteErrors {
+        let mut problems = Problems::default();
+        self.report(&mut problems, place, message, "this value", help);
+        problems.into_errors(&self.path, &self.source)
+    }
+
+    fn report(
+        &self,
+        problems: &mut Problems,
+        place: Place,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
+        problems.add(place.find(&self.source), message, label).help(help);
+    }
+
+    fn verdict(&self, problems: Problems) -> Result<(), SuiteErrors> {
+        if problems.is_empty() { Ok(()) } else { Err(problems.into_errors(&self.path, &self.source)) }
+    }
+
+    /// Check that the weights and the data exist where the suite looks for them. What they hold is not looked at.
+    ///
+    /// # Errors
+    /// Every file that is missing or of the wrong kind, with the path that was looked for.
+    pub fn check_files(&self) -> Result<(), SuiteErrors> {
+        let mut problems = Problems::default();
+        match &self.data.source {
+            DataSource::Synthetic { .. } => {}
+            DataSource::Cifar10 { root, .. } => {
+                let help = "put the binary batches (data_batch_1.bin … test_batch.bin) or the folders train/ and val/ \
+                            there, or name another folder with --data-root";
+                self.check_folder(root, help, &mut problems);
+            }
+            DataSource::ImageFolder { root, .. } => {
+                let help = "name a folder that holds one folder of images per class, here or with --data-root";
+                self.check_folder(root, help, &mut problems);
+            }
+        }
+        for (index, model) in self.models.iter().enumerate() {
+            let path = &model.weights;
+            let place = Place::Model(index, "weights");
+            if path.is_dir() {
+                let message = format!("the weights of model `{}` are a folder: {}", model.name, path.display());
+                self.report(&mut problems, place, message, "a folder", "name a safetensors file");
+            } else if !path.is_file() {
+                let message = format!("no weights of model `{}` at {}", model.name, path.display());
+                self.report(&mut problems, place, message, "no such file", weights_help(path));
+            }
+        }
+        self.verdict(problems)
+    }
+
+    fn check_folder(&self, root: &Path, help: &str, problems: &mut Problems) {
+        let place = Place::Data("root");
+        if root.is_file() {
+            let message = format!("the data root is a file, not a folder: {}", root.display());
+            self.report(problems, place, message, "not a folder", help);
+        } else if !root.is_dir() {
+            self.report(problems, place, format!("no data at {}", root.display()), "no such folder", help);
+        }
+    }
+
+    /// Check that each model's architecture is one of `known`.
+    ///
+    /// # Errors
+    /// Every unknown architecture, with the nearest known one.
+    pub fn check_architectures(&self, known: &[&str]) -> Result<(), SuiteErrors> {
+        let mut problems = Problems::default();
+        for (index, model) in self.models.iter().enumerate().filter(|(_, model)| !known.contains(&model.arch.as_str()))
+        {
+            let message = format!("unknown architecture `{}`", model.arch);
+            let help = did_you_mean(&model.arch, known.iter().copied());
+            self.report(&mut problems, Place::Model(index, "arch"), message, "not an architecture", help);
+        }
+        self.verdict(problems)
+    }
+
+    /// Check that `model` has the layers of all unit attacks that run on it; `known` are the model's layers.
+    ///
+    /// # Errors
+    /// Every unknown layer, with the nearest of the model's own.
+    pub fn check_layers(&self, model: &str, known: &[&str]) -> Result<(), SuiteErrors> {
+        let mut problems = Problems::default();
+        for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
+            let Goal::Unit { layer, .. } = &attack.goal else { continue };
+            if known.contains(&layer.as_str()) {
+                continue;
+            }
+            let mut help = did_you_mean(layer.as_str(), known.iter().copied());
+            if attack.models.is_none() && self.models.len() > 1 {
+                help.push_str("; with `models = [\"…\"]` an attack runs on some models only");
+            }
+            let message = format!("model `{model}` has no layer `{layer}`");
+            self.report(&mut problems, Place::Attack(index, "layer"), message, "unknown layer", help);
+        }
+        self.verdict(problems)
+    }
+}
+
+/// A near name in the same folder, or where weights come from.
+fn weights_help(path: &Path) -> String {
+    let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut beside: Vec<String> = path
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok())
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name.ends_with(".safetensors"))
+        .collect();
+    beside.sort();
+    match nearest(&wanted, beside.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`, which is in the same folder?"),
+        None => "paths are relative to the suite's file; `am-eval models` lists the shipped weights".to_string(),
+    }
+}

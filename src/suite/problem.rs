@@ -1,0 +1,181 @@
+//! What is wrong with a suite: every problem of a file at once, each with its place.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+
+/// One thing that is wrong with a suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    message: String,
+    label: String,
+    span: Option<Range<usize>>,
+    help: Option<String>,
+    notes: Vec<(Range<usize>, String)>,
+}
+
+impl Problem {
+    /// What is wrong, as a lowercase fragment.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The bytes of the file that are wrong; none if the file could not be read at all.
+    pub fn span(&self) -> Option<Range<usize>> {
+        self.span.clone()
+    }
+
+    /// What to do about it.
+    pub fn suggestion(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// Say what to do about it.
+    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Point at another place that has to do with it.
+    pub(super) fn note(&mut self, span: Range<usize>, label: impl Into<String>) -> &mut Self {
+        self.notes.push((span, label.into()));
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let primary = LabeledSpan::new_primary_with_span(Some(self.label.clone()), self.span.clone()?);
+        let notes =
+            self.notes.iter().map(|(span, label)| LabeledSpan::new_with_span(Some(label.clone()), span.clone()));
+        Some(Box::new(std::iter::once(primary).chain(notes)))
+    }
+}
+
+/// Collects the problems of one file.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Add a problem at a place; `label` stands beside the snippet.
+    pub fn add(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> &mut Problem {
+        self.push(Some(span), message.into(), label.into())
+    }
+
+    /// Add a problem with the file as a whole.
+    pub fn add_unplaced(&mut self, message: impl Into<String>) -> &mut Problem {
+        self.push(None, message.into(), String::new())
+    }
+
+    fn push(&mut self, span: Option<Range<usize>>, message: String, label: String) -> &mut Problem {
+        let index = self.0.len();
+        self.0.push(Problem { message, label, span, help: None, notes: Vec::new() });
+        &mut self.0[index]
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many problems there are so far.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing between these bytes is wrong so far.
+    pub fn none_within(&self, span: &Range<usize>) -> bool {
+        let within = |inner: &Range<usize>| span.start <= inner.start && inner.end <= span.end;
+        !self.0.iter().filter_map(|problem| problem.span.as_ref()).any(within)
+    }
+
+    /// All problems, in the order of the file.
+    pub fn into_errors(mut self, path: &Path, source: &str) -> SuiteErrors {
+        self.0.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
+        let source = Box::new(NamedSource::new(path.display().to_string(), source.to_string()).with_language("toml"));
+        SuiteErrors { path: path.to_path_buf(), source, problems: self.0 }
+    }
+}
+
+/// Every problem of a suite's file.
+///
+/// `{}` is one line; `{:#}` adds a line `path:line:column: problem` for each. As a [`miette::Diagnostic`] it renders
+/// each problem with a snippet of the file.
+#[derive(Debug)]
+pub struct SuiteErrors {
+    path: PathBuf,
+    source: Box<NamedSource<String>>,
+    problems: Vec<Problem>,
+}
+
+impl SuiteErrors {
+    /// The suite's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The problems, in the order of the file; at least one.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Line and column of a problem, both counted from 1, columns in characters.
+    pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
+        let source = self.source.inner();
+        let mut start = problem.span.as_ref()?.start.min(source.len());
+        while !source.is_char_boundary(start) {
+            start -= 1;
+        }
+        let before = &source[..start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
+    }
+}
+
+impl fmt::Display for SuiteErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.problems.len() {
+            1 => write!(f, "suite {path} cannot be used: 1 problem")?,
+            n => write!(f, "suite {path} cannot be used: {n} problems")?,
+        }
+        if f.alternate() {
+            for problem in &self.problems {
+                match self.position(problem) {
+                    Some((line, column)) => write!(f, "\n{path}:{line}:{column}: {problem}")?,
+                    None => write!(f, "\n{path}: {problem}")?,
+                }
+                if let Some(help) = &problem.help {
+                    write!(f, " ({help})")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SuiteErrors {}
+
+impl Diagnostic for SuiteErrors {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&*self.source)
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic)))
+    }
+}

@@ -1,0 +1,342 @@
+//! The suite as it is written: one struct per table. Their documentation is that of the JSON Schema.
+//!
+//! A value that could not be read is none here; `validate` then skips what depends on it.
+
+use schemars::JsonSchema;
+use toml::de::DeValue;
+
+use super::config::{
+    BoundaryMethod, Control, Direction, Interpolation, Loss, OnDataError, SearchPrecision, Split, Stop, UnitSelection,
+};
+use super::problem::Problems;
+use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
+use super::tables::{Tables, kind, tagged};
+use super::values::{
+    Amount, Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName,
+};
+use super::words::{BallNorm, UnitRanking, unknown_word};
+use crate::gate::Level;
+
+raw_table! {
+    /// A suite of am-eval: the images, the models, and the attacks that are run on them. Paths are relative to this file.
+    /// Epsilons, norms and distances are in pixel units of [0, 1], before normalization.
+    struct RawSuite ("the suite") {
+        /// Version of the suite's form: 1.
+        schema: FormVersion, required;
+        /// The suite's name; it begins the name of the run's directory.
+        name: Name, required;
+        /// The seed of every random choice: samples, targets, units, starts. Default 0.
+        seed: Count<0, { u64::MAX }>;
+        /// Where and how to run.
+        run: RawRun;
+        /// The images.
+        data: RawData, required;
+        /// The networks.
+        model: Tables<RawModel>, required;
+        /// The attacks.
+        attack: Tables<RawAttack>;
+        /// Measure how far each image is from the decision boundary.
+        boundary: RawBoundary;
+        /// What the results must fulfil.
+        gate: Tables<RawRule>;
+    }
+}
+
+raw_table! {
+    /// Where and how to run.
+    struct RawRun ("`[run]`") {
+        /// The device: auto (CUDA if there is one), cpu, cuda or cuda:N. Default auto.
+        device: Device;
+        /// Arithmetic of the search; verification is always f32. Default auto.
+        precision: SearchPrecision;
+        /// Rows in a batch; auto lets the harness choose. Default auto.
+        batch: Batch;
+        /// Samples in a block, the unit of resume and of sharding. Default 50.
+        block: Count<1, 100_000>;
+    }
+}
+
+kind! {
+    /// `kind = "synthetic"`.
+    SyntheticKind = "synthetic"
+}
+kind! {
+    /// `kind = "cifar10"`.
+    Cifar10Kind = "cifar10"
+}
+kind! {
+    /// `kind = "image-folder"`.
+    ImageFolderKind = "image-folder"
+}
+kind! {
+    /// `kind = "class-logit"`.
+    ClassLogitKind = "class-logit"
+}
+kind! {
+    /// `kind = "unit"`.
+    UnitKind = "unit"
+}
+
+tagged! {
+    /// The images.
+    enum RawData ("`[data]`") {
+        /// Procedural images.
+        Synthetic(RawSynthetic) = "synthetic",
+        /// CIFAR-10.
+        Cifar10(RawCifar10) = "cifar10",
+        /// A folder of class folders.
+        ImageFolder(RawImageFolder) = "image-folder",
+    }
+}
+
+raw_table! {
+    /// Procedural images, 10 classes, 32x32 RGB, made from seed and index.
+    struct RawSynthetic ("`[data]` of kind `synthetic`") {
+        /// Procedural images.
+        kind: SyntheticKind, required;
+        /// Which half of the index space; the shipped models were trained on train. Default test.
+        split: Split;
+        /// Images in the split that samples are drawn from. Default 2000.
+        size: Count<1, 100_000_000>;
+        /// How many samples to draw, class-balanced, by the seed. Default all.
+        samples: Count<1, 100_000_000>;
+        /// What to do with an image that cannot be used. Default fail.
+        on_error: OnDataError;
+    }
+}
+
+raw_table! {
+    /// CIFAR-10: the official binary batches, or folders `<root>/{train,val}/<class>/` of images.
+    struct RawCifar10 ("`[data]` of kind `cifar10`") {
+        /// CIFAR-10.
+        kind: Cifar10Kind, required;
+        /// Folder that holds the batches or the class folders, relative to this file.
+        root: Text, required;
+        /// Which split. Default test.
+        split: Split;
+        /// How many samples to draw, class-balanced, by the seed. Default all.
+        samples: Count<1, 100_000_000>;
+        /// What to do with an image that cannot be decoded or has another size. Default fail.
+        on_error: OnDataError;
+    }
+}
+
+raw_table! {
+    /// One folder per class, in alphabetical order.
+    struct RawImageFolder ("`[data]` of kind `image-folder`") {
+        /// A folder of class folders.
+        kind: ImageFolderKind, required;
+        /// The folder of class folders, relative to this file.
+        root: Text, required;
+        /// Length of the shorter side after resizing, in pixels. Default: the size is left.
+        resize: Count<1, 16_384>;
+        /// Side of the centred square that is cut out, in pixels. Default: the size is left.
+        crop: Count<1, 16_384>;
+        /// The resampling filter of `resize`, with antialiasing. Default bilinear.
+        interpolation: Interpolation;
+        /// How many samples to draw, class-balanced, by the seed. Default all.
+        samples: Count<1, 100_000_000>;
+        /// What to do with an image that cannot be decoded or has another size. Default fail.
+        on_error: OnDataError;
+    }
+}
+
+raw_table! {
+    /// A network. It takes pixels in [0, 1] and normalizes inside.
+    struct RawModel ("`[[model]]`") {
+        /// The name used in records and reports.
+        name: Name, required;
+        /// The architecture, such as `cifar/resnet20`.
+        arch: Text, required;
+        /// The safetensors file, relative to this file.
+        weights: Text, required;
+        /// Normalization of the pixels before the first layer.
+        normalize: RawNormalize, required;
+        /// Number of classes. Default: the architecture's own or the weights'.
+        classes: Count<2, 1_000_000>;
+    }
+}
+
+raw_table! {
+    /// Normalization per channel: `(pixels - mean) / std`.
+    struct RawNormalize ("`normalize`") {
+        /// One value per channel (1 or 3), in pixel units of [0, 1].
+        mean: Vec<At<Number>>, required;
+        /// One positive value per channel (1 or 3), in pixel units of [0, 1].
+        std: Vec<At<Positive>>, required;
+    }
+}
+
+tagged! {
+    /// An attack.
+    enum RawAttack ("`[[attack]]`") {
+        /// Activation maximization of a class logit.
+        ClassLogit(RawClassLogit) = "class-logit",
+        /// Activation maximization of a unit.
+        Unit(RawUnit) = "unit",
+    }
+}
+
+raw_table! {
+    /// Activation maximization of the logit of a class.
+    struct RawClassLogit ("`[[attack]]` of kind `class-logit`") {
+        /// Drives the logit of a class.
+        kind: ClassLogitKind, required;
+        /// The name used in records and reports.
+        name: Name, required;
+        /// The models to attack, by name. Default all.
+        models: Vec<At<Text>>;
+        /// The class to drive: away from the predicted one, or a rule, or a class index. Default untargeted.
+        target: TargetRule;
+        /// The function of the logits that is maximized. Default logit.
+        loss: Loss;
+        /// The norm of the ball.
+        norm: BallNorm, required;
+        /// Radii of the ball, in pixel units of [0, 1].
+        epsilons: Vec<At<Radius>>, required;
+        /// Ascent steps for each row.
+        steps: Count<1, 100_000>, required;
+        /// Step size as a share of epsilon. Default 2.5 / steps.
+        step_size: Positive;
+        /// Independent starts: the first from the clean image, the others random. Default 1.
+        restarts: Count<1, 10_000>;
+        /// When a row may leave before its steps are used up. Default flip if untargeted, else target.
+        stop: Stop;
+    }
+}
+
+raw_table! {
+    /// Activation maximization (or suppression) of units of a layer.
+    struct RawUnit ("`[[attack]]` of kind `unit`") {
+        /// Drives units inside the network.
+        kind: UnitKind, required;
+        /// The name used in records and reports.
+        name: Name, required;
+        /// The models to attack, by name. Default all.
+        models: Vec<At<Text>>;
+        /// The layer, as `am-eval layers` names it.
+        layer: Text, required;
+        /// The units: the top ones by a measure, random ones, a list, or all.
+        units: RawUnits, required;
+        /// Raise or lower the activation. Default maximize.
+        direction: Direction;
+        /// Controls of equal norm and budget beside the attack. Default noise.
+        controls: Vec<At<Control>>;
+        /// The norm of the ball.
+        norm: BallNorm, required;
+        /// Radii of the ball, in pixel units of [0, 1].
+        epsilons: Vec<At<Radius>>, required;
+        /// Ascent steps for each row.
+        steps: Count<1, 100_000>, required;
+        /// Step size as a share of epsilon. Default 2.5 / steps.
+        step_size: Positive;
+        /// Independent starts: the first from the clean image, the others random. Default 1.
+        restarts: Count<1, 10_000>;
+        /// When a row may leave before its steps are used up. Default budget, so that gains compare.
+        stop: Stop;
+    }
+}
+
+raw_table! {
+    /// The units with the largest mean activation over the reference images.
+    struct RawTop ("`units`") {
+        /// How many.
+        top: Count<1, 1_000_000>, required;
+        /// The measure. Default activation.
+        by: UnitRanking;
+    }
+}
+
+raw_table! {
+    /// Units drawn by the seed.
+    struct RawRandom ("`units`") {
+        /// How many.
+        random: Count<1, 1_000_000>, required;
+    }
+}
+
+/// `units = "all"`.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum AllUnits {
+    /// Every unit of the layer.
+    All,
+}
+
+/// Which units of a layer to drive.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum RawUnits {
+    /// The top ones by a measure.
+    Top(RawTop),
+    /// Random ones.
+    Random(RawRandom),
+    /// These: indices, or single neurons as "index@row,column".
+    Listed(#[schemars(length(min = 1))] Vec<At<UnitName>>),
+    /// Every one.
+    All(AllUnits),
+}
+
+impl FromToml for RawUnits {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        const EXPECTED: &str = "{ top = N, by = \"activation\" }, { random = N }, a list, or \"all\"";
+        match value.get_ref() {
+            DeValue::Table(table) if table.get("top").is_some() => {
+                RawTop::from_toml(key, value, problems).map(RawUnits::Top)
+            }
+            DeValue::Table(table) if table.get("random").is_some() => {
+                RawRandom::from_toml(key, value, problems).map(RawUnits::Random)
+            }
+            DeValue::Array(_) => Vec::from_toml(key, value, problems).map(RawUnits::Listed),
+            DeValue::String(text) if text == "all" => Some(RawUnits::All(AllUnits::All)),
+            _ => {
+                wrong(key, value, EXPECTED, problems);
+                None
+            }
+        }
+    }
+}
+
+impl RawUnits {
+    /// The selection.
+    pub fn selection(&self) -> Option<UnitSelection> {
+        Some(match self {
+            RawUnits::Top(top) => UnitSelection::TopActivation(top.top.as_ref()?.value.size()),
+            RawUnits::Random(random) => UnitSelection::Random(random.random.as_ref()?.value.size()),
+            RawUnits::Listed(units) => UnitSelection::Listed(units.iter().map(|unit| unit.value.0).collect()),
+            RawUnits::All(_) => UnitSelection::All,
+        })
+    }
+}
+
+raw_table! {
+    /// Measure how far each image is from the decision boundary.
+    struct RawBoundary ("`[boundary]`") {
+        /// The norm in which distance is measured. Default l2.
+        norm: BallNorm;
+        /// The search methods. Default path.
+        methods: Vec<At<BoundaryMethod>>;
+        /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored. Default 32/255 for linf, 4 for l2.
+        max_radius: Radius;
+        /// Ascent steps that shape the path. Default 40.
+        steps: Count<1, 100_000>;
+        /// What the path's ascent maximizes. Default margin.
+        loss: Loss;
+        /// Bisection steps after the bracket is found. Default 20.
+        bisections: Count<0, 1_000>;
+    }
+}
+
+raw_table! {
+    /// A rule that the results must fulfil.
+    struct RawRule ("`[[gate]]`") {
+        /// The column of summary.csv: clean_accuracy, robust_accuracy or distance_median.
+        metric: Text, required;
+        /// Largest tolerated drop against the baseline, in absolute points.
+        max_drop: Amount;
+        /// Smallest tolerated value.
+        min: Amount;
+        /// What a violation means. Default error.
+        level: Level;
+    }
+}

@@ -1,0 +1,251 @@
+//! Reading TOML with spans: each value checks itself where it stands, so that one pass finds every problem.
+//!
+//! serde stops at the first problem and loses the place inside tagged enums; the [`FromToml`] trait does neither. The
+//! `raw_table!` macro declares a table once, as a struct whose documentation becomes the JSON Schema.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Problems;
+use super::suggest::{did_you_mean, nearest};
+
+/// A TOML value and its place in the file.
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// A value that can be read from TOML. `key` is the key that holds it, for messages. What is wrong goes to `problems`;
+/// none comes back if nothing useful is left.
+pub(super) trait FromToml: Sized {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self>;
+}
+
+/// A value with its place.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Its bytes in the file.
+    pub span: Range<usize>,
+}
+
+impl<T: FromToml> FromToml for At<T> {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        Some(At { span: value.span(), value: T::from_toml(key, value, problems)? })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A list; elements that cannot be read are left out.
+impl<T: FromToml> FromToml for Vec<At<T>> {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Array(array) => {
+                Some(array.iter().filter_map(|element| At::from_toml(key, element, problems)).collect())
+            }
+            _ => {
+                wrong(key, value, "a list in brackets", problems);
+                None
+            }
+        }
+    }
+}
+
+/// Say that a value is not what its key needs.
+pub(super) fn wrong<'p>(
+    key: &str,
+    value: &Value,
+    expected: &str,
+    problems: &'p mut Problems,
+) -> &'p mut super::problem::Problem {
+    let found = match value.get_ref() {
+        DeValue::String(text) => {
+            let short: String = text.chars().take(40).collect();
+            format!("the string {short:?}")
+        }
+        DeValue::Integer(number) => format!("{number}"),
+        DeValue::Float(number) => format!("{number}"),
+        DeValue::Boolean(truth) => format!("{truth}"),
+        DeValue::Datetime(_) => "a date or time".to_string(),
+        DeValue::Array(_) => "a list".to_string(),
+        DeValue::Table(_) => "a table".to_string(),
+    };
+    problems.add(value.span(), format!("`{key}` must be {expected}, not {found}"), format!("expected {expected}"))
+}
+
+/// The keys of one table while it is read.
+pub(super) struct Fields<'a, 'i> {
+    table: &'a DeTable<'i>,
+    span: Range<usize>,
+    noun: &'static str,
+    reported: Vec<String>,
+}
+
+impl<'a, 'i> Fields<'a, 'i> {
+    /// The table in `value`; its unknown keys are reported at once.
+    pub fn of(
+        key: &str,
+        value: &'a Value<'i>,
+        noun: &'static str,
+        known: &[&str],
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let DeValue::Table(table) = value.get_ref() else {
+            wrong(key, value, "a table", problems).help(format!("known keys are {}", known.join(", ")));
+            return None;
+        };
+        let mut reported = Vec::new();
+        for name in table.keys() {
+            let text = name.get_ref().as_ref();
+            if known.contains(&text) {
+                continue;
+            }
+            let missing: Vec<&str> = known.iter().copied().filter(|key| table.get(*key).is_none()).collect();
+            let help = match advice(text, known) {
+                Some((Some(meant), advice)) => {
+                    reported.push(meant.to_string());
+                    advice
+                }
+                Some((None, advice)) => advice,
+                None => {
+                    reported.extend(nearest(text, missing.iter().copied()).map(str::to_string));
+                    did_you_mean(text, missing.into_iter().chain(known.iter().copied()))
+                }
+            };
+            problems.add(name.span(), format!("unknown key `{text}` in {noun}"), "unknown key").help(help);
+        }
+        Some(Fields { table, span: value.span(), noun, reported })
+    }
+
+    /// The value of one key. A missing required key is a problem, unless a misspelling of it was reported.
+    pub fn take<T: FromToml>(&self, key: &str, required: bool, problems: &mut Problems) -> Option<At<T>> {
+        if let Some(value) = self.table.get(key) {
+            return At::from_toml(key, value, problems);
+        }
+        if required && !self.reported.iter().any(|name| name == key) {
+            let (what, help) = match key {
+                "data" => ("table `[data]`", "add `[data]` with a `kind`: synthetic, cifar10 or image-folder"),
+                "model" => {
+                    ("table `[[model]]`", "add at least one `[[model]]` with `name`, `arch`, `weights`, `normalize`")
+                }
+                _ => ("key", example(key)),
+            };
+            let message = match what {
+                "key" => format!("missing key `{key}` in {}", self.noun),
+                table => format!("missing {table}"),
+            };
+            let problem = problems.add(self.span.clone(), message, format!("`{key}` is missing"));
+            if !help.is_empty() {
+                problem.help(help);
+            }
+        }
+        None
+    }
+}
+
+/// How a required key may look.
+fn example(key: &str) -> &'static str {
+    match key {
+        "schema" => "add `schema = 1`",
+        "name" => "add a name of letters, digits, `-`, `_` and `.`, such as `name = \"resnet20\"`",
+        "arch" => "add the architecture, such as `arch = \"cifar/resnet20\"`; `am-eval models` lists them",
+        "weights" => "add the safetensors file, such as `weights = \"../models/resnet20.safetensors\"`",
+        "normalize" => {
+            "pixels are in [0, 1]; write `normalize = { mean = [0.0], std = [1.0] }` if the network takes them as they are"
+        }
+        "root" => "add the folder of the images, such as `root = \"../data/cifar10\"`",
+        "norm" => "add `norm = \"linf\"` or `norm = \"l2\"`",
+        "epsilons" => "add the radii, such as `epsilons = [\"1/255\", \"8/255\"]`",
+        "steps" => "add the number of ascent steps, such as `steps = 40`",
+        "layer" => "add the layer, such as `layer = \"layer3\"`; `am-eval layers MODEL` lists them",
+        "units" => "add the units, such as `units = { top = 16, by = \"activation\" }`, `[3, 17]` or `\"all\"`",
+        "metric" => "add a column of summary.csv, such as `metric = \"robust_accuracy\"`",
+        "mean" | "std" => "add one number per colour channel",
+        _ => "",
+    }
+}
+
+/// Keys that other tools or other tables use, with the key that was probably meant, if this table has it.
+fn advice<'k>(key: &str, known: &[&'k str]) -> Option<(Option<&'k str>, String)> {
+    const SYNONYMS: [(&str, &str); 14] = [
+        ("eps", "epsilons"),
+        ("epsilon", "epsilons"),
+        ("radius", "epsilons"),
+        ("iterations", "steps"),
+        ("iters", "steps"),
+        ("n_iter", "steps"),
+        ("alpha", "step_size"),
+        ("lr", "step_size"),
+        ("architecture", "arch"),
+        ("checkpoint", "weights"),
+        ("path", "root"),
+        ("dir", "root"),
+        ("limit", "samples"),
+        ("objective", "loss"),
+    ];
+    const HOMES: [(&[&str], &str); 4] = [
+        (&["device", "precision", "batch", "block"], "`[run]`"),
+        (&["seed", "schema"], "the top of the file, before any table"),
+        (&["target", "loss"], "attacks of kind `class-logit`"),
+        (&["layer", "units", "direction", "controls"], "attacks of kind `unit`"),
+    ];
+    let meant = |name: &str| known.iter().copied().find(|key| *key == name);
+    if let Some(name) = SYNONYMS.iter().filter(|(other, _)| *other == key).find_map(|(_, name)| meant(name)) {
+        return Some((Some(name), format!("did you mean `{name}`?")));
+    }
+    let (_, home) = HOMES.iter().find(|(keys, _)| keys.contains(&key))?;
+    Some((None, format!("`{key}` belongs to {home}")))
+}
+
+/// Declare a table of the suite: a struct with an optional, placed value for each key, its JSON Schema, and its reader.
+macro_rules! raw_table {
+    ($(#[$meta:meta])* struct $name:ident ($noun:literal) {
+        $($(#[$doc:meta])* $key:ident: $type:ty $(, $required:ident)?;)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, schemars::JsonSchema)]
+        #[schemars(deny_unknown_fields)]
+        // `kind` chooses the table and is not read again.
+        #[allow(dead_code)]
+        pub struct $name {
+            $($(#[$doc])* $(#[schemars($required)])? pub $key: Option<At<$type>>,)*
+            #[schemars(skip)]
+            /// Whether every key of the table is known and could be read.
+            pub clean: bool,
+        }
+
+        impl FromToml for $name {
+            fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+                let before = problems.len();
+                let fields = Fields::of(key, value, $noun, &[$(stringify!($key)),*], problems)?;
+                Some($name {
+                    $($key: {
+                        const REQUIRED: &[&str] = &[$(stringify!($required))?];
+                        fields.take(stringify!($key), !REQUIRED.is_empty(), problems)
+                    },)*
+                    clean: problems.len() == before,
+                })
+            }
+        }
+    };
+}
+pub(super) use raw_table;

@@ -1,0 +1,62 @@
+//! The nearest known word to one that is not known.
+
+/// The known word nearest to `word`, if one is near enough to be what was meant: at most a third of its letters
+/// wrong, transposed, missing or too many, or the beginning of exactly one known word.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let known: Vec<&str> = known.into_iter().collect();
+    let tolerated = (word.chars().count() / 3).max(1);
+    let close = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), *name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, name)| *distance <= tolerated && *distance < name.chars().count());
+    if let Some((_, name)) = close {
+        return Some(name);
+    }
+    let mut begun = known.into_iter().filter(|name| word.len() >= 3 && name.to_lowercase().starts_with(&word));
+    match (begun.next(), begun.next()) {
+        (Some(name), None) => Some(name),
+        _ => None,
+    }
+}
+
+/// "did you mean …?" if a known word is near, else the list of what is known (at most twenty of it).
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 20;
+    let mut seen = std::collections::HashSet::new();
+    let known: Vec<&str> = known.into_iter().filter(|name| seen.insert(*name)).collect();
+    if let Some(name) = nearest(word, known.iter().copied()) {
+        return format!("did you mean `{name}`?");
+    }
+    let shown: Vec<String> = known.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match known.len() {
+        0 => "there are none".to_string(),
+        1 => format!("the only one is {}", shown[0]),
+        n if n > SHOWN => format!("known are {} and {} more", shown.join(", "), n - SHOWN),
+        _ => format!("known are {}", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_typos_and_beginnings_but_not_strangers() {
+        let known = ["steps", "step_size", "epsilons", "norm"];
+        assert_eq!(nearest("stesp", known), Some("steps"));
+        assert_eq!(nearest("Steps", known), Some("steps"));
+        assert_eq!(nearest("epsilon", known), Some("epsilons"));
+        assert_eq!(nearest("eps", known), Some("epsilons"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn lists_what_is_known_when_nothing_is_near() {
+        assert_eq!(did_you_mean("colour", ["linf", "l2", "linf"]), "known are `linf`, `l2`");
+        let many: Vec<String> = (0..25).map(|i| format!("layer-number-{i}")).collect();
+        assert!(did_you_mean("?", many.iter().map(String::as_str)).ends_with("and 5 more"));
+    }
+}

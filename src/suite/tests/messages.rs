@@ -1,0 +1,170 @@
+//! What the reader accepts, and the messages for what it does not.
+
+use super::{FULL, SHIPPED, parse, render};
+use crate::suite::*;
+use crate::terms::{Epsilon, Norm, Unit};
+
+#[test]
+fn the_full_suite_means_what_it_says() {
+    let suite = parse(FULL).unwrap();
+    assert_eq!((suite.name.as_str(), suite.seed), ("full", 3));
+    assert_eq!(suite.run.device, DeviceChoice::Cuda(1));
+    assert_eq!((suite.run.precision, suite.run.batch, suite.run.block), (SearchPrecision::Bf16, Some(64), 25));
+    let DataSource::ImageFolder { root, preprocess: Some(preprocess) } = &suite.data.source else {
+        panic!("{:?}", suite.data.source)
+    };
+    assert_eq!(root, std::path::Path::new("suites/../data/val"));
+    assert_eq!((preprocess.resize, preprocess.crop), (Some(256), Some(224)));
+    assert_eq!(preprocess.interpolation, Interpolation::Bicubic);
+    assert_eq!((suite.data.samples, suite.data.on_error), (Some(1000), OnDataError::Skip));
+    assert_eq!(suite.models[0].weights, std::path::Path::new("suites/../models/cnn.safetensors"));
+    assert_eq!(suite.models[1].normalize, Normalize { mean: vec![0.5], std: vec![0.5] });
+
+    let [untargeted, seven, neurons, every] = &suite.attacks[..] else { panic!() };
+    let radii: Vec<String> = untargeted.epsilons.iter().map(Epsilon::to_string).collect();
+    assert_eq!(radii, ["0", "1/255", "8/255"], "sorted");
+    assert!(matches!(untargeted.goal, Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Logit }));
+    assert_eq!((untargeted.stop, untargeted.restarts, untargeted.step_size), (Stop::Flip, 1, None));
+    assert!(matches!(seven.goal, Goal::ClassLogit { target: Target::Class(7), loss: Loss::Dlr }));
+    assert_eq!((seven.stop, seven.restarts, seven.step_size, seven.norm), (Stop::Budget, 3, Some(0.1), Norm::L2));
+    assert!(seven.applies_to("cnn") && !seven.applies_to("vit") && untargeted.applies_to("vit"));
+    assert_eq!(neurons.models.as_deref(), Some(&["cnn".to_string(), "vit".to_string()][..]), "in the suite's order");
+    let Goal::Unit { units, direction, controls, .. } = &neurons.goal else { panic!() };
+    let neuron = Unit { index: 4, position: Some((3, 5)) };
+    assert_eq!(units, &UnitSelection::Listed(vec![Unit::channel(3), Unit::channel(17), neuron]));
+    assert_eq!(*direction, Direction::Suppress);
+    assert_eq!(controls, &[Control::Noise, Control::RandomUnit]);
+    assert!(
+        matches!(&every.goal, Goal::Unit { units: UnitSelection::All, controls, .. } if controls == &[Control::Noise])
+    );
+    assert_eq!(every.stop, Stop::Budget);
+
+    let boundary = suite.boundary.unwrap();
+    assert_eq!((boundary.max_radius.value(), boundary.steps, boundary.bisections), (2.5, 30, 10));
+    assert_eq!((suite.gates[0].max_drop, suite.gates[1].min), (Some(0.02), Some(1.5)));
+}
+
+#[test]
+fn shipped_suites_are_valid() {
+    for (path, source) in SHIPPED {
+        if let Err(errors) = Suite::parse(path, source) {
+            panic!("{errors:#}");
+        }
+    }
+}
+
+#[test]
+fn defaults_of_the_boundary_depend_on_its_norm() {
+    let with = |boundary: &str| {
+        let (head, _) = FULL.split_once("[boundary]").unwrap();
+        parse(&format!("{head}{boundary}")).unwrap().boundary.unwrap()
+    };
+    let default = with("[boundary]\n");
+    assert_eq!((default.norm, default.max_radius.value(), default.steps), (Norm::L2, 4.0, 40));
+    assert_eq!((default.loss, default.bisections), (Loss::Margin, 20));
+    assert_eq!(default.methods, [BoundaryMethod::Path]);
+    assert_eq!(with("[boundary]\nnorm = \"linf\"\n").max_radius.to_string(), "32/255");
+}
+
+/// The full suite with one line replaced.
+fn replaced(old: &str, new: &str) -> String {
+    assert_eq!(FULL.matches(old).count(), 1, "{old}");
+    FULL.replace(old, new)
+}
+
+/// Each replacement of a line by a wrong one, and the beginning of the one message that it must cause.
+#[test]
+fn each_wrong_value_causes_one_message_at_its_line() {
+    let cases = [
+        ("schema = 1", "schema = 2", "`schema` must be 1, not 2"),
+        ("schema = 1", "", "missing key `schema` in the suite"),
+        ("name = \"full\"", "name = \"../etc\"", "`name` must be 1 to 64 letters"),
+        ("seed = 3", "seed = -3", "`seed` must be a whole number of at least 0, not -3"),
+        ("device = \"cuda:1\"", "device = \"gpu\"", "`device` must be auto, cpu, cuda or cuda:N"),
+        ("device = \"cuda:1\"", "device = \"cuda:+1\"", "`device` must be auto, cpu, cuda or cuda:N"),
+        ("precision = \"bf16\"", "precision = \"fp16\"", "unknown precision `fp16`"),
+        ("batch = 64", "batch = 0", "`batch` must be a whole number of at least 1, not 0"),
+        ("kind = \"image-folder\"", "kind = \"imagefolder\"", "unknown kind `imagefolder`"),
+        ("root = \"../data/val\"", "path = \"../data/val\"", "unknown key `path` in `[data]` of kind `image-folder`"),
+        ("crop = 224", "crop = 257", "`crop` is larger than the resized image"),
+        ("name = \"neurons\"", "name = \"Untargeted\"", "attack name `Untargeted` stands twice"),
+        ("mean = [0.5], std = [0.5]", "mean = [0.5], std = [0.5, 0.5]", "`std` has 2 values but `mean` has 1"),
+        ("mean = [0.5], std = [0.5]", "mean = [0.5, 0.5], std = [0.5, 0.5]", "`mean` has 2 values"),
+        ("mean = [0.5], std = [0.5]", "mean = [127.5], std = [64]", "mean 127.5 is not a pixel value"),
+        ("mean = [0.5], std = [0.5]", "mean = [0.5], std = [0]", "`std` must be greater than 0, not 0"),
+        ("mean = [0.5], std = [0.5]", "mean = [0.5], std = [1e-300]", "`std` is not a positive f32"),
+        ("target = 7", "target = 10", "model `cnn` has no class 10"),
+        ("target = 7", "target = \"leastlikely\"", "unknown target `leastlikely`"),
+        ("loss = \"dlr\"", "loss = \"cw\"", "unknown loss `cw`"),
+        ("norm = \"l2\"\nepsilons", "norm = \"l1\"\nepsilons", "norm `l1` is not implemented"),
+        ("epsilons = [1, 0.5]", "epsilons = [1, -0.5]", "`epsilons` must be a number of at least 0 or a fraction"),
+        ("epsilons = [1, 0.5]", "epsilons = [0.5, 1, 0.5]", "epsilon 0.5 stands twice"),
+        ("epsilons = [1, 0.5]", "epsilons = [0.0, -0.0]", "epsilon 0 stands twice"),
+        ("epsilons = [1, 0.5]", "epsilons = []", "`epsilons` is empty"),
+        ("epsilons = [1, 0.5]", "epsilons = 0.5", "`epsilons` must be a list"),
+        ("epsilons = [1, 0.5]", "epsilons = [\"1/0\"]", "`epsilons` must be a number of at least 0 or a fraction"),
+        ("epsilons = [1, 0.5]", "epsilons = [inf]", "`epsilons` must be a number of at least 0 or a fraction"),
+        ("epsilons = [\"8/255\", \"1/255\", 0.0]", "epsilons = [8]", "epsilon 8 is more than the whole range"),
+        ("steps = 100", "steps = 0", "`steps` must be a whole number of at least 1, not 0"),
+        ("steps = 100", "steps = 100001", "`steps` must be at most 100000"),
+        ("steps = 100", "steps = \"forty\"", "`steps` must be a whole number of at least 1, not the string \"forty\""),
+        ("steps = 100", "stesp = 100", "unknown key `stesp` in `[[attack]]` of kind `class-logit`"),
+        ("steps = 100", "", "missing key `steps` in `[[attack]]` of kind `class-logit`"),
+        ("step_size = 0.1", "step_size = 0", "`step_size` must be greater than 0"),
+        ("restarts = 3", "restarts = 0", "`restarts` must be a whole number of at least 1"),
+        ("stop = \"budget\"", "layer = \"fc\"", "unknown key `layer`"),
+        ("models = [\"cnn\"]", "models = [\"cnm\"]", "unknown model `cnm`"),
+        ("models = [\"cnn\"]", "models = []", "`models` is empty"),
+        ("models = [\"cnn\"]", "models = [\"cnn\", \"cnn\"]", "model `cnn` stands twice"),
+        ("units = [3, 17, \"4@3,5\"]", "units = [3, \"4@3\"]", "`units` must be unit indices"),
+        ("units = [3, 17, \"4@3,5\"]", "units = [3, 3]", "unit 3 stands twice"),
+        ("units = [3, 17, \"4@3,5\"]", "units = []", "`units` is empty"),
+        ("units = [3, 17, \"4@3,5\"]", "units = { top = 3, by = \"norm\" }", "unknown measure `norm`"),
+        ("units = [3, 17, \"4@3,5\"]", "units = { top = 3, random = 2 }", "unknown key `random` in `units`"),
+        ("units = \"all\"", "units = \"some\"", "`units` must be { top = N"),
+        ("units = \"all\"", "units = \"all\"\ncontrols = [\"random-unit\"]", "control `random-unit` needs units"),
+        ("direction = \"suppress\"", "stop = \"target\"", "a unit attack has no target class"),
+        ("target = 7\nloss = \"dlr\"", "stop = \"target\"", "an untargeted attack has no target"),
+        ("methods = [\"path\"]", "methods = [\"fmn\"]", "unknown method `fmn`"),
+        ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),
+        ("metric = \"robust_accuracy\"", "metric = \"flip_rate\"", "unknown metric `flip_rate`"),
+        ("max_drop = 0.02", "max_drop = 2", "`max_drop` 2 is more than the whole range of a rate"),
+        ("max_drop = 0.02", "", "the gate has neither `max_drop` nor `min`"),
+        ("max_drop = 0.02", "max_drop = true", "`max_drop` must be a finite number, not true"),
+        ("[[gate]]\nmetric = \"distance", "[[gates]]\nmetric = \"distance", "unknown key `gates` in the suite"),
+    ];
+    for (old, new, message) in cases {
+        // Some replacements leave a key that the other line has already; drop the older one.
+        let mut source = replaced(old, new);
+        if new.contains("stop = \"target\"") {
+            source = source.replace("restarts = 3\nstop = \"budget\"\n", "restarts = 3\n");
+        }
+        let errors = parse(&source).expect_err(new);
+        let said: Vec<&str> = errors.problems().iter().map(Problem::message).collect();
+        assert_eq!(said.len(), 1, "{new}: {errors:#}");
+        assert!(said[0].starts_with(message), "{new}: {errors:#}");
+        let (line, column) = errors.position(&errors.problems()[0]).unwrap();
+        assert!(line >= 1 && column >= 1 && line <= source.lines().count());
+        let text = source.lines().nth(line - 1).unwrap();
+        assert!(new.is_empty() || new.contains(text) || text.contains(new), "{new} shown at line {line}: {text}");
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_with_snippets_and_suggestions() {
+    let errors = parse(include_str!("many-problems.toml")).unwrap_err();
+    insta::assert_snapshot!("many_problems_rendered", render(&errors));
+    insta::assert_snapshot!("many_problems_plain", format!("{errors:#}"));
+}
+
+#[test]
+fn syntax_errors_are_shown_at_their_place() {
+    let errors = parse("schema = 1\nname = \"a\nseed = = 2\n[data\n").unwrap_err();
+    insta::assert_snapshot!("syntax_errors", format!("{errors:#}"));
+    assert_eq!(errors.problems().len(), 3);
+}
+
+#[test]
+fn an_empty_file_says_what_it_lacks() {
+    insta::assert_snapshot!("empty_file", render(&parse("").unwrap_err()));
+}

@@ -1,0 +1,196 @@
+//! From the tables as written to a validated [`Suite`]: what spans several values, defaults, and paths.
+
+mod attack;
+mod data;
+mod rules;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::config::{DeviceChoice, ModelConfig, Normalize, RunConfig, SearchPrecision, Suite};
+use super::problem::{Problems, SuiteErrors};
+use super::raw::{RawModel, RawNormalize, RawRun, RawSuite};
+use super::read::{At, FromToml};
+
+/// Samples in a block if the suite says nothing.
+const DEFAULT_BLOCK: usize = 50;
+
+impl Suite {
+    /// Read and validate a suite's file. Data and weights are not looked at; see [`Suite::check_files`].
+    ///
+    /// # Errors
+    /// The file cannot be read, is not UTF-8, is not TOML, or says something wrong; all problems come at once.
+    pub fn load(path: impl Into<PathBuf>) -> Result<Suite, SuiteErrors> {
+        let path = path.into();
+        let unreadable = |message: String, help: &str| {
+            let mut problems = Problems::default();
+            problems.add_unplaced(message).help(help);
+            problems.into_errors(&path, "")
+        };
+        if path.is_dir() {
+            return Err(unreadable("this is a folder, not a file".into(), "name the suite's TOML file"));
+        }
+        let bytes = std::fs::read(&path).map_err(|error| {
+            unreadable(format!("failed to read the file: {error}"), "check the path and its permissions")
+        })?;
+        let source = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            unreadable(format!("byte {valid} (line {line}) is not UTF-8"), "save the file as UTF-8 text")
+        })?;
+        Suite::parse(path, source)
+    }
+
+    /// Validate a suite's text; `path` is its file, to which the paths in it are relative.
+    ///
+    /// # Errors
+    /// Every problem of the text, with its place.
+    pub fn parse(path: impl Into<PathBuf>, source: impl Into<String>) -> Result<Suite, SuiteErrors> {
+        let (path, source) = (path.into(), source.into());
+        let mut problems = Problems::default();
+        match resolve(&path, &source, &mut problems) {
+            Some(suite) if problems.is_empty() => Ok(suite),
+            _ => Err(problems.into_errors(&path, &source)),
+        }
+    }
+}
+
+/// The suite, or none after at least one problem was found.
+fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> {
+    let (table, syntax) = DeTable::parse_recoverable(source);
+    if !syntax.is_empty() {
+        let mut shown = None;
+        for error in syntax {
+            let span = error.span().unwrap_or(0..0);
+            // One mistake often causes several errors on its line; the first is the one to mend.
+            let line = source.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
+            if shown.replace(line) == Some(line) {
+                continue;
+            }
+            problems.add(span, format!("this is not TOML: {}", error.message()), "here");
+        }
+        return None;
+    }
+    let span = table.span();
+    let value = toml::Spanned::new(start_of(span), toml::de::DeValue::Table(table.into_inner()));
+    let raw = RawSuite::from_toml("suite", &value, problems)?;
+
+    let base = path.parent().unwrap_or(Path::new(""));
+    let run = run(raw.run);
+    let data = raw.data.and_then(|data| data::resolve(data, base, problems));
+    let names = raw.model.as_ref().map(|models| model_names(&models.value.0, problems)).unwrap_or_default();
+    let models = models(raw.model, base, problems);
+    let attacks = raw.attack.map(|attacks| attacks.value.0).unwrap_or_default();
+    if attacks.is_empty() && raw.boundary.is_none() && problems.is_empty() {
+        problems
+            .add(value.span(), "the suite measures nothing", "no attack and no boundary")
+            .help("add an `[[attack]]` or `[boundary]`");
+    }
+    let attacks = attack::resolve(attacks, &names, &models, problems);
+    let boundary = raw.boundary.and_then(|boundary| rules::boundary(boundary, problems));
+    let gates = raw.gate.map(|gates| rules::gates(gates.value.0, problems)).unwrap_or_default();
+    Some(Suite {
+        name: raw.name?.value.0,
+        seed: raw.seed.map_or(0, |seed| seed.value.0),
+        run,
+        data: data?,
+        models,
+        attacks,
+        boundary,
+        gates,
+        path: path.to_path_buf(),
+        source: source.to_string(),
+    })
+}
+
+/// What the file lacks as a whole is shown at its beginning.
+fn start_of(span: Range<usize>) -> Range<usize> {
+    span.start..span.start
+}
+
+fn run(raw: Option<At<RawRun>>) -> RunConfig {
+    let raw = raw.map(|raw| raw.value);
+    let raw = raw.as_ref();
+    RunConfig {
+        device: raw.and_then(|run| run.device.as_ref()).map_or(DeviceChoice::Auto, |device| device.value.0),
+        precision: raw.and_then(|run| run.precision.as_ref()).map_or(SearchPrecision::Auto, |word| word.value),
+        batch: raw.and_then(|run| run.batch.as_ref()).and_then(|batch| batch.value.0),
+        block: raw.and_then(|run| run.block.as_ref()).map_or(DEFAULT_BLOCK, |block| block.value.size()),
+    }
+}
+
+/// The models' names with their places, the unusable models included; repetitions are problems.
+fn model_names(models: &[At<RawModel>], problems: &mut Problems) -> Vec<At<String>> {
+    let names = models.iter().filter_map(|model| model.value.name.as_ref());
+    let names: Vec<At<String>> =
+        names.map(|name| At { value: name.value.0.clone(), span: name.span.clone() }).collect();
+    distinct("model name", &names, problems);
+    names
+}
+
+/// Say which names repeat an earlier one. Case does not count: some file systems do not see it.
+fn distinct(what: &str, names: &[At<String>], problems: &mut Problems) {
+    for (index, name) in names.iter().enumerate() {
+        let earlier = names[..index].iter().find(|other| other.value.eq_ignore_ascii_case(&name.value));
+        if let Some(first) = earlier {
+            problems
+                .add(name.span.clone(), format!("{what} `{}` stands twice", name.value), "again here")
+                .help("records are told apart by it: give each its own")
+                .note(first.span.clone(), "first here");
+        }
+    }
+}
+
+fn models(raw: Option<At<super::tables::Tables<RawModel>>>, base: &Path, problems: &mut Problems) -> Vec<ModelConfig> {
+    let Some(raw) = raw else { return Vec::new() };
+    if raw.value.0.is_empty() && problems.none_within(&raw.span) {
+        problems.add(raw.span, "the suite names no model", "no model").help("add a `[[model]]`");
+    }
+    raw.value.0.into_iter().filter_map(|raw| model(raw.value, base, problems)).collect()
+}
+
+fn model(raw: RawModel, base: &Path, problems: &mut Problems) -> Option<ModelConfig> {
+    let normalize = raw.normalize.and_then(|raw| normalize(raw, problems));
+    Some(ModelConfig {
+        name: raw.name?.value.0,
+        arch: raw.arch?.value.0,
+        weights: base.join(raw.weights?.value.0),
+        normalize: normalize?,
+        classes: raw.classes.map(|classes| classes.value.size()),
+    })
+}
+
+fn normalize(raw: At<RawNormalize>, problems: &mut Problems) -> Option<Normalize> {
+    let (mean, std) = (raw.value.mean?, raw.value.std?);
+    let channels = mean.value.len();
+    let readable = problems.none_within(&mean.span) && problems.none_within(&std.span);
+    if readable && channels != 1 && channels != 3 {
+        problems
+            .add(mean.span.clone(), format!("`mean` has {channels} values"), "1 or 3 values")
+            .help("images have 1 or 3 colour channels");
+    }
+    if readable && std.value.len() != channels {
+        problems
+            .add(
+                std.span.clone(),
+                format!("`std` has {} values but `mean` has {channels}", std.value.len()),
+                "another length",
+            )
+            .note(mean.span, "`mean`")
+            .help("give both one value per channel");
+    }
+    for value in mean.value.iter().filter(|value| !(0.0..=1.0).contains(&value.value.0)) {
+        problems
+            .add(value.span.clone(), format!("mean {} is not a pixel value in [0, 1]", value.value.0), "outside [0, 1]")
+            .help("if it was measured in [0, 255], divide mean and std by 255");
+    }
+    for value in std.value.iter().filter(|value| (value.value.0 as f32) <= 0.0 || !(value.value.0 as f32).is_finite()) {
+        problems.add(value.span.clone(), "`std` is not a positive f32", "too small or too large");
+    }
+    Some(Normalize {
+        mean: mean.value.iter().map(|value| value.value.0 as f32).collect(),
+        std: std.value.iter().map(|value| value.value.0 as f32).collect(),
+    })
+}

@@ -1,0 +1,231 @@
+//! `[[attack]]`.
+
+use super::distinct;
+use crate::suite::config::{AttackConfig, Control, Direction, Goal, Loss, ModelConfig, Stop, Target, UnitSelection};
+use crate::suite::problem::Problems;
+use crate::suite::raw::{RawAttack, RawClassLogit, RawUnit, RawUnits};
+use crate::suite::read::At;
+use crate::suite::suggest::did_you_mean;
+use crate::suite::values::{Count, Positive, Radius, Text};
+use crate::suite::words::BallNorm;
+use crate::terms::{Epsilon, LayerName, Norm};
+
+/// The attacks; `names` are the names of all models, `models` those that can be used.
+pub(super) fn resolve(
+    raw: Vec<At<RawAttack>>,
+    names: &[At<String>],
+    models: &[ModelConfig],
+    problems: &mut Problems,
+) -> Vec<AttackConfig> {
+    let own_names: Vec<At<String>> = raw
+        .iter()
+        .filter_map(|attack| match &attack.value {
+            RawAttack::ClassLogit(raw) => raw.name.as_ref(),
+            RawAttack::Unit(raw) => raw.name.as_ref(),
+        })
+        .map(|name| At { value: name.value.0.clone(), span: name.span.clone() })
+        .collect();
+    distinct("attack name", &own_names, problems);
+    raw.into_iter()
+        .filter_map(|attack| match attack.value {
+            RawAttack::ClassLogit(raw) => class_logit(raw, names, models, problems),
+            RawAttack::Unit(raw) => unit(raw, names, problems),
+        })
+        .collect()
+}
+
+fn class_logit(
+    raw: RawClassLogit,
+    names: &[At<String>],
+    models: &[ModelConfig],
+    problems: &mut Problems,
+) -> Option<AttackConfig> {
+    let target = raw.target.as_ref().map_or(Target::Untargeted, |target| target.value.0);
+    let loss = raw.loss.as_ref().map_or(Loss::default(), |loss| loss.value);
+    let applies = chosen_models(raw.models, names, problems);
+    let runs_on = |name: &str| applies.as_ref().is_none_or(|chosen| chosen.iter().any(|other| other == name));
+    for model in models.iter().filter(|model| runs_on(&model.name)) {
+        let Some(classes) = model.classes else { continue };
+        if let (Target::Class(index), Some(at)) = (target, &raw.target)
+            && index >= classes
+        {
+            problems
+                .add(at.span.clone(), format!("model `{}` has no class {index}", model.name), "no such class")
+                .help(format!("its classes are 0 to {}", classes - 1));
+        }
+        if let (Loss::Dlr, Some(at)) = (loss, &raw.loss)
+            && classes < 3
+        {
+            problems
+                .add(at.span.clone(), "loss `dlr` needs at least 3 classes", format!("`{}` has {classes}", model.name))
+                .help("use the loss `margin`");
+        }
+    }
+    let default = if target == Target::Untargeted { Stop::Flip } else { Stop::Target };
+    if let Some(stop) = raw.stop.as_ref().filter(|stop| stop.value == Stop::Target)
+        && target == Target::Untargeted
+    {
+        problems
+            .add(stop.span.clone(), "an untargeted attack has no target to stop at", "no target")
+            .help("use `stop = \"flip\"` or `stop = \"budget\"`, or choose a `target`");
+    }
+    let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
+    finish(
+        raw.name?.value.0,
+        applies,
+        Goal::ClassLogit { target, loss },
+        norm?,
+        epsilons?,
+        raw.steps?.value,
+        raw.step_size,
+        raw.restarts,
+        raw.stop.map_or(default, |stop| stop.value),
+    )
+}
+
+fn unit(raw: RawUnit, names: &[At<String>], problems: &mut Problems) -> Option<AttackConfig> {
+    let applies = chosen_models(raw.models, names, problems);
+    let units = raw.units.as_ref().and_then(|units| selection(units, problems));
+    let controls = controls(raw.controls, units.as_ref(), problems);
+    if let Some(stop) = raw.stop.as_ref().filter(|stop| stop.value == Stop::Target) {
+        problems
+            .add(stop.span.clone(), "a unit attack has no target class to stop at", "no target class")
+            .help("use `stop = \"budget\"` or `stop = \"flip\"`");
+    }
+    let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
+    let goal = Goal::Unit {
+        layer: LayerName::from(raw.layer?.value.0),
+        units: units?,
+        direction: raw.direction.map_or(Direction::default(), |direction| direction.value),
+        controls,
+    };
+    let stop = raw.stop.map_or(Stop::Budget, |stop| stop.value);
+    finish(raw.name?.value.0, applies, goal, norm?, epsilons?, raw.steps?.value, raw.step_size, raw.restarts, stop)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the common keys of both kinds, each used once")]
+fn finish(
+    name: String,
+    models: Option<Vec<String>>,
+    goal: Goal,
+    norm: Norm,
+    epsilons: Vec<Epsilon>,
+    steps: Count<1, 100_000>,
+    step_size: Option<At<Positive>>,
+    restarts: Option<At<Count<1, 10_000>>>,
+    stop: Stop,
+) -> Option<AttackConfig> {
+    Some(AttackConfig {
+        name,
+        models,
+        goal,
+        norm,
+        epsilons,
+        steps: steps.size(),
+        step_size: step_size.map(|size| size.value.0),
+        restarts: restarts.map_or(1, |restarts| restarts.value.size()),
+        stop,
+    })
+}
+
+/// The models of an attack, in the order of the suite.
+fn chosen_models(
+    chosen: Option<At<Vec<At<Text>>>>,
+    names: &[At<String>],
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
+    let chosen = chosen?;
+    if chosen.value.is_empty() {
+        problems.add(chosen.span, "`models` is empty", "no model").help("leave `models` out to attack all of them");
+        return None;
+    }
+    let texts: Vec<At<String>> =
+        chosen.value.into_iter().map(|name| At { value: name.value.0, span: name.span }).collect();
+    for (index, name) in texts.iter().enumerate() {
+        if !names.iter().any(|known| known.value == name.value) {
+            problems
+                .add(name.span.clone(), format!("unknown model `{}`", name.value), "not a model of this suite")
+                .help(did_you_mean(&name.value, names.iter().map(|known| known.value.as_str())));
+        } else if texts[..index].iter().any(|earlier| earlier.value == name.value) {
+            problems.add(name.span.clone(), format!("model `{}` stands twice", name.value), "again here");
+        }
+    }
+    let in_order = names.iter().filter(|known| texts.iter().any(|name| name.value == known.value));
+    Some(in_order.map(|known| known.value.clone()).collect())
+}
+
+/// The norm and the radii, ascending.
+fn ball(
+    norm: Option<At<BallNorm>>,
+    epsilons: Option<At<Vec<At<Radius>>>>,
+    problems: &mut Problems,
+) -> (Option<Norm>, Option<Vec<Epsilon>>) {
+    let norm = norm.map(|norm| norm.value.0);
+    let Some(epsilons) = epsilons else { return (norm, None) };
+    // An empty list whose elements were all unusable was reported.
+    if epsilons.value.is_empty() && problems.none_within(&epsilons.span) {
+        problems
+            .add(epsilons.span.clone(), "`epsilons` is empty", "no radius")
+            .help("add the radii, such as `epsilons = [\"1/255\", \"8/255\"]`");
+    }
+    let mut radii = epsilons.value;
+    for (index, radius) in radii.iter().enumerate() {
+        if let Some(first) = radii[..index].iter().find(|earlier| earlier.value.0 == radius.value.0) {
+            problems
+                .add(radius.span.clone(), format!("epsilon {} stands twice", radius.value.0), "again here")
+                .note(first.span.clone(), "first here");
+        }
+        check_linf_radius(norm, radius, "epsilon", problems);
+    }
+    radii.sort_by_key(|radius| radius.value.0);
+    (norm, Some(radii.into_iter().map(|radius| radius.value.0).collect()))
+}
+
+/// An l-inf ball of more than 1 holds every image: such a radius was meant on another scale.
+pub(super) fn check_linf_radius(norm: Option<Norm>, radius: &At<Radius>, what: &str, problems: &mut Problems) {
+    let value = radius.value.0.value();
+    if norm == Some(Norm::Linf) && value > 1.0 {
+        let problem = problems.add(
+            radius.span.clone(),
+            format!("{what} {value} is more than the whole range of a pixel"),
+            "pixels are in [0, 1]",
+        );
+        if value <= 255.0 {
+            problem.help(format!("did you mean \"{value}/255\"?"));
+        }
+    }
+}
+
+fn selection(units: &At<RawUnits>, problems: &mut Problems) -> Option<UnitSelection> {
+    if let RawUnits::Listed(listed) = &units.value {
+        if listed.is_empty() && problems.none_within(&units.span) {
+            problems.add(units.span.clone(), "`units` is empty", "no unit").help("list indices, or write \"all\"");
+        }
+        for (index, unit) in listed.iter().enumerate() {
+            if let Some(first) = listed[..index].iter().find(|earlier| earlier.value.0 == unit.value.0) {
+                problems
+                    .add(unit.span.clone(), format!("unit {} stands twice", unit.value.0), "again here")
+                    .note(first.span.clone(), "first here");
+            }
+        }
+    }
+    units.value.selection()
+}
+
+fn controls(raw: Option<At<Vec<At<Control>>>>, units: Option<&UnitSelection>, problems: &mut Problems) -> Vec<Control> {
+    let Some(raw) = raw else { return vec![Control::Noise] };
+    let mut controls = Vec::new();
+    for control in raw.value {
+        if controls.contains(&control.value) {
+            problems.add(control.span, "this control stands twice", "again here");
+            continue;
+        }
+        if control.value == Control::RandomUnit && units == Some(&UnitSelection::All) {
+            problems
+                .add(control.span, "control `random-unit` needs units that the attack leaves out", "no unit is left")
+                .help("drive fewer units, or leave this control out");
+        }
+        controls.push(control.value);
+    }
+    controls
+}

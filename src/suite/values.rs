@@ -1,0 +1,327 @@
+//! The values that stand in a suite, each with its check and its JSON Schema.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use toml::de::{DeInteger, DeValue};
+
+use super::config::{DeviceChoice, Target};
+use super::problem::Problems;
+use super::read::{FromToml, Value, wrong};
+use super::words::unknown_word;
+use crate::terms::{Epsilon, Unit};
+
+/// Give a value type a schema that is written where the type is used.
+macro_rules! schema_of {
+    ($type:ty, $name:literal, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+pub(super) use schema_of;
+
+fn integer(number: &DeInteger) -> Option<i128> {
+    i128::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// A whole number from MIN to MAX.
+#[derive(Debug, Clone, Copy)]
+pub struct Count<const MIN: u64, const MAX: u64>(pub u64);
+
+impl<const MIN: u64, const MAX: u64> Count<MIN, MAX> {
+    /// The number as a size.
+    pub fn size(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> FromToml for Count<MIN, MAX> {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        let number = value.get_ref().as_integer().and_then(integer).and_then(|number| u64::try_from(number).ok());
+        match number {
+            Some(number) if (MIN..=MAX).contains(&number) => Some(Count(number)),
+            Some(number) if number > MAX => {
+                wrong(key, value, &format!("at most {MAX}"), problems);
+                None
+            }
+            _ => {
+                wrong(key, value, &format!("a whole number of at least {MIN}"), problems);
+                None
+            }
+        }
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> JsonSchema for Count<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Count{MIN}To{MAX}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        match MAX {
+            u64::MAX => json_schema!({ "type": "integer", "minimum": MIN }),
+            _ => json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX }),
+        }
+    }
+}
+
+/// The version of the suite's form: 1.
+#[derive(Debug)]
+pub struct FormVersion;
+
+impl FromToml for FormVersion {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        if value.get_ref().as_integer().and_then(integer) == Some(1) {
+            return Some(FormVersion);
+        }
+        wrong(key, value, "1", problems).help("this am-eval reads suites of version 1 only");
+        None
+    }
+}
+
+schema_of!(FormVersion, "FormVersion", { "type": "integer", "const": 1 });
+
+/// A finite number.
+#[derive(Debug, Clone, Copy)]
+pub struct Number(pub f64);
+
+impl FromToml for Number {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => integer(number).map(|number| number as f64),
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            _ => None,
+        };
+        match number {
+            Some(number) if number.is_finite() => Some(Number(number)),
+            _ => {
+                wrong(key, value, "a finite number", problems);
+                None
+            }
+        }
+    }
+}
+
+schema_of!(Number, "Number", { "type": "number" });
+
+/// A finite number greater than 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Positive(pub f64);
+
+impl FromToml for Positive {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        let Number(number) = Number::from_toml(key, value, problems)?;
+        if number > 0.0 {
+            return Some(Positive(number));
+        }
+        wrong(key, value, "greater than 0", problems);
+        None
+    }
+}
+
+schema_of!(Positive, "Positive", { "type": "number", "exclusiveMinimum": 0 });
+
+/// A finite number of at least 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount(pub f64);
+
+impl FromToml for Amount {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        let Number(number) = Number::from_toml(key, value, problems)?;
+        if number >= 0.0 {
+            return Some(Amount(number));
+        }
+        wrong(key, value, "at least 0", problems);
+        None
+    }
+}
+
+schema_of!(Amount, "Amount", { "type": "number", "minimum": 0 });
+
+/// A radius in pixel units of [0, 1]: a number, or a fraction such as "8/255".
+#[derive(Debug, Clone, Copy)]
+pub struct Radius(pub Epsilon);
+
+impl FromToml for Radius {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        const EXPECTED: &str = "a number of at least 0 or a fraction like \"8/255\"";
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => integer(number).map(|number| number as f64),
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            DeValue::String(text) if text.chars().all(|c| c.is_ascii_digit() || "+-.eE/ ".contains(c)) => {
+                text.parse::<Epsilon>().ok().map(Epsilon::value)
+            }
+            _ => None,
+        };
+        // The sum turns -0 into 0, so that equal radii are equal bits.
+        match number.and_then(|number| Epsilon::new(number + 0.0).ok()) {
+            Some(epsilon) => Some(Radius(epsilon)),
+            None => {
+                wrong(key, value, EXPECTED, problems);
+                None
+            }
+        }
+    }
+}
+
+schema_of!(Radius, "Radius", {
+    "anyOf": [
+        { "type": "number", "minimum": 0 },
+        { "type": "string", "pattern": "^[0-9+.eE/ -]+$", "examples": ["8/255"] }
+    ]
+});
+
+/// Text that is not empty.
+#[derive(Debug, Clone)]
+pub struct Text(pub String);
+
+impl FromToml for Text {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::String(text) if !text.trim().is_empty() => Some(Text(text.to_string())),
+            _ => {
+                wrong(key, value, "a string that is not empty", problems);
+                None
+            }
+        }
+    }
+}
+
+schema_of!(Text, "Text", { "type": "string", "minLength": 1 });
+
+/// A name that can be part of a file's name: at most 64 letters, digits, `-`, `_` and `.`, a letter or digit first.
+#[derive(Debug, Clone)]
+pub struct Name(pub String);
+
+impl FromToml for Name {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        const EXPECTED: &str = "1 to 64 letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
+        let allowed = |text: &str| {
+            text.len() <= 64
+                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        match value.get_ref() {
+            DeValue::String(text) if allowed(text) => Some(Name(text.to_string())),
+            _ => {
+                wrong(key, value, EXPECTED, problems).help("names become parts of file names and columns of CSV files");
+                None
+            }
+        }
+    }
+}
+
+schema_of!(Name, "Name", { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$" });
+
+/// `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Debug)]
+pub struct Device(pub DeviceChoice);
+
+impl FromToml for Device {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        match value.get_ref().as_str().map(str::parse) {
+            Some(Ok(device)) => Some(Device(device)),
+            _ => {
+                wrong(key, value, "auto, cpu, cuda or cuda:N", problems);
+                None
+            }
+        }
+    }
+}
+
+schema_of!(Device, "Device", { "type": "string", "pattern": "^(auto|cpu|cuda(:[0-9]+)?)$" });
+
+/// `auto` or the number of rows in a batch.
+#[derive(Debug)]
+pub struct Batch(pub Option<usize>);
+
+impl FromToml for Batch {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::String(text) if text == "auto" => Some(Batch(None)),
+            DeValue::Integer(_) => {
+                Count::<1, 1_000_000>::from_toml(key, value, problems).map(|n| Batch(Some(n.size())))
+            }
+            _ => {
+                wrong(key, value, "\"auto\" or a whole number of at least 1", problems);
+                None
+            }
+        }
+    }
+}
+
+schema_of!(Batch, "Batch", {
+    "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1_000_000 }]
+});
+
+/// The class that a class-logit attack drives: a rule or a class index.
+#[derive(Debug)]
+pub struct TargetRule(pub Target);
+
+impl FromToml for TargetRule {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        const KNOWN: [&str; 4] = ["untargeted", "least-likely", "runner-up", "random"];
+        let rule = match value.get_ref() {
+            DeValue::Integer(_) => Target::Class(Count::<0, 1_000_000>::from_toml(key, value, problems)?.size()),
+            DeValue::String(text) => match text.as_ref() {
+                "untargeted" => Target::Untargeted,
+                "least-likely" => Target::LeastLikely,
+                "runner-up" => Target::RunnerUp,
+                "random" => Target::Random,
+                other => {
+                    unknown_word(key, other, value, &KNOWN, problems);
+                    return None;
+                }
+            },
+            _ => {
+                wrong(key, value, "a rule or a class index", problems)
+                    .help(format!("known rules are {}", KNOWN.join(", ")));
+                return None;
+            }
+        };
+        Some(TargetRule(rule))
+    }
+}
+
+schema_of!(TargetRule, "TargetRule", {
+    "anyOf": [
+        { "enum": ["untargeted", "least-likely", "runner-up", "random"] },
+        { "type": "integer", "minimum": 0, "maximum": 1_000_000 }
+    ]
+});
+
+/// One unit: an index, or a single neuron as "index@row,column".
+#[derive(Debug, Clone, Copy)]
+pub struct UnitName(pub Unit);
+
+impl FromToml for UnitName {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        let unit = match value.get_ref() {
+            DeValue::Integer(number) => {
+                integer(number).and_then(|number| usize::try_from(number).ok()).map(Unit::channel)
+            }
+            DeValue::String(text) if text.chars().all(|c| c.is_ascii_digit() || "@, ".contains(c)) => text.parse().ok(),
+            _ => None,
+        };
+        if unit.is_none() {
+            wrong(key, value, "unit indices like 17 or neurons like \"17@3,5\" (row, column)", problems);
+        }
+        unit.map(UnitName)
+    }
+}
+
+schema_of!(UnitName, "UnitName", {
+    "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9]+ *(@ *[0-9]+ *, *[0-9]+ *)?$" }]
+});

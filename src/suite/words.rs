@@ -1,0 +1,138 @@
+//! The words that stand in a suite: fixed lists, whose unknown members are shown with the nearest known one.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
+use toml::de::DeValue;
+
+use super::config::{
+    BoundaryMethod, Control, Direction, Interpolation, Loss, OnDataError, SearchPrecision, Split, Stop,
+};
+use super::problem::Problems;
+use super::read::{FromToml, Value, wrong};
+use super::suggest::nearest;
+use super::values::schema_of;
+use crate::gate::Level;
+use crate::terms::Norm;
+
+/// An error of serde that keeps the list of known variants.
+#[derive(Debug)]
+struct UnknownVariant(&'static [&'static str]);
+
+impl std::fmt::Display for UnknownVariant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("unknown word")
+    }
+}
+
+impl std::error::Error for UnknownVariant {}
+
+impl serde::de::Error for UnknownVariant {
+    fn custom<T: std::fmt::Display>(_: T) -> Self {
+        UnknownVariant(&[])
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        UnknownVariant(expected)
+    }
+}
+
+fn known_words<T: DeserializeOwned>() -> &'static [&'static str] {
+    T::deserialize(StrDeserializer::<UnknownVariant>::new("")).err().map_or(&[], |error| error.0)
+}
+
+/// One of a fixed list of words, as the enum's serde names say.
+fn word<T: DeserializeOwned>(key: &str, value: &Value, problems: &mut Problems) -> Option<T> {
+    let known = known_words::<T>();
+    let DeValue::String(text) = value.get_ref() else {
+        wrong(key, value, "a string", problems).help(format!("known are {}", known.join(", ")));
+        return None;
+    };
+    match T::deserialize(StrDeserializer::<UnknownVariant>::new(text)) {
+        Ok(word) => Some(word),
+        Err(_) => {
+            unknown_word(key, text, value, known, problems);
+            None
+        }
+    }
+}
+
+/// Say that a word is none of those that `key` knows.
+pub(super) fn unknown_word(key: &str, text: &str, value: &Value, known: &[&str], problems: &mut Problems) {
+    let listed = known.join(", ");
+    let help = match nearest(text, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? known are {listed}"),
+        None => format!("known are {listed}"),
+    };
+    let noun = match key {
+        "methods" => "method",
+        "controls" => "control",
+        "by" => "measure",
+        "on_error" => "choice",
+        key => key,
+    };
+    problems.add(value.span(), format!("unknown {noun} `{text}`"), format!("not a {noun}")).help(help);
+}
+
+macro_rules! words {
+    ($($type:ty),*) => {
+        $(impl FromToml for $type {
+            fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+                word(key, value, problems)
+            }
+        })*
+    };
+}
+
+words!(
+    SearchPrecision,
+    OnDataError,
+    Split,
+    Interpolation,
+    Loss,
+    Stop,
+    Direction,
+    Control,
+    BoundaryMethod,
+    Level,
+    UnitRanking
+);
+
+/// How the units of `{ top = N }` are ranked.
+#[derive(Debug, Clone, Copy, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitRanking {
+    /// By mean activation over the reference images.
+    Activation,
+}
+
+/// A norm that attacks can keep to.
+#[derive(Debug, Clone, Copy)]
+pub struct BallNorm(pub Norm);
+
+impl FromToml for BallNorm {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        match value.get_ref().as_str() {
+            Some("linf") => Some(BallNorm(Norm::Linf)),
+            Some("l2") => Some(BallNorm(Norm::L2)),
+            Some("l1") => {
+                problems
+                    .add(value.span(), "norm `l1` is not implemented for attacks", "not implemented")
+                    .help("implemented are linf, l2");
+                None
+            }
+            Some(text) => {
+                unknown_word(key, text, value, &["linf", "l2"], problems);
+                None
+            }
+            None => {
+                wrong(key, value, "\"linf\" or \"l2\"", problems);
+                None
+            }
+        }
+    }
+}
+
+schema_of!(BallNorm, "BallNorm", { "type": "string", "enum": ["linf", "l2"] });
