@@ -5,7 +5,9 @@
 //! ([`SuiteErrors`]). [`schema`] is the JSON Schema of the file, made from the same tables.
 
 mod config;
+mod identity;
 mod place;
+mod plan;
 mod problem;
 mod raw;
 mod read;
@@ -21,6 +23,7 @@ mod tests;
 
 pub use config::*;
 pub use place::Place;
+pub use plan::{Estimate, Known, Line, Plan, Shard, ShardError, Task, WorkUnit};
 pub use problem::{Problem, SuiteErrors};
 pub use schema::{schema, schema_text};
 pub use suggest::{did_you_mean, nearest};

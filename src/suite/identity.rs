@@ -1,0 +1,72 @@
+//! What determines a run's results, for the hash in the run directory's name.
+
+use serde_json::{Value, json};
+
+use super::config::Suite;
+
+impl Suite {
+    /// Everything in the suite that determines a run's results, with every default filled in. Paths, the device and the
+    /// gate's rules are left out: hash this together with the weights' content, the data's ids, and the device.
+    pub fn run_key_material(&self) -> Value {
+        json!({
+            "seed": self.seed,
+            "precision": self.run.precision,
+            "batch": self.run.batch,
+            "block": self.run.block,
+            "data": self.data,
+            "models": self.models,
+            "attacks": self.attacks,
+            "boundary": self.boundary,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = include_str!("tests/full.toml");
+
+    fn material(source: &str) -> Value {
+        Suite::parse("suites/full.toml", source).unwrap().run_key_material()
+    }
+
+    #[test]
+    fn spelling_paths_and_gates_do_not_count() {
+        let same = SOURCE
+            .replace("../data/val", "/elsewhere/val")
+            .replace("../models/cnn.safetensors", "cnn.safetensors")
+            .replace("max_drop = 0.02", "max_drop = 0.5")
+            .replace("device = \"cuda:1\"", "device = \"cpu\"")
+            .replace("\"8/255\", \"1/255\", 0.0", "0, 0.00392156862745098, \"8/255\"")
+            .replace("name = \"full\"", "name = \"renamed\"");
+        assert_ne!(same, SOURCE);
+        assert_eq!(material(&same), material(SOURCE));
+    }
+
+    #[test]
+    fn everything_else_counts() {
+        let changes = [
+            ("seed = 3", "seed = 4"),
+            ("precision = \"bf16\"", "precision = \"f32\""),
+            ("batch = 64", "batch = 32"),
+            ("block = 25", "block = 50"),
+            ("samples = 1000", "samples = 999"),
+            ("crop = 224", "crop = 223"),
+            ("on_error = \"skip\"", "on_error = \"fail\""),
+            ("arch = \"cifar/vit\"", "arch = \"cifar/vit-tiny\""),
+            ("std = [0.5]", "std = [0.25]"),
+            ("classes = 10", "classes = 11"),
+            ("target = 7", "target = 8"),
+            ("step_size = 0.1", "step_size = 0.2"),
+            ("models = [\"cnn\"]", "models = [\"vit\"]"),
+            ("\"4@3,5\"", "\"4@3,6\""),
+            ("\"noise\", \"random-unit\"", "\"noise\""),
+            ("bisections = 10", "bisections = 11"),
+        ];
+        for (old, new) in changes {
+            assert_eq!(SOURCE.matches(old).count(), 1, "{old}");
+            assert_ne!(material(&SOURCE.replace(old, new)), material(SOURCE), "{new}");
+        }
+    }
+}

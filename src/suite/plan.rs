@@ -1,0 +1,106 @@
+//! The plan of a run: the units of work, their order and names, and their distribution over shards.
+
+mod cost;
+mod shard;
+
+use std::ops::Range;
+
+pub use cost::{Estimate, Known, Line};
+use serde::Serialize;
+pub use shard::{Shard, ShardError};
+
+use super::config::Suite;
+
+/// What a unit of work does with its model and samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// The attack with this index in the suite, its controls included.
+    Attack(usize),
+    /// The boundary distance.
+    Boundary,
+}
+
+/// One block of one task of one model: what is done, resumed and sharded as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct WorkUnit {
+    /// Index of the model in the suite.
+    pub model: usize,
+    /// What is done.
+    pub task: Task,
+    /// Which block of the samples.
+    pub block: usize,
+    /// The samples of the block, by position in the chosen samples' order.
+    pub samples: Range<usize>,
+    /// The name of the unit's file, without extension: safe in any file system, distinct within the plan, and sorted by
+    /// name as the plan is. It depends on the suite alone, not on shards or interruptions.
+    pub key: String,
+}
+
+/// The units of work of a run (or of one shard of it), by model, then the attacks in the suite's order, then the boundary,
+/// then block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    units: Vec<WorkUnit>,
+}
+
+/// The tasks of a suite, in the order of the plan: index of the model, task, and the beginning of its files' names.
+fn tasks(suite: &Suite) -> Vec<(usize, Task, String)> {
+    let mut tasks = Vec::new();
+    for (index, model) in suite.models.iter().enumerate() {
+        let attacks = suite.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(&model.name));
+        let named = attacks.map(|(attack, config)| (Task::Attack(attack), config.name.as_str()));
+        for (task, name) in named.chain(suite.boundary.iter().map(|_| (Task::Boundary, "boundary"))) {
+            // The number keeps names distinct whatever the models and attacks are called.
+            let stem = format!("{:03}-{}--{name}", tasks.len(), model.name);
+            tasks.push((index, task, stem));
+        }
+    }
+    tasks
+}
+
+impl Plan {
+    /// The whole plan for `samples` chosen samples.
+    pub fn new(suite: &Suite, samples: usize) -> Plan {
+        let block = suite.run.block.max(1);
+        let blocks = |(model, task, stem): (usize, Task, String)| {
+            (0..samples.div_ceil(block)).map(move |index| WorkUnit {
+                model,
+                task,
+                block: index,
+                samples: index * block..samples.min((index + 1) * block),
+                key: format!("{stem}--{index:05}"),
+            })
+        };
+        Plan { units: tasks(suite).into_iter().flat_map(blocks).collect() }
+    }
+
+    /// The units of work, in order.
+    pub fn units(&self) -> &[WorkUnit] {
+        &self.units
+    }
+
+    /// This plan's share for one of several shards: every `of`-th unit, so that models and attacks spread evenly. The
+    /// shares are disjoint and together the whole.
+    pub fn shard(&self, shard: Shard) -> Plan {
+        let mine = self.units.iter().skip(shard.index() - 1).step_by(shard.of());
+        Plan { units: mine.cloned().collect() }
+    }
+
+    /// The files that the run leaves in its directory, blocks left out. Charts depend on the results and are one entry.
+    pub fn outputs(suite: &Suite, save_adversarial: bool) -> Vec<String> {
+        let mut files: Vec<String> = ["manifest.json", "samples.csv", "summary.csv"].map(String::from).into();
+        if suite.boundary.is_some() {
+            files.push("distances.csv".into());
+        }
+        files.extend(["charts/*.png".into(), "report.html".into()]);
+        if save_adversarial {
+            let attacks = tasks(suite).into_iter().filter(|(_, task, _)| *task != Task::Boundary);
+            files.extend(attacks.map(|(_, _, stem)| format!("adversarial/{stem}.safetensors")));
+        }
+        files
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! What a plan costs, before it runs: upper bounds in closed form.
+//!
+//! Passes are counted for single rows (one image through the network once), truncated passes as whole ones. For each
+//! sample, with E epsilons, R restarts, S steps and U units:
+//!
+//! | task | forward passes | backward passes |
+//! |---|---|---|
+//! | shared clean pass of any task | 1 | |
+//! | class logit | E R (S + 1 + 2) | E R S |
+//! | unit | U E R (S + 1 + 2) | U E R S |
+//! | control `random-unit` | the same as the unit attack again | the same again |
+//! | control `noise` | 5 E 2 | |
+//! | boundary, each method | S + 1 + 16 + B + 2 | S + C - 1 |
+//!
+//! S + 1 because the gradient of each step comes from a forward pass and the last point is looked at too; 2 for the
+//! verification, in f32 and after rounding to 8 bits; 16 points of the geometric grid, B bisections; C - 1 gradients for
+//! the linearized distance with C classes. Rows that leave early cost less. The pass over the reference images
+//! that ranks units and scales their gains is left out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Plan, Task};
+use crate::suite::config::{AttackConfig, BoundaryConfig, Control, DataSource, Goal, Suite, UnitSelection};
+
+/// Draws of the noise control.
+const NOISE_DRAWS: u64 = 5;
+/// Verification passes of one result.
+const VERIFICATION: u64 = 2;
+/// Points of the geometric grid that brackets the boundary.
+const GRID: u64 = 16;
+
+/// What only a loaded model tells.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Units of the layer of attack `.1` in model `.0`, for attacks on all units.
+    pub units: BTreeMap<(usize, usize), u64>,
+    /// Classes of each model.
+    pub classes: BTreeMap<usize, u64>,
+}
+
+/// The cost of one task of one model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The model's name.
+    pub model: String,
+    /// The attack's name, or `boundary`.
+    pub task: String,
+    /// Cells: rows of the summary, controls included; for the boundary, methods.
+    pub cells: u64,
+    /// Rows: optimizations, each one sample, epsilon, target or unit, and restart; a noise draw counts as one.
+    pub rows: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Forward passes at most.
+    pub forwards: u64,
+    /// Backward passes at most.
+    pub backwards: u64,
+    /// Whether a count that only the model tells was not given: the numbers then hold for a single unit, or without
+    /// the linearized distance.
+    pub partial: bool,
+}
+
+/// The cost of a plan. `Display` is a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// By model and task, in the plan's order.
+    pub lines: Vec<Line>,
+}
+
+/// Cells, and for each sample rows and passes.
+struct PerSample {
+    cells: u64,
+    rows: u64,
+    forwards: u64,
+    backwards: u64,
+    partial: bool,
+}
+
+fn number(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
+fn product(factors: &[u64]) -> u64 {
+    factors.iter().copied().fold(1, u64::saturating_mul)
+}
+
+impl Plan {
+    /// What this plan costs at most; see the head of this module's file for the formulas. Counts saturate.
+    pub fn estimate(&self, suite: &Suite, known: &Known) -> Estimate {
+        let mut lines: Vec<(usize, Task, Line)> = Vec::new();
+        for unit in &self.units {
+            let Some(model) = suite.models.get(unit.model) else { continue };
+            let each = match unit.task {
+                Task::Attack(index) => match suite.attacks.get(index) {
+                    Some(attack) => of_attack(attack, known.units.get(&(unit.model, index)).copied()),
+                    None => continue,
+                },
+                Task::Boundary => match &suite.boundary {
+                    Some(boundary) => of_boundary(boundary, classes(suite, unit.model, known)),
+                    None => continue,
+                },
+            };
+            if lines.last().is_none_or(|(model, task, _)| (*model, *task) != (unit.model, unit.task)) {
+                let task = match unit.task {
+                    Task::Attack(index) => suite.attacks[index].name.clone(),
+                    Task::Boundary => "boundary".to_string(),
+                };
+                let model = model.name.clone();
+                let empty = Line {
+                    model,
+                    task,
+                    cells: each.cells,
+                    rows: 0,
+                    blocks: 0,
+                    forwards: 0,
+                    backwards: 0,
+                    partial: each.partial,
+                };
+                lines.push((unit.model, unit.task, empty));
+            }
+            if let Some((_, _, line)) = lines.last_mut() {
+                let samples = number(unit.samples.len());
+                line.blocks += 1;
+                line.rows = line.rows.saturating_add(product(&[samples, each.rows]));
+                line.forwards = line.forwards.saturating_add(product(&[samples, each.forwards.saturating_add(1)]));
+                line.backwards = line.backwards.saturating_add(product(&[samples, each.backwards]));
+            }
+        }
+        Estimate { lines: lines.into_iter().map(|(_, _, line)| line).collect() }
+    }
+}
+
+fn classes(suite: &Suite, model: usize, known: &Known) -> Option<u64> {
+    let configured = suite.models.get(model).and_then(|model| model.classes).map(number);
+    known.classes.get(&model).copied().or(configured).or(match suite.data.source {
+        DataSource::Synthetic { .. } | DataSource::Cifar10 { .. } => Some(10),
+        DataSource::ImageFolder { .. } => None,
+    })
+}
+
+fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
+    let epsilons = number(attack.epsilons.len());
+    let (restarts, steps) = (number(attack.restarts), number(attack.steps));
+    let (units, controls, partial) = match &attack.goal {
+        Goal::ClassLogit { .. } => (1, [].as_slice(), false),
+        Goal::Unit { units, controls, .. } => {
+            let (count, partial) = match units {
+                UnitSelection::TopActivation(count) | UnitSelection::Random(count) => (number(*count), false),
+                UnitSelection::Listed(listed) => (number(listed.len()), false),
+                UnitSelection::All => (layer_units.unwrap_or(1), layer_units.is_none()),
+            };
+            // A layer may have fewer units than the suite asks for.
+            (layer_units.map_or(count, |layer| count.min(layer)), controls.as_slice(), partial)
+        }
+    };
+    let driven = if controls.contains(&Control::RandomUnit) { units.saturating_mul(2) } else { units };
+    let draws = if controls.contains(&Control::Noise) { NOISE_DRAWS } else { 0 };
+    let rows = product(&[driven, epsilons, restarts]);
+    let noise = product(&[draws, epsilons]);
+    PerSample {
+        cells: product(&[driven, epsilons]).saturating_add(noise),
+        rows: rows.saturating_add(noise),
+        forwards: product(&[rows, steps + 1 + VERIFICATION]).saturating_add(product(&[noise, VERIFICATION])),
+        backwards: product(&[rows, steps]),
+        partial,
+    }
+}
+
+fn of_boundary(boundary: &BoundaryConfig, classes: Option<u64>) -> PerSample {
+    let methods = number(boundary.methods.len());
+    let (steps, bisections) = (number(boundary.steps), number(boundary.bisections));
+    let linearized = classes.map_or(0, |classes| classes.saturating_sub(1));
+    PerSample {
+        cells: methods,
+        rows: methods,
+        forwards: product(&[methods, steps + 1 + GRID + bisections + VERIFICATION]),
+        backwards: product(&[methods, steps.saturating_add(linearized)]),
+        partial: classes.is_none(),
+    }
+}
+
+impl Estimate {
+    /// All lines together, with the model and task names `total` and empty.
+    pub fn total(&self) -> Line {
+        let sum = |count: fn(&Line) -> u64| self.lines.iter().map(count).fold(0, u64::saturating_add);
+        Line {
+            model: "total".to_string(),
+            task: String::new(),
+            cells: sum(|line| line.cells),
+            rows: sum(|line| line.rows),
+            blocks: sum(|line| line.blocks),
+            forwards: sum(|line| line.forwards),
+            backwards: sum(|line| line.backwards),
+            partial: self.lines.iter().any(|line| line.partial),
+        }
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["model", "task", "cells", "rows", "blocks", "forward", "backward"].map(String::from);
+        let total = self.total();
+        let body = self.lines.iter().chain([&total]).map(|line| {
+            let count = |count: u64| format!("{}{}", grouped(count), if line.partial { "+" } else { "" });
+            let (cells, rows) = (count(line.cells), count(line.rows));
+            let (forwards, backwards) = (count(line.forwards), count(line.backwards));
+            [line.model.clone(), line.task.clone(), cells, rows, grouped(line.blocks), forwards, backwards]
+        });
+        let table: Vec<[String; 7]> = [head].into_iter().chain(body).collect();
+        let widths: Vec<usize> =
+            (0..7).map(|column| table.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+        for row in &table {
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+                0 | 1 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
+            writeln!(f, "{}", cells.collect::<Vec<_>>().join("  "))?;
+        }
+        if total.partial {
+            writeln!(f, "+ and more: the number of units or classes is known only once the model is loaded")?;
+        }
+        Ok(())
+    }
+}
+
+/// A count in groups of three digits: `1_234_567`.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}
