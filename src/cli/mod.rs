@@ -7,8 +7,10 @@ pub mod args;
 mod doctor;
 mod exit;
 mod failure;
+mod schema;
 #[cfg(feature = "torch")]
 mod train;
+mod validate;
 
 pub use exit::Exit;
 pub use failure::{Failure, OrExit, Style, print};
@@ -26,9 +28,9 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Train(args) => train::train(&args),
         #[cfg(not(feature = "torch"))]
         Command::Train(_) => needs_torch("train"),
-        Command::Validate(_) => needs_torch("validate"),
+        Command::Validate(args) => validate::validate(&args),
         Command::Report(_) => needs_torch("report"),
-        Command::Schema(_) => needs_torch("schema"),
+        Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => doctor::doctor(&args),
     }
 }

@@ -1,0 +1,83 @@
+//! `am-eval validate`: every error of every suite at once, without running anything.
+
+use std::path::Path;
+
+use super::args::ValidateArgs;
+use super::exit::Exit;
+use super::failure::{Failure, print};
+use crate::suite::{Suite, SuiteErrors};
+
+/// Checks each suite, then the files that it names and, where this build knows them, architectures and layers. A wrong
+/// suite does not hide the errors of the next.
+pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
+    let mut exit = Exit::Success;
+    for path in &args.suites {
+        match check(path) {
+            Ok(suite) => print(&format!("{}: {}\n", path.display(), outline(&suite)))?,
+            Err(failures) => {
+                exit = Exit::Usage;
+                failures.into_iter().for_each(|errors| Failure::diagnostic(Exit::Usage, errors).print());
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn check(path: &Path) -> Result<Suite, Vec<SuiteErrors>> {
+    let suite = Suite::load(path).map_err(|errors| vec![errors])?;
+    let mut found: Vec<SuiteErrors> = suite.check_files().err().into_iter().collect();
+    found.extend(networks::problems(&suite));
+    if found.is_empty() { Ok(suite) } else { Err(found) }
+}
+
+/// What a good suite holds, on one line.
+fn outline(suite: &Suite) -> String {
+    let count = |number: usize, one: &str| match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {one}s"),
+    };
+    let (models, attacks) = (count(suite.models.len(), "model"), count(suite.attacks.len(), "attack"));
+    let boundary = if suite.boundary.is_some() { ", boundary distance" } else { "" };
+    format!("ok, {models}, {attacks}{boundary}")
+}
+
+#[cfg(not(feature = "torch"))]
+mod networks {
+    use crate::suite::{Suite, SuiteErrors};
+
+    /// A build without networks cannot know their layers.
+    pub fn problems(_suite: &Suite) -> Vec<SuiteErrors> {
+        Vec::new()
+    }
+}
+
+#[cfg(feature = "torch")]
+mod networks {
+    use tch::Device;
+
+    use crate::model::{ARCHITECTURES, Architecture, Compute, Model};
+    use crate::suite::{ModelConfig, Suite, SuiteErrors};
+
+    /// Unknown architectures, or else unknown layers. The layers are those of a fresh network, so that this needs no
+    /// weights.
+    pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
+        let known: Vec<&str> = ARCHITECTURES.iter().map(|architecture| architecture.name).collect();
+        if let Err(errors) = suite.check_architectures(&known) {
+            return vec![errors];
+        }
+        suite.models.iter().filter_map(|model| layer_problems(suite, model)).collect()
+    }
+
+    fn layer_problems(suite: &Suite, model: &ModelConfig) -> Option<SuiteErrors> {
+        let architecture = Architecture::find(&model.arch).ok()?;
+        let classes = model.classes.unwrap_or(10) as i64;
+        let channels = usize::try_from(architecture.input[0]).ok()?;
+        if model.normalize.mean.len() != channels || model.normalize.std.len() != channels {
+            return None; // opening the model says so, with its name
+        }
+        let network = Model::fresh(architecture, 0, Compute::f32(Device::Cpu), &model.normalize, classes).ok()?;
+        let layers = network.layers();
+        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        suite.check_layers(&model.name, &names).err()
+    }
+}
