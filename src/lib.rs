@@ -5,6 +5,8 @@
 //! after them does.
 #![warn(missing_docs)]
 
+#[cfg(feature = "torch")]
+pub mod attack;
 pub mod cli;
 #[cfg(feature = "torch")]
 pub mod cuda;
@@ -15,6 +17,8 @@ pub mod gate;
 pub mod interrupt;
 #[cfg(feature = "torch")]
 pub mod model;
+#[cfg(feature = "torch")]
+pub mod objective;
 pub mod record;
 pub mod report;
 pub mod stats;

@@ -52,7 +52,7 @@ pub enum ModelError {
         near: String,
     },
     /// No such unit.
-    #[error("layer `{layer}` of model `{model}` has no unit {unit}; it has {units} units, 0 to {}", .units - 1)]
+    #[error("layer `{layer}` of model `{model}` has no unit {unit}: {problem}")]
     UnknownUnit {
         /// The model.
         model: String,
@@ -60,8 +60,8 @@ pub enum ModelError {
         layer: LayerName,
         /// What was asked for.
         unit: String,
-        /// How many there are.
-        units: usize,
+        /// What units there are.
+        problem: String,
     },
     /// The weights are unusable.
     #[error(transparent)]

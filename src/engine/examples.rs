@@ -1,0 +1,35 @@
+//! Pictures for the gallery.
+
+use tch::{Kind, Tensor};
+
+use super::judge::floats;
+use crate::data::Image;
+use crate::record::{Example, Record};
+
+/// The pictures of one flipped record; images `[1, C, H, W]` in [0, 1].
+pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
+    let delta = image - clean;
+    let reach = delta.abs().max().double_value(&[]).max(1e-9);
+    let gain = (1.0 / reach) as f32;
+    let shown = (delta * f64::from(gain) * 0.5 + 0.5).clamp(0.0, 1.0);
+    Example {
+        cell: (*record.cell).clone(),
+        sample_id: record.sample_id.clone(),
+        label: record.label,
+        clean_pred: record.clean_pred,
+        adv_pred: record.adv_pred,
+        confidence_clean: record.confidence_clean,
+        confidence_adv: record.confidence_adv,
+        linf: record.linf,
+        l2: record.l2,
+        clean: png(clean),
+        perturbation: png(&shown),
+        gain,
+        adversarial: png(image),
+    }
+}
+
+fn png(image: &Tensor) -> Vec<u8> {
+    let size: Vec<usize> = image.size()[1..].iter().map(|&size| size as usize).collect();
+    Image::from_unit(size[0], size[1], size[2], &floats(&image.to_kind(Kind::Float))).to_png()
+}

@@ -1,0 +1,83 @@
+//! The f32 pass that decides: what a model says of finished images, apart from any search.
+
+use tch::{Kind, Tensor};
+
+use crate::model::{Model, Taps};
+use crate::objective::{margin, pick, unit_values};
+use crate::terms::{LayerName, Unit};
+
+/// What a model says of one image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
+    /// The predicted class.
+    pub prediction: i64,
+    /// Logit of the label minus the best other.
+    pub margin: f32,
+    /// Softmax probability of the predicted class.
+    pub confidence: f32,
+    /// The unit's activation, if one was asked for.
+    pub activation: Option<f32>,
+    /// Whether all logits are finite; if not, the other numbers are 0.
+    pub finite: bool,
+}
+
+/// Judges images `[N, C, H, W]` in chunks of at most `chunk`, in f32 without gradients. `labels` and `units` have one entry for each
+/// image.
+pub fn judge(
+    model: &Model,
+    images: &Tensor,
+    labels: &[i64],
+    units: Option<(&LayerName, &[Unit])>,
+    chunk: usize,
+) -> Vec<Judgement> {
+    tch::no_grad(|| {
+        let mut judgements = Vec::with_capacity(labels.len());
+        for start in (0..labels.len()).step_by(chunk.max(1)) {
+            let end = (start + chunk.max(1)).min(labels.len());
+            let part = images.narrow(0, start as i64, (end - start) as i64);
+            let units = units.map(|(layer, units)| (layer, &units[start..end]));
+            judgements.extend(judge_chunk(model, &part, &labels[start..end], units));
+        }
+        judgements
+    })
+}
+
+fn judge_chunk(model: &Model, images: &Tensor, labels: &[i64], units: Option<(&LayerName, &[Unit])>) -> Vec<Judgement> {
+    let layers: Vec<LayerName> = units.iter().map(|(layer, _)| (*layer).clone()).collect();
+    let mut taps = Taps::new(&layers);
+    let std::ops::ControlFlow::Continue(logits) = model.forward(images, &mut taps) else { return Vec::new() };
+    let activation = taps.into_activations().pop().flatten();
+    let labels = Tensor::from_slice(labels).to_device(images.device());
+    let predictions = logits.argmax(-1, false);
+    let confidences = pick(&logits.softmax(-1, Kind::Float), &predictions);
+    let finite = logits.isfinite().all_dim(1, false);
+    let activations = match (&activation, units) {
+        (Some(activation), Some((_, units))) => Some(floats(&unit_values(activation, units, model.prefix_tokens()))),
+        _ => None,
+    };
+    let (predictions, finite) = (integers(&predictions), integers(&finite));
+    let (margins, confidences) = (floats(&margin(&logits, &labels)), floats(&confidences));
+    (0..predictions.len())
+        .map(|row| {
+            let finite = finite[row] != 0;
+            let number = |value: f32| if finite && value.is_finite() { value } else { 0.0 };
+            Judgement {
+                prediction: if finite { predictions[row] } else { 0 },
+                margin: number(margins[row]),
+                confidence: number(confidences[row]),
+                activation: activations.as_ref().map(|values| number(values[row])),
+                finite,
+            }
+        })
+        .collect()
+}
+
+/// The values of a tensor as f32, in row-major order.
+pub fn floats(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.to_kind(Kind::Float).flatten(0, -1)).unwrap_or_default()
+}
+
+/// The values of a tensor as i64, in row-major order.
+pub fn integers(tensor: &Tensor) -> Vec<i64> {
+    Vec::try_from(tensor.to_kind(Kind::Int64).flatten(0, -1)).unwrap_or_default()
+}

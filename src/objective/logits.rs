@@ -1,0 +1,85 @@
+//! Objectives on the logits: the class logit itself, the margin, cross-entropy and the difference of logits ratio.
+
+use tch::{Kind, Tensor};
+
+use crate::suite::Loss;
+
+/// The objective of each row `[R]`, to be maximized, for logits `[R, K]`.
+///
+/// With `target` `[R]` (i64) the rows are driven towards it, else away from `clean` `[R]`, the clean predictions. DLR is that of Croce
+/// and Hein 2020 (<https://arxiv.org/abs/2003.01690>), the targeted one with their denominator over the third and fourth logits.
+pub fn logit_objective(loss: Loss, logits: &Tensor, clean: &Tensor, target: Option<&Tensor>) -> Tensor {
+    let own = pick(logits, target.unwrap_or(clean));
+    // Driving towards a class and away from one differ by the sign.
+    let towards = |away: Tensor| if target.is_some() { -away } else { away };
+    match loss {
+        Loss::Logit => towards(-own),
+        Loss::Margin => towards(best_other(logits, target.unwrap_or(clean)) - own),
+        Loss::Ce => towards(-pick(&logits.log_softmax(-1, Kind::Float), target.unwrap_or(clean))),
+        Loss::Dlr => {
+            let (sorted, _) = logits.sort(-1, true);
+            let rank = |place: i64| sorted.select(1, place);
+            match target {
+                None => (best_other(logits, clean) - own) / (rank(0) - rank(2) + 1e-12),
+                Some(_) => (own - pick(logits, clean)) / (rank(0) - (rank(2) + rank(3)) * 0.5 + 1e-12),
+            }
+        }
+    }
+}
+
+/// The logit of `class` `[R]` minus the best other: positive exactly if the class is predicted (ties aside).
+pub fn margin(logits: &Tensor, class: &Tensor) -> Tensor {
+    pick(logits, class) - best_other(logits, class)
+}
+
+/// `values[r, index[r]]`.
+pub fn pick(values: &Tensor, index: &Tensor) -> Tensor {
+    values.gather(1, &index.unsqueeze(1), false).squeeze_dim(1)
+}
+
+fn best_other(logits: &Tensor, class: &Tensor) -> Tensor {
+    let own = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &class.unsqueeze(1), 1);
+    // Masked with minus infinity, not by multiplication: logits may be negative.
+    logits.masked_fill(&own, f64::NEG_INFINITY).amax([1i64].as_slice(), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(tensor: Tensor) -> Vec<f64> {
+        Vec::try_from(tensor.to_kind(Kind::Double)).unwrap()
+    }
+
+    #[test]
+    fn objectives_have_their_closed_forms() {
+        let logits = Tensor::from_slice(&[3.0f32, 1.0, -2.0, 0.5]).view([1, 4]);
+        let (clean, target) = (Tensor::from_slice(&[0i64]), Tensor::from_slice(&[2i64]));
+        let away = |loss| values(logit_objective(loss, &logits, &clean, None))[0];
+        let to = |loss| values(logit_objective(loss, &logits, &clean, Some(&target)))[0];
+        assert_eq!(away(Loss::Logit), -3.0);
+        assert_eq!(away(Loss::Margin), -2.0);
+        assert_eq!(to(Loss::Logit), -2.0);
+        assert_eq!(to(Loss::Margin), -5.0);
+        let total = [3.0f64, 1.0, -2.0, 0.5].iter().map(|z| z.exp()).sum::<f64>().ln();
+        assert!((away(Loss::Ce) - (total - 3.0)).abs() < 1e-6);
+        assert!((to(Loss::Ce) - (-2.0 - total)).abs() < 1e-6);
+        assert!((away(Loss::Dlr) - (-2.0 / 2.5)).abs() < 1e-6);
+        assert!((to(Loss::Dlr) - (-5.0 / (3.0 - (0.5 - 2.0) / 2.0))).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_constant_added_to_all_logits_changes_no_gradient() {
+        for loss in [Loss::Logit, Loss::Margin, Loss::Ce, Loss::Dlr] {
+            let gradient = |shift: f64| {
+                let logits = Tensor::from_slice(&[0.3f32, 1.5, -0.7, 0.9, 0.1]).view([1, 5]).set_requires_grad(true);
+                let clean = Tensor::from_slice(&[1i64]);
+                let score = logit_objective(loss, &(&logits + shift), &clean, None).sum(Kind::Float);
+                values(Tensor::run_backward(&[score], &[&logits], false, false)[0].flatten(0, -1))
+            };
+            for (plain, shifted) in gradient(0.0).iter().zip(gradient(64.0)) {
+                assert!((plain - shifted).abs() < 1e-4, "{loss:?}");
+            }
+        }
+    }
+}
