@@ -103,11 +103,13 @@ impl Problems {
         !self.0.iter().filter_map(|problem| problem.span.as_ref()).any(within)
     }
 
-    /// All problems, in the order of the file.
+    /// All problems, in the order of the file; those after the first [`SuiteErrors::MOST`] are counted only.
     pub fn into_errors(mut self, path: &Path, source: &str) -> SuiteErrors {
         self.0.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
         let source = Box::new(NamedSource::new(path.display().to_string(), source.to_string()).with_language("toml"));
-        SuiteErrors { path: path.to_path_buf(), source, problems: self.0 }
+        let count = self.0.len();
+        self.0.truncate(SuiteErrors::MOST);
+        SuiteErrors { path: path.to_path_buf(), source, problems: self.0, count }
     }
 }
 
@@ -120,15 +122,19 @@ pub struct SuiteErrors {
     path: PathBuf,
     source: Box<NamedSource<String>>,
     problems: Vec<Problem>,
+    count: usize,
 }
 
 impl SuiteErrors {
+    /// Problems that are kept of one file.
+    pub const MOST: usize = 100;
+
     /// The suite's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The problems, in the order of the file; at least one.
+    /// The problems, in the order of the file: at least one, at most [`SuiteErrors::MOST`].
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -149,8 +155,9 @@ impl SuiteErrors {
 impl fmt::Display for SuiteErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        match self.problems.len() {
+        match self.count {
             1 => write!(f, "suite {path} cannot be used: 1 problem")?,
+            n if n > Self::MOST => write!(f, "suite {path} cannot be used: {n} problems, shown are {}", Self::MOST)?,
             n => write!(f, "suite {path} cannot be used: {n} problems")?,
         }
         if f.alternate() {

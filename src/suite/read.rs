@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problems;
-use super::suggest::{did_you_mean, nearest};
+use super::suggest::{did_you_mean, nearest, shown};
 
 /// A TOML value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -78,12 +78,9 @@ pub(super) fn wrong<'p>(
     problems: &'p mut Problems,
 ) -> &'p mut super::problem::Problem {
     let found = match value.get_ref() {
-        DeValue::String(text) => {
-            let short: String = text.chars().take(40).collect();
-            format!("the string {short:?}")
-        }
-        DeValue::Integer(number) => format!("{number}"),
-        DeValue::Float(number) => format!("{number}"),
+        DeValue::String(text) => format!("the string \"{}\"", shown(text)),
+        DeValue::Integer(number) => shown(&number.to_string()),
+        DeValue::Float(number) => shown(&number.to_string()),
         DeValue::Boolean(truth) => format!("{truth}"),
         DeValue::Datetime(_) => "a date or time".to_string(),
         DeValue::Array(_) => "a list".to_string(),
@@ -131,7 +128,7 @@ impl<'a, 'i> Fields<'a, 'i> {
                     did_you_mean(text, missing.into_iter().chain(known.iter().copied()))
                 }
             };
-            problems.add(name.span(), format!("unknown key `{text}` in {noun}"), "unknown key").help(help);
+            problems.add(name.span(), format!("unknown key `{}` in {noun}", shown(text)), "unknown key").help(help);
         }
         Some(Fields { table, span: value.span(), noun, reported })
     }

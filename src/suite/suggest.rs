@@ -3,6 +3,10 @@
 /// The known word nearest to `word`, if one is near enough to be what was meant: at most a third of its letters
 /// wrong, transposed, missing or too many, or the beginning of exactly one known word.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 200;
+    if word.len() > LONGEST {
+        return None;
+    }
     let word = word.to_lowercase();
     let known: Vec<&str> = known.into_iter().collect();
     let tolerated = (word.chars().count() / 3).max(1);
@@ -38,6 +42,17 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
+/// Text of a file as a message shows it: control characters escaped, at most 60 characters.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut escaped = text.chars().flat_map(char::escape_debug);
+    let mut short: String = escaped.by_ref().take(LONGEST).collect();
+    if escaped.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +73,12 @@ mod tests {
         assert_eq!(did_you_mean("colour", ["linf", "l2", "linf"]), "known are `linf`, `l2`");
         let many: Vec<String> = (0..25).map(|i| format!("layer-number-{i}")).collect();
         assert!(did_you_mean("?", many.iter().map(String::as_str)).ends_with("and 5 more"));
+    }
+
+    #[test]
+    fn long_and_strange_text_is_shown_short_and_escaped() {
+        assert_eq!(shown("a\u{1b}[31m\n"), "a\\u{1b}[31m\\n");
+        assert_eq!(shown(&"x".repeat(1000)), format!("{}…", "x".repeat(60)));
+        assert_eq!(nearest(&"x".repeat(1_000_000), ["x"]), None);
     }
 }

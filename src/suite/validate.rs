@@ -4,6 +4,10 @@ mod attack;
 mod data;
 mod rules;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +20,12 @@ use super::read::{At, FromToml};
 
 /// Samples in a block if the suite says nothing.
 const DEFAULT_BLOCK: usize = 50;
+
+/// A file of more bytes was meant for something else.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// After so many lines that are not TOML, the rest of the file is not TOML either.
+const SYNTAX_ERRORS: usize = 20;
 
 impl Suite {
     /// Read and validate a suite's file. Data and weights are not looked at; see [`Suite::check_files`].
@@ -32,9 +42,13 @@ impl Suite {
         if path.is_dir() {
             return Err(unreadable("this is a folder, not a file".into(), "name the suite's TOML file"));
         }
-        let bytes = std::fs::read(&path).map_err(|error| {
-            unreadable(format!("failed to read the file: {error}"), "check the path and its permissions")
-        })?;
+        let mut bytes = Vec::new();
+        std::fs::File::open(&path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(
+            |error| unreadable(format!("failed to read the file: {error}"), "check the path and its permissions"),
+        )?;
+        if bytes.len() as u64 > LARGEST_FILE {
+            return Err(unreadable(format!("the file has more than {LARGEST_FILE} bytes"), "this is not a suite"));
+        }
         let source = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -61,14 +75,19 @@ impl Suite {
 fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> {
     let (table, syntax) = DeTable::parse_recoverable(source);
     if !syntax.is_empty() {
-        let mut shown = None;
+        let mut shown = 0;
+        let mut line = 0..0;
         for error in syntax {
             let span = error.span().unwrap_or(0..0);
             // One mistake often causes several errors on its line; the first is the one to mend.
-            let line = source.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
-            if shown.replace(line) == Some(line) {
+            if shown > 0 && line.contains(&span.start) {
                 continue;
             }
+            if shown == SYNTAX_ERRORS {
+                break;
+            }
+            shown += 1;
+            line = line_around(source, span.start);
             problems.add(span, format!("this is not TOML: {}", error.message()), "here");
         }
         return None;
@@ -105,6 +124,15 @@ fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> 
     })
 }
 
+/// The bytes of the line that holds byte `at`, its end included.
+fn line_around(source: &str, at: usize) -> Range<usize> {
+    let bytes = source.as_bytes();
+    let at = at.min(bytes.len());
+    let start = bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let end = bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |length| at + length);
+    start..end + 1
+}
+
 /// What the file lacks as a whole is shown at its beginning.
 fn start_of(span: Range<usize>) -> Range<usize> {
     span.start..span.start
@@ -132,15 +160,27 @@ fn model_names(models: &[At<RawModel>], problems: &mut Problems) -> Vec<At<Strin
 
 /// Say which names repeat an earlier one. Case does not count: some file systems do not see it.
 fn distinct(what: &str, names: &[At<String>], problems: &mut Problems) {
-    for (index, name) in names.iter().enumerate() {
-        let earlier = names[..index].iter().find(|other| other.value.eq_ignore_ascii_case(&name.value));
-        if let Some(first) = earlier {
-            problems
-                .add(name.span.clone(), format!("{what} `{}` stands twice", name.value), "again here")
-                .help("records are told apart by it: give each its own")
-                .note(first.span.clone(), "first here");
+    for (name, first) in repeated(names, |name| name.to_ascii_lowercase()) {
+        problems
+            .add(name.span.clone(), format!("{what} `{}` stands twice", name.value), "again here")
+            .help("records are told apart by it: give each its own")
+            .note(first.span.clone(), "first here");
+    }
+}
+
+/// The values whose key an earlier value has too, each with the first such.
+fn repeated<T, K: Hash + Eq>(values: &[At<T>], key: impl Fn(&T) -> K) -> Vec<(&At<T>, &At<T>)> {
+    let mut first: HashMap<K, &At<T>> = HashMap::new();
+    let mut repeated = Vec::new();
+    for value in values {
+        match first.entry(key(&value.value)) {
+            Entry::Occupied(earlier) => repeated.push((value, *earlier.get())),
+            Entry::Vacant(free) => {
+                free.insert(value);
+            }
         }
     }
+    repeated
 }
 
 fn models(raw: Option<At<super::tables::Tables<RawModel>>>, base: &Path, problems: &mut Problems) -> Vec<ModelConfig> {

@@ -12,7 +12,7 @@ use super::config::{
 };
 use super::problem::Problems;
 use super::read::{FromToml, Value, wrong};
-use super::suggest::nearest;
+use super::suggest::{nearest, shown};
 use super::values::schema_of;
 use crate::gate::Level;
 use crate::terms::Norm;
@@ -73,7 +73,7 @@ pub(super) fn unknown_word(key: &str, text: &str, value: &Value, known: &[&str],
         "on_error" => "choice",
         key => key,
     };
-    problems.add(value.span(), format!("unknown {noun} `{text}`"), format!("not a {noun}")).help(help);
+    problems.add(value.span(), format!("unknown {noun} `{}`", shown(text)), format!("not a {noun}")).help(help);
 }
 
 macro_rules! words {

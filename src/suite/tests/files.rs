@@ -17,6 +17,19 @@ fn a_suite_that_cannot_be_read_is_a_clean_error() {
 }
 
 #[test]
+fn a_file_that_is_much_too_long_is_refused_and_many_problems_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.toml");
+    std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert_eq!(Suite::load(&path).unwrap_err().problems()[0].message(), "the file has more than 1048576 bytes");
+
+    let errors = parse(&format!("{FULL}{}", "[[gate]]\nmetric = \"loudness\"\nmin = 0\n".repeat(150))).unwrap_err();
+    assert_eq!(errors.problems().len(), 100);
+    assert!(errors.to_string().ends_with("150 problems, shown are 100"), "{errors}");
+    assert_eq!(parse(&"=\n".repeat(5000)).unwrap_err().problems().len(), 20);
+}
+
+#[test]
 fn missing_weights_and_data_are_shown_at_their_paths() {
     let folder = tempfile::tempdir().unwrap();
     let (suites, models) = (folder.path().join("suites"), folder.path().join("models"));

@@ -1,11 +1,11 @@
 //! `[[attack]]`.
 
-use super::distinct;
+use super::{distinct, repeated};
 use crate::suite::config::{AttackConfig, Control, Direction, Goal, Loss, ModelConfig, Stop, Target, UnitSelection};
 use crate::suite::problem::Problems;
 use crate::suite::raw::{RawAttack, RawClassLogit, RawUnit, RawUnits};
 use crate::suite::read::At;
-use crate::suite::suggest::did_you_mean;
+use crate::suite::suggest::{did_you_mean, shown};
 use crate::suite::values::{Count, Positive, Radius, Text};
 use crate::suite::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
@@ -141,14 +141,15 @@ fn chosen_models(
     }
     let texts: Vec<At<String>> =
         chosen.value.into_iter().map(|name| At { value: name.value.0, span: name.span }).collect();
-    for (index, name) in texts.iter().enumerate() {
-        if !names.iter().any(|known| known.value == name.value) {
-            problems
-                .add(name.span.clone(), format!("unknown model `{}`", name.value), "not a model of this suite")
-                .help(did_you_mean(&name.value, names.iter().map(|known| known.value.as_str())));
-        } else if texts[..index].iter().any(|earlier| earlier.value == name.value) {
-            problems.add(name.span.clone(), format!("model `{}` stands twice", name.value), "again here");
-        }
+    for name in texts.iter().filter(|name| !names.iter().any(|known| known.value == name.value)) {
+        problems
+            .add(name.span.clone(), format!("unknown model `{}`", shown(&name.value)), "not a model of this suite")
+            .help(did_you_mean(&name.value, names.iter().map(|known| known.value.as_str())));
+    }
+    for (name, first) in repeated(&texts, String::clone) {
+        problems
+            .add(name.span.clone(), format!("model `{}` stands twice", shown(&name.value)), "again here")
+            .note(first.span.clone(), "first here");
     }
     let in_order = names.iter().filter(|known| texts.iter().any(|name| name.value == known.value));
     Some(in_order.map(|known| known.value.clone()).collect())
@@ -169,12 +170,12 @@ fn ball(
             .help("add the radii, such as `epsilons = [\"1/255\", \"8/255\"]`");
     }
     let mut radii = epsilons.value;
-    for (index, radius) in radii.iter().enumerate() {
-        if let Some(first) = radii[..index].iter().find(|earlier| earlier.value.0 == radius.value.0) {
-            problems
-                .add(radius.span.clone(), format!("epsilon {} stands twice", radius.value.0), "again here")
-                .note(first.span.clone(), "first here");
-        }
+    for (radius, first) in repeated(&radii, |radius| radius.0) {
+        problems
+            .add(radius.span.clone(), format!("epsilon {} stands twice", radius.value.0), "again here")
+            .note(first.span.clone(), "first here");
+    }
+    for radius in &radii {
         check_linf_radius(norm, radius, "epsilon", problems);
     }
     radii.sort_by_key(|radius| radius.value.0);
@@ -201,12 +202,10 @@ fn selection(units: &At<RawUnits>, problems: &mut Problems) -> Option<UnitSelect
         if listed.is_empty() && problems.none_within(&units.span) {
             problems.add(units.span.clone(), "`units` is empty", "no unit").help("list indices, or write \"all\"");
         }
-        for (index, unit) in listed.iter().enumerate() {
-            if let Some(first) = listed[..index].iter().find(|earlier| earlier.value.0 == unit.value.0) {
-                problems
-                    .add(unit.span.clone(), format!("unit {} stands twice", unit.value.0), "again here")
-                    .note(first.span.clone(), "first here");
-            }
+        for (unit, first) in repeated(listed, |unit| unit.0) {
+            problems
+                .add(unit.span.clone(), format!("unit {} stands twice", unit.value.0), "again here")
+                .note(first.span.clone(), "first here");
         }
     }
     units.value.selection()

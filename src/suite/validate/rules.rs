@@ -6,7 +6,7 @@ use crate::suite::config::{BoundaryConfig, BoundaryMethod, Loss};
 use crate::suite::problem::Problems;
 use crate::suite::raw::{RawBoundary, RawRule};
 use crate::suite::read::At;
-use crate::suite::suggest::did_you_mean;
+use crate::suite::suggest::{did_you_mean, shown};
 use crate::terms::{Epsilon, Norm};
 
 /// Columns of `summary.csv` that grow with robustness, so that a drop is a regression; and whether they are shares.
@@ -64,8 +64,11 @@ fn gate(raw: At<RawRule>, problems: &mut Problems) -> Option<Rule> {
     let share = raw.metric.as_ref().is_none_or(|metric| {
         let known = METRICS.iter().find(|(name, _)| *name == metric.value.0);
         if known.is_none() {
-            let problem =
-                problems.add(metric.span.clone(), format!("unknown metric `{}`", metric.value.0), "not a metric");
+            let problem = problems.add(
+                metric.span.clone(),
+                format!("unknown metric `{}`", shown(&metric.value.0)),
+                "not a metric",
+            );
             if FALLING.contains(&metric.value.0.as_str()) {
                 problem.help("this rate falls when a model gets more robust; gate `robust_accuracy` instead");
             } else {
