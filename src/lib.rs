@@ -7,6 +7,8 @@
 
 #[cfg(feature = "torch")]
 pub mod attack;
+#[cfg(feature = "torch")]
+pub mod boundary;
 pub mod cli;
 #[cfg(feature = "torch")]
 pub mod cuda;

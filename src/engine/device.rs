@@ -1,9 +1,10 @@
 //! Which device runs the networks.
 
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind};
 
 use crate::cuda::{self, Backend};
-use crate::suite::DeviceChoice;
+use crate::model::{Architecture, Compute};
+use crate::suite::{DeviceChoice, SearchPrecision};
 
 /// The device asked for cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,4 +40,44 @@ pub fn resolve(choice: DeviceChoice) -> Result<Device, DeviceError> {
             Err(DeviceError(format!("device cuda:{index} cannot be used: {seen}")))
         }
     }
+}
+
+/// How the search computes: always the same for a suite, an architecture and a device, so that results repeat.
+pub fn searches_with(precision: SearchPrecision, architecture: &Architecture, device: Device) -> Compute {
+    let kind = match precision {
+        SearchPrecision::Bf16 => Kind::BFloat16,
+        SearchPrecision::F32 | SearchPrecision::Auto => Kind::Float,
+    };
+    Compute { device, kind, channels_last: architecture.channels_last }
+}
+
+/// Rows in a batch of images with so many pixels: as many as keep the device busy.
+pub fn rows(device: Device, pixels: i64) -> usize {
+    match (device.is_cuda(), pixels <= 64 * 64) {
+        (true, true) => 1024,
+        (true, false) => 128,
+        (false, true) => 64,
+        (false, false) => 16,
+    }
+}
+
+/// Steps between looks at which rows are done. A look waits for the device, which costs nothing on the CPU.
+pub fn poll(device: Device) -> usize {
+    if device.is_cuda() { 5 } else { 1 }
+}
+
+/// The device's name for people.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => {
+            crate::cuda::gpus().get(index).map_or_else(|| format!("cuda:{index}"), |gpu| gpu.name.clone())
+        }
+        _ => "cpu".to_owned(),
+    }
+}
+
+/// The version of the libtorch in use.
+pub fn libtorch_version() -> String {
+    let folder = crate::cuda::libtorch_folder();
+    folder.and_then(|folder| crate::cuda::libtorch_version(&folder)).unwrap_or_else(|| "unknown".to_owned())
 }

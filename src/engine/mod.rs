@@ -3,13 +3,19 @@
 mod attack;
 mod clean;
 pub mod device;
+mod error;
 mod examples;
 mod judge;
+mod prepare;
+mod run;
 mod search;
 mod units;
 
 pub use attack::{AttackBlock, AttackOutcome, NOISE_DRAWS};
 pub use clean::{CleanBlock, pixels};
+pub use error::RunError;
 pub use judge::{Judgement, floats, integers, judge};
+pub use prepare::{ENGINE_VERSION, Prepared};
+pub use run::{Observer, Run};
 pub use search::{Drive, Finished, Found, Row, Search};
 pub use units::{DrivenUnit, choose};

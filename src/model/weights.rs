@@ -103,6 +103,11 @@ impl WeightsFile {
         self.tensors
     }
 
+    /// Number of floating-point values, running statistics included.
+    pub fn parameters(&self) -> u64 {
+        self.tensors.values().filter(|tensor| tensor.kind() == Kind::Float).map(|tensor| tensor.numel() as u64).sum()
+    }
+
     /// The shape of a tensor, if the file has it.
     pub fn shape(&self, name: &str) -> Option<Vec<i64>> {
         self.tensors.get(name).map(Tensor::size)

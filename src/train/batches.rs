@@ -26,7 +26,7 @@ impl Images {
     /// # Errors
     /// If the data set cannot be opened or an image cannot be read.
     pub fn load(source: &DataSource) -> Result<Self, TrainError> {
-        let dataset = open(source)?;
+        let dataset = data::open(source)?;
         let images: Vec<Image> =
             (0..dataset.len()).into_par_iter().map(|index| dataset.image(index)).collect::<Result<_, _>>()?;
         let labels = (0..dataset.len()).map(|index| i64::from(dataset.label(index))).collect();
@@ -99,12 +99,4 @@ fn augment(image: &Image, recipe: &TrainRecipe, generator: &mut ChaCha8Rng) -> V
         }
     }
     out
-}
-
-fn open(source: &DataSource) -> Result<Box<dyn data::Dataset>, TrainError> {
-    Ok(match source {
-        DataSource::Synthetic { split, size } => Box::new(data::Synthetic::new(*split, *size)),
-        DataSource::Cifar10 { root, split } => Box::new(data::Cifar10::open(root, *split)?),
-        _ => unreachable!(),
-    })
 }

@@ -1,0 +1,242 @@
+//! A suite with its data chosen, its models opened and its plan made: all that can go wrong before the first step goes wrong here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tch::{Device, Kind, Tensor};
+
+use super::device::{self, searches_with};
+use super::error::RunError;
+use super::units;
+use crate::attack::Noise;
+use crate::data::{self, Dataset, Selection};
+use crate::model::{Compute, Model, ModelError, ModelSource};
+use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
+use crate::suite::{AttackConfig, Goal, Known, Loss, Plan, Suite, Target, UnitSelection};
+
+/// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
+pub const ENGINE_VERSION: &str = "1";
+
+/// A suite that is ready to run.
+pub struct Prepared {
+    /// The suite, with the command line's overrides.
+    pub suite: Suite,
+    /// The data set.
+    pub dataset: Box<dyn Dataset>,
+    /// The samples.
+    pub selection: Selection,
+    /// The models' weights, in the suite's order.
+    pub sources: Vec<ModelSource>,
+    /// The work.
+    pub plan: Plan,
+    /// Where networks run.
+    pub device: Device,
+    /// The run's identity: the suite's name and a hash of everything that determines its results.
+    pub run: String,
+    data_hash: String,
+}
+
+impl Prepared {
+    /// Opens data and models and checks that they fit each other and the suite. `limit` takes so many samples at most.
+    ///
+    /// # Errors
+    /// Missing or wrong data, weights, layers, units or devices: see [`RunError`].
+    pub fn new(suite: Suite, limit: Option<usize>) -> Result<Self, RunError> {
+        let device = device::resolve(suite.run.device)?;
+        let dataset = data::open(&suite.data.source)?;
+        let mut selection = data::select(dataset.as_ref(), suite.data.samples, suite.seed, suite.data.on_error)?;
+        if let Some(limit) = limit {
+            selection.truncate(limit);
+        }
+        if selection.is_empty() {
+            return Err(RunError::Empty(format!("`{}` has no images", dataset.name())));
+        }
+        let sources = suite
+            .models
+            .iter()
+            .map(|model| ModelSource::open(&model.name, &model.arch, &model.weights, &model.normalize, model.classes))
+            .collect::<Result<Vec<_>, ModelError>>()?;
+        let plan = Plan::new(&suite, selection.len());
+        let data_hash = selection.hash(dataset.as_ref())?;
+        let run = identity(&suite, &sources, &data_hash, device);
+        let prepared = Prepared { suite, dataset, selection, sources, plan, device, run, data_hash };
+        prepared.check_fit()?;
+        Ok(prepared)
+    }
+
+    /// The model that searches and the one that decides; the same one where they would compute alike.
+    ///
+    /// # Errors
+    /// If the weights are not those of the architecture.
+    pub fn models(&self, index: usize) -> Result<(std::rc::Rc<Model>, std::rc::Rc<Model>), ModelError> {
+        let source = &self.sources[index];
+        let (exact, search) = (Compute::f32(self.device), self.search_compute(index));
+        let verifier = std::rc::Rc::new(source.build(exact)?);
+        let model = if search == exact { verifier.clone() } else { std::rc::Rc::new(source.build(search)?) };
+        Ok((model, verifier))
+    }
+
+    fn search_compute(&self, index: usize) -> Compute {
+        searches_with(self.suite.run.precision, self.sources[index].architecture, self.device)
+    }
+
+    /// Checks classes, image sizes, layers, units and losses of every model and attack.
+    fn check_fit(&self) -> Result<(), RunError> {
+        let first = self.selection.load_block(self.dataset.as_ref(), 0..1)?;
+        let image = &first[0].image;
+        let shape = [image.channels as i64, image.height as i64, image.width as i64];
+        let classes = self.dataset.classes().len();
+        for (index, source) in self.sources.iter().enumerate() {
+            let (model, _) = self.models(index)?;
+            let fit = |problem: String| RunError::Fit { model: source.name.clone(), problem };
+            if model.input != shape {
+                let (needs, has) = (model.input, shape);
+                return Err(fit(format!(
+                    "it takes images of {needs:?} (channels, rows, columns), the data has {has:?}"
+                )));
+            }
+            if (model.classes as usize) < classes {
+                return Err(fit(format!("it has {} classes, the data has {classes}", model.classes)));
+            }
+            let pixels = super::pixels(&first, self.device);
+            for attack in self.suite.attacks.iter().filter(|attack| attack.applies_to(&source.name)) {
+                check_attack(attack, &model, &pixels).map_err(|problem| match problem {
+                    Unfit::Model(error) => error.into(),
+                    Unfit::Other(problem) => fit(problem),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What only loaded models tell the estimate.
+    ///
+    /// # Errors
+    /// If a layer does not exist.
+    pub fn known(&self) -> Result<Known, ModelError> {
+        let mut known = Known::default();
+        for (index, source) in self.sources.iter().enumerate() {
+            let (model, _) = self.models(index)?;
+            known.classes.insert(index, model.classes as u64);
+            for (place, attack) in self.suite.attacks.iter().enumerate() {
+                if let (true, Goal::Unit { layer, units: UnitSelection::All, .. }) =
+                    (attack.applies_to(&source.name), &attack.goal)
+                {
+                    known.units.insert((index, place), model.layer(layer)?.units as u64);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Rows in a batch.
+    pub fn capacity(&self) -> usize {
+        self.suite.run.batch.unwrap_or_else(|| {
+            let [_, height, width] = self.sources[0].architecture.input;
+            device::rows(self.device, height * width)
+        })
+    }
+
+    /// The manifest of a run that has finished nothing yet.
+    pub fn manifest(&self, command: Vec<String>) -> Manifest {
+        let models = self.sources.iter().enumerate().map(|(index, source)| {
+            let compute = self.search_compute(index);
+            let kind = if compute.kind == Kind::BFloat16 { "bf16" } else { "f32" };
+            let layout = if compute.channels_last { "channels-last" } else { "contiguous" };
+            ModelEntry {
+                name: source.name.clone(),
+                arch: source.architecture.name.to_owned(),
+                weights: relative(&self.suite.models[index].weights, &self.suite.path),
+                weights_hash: source.weights.hash.clone(),
+                parameters: source.weights.parameters(),
+                search: format!("{kind}, {layout}"),
+            }
+        });
+        let versions = BTreeMap::from([
+            ("am-eval".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("engine".to_owned(), ENGINE_VERSION.to_owned()),
+            ("libtorch".to_owned(), device::libtorch_version()),
+        ]);
+        let skipped = self.selection.skipped().iter().map(|skipped| format!("{}: {}", skipped.id, skipped.reason));
+        Manifest {
+            format: MANIFEST_FORMAT,
+            run: self.run.clone(),
+            status: RunStatus::Incomplete,
+            suite_name: self.suite.name.clone(),
+            suite_source: self.suite.source.clone(),
+            suite_resolved: serde_json::to_value(&self.suite).unwrap_or_default(),
+            dataset: self.dataset.name().to_owned(),
+            classes: self.dataset.classes().to_vec(),
+            samples: self.selection.len() as u64,
+            skipped: skipped.collect(),
+            data_hash: self.data_hash.clone(),
+            models: models.collect(),
+            seed: self.suite.seed,
+            device: device::name(self.device),
+            versions,
+            command,
+            blocks_total: self.plan.units().len() as u64,
+            blocks_done: 0,
+            seconds: 0.0,
+            unconfirmed_hits: 0,
+            outputs: BTreeMap::new(),
+        }
+    }
+}
+
+enum Unfit {
+    Model(ModelError),
+    Other(String),
+}
+
+/// Checks what an attack asks of a model.
+fn check_attack(attack: &AttackConfig, model: &Model, pixels: &Tensor) -> Result<(), Unfit> {
+    match &attack.goal {
+        Goal::ClassLogit { target, loss } => {
+            let needed = match (target, loss) {
+                (Target::Untargeted, Loss::Dlr) => 3,
+                (_, Loss::Dlr) => 4,
+                _ => 2,
+            };
+            if model.classes < needed {
+                let (name, classes) = (&attack.name, model.classes);
+                return Err(Unfit::Other(format!("attack `{name}` needs {needed} classes, it has {classes}")));
+            }
+            match target {
+                Target::Class(class) if *class as i64 >= model.classes => Err(Unfit::Other(format!(
+                    "attack `{}` drives class {class}, it has classes 0 to {}",
+                    attack.name,
+                    model.classes - 1
+                ))),
+                _ => Ok(()),
+            }
+        }
+        Goal::Unit { layer, units, .. } => {
+            let noise = Noise::new(0, "check");
+            // Units that are ranked or drawn exist; listed ones may not.
+            let batches = [pixels.shallow_clone()];
+            units::choose(model, layer, units, &[], &batches, &noise).map_err(Unfit::Model)?;
+            Ok(())
+        }
+    }
+}
+
+/// The suite's name and twelve digits of a hash of everything that determines the results.
+fn identity(suite: &Suite, sources: &[ModelSource], data_hash: &str, device: Device) -> String {
+    let weights: Vec<&str> = sources.iter().map(|source| source.weights.hash.as_str()).collect();
+    let material = serde_json::json!({
+        "engine": ENGINE_VERSION,
+        "suite": suite.run_key_material(),
+        "weights": weights,
+        "data": data_hash,
+        "device": if device.is_cuda() { device::name(device) } else { "cpu".to_owned() },
+    });
+    let hash = blake3::hash(material.to_string().as_bytes()).to_hex();
+    format!("{}-{}", suite.name, &hash[..12])
+}
+
+/// A weights file as seen from the suite's folder, so that manifests do not carry anyone's home directory.
+fn relative(weights: &std::path::Path, suite: &std::path::Path) -> String {
+    let folder = suite.parent().map(PathBuf::from).unwrap_or_default();
+    weights.strip_prefix(&folder).unwrap_or(weights).display().to_string()
+}

@@ -1,0 +1,225 @@
+//! Runs a plan block by block: what is finished stays, what is missing is computed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Instant;
+
+use tch::Tensor;
+
+use super::attack::AttackBlock;
+use super::clean::{CleanBlock, pixels};
+use super::device;
+use super::error::RunError;
+use super::prepare::Prepared;
+use super::units::{DrivenUnit, choose};
+use crate::attack::Noise;
+use crate::boundary::PathBlock;
+use crate::interrupt;
+use crate::model::Model;
+use crate::record::{Block, Manifest, RunDir, StoreError};
+use crate::suite::{Goal, Shard, Task, WorkUnit};
+
+/// Images by which units are ranked and gains are scaled.
+const REFERENCE: usize = 512;
+
+/// Watches a run.
+pub trait Observer {
+    /// `done` of `total` blocks were there already.
+    fn begin(&mut self, done: usize, total: usize);
+    /// A block is about to be computed.
+    fn block_started(&mut self, unit: &WorkUnit, prepared: &Prepared);
+    /// A block is finished.
+    fn block_finished(&mut self, unit: &WorkUnit, block: &Block);
+    /// Something that the user should know.
+    fn warn(&mut self, text: &str);
+}
+
+/// A run in its directory.
+pub struct Run<'a> {
+    prepared: &'a Prepared,
+    dir: &'a RunDir,
+    save_adversarial: bool,
+    /// The models of the block at hand: the one that searches and the one that decides.
+    models: Option<(usize, Rc<Model>, Rc<Model>)>,
+    clean: HashMap<usize, Rc<CleanBlock>>,
+    units: HashMap<usize, Rc<Vec<DrivenUnit>>>,
+}
+
+impl<'a> Run<'a> {
+    /// A run of `prepared` in `dir`.
+    pub fn new(prepared: &'a Prepared, dir: &'a RunDir, save_adversarial: bool) -> Self {
+        Run { prepared, dir, save_adversarial, models: None, clean: HashMap::new(), units: HashMap::new() }
+    }
+
+    /// Computes the blocks of `shard` that are missing.
+    ///
+    /// # Errors
+    /// See [`RunError`]; finished blocks are kept.
+    pub fn execute(
+        &mut self,
+        shard: Shard,
+        manifest: &mut Manifest,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let plan = self.prepared.plan.shard(shard);
+        let mut missing: Vec<WorkUnit> = Vec::new();
+        for unit in plan.units() {
+            if !self.is_finished(unit, observer)? {
+                missing.push(unit.clone());
+            }
+        }
+        let total = plan.units().len();
+        observer.begin(total - missing.len(), total);
+        for (at, unit) in missing.iter().enumerate() {
+            let started = Instant::now();
+            observer.block_started(unit, self.prepared);
+            let block = self.guarded(unit)?;
+            block.write(self.dir)?;
+            manifest.seconds += started.elapsed().as_secs_f64();
+            observer.block_finished(unit, &block);
+            let done = total - missing.len() + at + 1;
+            manifest.blocks_done = done as u64;
+            if interrupt::requested() && done < total {
+                manifest.save(&self.dir.manifest_path())?;
+                return Err(RunError::Interrupted { done, total, path: self.dir.path().to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the block is there and whole; a damaged one is computed again.
+    fn is_finished(&self, unit: &WorkUnit, observer: &mut dyn Observer) -> Result<bool, RunError> {
+        match self.dir.block(&unit.key) {
+            Ok(None) => Ok(false),
+            Ok(Some(_)) if self.save_adversarial && matches!(unit.task, Task::Attack(_)) => {
+                Ok(self.dir.adversarial_block_path(&unit.key)?.exists())
+            }
+            Ok(Some(_)) => Ok(true),
+            Err(error @ StoreError::DamagedBlock { .. }) => {
+                observer.warn(&format!("{error} (computing it again now)"));
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Computes a block; a panic of libtorch becomes an error.
+    fn guarded(&mut self, unit: &WorkUnit) -> Result<Block, RunError> {
+        thread_local!(static WORDS: RefCell<String> = const { RefCell::new(String::new()) });
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|panic| WORDS.with(|words| *words.borrow_mut() = panic.to_string())));
+        let result = catch_unwind(AssertUnwindSafe(|| self.compute(unit)));
+        std::panic::set_hook(before);
+        result.unwrap_or_else(|_| {
+            let reason = WORDS.with(|words| words.borrow().clone());
+            let retry = ["out of memory", "can't allocate memory", "CUDA error", "CUDNN_STATUS"]
+                .iter()
+                .any(|sign| reason.contains(sign));
+            Err(RunError::Libtorch { block: unit.key.clone(), reason, retry })
+        })
+    }
+
+    fn compute(&mut self, unit: &WorkUnit) -> Result<Block, RunError> {
+        let started = Instant::now();
+        let (model, verifier) = self.models(unit.model)?;
+        let clean = self.clean(unit, &verifier)?;
+        let (capacity, seed) = (self.prepared.capacity(), self.prepared.suite.seed);
+        let poll = device::poll(self.prepared.device);
+        let mut block = Block { key: unit.key.clone(), ..Block::default() };
+        match unit.task {
+            Task::Attack(index) => {
+                let attack = &self.prepared.suite.attacks[index];
+                let units = self.units(index, &verifier)?;
+                let outcome = AttackBlock {
+                    attack,
+                    dataset: self.prepared.dataset.name(),
+                    model: &model,
+                    verifier: &verifier,
+                    clean: &clean,
+                    units: &units,
+                    seed,
+                    capacity,
+                    poll,
+                }
+                .run();
+                if self.save_adversarial {
+                    outcome.images.write(self.dir, &unit.key)?;
+                }
+                block.records = outcome.records;
+                block.examples = outcome.examples;
+                block.unconfirmed_hits = outcome.unconfirmed;
+            }
+            Task::Boundary => {
+                if let Some(config) = &self.prepared.suite.boundary {
+                    let (model, verifier, clean) = (&*model, &*verifier, &*clean);
+                    let path = PathBlock { config, model, verifier, clean, seed, capacity, poll };
+                    (block.distances, block.unconfirmed_hits) = path.run();
+                }
+            }
+        }
+        block.seconds = started.elapsed().as_secs_f64();
+        Ok(block)
+    }
+
+    fn models(&mut self, index: usize) -> Result<(Rc<Model>, Rc<Model>), RunError> {
+        match &self.models {
+            Some((held, model, verifier)) if *held == index => Ok((model.clone(), verifier.clone())),
+            _ => {
+                self.clean.clear();
+                self.units.clear();
+                let (model, verifier) = self.prepared.models(index)?;
+                self.models = Some((index, model.clone(), verifier.clone()));
+                Ok((model, verifier))
+            }
+        }
+    }
+
+    /// The block's samples, judged once for all attacks on a model while they fit a modest cache.
+    fn clean(&mut self, unit: &WorkUnit, verifier: &Model) -> Result<Rc<CleanBlock>, RunError> {
+        if let Some(clean) = self.clean.get(&unit.block) {
+            return Ok(clean.clone());
+        }
+        const CACHED_VALUES: i64 = 1 << 28;
+        let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), unit.samples.clone())?;
+        let clean = Rc::new(CleanBlock::new(verifier, &samples));
+        let each = clean.pixels.numel() as i64;
+        if each * (self.clean.len() as i64 + 1) > CACHED_VALUES {
+            self.clean.clear();
+        }
+        self.clean.insert(unit.block, clean.clone());
+        Ok(clean)
+    }
+
+    /// The units of an attack, chosen from the reference images: the first of the run, whatever the shard.
+    fn units(&mut self, attack: usize, verifier: &Model) -> Result<Rc<Vec<DrivenUnit>>, RunError> {
+        if let Some(units) = self.units.get(&attack) {
+            return Ok(units.clone());
+        }
+        let config = &self.prepared.suite.attacks[attack];
+        let units = match &config.goal {
+            Goal::ClassLogit { .. } => Vec::new(),
+            Goal::Unit { layer, units, controls, .. } => {
+                let noise = Noise::new(self.prepared.suite.seed, &format!("{}/{}", config.name, verifier.name));
+                choose(verifier, layer, units, controls, &self.reference()?, &noise)?
+            }
+        };
+        let units = Rc::new(units);
+        self.units.insert(attack, units.clone());
+        Ok(units)
+    }
+
+    fn reference(&self) -> Result<Vec<Tensor>, RunError> {
+        let count = self.prepared.selection.len().min(REFERENCE);
+        let chunk = self.prepared.capacity().max(1);
+        (0..count)
+            .step_by(chunk)
+            .map(|start| {
+                let range = start..count.min(start + chunk);
+                let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), range)?;
+                Ok(pixels(&samples, self.prepared.device))
+            })
+            .collect()
+    }
+}
