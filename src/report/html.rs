@@ -1,0 +1,124 @@
+//! `report.html`: one file that needs neither network nor JavaScript to be read, and obeys a strict policy.
+
+use std::sync::LazyLock;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, context};
+use serde::Serialize;
+
+use super::encode::{base64, sha256};
+use super::view::{self, Picture};
+use super::{Chart, Figures, ReportError, Section, font, gallery};
+use crate::record::{Example, Manifest};
+use crate::summary::RunSummary;
+
+/// Largest size of a page, in bytes.
+pub const MOST_BYTES: usize = 10_000_000;
+/// Most bytes of charts in a page; those beyond are in `charts/` only.
+const MOST_CHART_BYTES: usize = 4_000_000;
+/// Most picture triples in a page.
+const MOST_PICTURES: usize = 48;
+
+const TEMPLATE: &str = include_str!("templates/report.html.jinja");
+const STYLE: &str = include_str!("templates/report.css");
+const SCRIPT: &str = include_str!("templates/report.js");
+
+/// The policy: nothing is loaded, and no script runs but the page's own, told by its hash.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = base64(&sha256(SCRIPT.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; script-src 'sha256-{hash}'; \
+         base-uri 'none'; form-action 'none'"
+    )
+});
+
+/// Pictures that a page shows, and what became of the others.
+#[derive(Debug, Default, Serialize)]
+struct Gallery {
+    pictures: Vec<Picture>,
+    total: usize,
+    /// Left out because the page would grow too large.
+    dropped: usize,
+}
+
+/// The page of a run.
+pub(super) fn page(
+    manifest: &Manifest,
+    summary: &RunSummary,
+    examples: &[Example],
+    figures: &Figures,
+) -> Result<String, ReportError> {
+    let view = view::view(manifest, summary);
+    let empty = Gallery { total: examples.len(), ..Gallery::default() };
+    let bare = render(&view, figures, &empty)?;
+    let room = MOST_BYTES.saturating_sub(bare.len() + 1000);
+    let gallery = fill(manifest, examples, room);
+    if gallery.pictures.is_empty() && gallery.dropped == 0 { Ok(bare) } else { render(&view, figures, &gallery) }
+}
+
+/// As many pictures as fit into `room` bytes.
+fn fill(manifest: &Manifest, examples: &[Example], room: usize) -> Gallery {
+    let mut gallery = Gallery { total: examples.len(), ..Gallery::default() };
+    let mut used = 0;
+    for index in gallery::choose(examples, MOST_PICTURES) {
+        let example = &examples[index];
+        let mut picture = view::picture(manifest, example);
+        let names = picture.sample.len() + picture.model.len() + picture.attack.len();
+        let images = [&example.clean, &example.perturbation, &example.adversarial];
+        let bytes: usize = images.iter().map(|png| png.len().div_ceil(3) * 4).sum();
+        // Names stand in a caption and in alternative texts, escaped to at most six times their length.
+        used += bytes + 4000 + names * 24;
+        if used > room {
+            gallery.dropped += 1;
+            continue;
+        }
+        let uri = |png: &[u8]| format!("data:image/png;base64,{}", base64(png));
+        picture.clean = uri(&example.clean);
+        picture.perturbation = uri(&example.perturbation);
+        picture.adversarial = uri(&example.adversarial);
+        gallery.pictures.push(picture);
+    }
+    gallery
+}
+
+fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(ReportError::Page)?;
+    environment.set_syntax(syntax);
+    environment.add_template("report.html", TEMPLATE).map_err(ReportError::Page)?;
+    let template = environment.get_template("report.html").map_err(ReportError::Page)?;
+    let (charts, dropped) = within_budget(&figures.charts);
+    let of = |section: Section| -> Vec<String> {
+        charts.iter().filter(|chart| chart.section == section).map(|chart| chart.svg.clone()).collect()
+    };
+    template
+        .render(context! {
+            view => Serde(view),
+            gallery => Serde(gallery),
+            policy => POLICY.as_str(),
+            style => STYLE,
+            script => SCRIPT,
+            font_regular => base64(font::REGULAR),
+            font_semi_bold => base64(font::SEMI_BOLD),
+            curves => of(Section::Curves),
+            units => of(Section::Units),
+            distances => of(Section::Distances),
+            charts_dropped => dropped,
+        })
+        .map_err(ReportError::Page)
+}
+
+/// The charts that fit, and how many do not.
+fn within_budget(charts: &[Chart]) -> (Vec<&Chart>, usize) {
+    let mut used = 0;
+    let kept: Vec<&Chart> = charts
+        .iter()
+        .filter(|chart| {
+            used += chart.svg.len();
+            used <= MOST_CHART_BYTES
+        })
+        .collect();
+    let dropped = charts.len() - kept.len();
+    (kept, dropped)
+}

@@ -1,0 +1,66 @@
+//! The short table at the end of a run: plain text, aligned, for a terminal or a log.
+
+use super::format;
+use super::headline::{headlines, worst_case_at};
+use crate::record::CellKind;
+use crate::summary::{CellSummary, RunSummary};
+
+/// Models by attacks, each at its largest radius: robust accuracy and flip rate with 95 % intervals. Of a unit attack
+/// the unit that flips most is shown. Ends without a line break.
+pub fn table(summary: &RunSummary) -> String {
+    let mut rows: Vec<[String; 4]> =
+        vec![["model / attack", "ball", "robust accuracy", "flip rate"].map(str::to_owned)];
+    for model in &summary.models {
+        let clean = format!("{} clean", format::rate(&model.clean_accuracy));
+        rows.push([model.model.clone(), format!("n = {}", format::count(model.n)), clean, String::new()]);
+        for (label, cell) in strongest(summary, &model.model) {
+            let flips = cell.flip_rate.as_ref().map_or("–".to_owned(), format::rate);
+            let ball = format!("{} {}", cell.cell.norm, format::epsilon(cell.cell.epsilon));
+            rows.push([format!("  {label}"), ball, format::rate(&cell.robust_accuracy), flips]);
+        }
+        for at in headlines(summary) {
+            if let Some(worst) = worst_case_at(model, at) {
+                let ball = format!("{} {}", at.norm, format::epsilon(at.epsilon));
+                rows.push(["  worst case".to_owned(), ball, format::rate(&worst), String::new()]);
+            }
+        }
+    }
+    align(&rows)
+}
+
+/// For each attack of `model`, its label and its cell at the largest radius; of units the one that flips most.
+fn strongest<'s>(summary: &'s RunSummary, model: &str) -> Vec<(String, &'s CellSummary)> {
+    let mut best: Vec<&CellSummary> = Vec::new();
+    let attacks = [CellKind::ClassLogit, CellKind::Unit];
+    for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && attacks.contains(&cell.cell.kind)) {
+        match best.iter_mut().find(|known| known.cell.attack == cell.cell.attack) {
+            None => best.push(cell),
+            Some(known) => {
+                let rank = |of: &CellSummary| (of.cell.epsilon, of.flip_rate_all.point);
+                let (new, old) = (rank(cell), rank(known));
+                if new.0 > old.0 || (new.0 == old.0 && new.1 > old.1) {
+                    *known = cell;
+                }
+            }
+        }
+    }
+    let label = |cell: &CellSummary| match &cell.cell.unit {
+        Some(unit) => format!("{} (strongest unit {unit})", cell.cell.attack),
+        None => cell.cell.attack.clone(),
+    };
+    best.into_iter().map(|cell| (label(cell), cell)).collect()
+}
+
+fn align(rows: &[[String; 4]]) -> String {
+    let mut widths = [0; 4];
+    for row in rows {
+        for (width, text) in widths.iter_mut().zip(row) {
+            *width = (*width).max(text.chars().count());
+        }
+    }
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(widths).map(|(text, width)| format!("{text:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,387 @@
+//! What the page's template is filled with: texts and numbers ready to print, in the order in which they are shown.
+
+use serde::Serialize;
+
+use super::format;
+use super::gallery;
+use super::headline::{headlines, worst_case_at};
+use super::health::{self, Sign};
+use crate::record::{CellKind, Example, Manifest, RunStatus};
+use crate::stats::Estimate;
+use crate::summary::{CellSummary, ModelSummary, RunSummary};
+use crate::terms::{Epsilon, Norm};
+
+/// Rows of the table of cells; the rest is in `summary.csv`.
+const MOST_CELLS: usize = 1500;
+
+/// A rate with its interval, as text and as numbers for bars and sorting.
+#[derive(Debug, Serialize)]
+pub struct Rate {
+    point: f64,
+    lo: f64,
+    hi: f64,
+    text: String,
+    interval: String,
+}
+
+impl Rate {
+    fn new(estimate: &Estimate) -> Self {
+        let finite = |share: f64| if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        Rate {
+            point: finite(estimate.point),
+            lo: finite(estimate.lo),
+            hi: finite(estimate.hi),
+            text: format::percent(estimate.point),
+            interval: format::interval(estimate),
+        }
+    }
+}
+
+/// A model on the first screen.
+#[derive(Debug, Serialize)]
+pub struct ModelCard {
+    name: String,
+    /// Class of the model's colour.
+    series: usize,
+    arch: Option<String>,
+    parameters: Option<String>,
+    n: String,
+    clean: Rate,
+    /// Worst case at the headline radius of each norm.
+    headline: Vec<Ball>,
+    /// Worst case at every radius.
+    worst_case: Vec<Ball>,
+    distances: Vec<String>,
+    health: Vec<Sign>,
+}
+
+/// A rate in a norm ball.
+#[derive(Debug, Serialize)]
+pub struct Ball {
+    norm: &'static str,
+    epsilon: String,
+    rate: Rate,
+}
+
+/// One ball of the table of attacks.
+#[derive(Debug, Serialize)]
+pub struct AttackGroup {
+    ball: String,
+    rows: Vec<AttackRow>,
+    /// Worst case per sample over the attacks, by model.
+    union: Vec<Option<Rate>>,
+}
+
+/// One attack in one ball, by model.
+#[derive(Debug, Serialize)]
+pub struct AttackRow {
+    attack: String,
+    note: &'static str,
+    models: Vec<Option<Rate>>,
+}
+
+/// One row of the table of cells.
+#[derive(Debug, Serialize)]
+pub struct CellRow {
+    model: String,
+    attack: String,
+    kind: &'static str,
+    on: String,
+    ball: String,
+    epsilon: f64,
+    n: u64,
+    n_clean_correct: u64,
+    robust: Rate,
+    flip: Option<Rate>,
+    flip_u8: Option<Rate>,
+    target: Option<Rate>,
+    gain_z: Option<String>,
+    passes: u64,
+    health: Vec<Sign>,
+}
+
+/// One picture triple.
+#[derive(Debug, Serialize)]
+pub struct Picture {
+    pub(super) sample: String,
+    pub(super) model: String,
+    pub(super) attack: String,
+    on: String,
+    ball: String,
+    label: String,
+    clean_pred: String,
+    adv_pred: String,
+    confidence_clean: String,
+    confidence_adv: String,
+    linf: String,
+    l2: String,
+    gain: String,
+    pub(super) clean: String,
+    pub(super) perturbation: String,
+    pub(super) adversarial: String,
+}
+
+/// A name and its value under provenance.
+pub type Fact = (String, String);
+
+/// Everything but charts and pictures.
+#[derive(Debug, Serialize)]
+pub struct View {
+    run: String,
+    suite: String,
+    complete: bool,
+    blocks_done: String,
+    blocks_total: String,
+    dataset: String,
+    samples: String,
+    classes: usize,
+    seed: u64,
+    device: String,
+    duration: String,
+    version: Option<String>,
+    headline: Option<String>,
+    models: Vec<ModelCard>,
+    health: Vec<Sign>,
+    attacks: Vec<AttackGroup>,
+    cells: Vec<CellRow>,
+    cells_total: String,
+    cells_hidden: usize,
+    provenance: Vec<Fact>,
+    weights: Vec<[String; 5]>,
+    skipped: Vec<String>,
+    outputs: Vec<Fact>,
+    source: String,
+    resolved: String,
+    command: String,
+}
+
+/// The view of a run.
+pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
+    let headline =
+        headlines(summary).first().map(|at| format!("{} ε {}", format::norm(at.norm), format::epsilon(at.epsilon)));
+    let cells = cell_rows(summary);
+    View {
+        run: manifest.run.clone(),
+        suite: manifest.suite_name.clone(),
+        complete: manifest.status == RunStatus::Complete,
+        blocks_done: format::count(manifest.blocks_done),
+        blocks_total: format::count(manifest.blocks_total),
+        dataset: manifest.dataset.clone(),
+        samples: format::count(manifest.samples),
+        classes: manifest.classes.len(),
+        seed: manifest.seed,
+        device: manifest.device.clone(),
+        duration: format::duration(manifest.seconds),
+        version: manifest.versions.get("am-eval").cloned(),
+        headline,
+        models: summary.models.iter().enumerate().map(|(index, of)| model_card(manifest, summary, index, of)).collect(),
+        health: health::signs(manifest, summary),
+        attacks: attack_groups(summary),
+        cells_total: format::count(summary.cells.len() as u64),
+        cells_hidden: summary.cells.len() - cells.len(),
+        cells,
+        provenance: provenance(manifest),
+        weights: manifest.models.iter().map(weights).collect(),
+        skipped: manifest.skipped.iter().take(50).cloned().collect(),
+        outputs: tables(manifest),
+        source: shortened(&manifest.suite_source),
+        resolved: shortened(&serde_json::to_string_pretty(&manifest.suite_resolved).unwrap_or_default()),
+        command: command(&manifest.command),
+    }
+}
+
+fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &ModelSummary) -> ModelCard {
+    let entry = manifest.models.iter().find(|entry| entry.name == of.model);
+    let ball = |norm: Norm, epsilon: Epsilon, estimate: &Estimate| Ball {
+        norm: format::norm(norm),
+        epsilon: format::epsilon(epsilon),
+        rate: Rate::new(estimate),
+    };
+    let distances = summary.distances.iter().filter(|distance| distance.model == of.model).map(|distance| {
+        let median = distance.median.as_ref().map_or("not reached".to_owned(), format::distance_estimate);
+        format!("{} {median}", format::norm(distance.norm))
+    });
+    let at = headlines(summary).into_iter();
+    ModelCard {
+        name: of.model.clone(),
+        series: index % 7,
+        arch: entry.map(|entry| entry.arch.clone()),
+        parameters: entry.map(|entry| format::count(entry.parameters)),
+        n: format::count(of.n),
+        clean: Rate::new(&of.clean_accuracy),
+        headline: at.filter_map(|at| Some(ball(at.norm, at.epsilon, &worst_case_at(of, at)?))).collect(),
+        worst_case: of.worst_case.iter().map(|(norm, epsilon, estimate)| ball(*norm, *epsilon, estimate)).collect(),
+        distances: distances.collect(),
+        health: health::signs_of_model(summary, &of.model),
+    }
+}
+
+fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
+    let mut balls: Vec<(Norm, Epsilon)> =
+        summary.cells.iter().map(|cell| (cell.cell.norm, cell.cell.epsilon)).collect();
+    balls.sort();
+    balls.dedup();
+    let groups = balls.into_iter().map(|(norm, epsilon)| {
+        let here = || {
+            let cells = summary.cells.iter().filter(move |cell| cell.cell.norm == norm && cell.cell.epsilon == epsilon);
+            cells.filter(|cell| matches!(cell.cell.kind, CellKind::ClassLogit | CellKind::Unit))
+        };
+        let mut attacks: Vec<(&str, CellKind)> = Vec::new();
+        for cell in here() {
+            let attack = (cell.cell.attack.as_str(), cell.cell.kind);
+            if !attacks.contains(&attack) {
+                attacks.push(attack);
+            }
+        }
+        let rows = attacks.into_iter().map(|(attack, kind)| {
+            let by_model = summary.models.iter().map(|model| {
+                let cells = here().filter(|cell| cell.cell.model == model.model && cell.cell.attack == attack);
+                cells.map(|cell| &cell.robust_accuracy).min_by(|a, b| a.point.total_cmp(&b.point)).map(Rate::new)
+            });
+            let note = if kind == CellKind::Unit { "strongest single unit" } else { "" };
+            AttackRow { attack: attack.to_owned(), note, models: by_model.collect() }
+        });
+        let union = summary.models.iter().map(|model| {
+            let mut all = model.worst_case.iter();
+            all.find(|(of, at, _)| *of == norm && *at == epsilon).map(|(_, _, estimate)| Rate::new(estimate))
+        });
+        let ball = format!("{} ε {}", format::norm(norm), format::epsilon(epsilon));
+        AttackGroup { ball, rows: rows.collect(), union: union.collect() }
+    });
+    groups.collect()
+}
+
+/// All cells if they are not too many; else class logits first, then units, then controls, in the summary's order.
+fn cell_rows(summary: &RunSummary) -> Vec<CellRow> {
+    let mut cells: Vec<&CellSummary> = summary.cells.iter().collect();
+    if cells.len() > MOST_CELLS {
+        cells.sort_by_key(|cell| cell.cell.kind);
+        cells.truncate(MOST_CELLS);
+    }
+    cells.into_iter().map(cell_row).collect()
+}
+
+fn cell_row(cell: &CellSummary) -> CellRow {
+    let of = &cell.cell;
+    CellRow {
+        model: of.model.clone(),
+        attack: of.attack.clone(),
+        kind: match of.kind {
+            CellKind::ClassLogit => "class logit",
+            CellKind::Unit => "unit",
+            CellKind::ControlNoise => "control: noise",
+            CellKind::ControlRandomUnit => "control: random unit",
+        },
+        on: on(of),
+        ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),
+        epsilon: of.epsilon.value(),
+        n: cell.n,
+        n_clean_correct: cell.n_clean_correct,
+        robust: Rate::new(&cell.robust_accuracy),
+        flip: cell.flip_rate.as_ref().map(Rate::new),
+        flip_u8: cell.flip_rate_u8.as_ref().map(Rate::new),
+        target: cell.target_rate.as_ref().map(Rate::new),
+        gain_z: cell.gain_z_mean.filter(|gain| gain.is_finite()).map(|gain| format!("{gain:.2}")),
+        passes: cell.forwards + cell.backwards,
+        health: health::of_cell(cell),
+    }
+}
+
+/// What an attack drives: the target rule, or layer and unit.
+fn on(of: &crate::record::Cell) -> String {
+    match (&of.layer, &of.unit) {
+        (Some(layer), Some(unit)) => format!("{layer} · {unit}"),
+        (Some(layer), None) => layer.to_string(),
+        (None, Some(unit)) => unit.clone(),
+        (None, None) => of.target.clone(),
+    }
+}
+
+/// The caption of an example; its pictures are filled in by the page, within its budget.
+pub fn picture(manifest: &Manifest, example: &Example) -> Picture {
+    let of = &example.cell;
+    let class = |index: u32| gallery::class_name(&manifest.classes, index);
+    Picture {
+        sample: example.sample_id.to_string(),
+        model: of.model.clone(),
+        attack: of.attack.clone(),
+        on: on(of),
+        ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),
+        label: class(example.label),
+        clean_pred: class(example.clean_pred),
+        adv_pred: class(example.adv_pred),
+        confidence_clean: format::percent(f64::from(example.confidence_clean)),
+        confidence_adv: format::percent(f64::from(example.confidence_adv)),
+        linf: format::distance(f64::from(example.linf)),
+        l2: format::distance(f64::from(example.l2)),
+        gain: gallery::gain(example.gain),
+        clean: String::new(),
+        perturbation: String::new(),
+        adversarial: String::new(),
+    }
+}
+
+fn provenance(manifest: &Manifest) -> Vec<Fact> {
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    let mut facts = vec![
+        fact("Run", manifest.run.clone()),
+        fact("Status", format!("{} of {} blocks", manifest.blocks_done, manifest.blocks_total)),
+        fact("Data", format!("{}, {} samples", manifest.dataset, format::count(manifest.samples))),
+        fact("Hash of ids and labels", manifest.data_hash.clone()),
+        fact("Seed", manifest.seed.to_string()),
+        fact("Device", manifest.device.clone()),
+        fact("Time", format::duration(manifest.seconds)),
+        fact("Unconfirmed search hits", format::count(manifest.unconfirmed_hits)),
+    ];
+    facts.extend(manifest.versions.iter().map(|(name, version)| fact(&format!("Version of {name}"), version.clone())));
+    facts
+}
+
+fn weights(of: &crate::record::ModelEntry) -> [String; 5] {
+    [of.name.clone(), of.arch.clone(), of.weights.clone(), of.weights_hash.clone(), of.search.clone()]
+}
+
+/// Hashes of the tables. Those of the reports are left out: a page cannot hold its own.
+fn tables(manifest: &Manifest) -> Vec<Fact> {
+    let outputs = manifest.outputs.iter().filter(|(name, _)| name.ends_with(".csv"));
+    outputs.map(|(name, hash)| (name.clone(), hash.clone())).collect()
+}
+
+/// The first 200,000 characters, with a note if there are more.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(200_000) {
+        Some((end, _)) => format!("{}\n… shortened; manifest.json holds all of it", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A command as a POSIX shell reads it.
+fn command(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    let quoted = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_quoted_for_a_shell() {
+        let words = ["am-eval", "run", "my suite.toml", "it's", ""].map(str::to_owned);
+        assert_eq!(command(&words), r"am-eval run 'my suite.toml' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn long_sources_are_cut_between_characters() {
+        let text = "ε".repeat(200_001);
+        assert!(shortened(&text).starts_with('ε') && shortened(&text).ends_with("all of it"));
+        assert_eq!(shortened("short"), "short");
+    }
+}
