@@ -1,0 +1,34 @@
+//! What the documents say is what the program does.
+
+use am_eval::cli::Exit;
+use am_eval::cli::args::Cli;
+use am_eval::suite::Suite;
+use clap::CommandFactory;
+
+const README: &str = include_str!("../README.md");
+
+#[test]
+fn the_suite_in_the_readme_is_valid() {
+    let (_, rest) = README.split_once("```toml\n").unwrap();
+    let (suite, _) = rest.split_once("```").unwrap();
+    let suite = Suite::parse("README.toml", suite).map_err(|errors| format!("{errors:#}")).unwrap();
+    assert_eq!((suite.models.len(), suite.attacks.len()), (1, 2));
+}
+
+#[test]
+fn the_exit_codes_in_the_readme_are_the_programs() {
+    let (_, table) = README.split_once("## Exit codes").unwrap();
+    for exit in Exit::ALL {
+        let row = format!("| {} | {} |", exit.code(), exit.meaning());
+        assert!(table.contains(&row), "README lacks `{row}`");
+    }
+}
+
+#[test]
+fn every_command_is_in_the_readme() {
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let named = [format!("`{name}`"), format!("`{name} ")];
+        assert!(named.iter().any(|name| README.contains(name.as_str())), "README lacks `{name}`");
+    }
+}
