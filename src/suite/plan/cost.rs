@@ -6,36 +6,44 @@
 //! | task | forward passes | backward passes |
 //! |---|---|---|
 //! | shared clean pass of any task | 1 | |
-//! | class logit | E R (S + 1 + 2) | E R S |
-//! | unit | U E R (S + 1 + 2) | U E R S |
+//! | class logit | E R (S + 3) | E R S |
+//! | unit | U E R (S + 3) | U E R S |
 //! | control `random-unit` | the same as the unit attack again | the same again |
 //! | control `noise` | 5 E 2 | |
-//! | boundary, each method | S + 1 + 16 + B + 2 | S + C - 1 |
+//! | boundary, each method | (S + 3) + 17 + B + 2 + 1 | S + min(C, 10) - 1 |
 //!
-//! S + 1 because the gradient of each step comes from a forward pass and the last point is looked at too; 2 for the
-//! verification, in f32 and after rounding to 8 bits; 16 points of the geometric grid, B bisections; C - 1 gradients for
-//! the linearized distance with C classes. Rows that leave early cost less. The pass over the reference images
-//! that ranks units and scales their gains is left out.
+//! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.
+//! The boundary adds 16 points of the geometric grid and the path's end, B bisections, twice the point that is
+//! reported, and the linearized distance: one pass, and a gradient for each other class among the ten likeliest of C.
+//!
+//! Rows that leave early cost less. Not in the bound: the pass over the reference images that ranks units and scales
+//! their gains, and two passes more for each search hit that verification does not confirm, which is rare.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Plan, Task};
-use crate::suite::config::{AttackConfig, BoundaryConfig, Control, DataSource, Goal, Suite, UnitSelection};
+use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, Suite, UnitSelection};
 
 /// Draws of the noise control.
 const NOISE_DRAWS: u64 = 5;
-/// Verification passes of one result.
-const VERIFICATION: u64 = 2;
-/// Points of the geometric grid that brackets the boundary.
-const GRID: u64 = 16;
+/// Passes of a noise draw: in f32, and after rounding to 8 bits.
+const NOISE_PASSES: u64 = 2;
+/// Verification passes of one row.
+const VERIFICATION: u64 = 3;
+/// Points that bracket the boundary: a geometric grid and the path's end.
+const BRACKET: u64 = 17;
+/// Passes that confirm and measure the reported point of a path.
+const REPORTED: u64 = 2;
+/// Classes that the linearized distance looks at.
+const LINEARIZED_CLASSES: u64 = 10;
 
 /// What only a loaded model tells.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Units of the layer of attack `.1` in model `.0`, for attacks on all units.
     pub units: BTreeMap<(usize, usize), u64>,
-    /// Classes of each model.
+    /// Classes of each model; the suite names them, or ten are taken, for models left out.
     pub classes: BTreeMap<usize, u64>,
 }
 
@@ -56,8 +64,7 @@ pub struct Line {
     pub forwards: u64,
     /// Backward passes at most.
     pub backwards: u64,
-    /// Whether a count that only the model tells was not given: the numbers then hold for a single unit, or without
-    /// the linearized distance.
+    /// Whether the number of units, which only the model tells, was not given: the numbers then hold for one unit.
     pub partial: bool,
 }
 
@@ -133,10 +140,7 @@ impl Plan {
 
 fn classes(suite: &Suite, model: usize, known: &Known) -> Option<u64> {
     let configured = suite.models.get(model).and_then(|model| model.classes).map(number);
-    known.classes.get(&model).copied().or(configured).or(match suite.data.source {
-        DataSource::Synthetic { .. } | DataSource::Cifar10 { .. } => Some(10),
-        DataSource::ImageFolder { .. } => None,
-    })
+    known.classes.get(&model).copied().or(configured)
 }
 
 fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
@@ -161,7 +165,7 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
     PerSample {
         cells: product(&[driven, epsilons]).saturating_add(noise),
         rows: rows.saturating_add(noise),
-        forwards: product(&[rows, steps + 1 + VERIFICATION]).saturating_add(product(&[noise, VERIFICATION])),
+        forwards: product(&[rows, steps + VERIFICATION]).saturating_add(product(&[noise, NOISE_PASSES])),
         backwards: product(&[rows, steps]),
         partial,
     }
@@ -170,13 +174,13 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
 fn of_boundary(boundary: &BoundaryConfig, classes: Option<u64>) -> PerSample {
     let methods = number(boundary.methods.len());
     let (steps, bisections) = (number(boundary.steps), number(boundary.bisections));
-    let linearized = classes.map_or(0, |classes| classes.saturating_sub(1));
+    let linearized = classes.unwrap_or(LINEARIZED_CLASSES).min(LINEARIZED_CLASSES).saturating_sub(1);
     PerSample {
         cells: methods,
         rows: methods,
-        forwards: product(&[methods, steps + 1 + GRID + bisections + VERIFICATION]),
-        backwards: product(&[methods, steps.saturating_add(linearized)]),
-        partial: classes.is_none(),
+        forwards: product(&[methods, steps + VERIFICATION + BRACKET + bisections + REPORTED + 1]),
+        backwards: product(&[methods, steps + linearized]),
+        partial: false,
     }
 }
 
@@ -218,7 +222,7 @@ impl fmt::Display for Estimate {
             writeln!(f, "{}", cells.collect::<Vec<_>>().join("  "))?;
         }
         if total.partial {
-            writeln!(f, "+ and more: the number of units or classes is known only once the model is loaded")?;
+            writeln!(f, "+ and more: the number of units is known only once the model is loaded")?;
         }
         Ok(())
     }
