@@ -50,6 +50,11 @@ fn is_plain(value: f64) -> bool {
     !size.is_finite() || size == 0.0 || (1e-5..1e16).contains(&size)
 }
 
+/// A float as CSV text: the shortest digits that read back to the same number; `inf`, `-inf`, `NaN`.
+pub(crate) fn float_text(value: f64) -> String {
+    if is_plain(value) { value.to_string() } else { format!("{value:e}") }
+}
+
 /// A row that is being read, field after field; errors name the column.
 pub(super) struct Fields<'a> {
     row: &'a StringRecord,

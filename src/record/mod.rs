@@ -19,6 +19,7 @@ pub use atomic::{AtomicFile, write_atomically};
 pub use block::{BLOCK_FORMAT, Block};
 pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};
 pub use error::StoreError;
+pub(crate) use fields::float_text;
 pub use manifest::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
 pub use samples_csv::{SAMPLES_COLUMNS, SamplesReader, SamplesWriter};
 pub use store::{RunDir, RunLock};

@@ -1,5 +1,13 @@
 //! Records become rates with intervals, curves, distance distributions and health signs.
 
+mod csv;
+mod health;
+mod order;
+mod sample_set;
+mod summarizer;
+mod tally;
 mod types;
 
+pub use csv::{summary_columns, write_summary};
+pub use summarizer::{Summarizer, summarize};
 pub use types::{CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint};

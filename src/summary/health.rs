@@ -1,0 +1,147 @@
+//! Signs that a number may say more about the attack than about the model: when they show, and what to do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use super::HealthSign;
+use super::tally::{CellTally, ModelTally, Variety};
+use crate::record::CellKind;
+use crate::terms::{Epsilon, Norm};
+
+impl HealthSign {
+    /// A short name for `summary.csv`, with the count where there is one: `zero-gradient:3`.
+    pub fn code(self) -> String {
+        match self {
+            HealthSign::ZeroGradient(count) => format!("zero-gradient:{count}"),
+            HealthSign::NonFinite(count) => format!("non-finite:{count}"),
+            HealthSign::DeadUnit(count) => format!("dead-unit:{count}"),
+            HealthSign::UnconfirmedHits(count) => format!("unconfirmed-hits:{count}"),
+            HealthSign::ControlAsStrong => "control-as-strong".to_owned(),
+            HealthSign::LostByRounding(count) => format!("lost-by-rounding:{count}"),
+            HealthSign::GradientMasking => "gradient-masking".to_owned(),
+            HealthSign::ConstantPrediction => "constant-prediction".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for HealthSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |count: &u64, what: &str| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
+        match self {
+            HealthSign::ZeroGradient(count) => {
+                let samples = counted(count, "sample");
+                write!(f, "gradients are zero for {samples}; try loss = \"margin\", or another layer for a unit attack")
+            }
+            HealthSign::NonFinite(count) => write!(
+                f,
+                "the network gives NaN or infinity for {}; check weights and normalization, and try precision = \"f32\"",
+                counted(count, "sample")
+            ),
+            HealthSign::DeadUnit(count) => write!(
+                f,
+                "the unit stays at zero for {}; choose live ones with units = {{ top = 16, by = \"activation\" }}",
+                counted(count, "sample")
+            ),
+            HealthSign::UnconfirmedHits(count) => write!(
+                f,
+                "the separate f32 pass did not confirm {}, left out of all counts; try precision = \"f32\"",
+                counted(count, "search hit")
+            ),
+            HealthSign::ControlAsStrong => f.write_str(
+                "a control of equal norm flips at least as often, so the flips say little about this unit; \
+                 try a smaller epsilon, more steps, or other units",
+            ),
+            HealthSign::LostByRounding(count) => write!(
+                f,
+                "rounding to 8 bits undoes {}; read flip_rate_u8, or try a larger epsilon",
+                counted(count, "flip")
+            ),
+            HealthSign::GradientMasking => f.write_str(
+                "random noise flips samples that the gradient attacks do not, so gradients may be masked; \
+                 try loss = \"margin\", more restarts or more steps",
+            ),
+            HealthSign::ConstantPrediction => f.write_str(
+                "the model predicts one class for every sample; check its weights, normalization and class order",
+            ),
+        }
+    }
+}
+
+/// The signs of each cell, for sorted cells.
+pub(super) fn signs(
+    cells: &[CellTally],
+    models: &[ModelTally],
+    unconfirmed_hits: &BTreeMap<(String, String), u64>,
+) -> Vec<Vec<HealthSign>> {
+    let controls = control_shares(cells);
+    let masked: Vec<BTreeSet<(Norm, Epsilon)>> = models.iter().map(masked_balls).collect();
+    let mut last_of_attack: HashMap<(&str, &str), usize> = HashMap::new();
+    for (place, tally) in cells.iter().enumerate().filter(|(_, tally)| !tally.cell.kind.is_control()) {
+        last_of_attack.insert((&tally.cell.model, &tally.cell.attack), place);
+    }
+    let of_cell = |(place, tally): (usize, &CellTally)| {
+        let (cell, model) = (&tally.cell, &models[tally.model]);
+        let mut signs = Vec::new();
+        let mut counted = |count: u64, sign: fn(u64) -> HealthSign| {
+            if count > 0 {
+                signs.push(sign(count));
+            }
+        };
+        counted(tally.zero_gradient, HealthSign::ZeroGradient);
+        counted(tally.non_finite, HealthSign::NonFinite);
+        counted(tally.dead_unit, HealthSign::DeadUnit);
+        counted(tally.flips - tally.flips_u8, HealthSign::LostByRounding);
+        // Hits are counted for an attack as a whole; they are shown once.
+        if last_of_attack.get(&(cell.model.as_str(), cell.attack.as_str())) == Some(&place) {
+            let hits = unconfirmed_hits.get(&(cell.model.clone(), cell.attack.clone()));
+            counted(hits.copied().unwrap_or(0), HealthSign::UnconfirmedHits);
+        }
+        if model.predictions != Variety::Many && model.labels == Variety::Many {
+            signs.push(HealthSign::ConstantPrediction);
+        }
+        if !cell.kind.is_control() {
+            let beside = controls.get(&control_key(tally));
+            if beside.is_some_and(|share| *share > 0.0 && *share >= tally.flip_share()) {
+                signs.push(HealthSign::ControlAsStrong);
+            }
+            if masked[tally.model].contains(&(cell.norm, cell.epsilon)) {
+                signs.push(HealthSign::GradientMasking);
+            }
+        }
+        signs.sort_unstable();
+        signs
+    };
+    cells.iter().enumerate().map(of_cell).collect()
+}
+
+type ControlKey<'a> = (&'a str, &'a str, Norm, Epsilon);
+
+fn control_key(tally: &CellTally) -> ControlKey<'_> {
+    let cell = &tally.cell;
+    (&cell.model, &cell.attack, cell.norm, cell.epsilon)
+}
+
+/// The mean flip rate of the controls beside each attack; of several kinds of control, the strongest.
+fn control_shares(cells: &[CellTally]) -> HashMap<ControlKey<'_>, f64> {
+    let mut sums: BTreeMap<(ControlKey<'_>, CellKind), (f64, f64)> = BTreeMap::new();
+    for tally in cells.iter().filter(|tally| tally.cell.kind.is_control()) {
+        let (sum, count) = sums.entry((control_key(tally), tally.cell.kind)).or_default();
+        *sum += tally.flip_share();
+        *count += 1.0;
+    }
+    let mut shares: HashMap<ControlKey<'_>, f64> = HashMap::new();
+    for ((key, _), (sum, count)) in sums {
+        let strongest = shares.entry(key).or_default();
+        *strongest = strongest.max(sum / count);
+    }
+    shares
+}
+
+/// The balls in which noise flips a sample that the attacks saw and did not flip, although one searched for flips.
+fn masked_balls(model: &ModelTally) -> BTreeSet<(Norm, Epsilon)> {
+    let masked = model.cumulative().filter(|(_, _, threat, flipped)| {
+        let missed = |sample: u32| threat.seen.contains(sample) && !flipped.contains(sample);
+        threat.searched && threat.flipped_by_noise.iter().any(missed)
+    });
+    masked.map(|(norm, epsilon, _, _)| (norm, epsilon)).collect()
+}

@@ -1,0 +1,205 @@
+//! Counts that grow record by record: what the summary of a cell and of a model needs, and no more.
+
+use std::collections::BTreeMap;
+
+use super::sample_set::SampleSet;
+use crate::record::{Cell, CellKind, Record, Status};
+use crate::stats::ExactSum;
+use crate::terms::{Epsilon, Norm};
+
+/// The counts of one cell.
+#[derive(Debug, Clone)]
+pub(super) struct CellTally {
+    pub(super) cell: Cell,
+    /// Place of the cell's model among the model tallies.
+    pub(super) model: usize,
+    pub(super) n: u64,
+    pub(super) clean_correct: u64,
+    /// Flips among the clean-correct.
+    pub(super) flips: u64,
+    /// Flips among all.
+    pub(super) flips_all: u64,
+    /// Flips among the clean-correct that survive rounding.
+    pub(super) flips_u8: u64,
+    pub(super) target_hits: u64,
+    pub(super) has_target: bool,
+    pub(super) zero_gradient: u64,
+    pub(super) non_finite: u64,
+    pub(super) dead_unit: u64,
+    pub(super) gain_z: ExactSum,
+    pub(super) gain_z_n: u64,
+    pub(super) forwards: u64,
+    pub(super) backwards: u64,
+    pub(super) seconds: ExactSum,
+}
+
+impl CellTally {
+    pub(super) fn new(cell: Cell, model: usize) -> Self {
+        CellTally {
+            cell,
+            model,
+            n: 0,
+            clean_correct: 0,
+            flips: 0,
+            flips_all: 0,
+            flips_u8: 0,
+            target_hits: 0,
+            has_target: false,
+            zero_gradient: 0,
+            non_finite: 0,
+            dead_unit: 0,
+            gain_z: ExactSum::default(),
+            gain_z_n: 0,
+            forwards: 0,
+            backwards: 0,
+            seconds: ExactSum::default(),
+        }
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        let correct = record.clean_correct();
+        let attacked = record.status != Status::SkippedMisclassified;
+        self.n += 1;
+        self.clean_correct += u64::from(correct);
+        self.flips += u64::from(correct && record.flipped);
+        self.flips_all += u64::from(attacked && record.flipped);
+        self.flips_u8 += u64::from(correct && record.flipped && record.flipped_u8);
+        self.target_hits += u64::from(correct && record.target_hit == Some(true));
+        self.has_target |= record.target_hit.is_some();
+        self.zero_gradient += u64::from(record.status == Status::ZeroGradient);
+        self.non_finite += u64::from(record.status == Status::NonFinite);
+        self.dead_unit += u64::from(record.status == Status::DeadUnit);
+        if let Some(z) = record.activation_gain_z.filter(|z| z.is_finite()) {
+            self.gain_z.add(z.into());
+            self.gain_z_n += 1;
+        }
+        self.forwards += u64::from(record.forwards);
+        self.backwards += u64::from(record.backwards);
+    }
+
+    /// Add the counts of the same cell.
+    pub(super) fn merge(&mut self, other: &CellTally) {
+        self.n += other.n;
+        self.clean_correct += other.clean_correct;
+        self.flips += other.flips;
+        self.flips_all += other.flips_all;
+        self.flips_u8 += other.flips_u8;
+        self.target_hits += other.target_hits;
+        self.has_target |= other.has_target;
+        self.zero_gradient += other.zero_gradient;
+        self.non_finite += other.non_finite;
+        self.dead_unit += other.dead_unit;
+        self.gain_z.merge(&other.gain_z);
+        self.gain_z_n += other.gain_z_n;
+        self.forwards += other.forwards;
+        self.backwards += other.backwards;
+        self.seconds.merge(&other.seconds);
+    }
+
+    /// Flipped share of the clean-correct; 0 if there is none.
+    pub(super) fn flip_share(&self) -> f64 {
+        if self.clean_correct == 0 { 0.0 } else { self.flips as f64 / self.clean_correct as f64 }
+    }
+}
+
+/// What happened to a model's samples in balls of one norm and radius.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Threat {
+    /// Samples that an attack (not a control) saw.
+    pub(super) seen: SampleSet,
+    /// Samples that an attack flipped.
+    pub(super) flipped: SampleSet,
+    /// Samples that random noise flipped.
+    pub(super) flipped_by_noise: SampleSet,
+    /// Whether an attack drove a class logit, and so searched for flips.
+    pub(super) searched: bool,
+}
+
+/// Whether all values seen so far are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Variety {
+    #[default]
+    None,
+    One(u32),
+    Many,
+}
+
+impl Variety {
+    pub(super) fn add(&mut self, value: u32) {
+        self.merge(Variety::One(value));
+    }
+
+    pub(super) fn merge(&mut self, other: Variety) {
+        *self = match (*self, other) {
+            (Variety::None, other) => other,
+            (own, Variety::None) => own,
+            (own, other) if own == other => own,
+            _ => Variety::Many,
+        };
+    }
+}
+
+/// What is known about one model over all its cells.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ModelTally {
+    pub(super) name: String,
+    pub(super) samples: SampleSet,
+    pub(super) correct: SampleSet,
+    pub(super) predictions: Variety,
+    pub(super) labels: Variety,
+    pub(super) threats: BTreeMap<(Norm, Epsilon), Threat>,
+}
+
+impl ModelTally {
+    pub(super) fn add(&mut self, record: &Record, sample: u32) {
+        self.samples.insert(sample);
+        self.predictions.add(record.clean_pred);
+        self.labels.add(record.label);
+        let correct = record.clean_correct();
+        if correct {
+            self.correct.insert(sample);
+        }
+        let cell = &record.cell;
+        let threat = self.threats.entry((cell.norm, cell.epsilon)).or_default();
+        if !cell.kind.is_control() {
+            threat.seen.insert(sample);
+            threat.searched |= cell.kind == CellKind::ClassLogit;
+        }
+        if correct && record.flipped {
+            match cell.kind {
+                CellKind::ClassLogit | CellKind::Unit => threat.flipped.insert(sample),
+                CellKind::ControlNoise => threat.flipped_by_noise.insert(sample),
+                CellKind::ControlRandomUnit => {}
+            }
+        }
+    }
+
+    /// Add what is known of the same model; `numbers` gives the place of each of the other's samples.
+    pub(super) fn merge(&mut self, other: &ModelTally, numbers: &[u32]) {
+        self.samples.add_renumbered(&other.samples, numbers);
+        self.correct.add_renumbered(&other.correct, numbers);
+        self.predictions.merge(other.predictions);
+        self.labels.merge(other.labels);
+        for (ball, theirs) in &other.threats {
+            let threat = self.threats.entry(*ball).or_default();
+            threat.seen.add_renumbered(&theirs.seen, numbers);
+            threat.flipped.add_renumbered(&theirs.flipped, numbers);
+            threat.flipped_by_noise.add_renumbered(&theirs.flipped_by_noise, numbers);
+            threat.searched |= theirs.searched;
+        }
+    }
+
+    /// Each ball with the samples that attacks flipped in it or in a smaller ball of its norm: what lies in a ball lies
+    /// in every larger one.
+    pub(super) fn cumulative(&self) -> impl Iterator<Item = (Norm, Epsilon, &Threat, SampleSet)> {
+        let mut last = None;
+        let mut flipped = SampleSet::default();
+        self.threats.iter().map(move |(&(norm, epsilon), threat)| {
+            if last.replace(norm) != Some(norm) {
+                flipped = SampleSet::default();
+            }
+            flipped.add_all(&threat.flipped);
+            (norm, epsilon, threat, flipped.clone())
+        })
+    }
+}
