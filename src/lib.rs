@@ -21,6 +21,7 @@ pub mod interrupt;
 pub mod model;
 #[cfg(feature = "torch")]
 pub mod objective;
+pub mod outputs;
 pub mod record;
 pub mod report;
 pub mod stats;

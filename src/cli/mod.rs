@@ -7,6 +7,11 @@ pub mod args;
 mod doctor;
 mod exit;
 mod failure;
+#[cfg(feature = "torch")]
+mod progress;
+mod report;
+#[cfg(feature = "torch")]
+mod run;
 mod schema;
 #[cfg(feature = "torch")]
 mod train;
@@ -20,6 +25,9 @@ use args::Command;
 /// Runs `command`. The result's exit code is also the process's.
 pub fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
+        #[cfg(feature = "torch")]
+        Command::Run(args) => run::run(&args),
+        #[cfg(not(feature = "torch"))]
         Command::Run(_) => needs_torch("run"),
         Command::Models(_) => needs_torch("models"),
         Command::Layers(_) => needs_torch("layers"),
@@ -29,7 +37,7 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         #[cfg(not(feature = "torch"))]
         Command::Train(_) => needs_torch("train"),
         Command::Validate(args) => validate::validate(&args),
-        Command::Report(_) => needs_torch("report"),
+        Command::Report(args) => report::report(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => doctor::doctor(&args),
     }

@@ -129,6 +129,12 @@ impl Manifest {
         attacks.iter().filter_map(rule).collect()
     }
 
+    /// The attacks' names, in the suite's order.
+    pub fn attack_names(&self) -> Vec<String> {
+        let attacks = self.suite_resolved["attacks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        attacks.iter().filter_map(|attack| attack["name"].as_str().map(str::to_owned)).collect()
+    }
+
     /// Largest radius that the boundary search tried, in pixel units of [0, 1]: where censored distances end. Infinite
     /// if the suite measures no distances.
     pub fn searched_radius(&self) -> f64 {

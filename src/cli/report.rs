@@ -1,0 +1,22 @@
+//! `am-eval report`: makes tables, charts and the page again from the records.
+
+use super::args::ReportArgs;
+use super::exit::Exit;
+use super::failure::{Failure, OrExit, print};
+use crate::outputs::{OutputsError, write_outputs};
+use crate::record::{RunDir, RunStatus};
+use crate::report;
+
+/// Makes the outputs of a run again.
+pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+    let (dir, mut manifest) = RunDir::open(&args.run).or_exit(Exit::Usage)?;
+    let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
+    let adversarial = dir.path().join("adversarial").is_dir();
+    let summary = write_outputs(&dir, &mut manifest, adversarial).map_err(|error| match error {
+        OutputsError::Empty(_) => Failure::new(Exit::NothingSelected, error),
+        _ => Failure::new(Exit::RunFailed, error),
+    })?;
+    let page = dir.path().join("report.html");
+    print(&format!("{}\nreport: {}\n", report::table(&summary), page.display()))?;
+    Ok(if manifest.status == RunStatus::Complete { Exit::Success } else { Exit::Incomplete })
+}

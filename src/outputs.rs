@@ -1,0 +1,68 @@
+//! The files that people read, made from the finished blocks of a run: tables, charts and the report.
+
+use std::collections::BTreeMap;
+
+use crate::record::{Example, Manifest, RunDir, RunStatus, StoreError, assemble_adversarial, assemble_tables};
+use crate::report::{ReportError, write_reports};
+use crate::summary::{RunSummary, Summarizer, write_summary};
+
+/// Pictures of each model and attack that the gallery may choose from.
+const EXAMPLES: usize = 8;
+
+/// Why outputs could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputsError {
+    /// A block could not be read or a table not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A chart or the report could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// There is nothing to report.
+    #[error("{0} has no finished block; run its suite first")]
+    Empty(std::path::PathBuf),
+}
+
+/// Writes every output from the blocks that are there, and the manifest that says how complete they are. Making them again gives the
+/// same bytes.
+///
+/// # Errors
+/// If a block is damaged or a file cannot be written.
+pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -> Result<RunSummary, OutputsError> {
+    // Names of blocks sort as the plan does.
+    let keys = dir.block_keys()?;
+    if keys.is_empty() {
+        return Err(OutputsError::Empty(dir.path().to_owned()));
+    }
+    let mut summarizer = Summarizer::default();
+    let mut examples: Vec<Example> = Vec::new();
+    let mut shown: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut unconfirmed = 0;
+    let assembled = assemble_tables(dir, &keys, |block| {
+        summarizer.add_block(block);
+        unconfirmed += block.unconfirmed_hits;
+        for example in &block.examples {
+            let count = shown.entry((example.cell.model.clone(), example.cell.attack.clone())).or_default();
+            if *count < EXAMPLES {
+                *count += 1;
+                examples.push(example.clone());
+            }
+        }
+    })?;
+    let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
+    let summary = summarizer.finish(&models, &manifest.attack_names());
+    manifest.unconfirmed_hits = unconfirmed;
+    manifest.blocks_done = keys.len() as u64;
+    manifest.status =
+        if manifest.blocks_done >= manifest.blocks_total { RunStatus::Complete } else { RunStatus::Incomplete };
+    manifest.outputs.insert("samples.csv".to_owned(), assembled.samples_hash);
+    manifest.outputs.insert("distances.csv".to_owned(), assembled.distances_hash);
+    manifest.outputs.insert("summary.csv".to_owned(), write_summary(&dir.summary_path(), &summary)?);
+    if adversarial {
+        assemble_adversarial(dir, &keys)?;
+    }
+    write_reports(dir.path(), manifest, &summary, &examples)?;
+    // The manifest comes last: a run that it calls complete has all its files.
+    manifest.save(&dir.manifest_path())?;
+    Ok(summary)
+}
