@@ -18,8 +18,8 @@ pub struct Balls {
     upper: Tensor,
 }
 
-/// Projections aim below the radius by this share, more than rounding to f32 can add to a Euclidean norm.
-const L2_SHRINK: f64 = 1e-6;
+/// Rounding moves each value of an image in [0, 1] by at most half the spacing of f32 below 1.
+const ROUNDING: f64 = 3e-8;
 
 impl Balls {
     /// Balls of `radius` `[R]` (f64, pixel units of [0, 1]) around `center` `[R, C, H, W]`.
@@ -54,7 +54,10 @@ impl Balls {
             Norm::L2 | Norm::L1 => {
                 let delta = image - &self.center;
                 let length = flat_norm(&delta, self.norm).clamp_min(1e-12);
-                let factor = (&self.radius * (1.0 - L2_SHRINK) / length).clamp_max(1.0);
+                // Aims below the radius by what rounding to f32 can add to the norm.
+                let slack = ROUNDING * (delta.size()[1..].iter().product::<i64>() as f64).sqrt();
+                let aim = (&self.radius * (1.0 - 1e-6) - slack).clamp_min(0.0);
+                let factor = (aim / length).clamp_max(1.0);
                 // Clipping to the box comes last: it never makes a perturbation longer.
                 (&self.center + delta * factor).clamp(0.0, 1.0)
             }

@@ -43,6 +43,8 @@ struct Path {
     flipped: bool,
     low: f64,
     high: Option<f64>,
+    /// The radius at which the bracket began.
+    first: f64,
     forwards: u32,
     backwards: u32,
     status: Status,
@@ -101,6 +103,7 @@ impl PathBlock<'_> {
             flipped: row.flipped,
             low: 0.0,
             high: None,
+            first: 0.0,
             forwards: row.forwards,
             backwards: row.backwards,
             status,
@@ -114,9 +117,12 @@ impl PathBlock<'_> {
             let images: Vec<Tensor> = points.iter().map(|&(path, radius)| self.image(&paths[path], radius)).collect();
             let labels: Vec<i64> = points.iter().map(|&(path, _)| self.clean.labels[paths[path].sample]).collect();
             let judged = judge(self.verifier, &Tensor::cat(&images, 0), &labels, None, self.capacity);
-            flips.extend(points.iter().zip(judged).map(|(&(path, _), judged)| {
-                judged.finite && judged.prediction != self.clean.judgements[paths[path].sample].prediction
-            }));
+            flips.extend(
+                points
+                    .iter()
+                    .zip(judged)
+                    .map(|(&(path, _), judged)| judged.flips(self.clean.judgements[paths[path].sample].prediction)),
+            );
         }
         flips
     }
@@ -152,6 +158,7 @@ impl PathBlock<'_> {
             let flips: Vec<bool> = flips.by_ref().take(radii.len()).collect();
             let first = flips.iter().position(|&flip| flip);
             path.high = first.map(|first| radii[first]);
+            path.first = path.high.unwrap_or(0.0);
             path.low = first.filter(|&first| first > 0).map_or(0.0, |first| radii[first - 1]);
         }
     }
@@ -201,7 +208,7 @@ impl PathBlock<'_> {
 
     /// Measures the last flipped point of a path after clipping, in f64, and verifies it once more.
     fn measure(&self, path: &Path, linear_passes: u32, record: &mut DistanceRecord) {
-        record.forwards = path.forwards + 1;
+        record.forwards = path.forwards;
         record.backwards = path.backwards + linear_passes;
         record.status = path.status;
         record.distance = f64::INFINITY;
@@ -212,14 +219,20 @@ impl PathBlock<'_> {
             }
             return;
         };
-        let image = self.image(path, high);
         let center = self.clean.pixels.narrow(0, path.sample as i64, 1);
-        let judged = judge(self.verifier, &image, &[self.clean.labels[path.sample]], None, 1)[0];
-        record.forwards += 1;
-        if !judged.finite || judged.prediction == i64::from(record.clean_pred) {
+        let label = [self.clean.labels[path.sample]];
+        // A point alone may fall on the other side of a boundary than in the batch of the bisection, by rounding: then the nearest
+        // that holds alone counts.
+        let verified = [0.0, 1e-4, 1e-2, 1.0].into_iter().find_map(|share| {
+            record.forwards += 1;
+            let image = self.image(path, high + share * (path.first - high));
+            let judged = judge(self.verifier, &image, &label, None, 1)[0];
+            (judged.finite && judged.prediction != i64::from(record.clean_pred)).then_some((image, judged))
+        });
+        let Some((image, judged)) = verified else {
             record.status = Status::Censored;
             return;
-        }
+        };
         let length = |radius: f64| Lengths::of(&self.image(path, radius), &center)[0].get(self.config.norm);
         record.distance = Lengths::of(&image, &center)[0].get(self.config.norm);
         record.bracket = (record.distance - length(path.low)).max(0.0);

@@ -279,13 +279,13 @@ impl AttackBlock<'_> {
             .enumerate()
             .map(|(at, &sample)| {
                 let clean = self.clean.judgements[sample].prediction;
-                let flipped = judged[at].finite && judged[at].prediction != clean;
+                let flipped = judged[at].flips(clean);
                 Finished {
                     row: Row { sample, epsilon: epsilon.value(), restart: draw, unit: None },
                     image: images.narrow(0, at as i64, 1),
                     verdict: judged[at],
                     flipped,
-                    flipped_u8: flipped && judged_u8[at].finite && judged_u8[at].prediction != clean,
+                    flipped_u8: flipped && judged_u8[at].flips(clean),
                     hit: false,
                     lengths: lengths[at],
                     steps: 0,

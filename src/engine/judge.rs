@@ -19,6 +19,19 @@ pub struct Judgement {
     pub activation: Option<f32>,
     /// Whether all logits are finite; if not, the other numbers are 0.
     pub finite: bool,
+    /// Whether the margin is larger than what the order of floating-point sums may change: only then does a flip count, so that it
+    /// can be confirmed elsewhere, in batches of other sizes.
+    pub decided: bool,
+}
+
+/// Margins below this share of the largest logit, or of 1 if that is larger, are undecided.
+const UNDECIDED: f32 = 1e-5;
+
+impl Judgement {
+    /// Whether this is a flip away from the class `clean`.
+    pub fn flips(&self, clean: i64) -> bool {
+        self.decided && self.prediction != clean
+    }
 }
 
 /// Judges images `[N, C, H, W]` in chunks of at most `chunk`, in f32 without gradients. `labels` and `units` have one entry for each
@@ -57,6 +70,7 @@ fn judge_chunk(model: &Model, images: &Tensor, labels: &[i64], units: Option<(&L
     };
     let (predictions, finite) = (integers(&predictions), integers(&finite));
     let (margins, confidences) = (floats(&margin(&logits, &labels)), floats(&confidences));
+    let scales = floats(&logits.abs().amax([1i64].as_slice(), false));
     (0..predictions.len())
         .map(|row| {
             let finite = finite[row] != 0;
@@ -67,6 +81,7 @@ fn judge_chunk(model: &Model, images: &Tensor, labels: &[i64], units: Option<(&L
                 confidence: number(confidences[row]),
                 activation: activations.as_ref().map(|values| number(values[row])),
                 finite,
+                decided: finite && margins[row].abs() > UNDECIDED * scales[row].max(1.0),
             }
         })
         .collect()

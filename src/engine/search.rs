@@ -439,7 +439,7 @@ impl Search<'_> {
     /// First the level reached, then the objective's own measure.
     fn rank(&self, row: &Row, judged: &Judgement) -> (i64, f64) {
         let clean = self.clean.judgements[row.sample].prediction;
-        let flipped = judged.finite && judged.prediction != clean;
+        let flipped = judged.flips(clean);
         let hit = flipped && self.target_of(row.sample) == Some(judged.prediction);
         let measure = match (&self.drive, judged.activation) {
             (Drive::Unit { direction: Direction::Suppress, .. }, Some(value)) => f64::from(-value),
@@ -460,7 +460,7 @@ impl Search<'_> {
         Finished {
             flipped: level > 0 && inside,
             hit: level > 1 && inside,
-            flipped_u8: inside && rounded.is_some_and(|rounded| rounded.finite && rounded.prediction != clean),
+            flipped_u8: inside && rounded.is_some_and(|rounded| rounded.flips(clean)),
             image,
             verdict,
             lengths,

@@ -156,6 +156,18 @@ impl ModelSource {
 }
 
 impl Model {
+    /// A model around any network: `input` channels, rows and columns to `classes` logits. Computes in f32 on the CPU.
+    pub fn custom(
+        name: &str,
+        network: Box<dyn Network>,
+        input: [i64; 3],
+        classes: i64,
+        normalize: &Normalize,
+    ) -> Model {
+        let compute = Compute::f32(Device::Cpu);
+        Model::around(name, network, input, classes, normalize, compute, Tensors::default())
+    }
+
     /// A model with fresh parameters, to be trained.
     pub fn fresh(
         arch: &'static Architecture,
@@ -177,18 +189,30 @@ impl Model {
         let compute = scope.compute;
         let network = arch.build(scope.clone(), classes);
         let tensors = scope.finish(arch.name)?;
+        Ok(Model::around(name, network, arch.input, classes, normalize, compute, tensors))
+    }
+
+    fn around(
+        name: &str,
+        network: Box<dyn Network>,
+        input: [i64; 3],
+        classes: i64,
+        normalize: &Normalize,
+        compute: Compute,
+        tensors: Tensors,
+    ) -> Model {
         let channel = |values: &[f32]| Tensor::from_slice(values).view([1, -1, 1, 1]).to_device(compute.device);
-        Ok(Model {
+        Model {
             name: name.to_owned(),
             classes,
-            input: arch.input,
+            input,
             compute,
             parameters: tensors.parameters.values().map(|tensor| tensor.numel() as u64).sum(),
             network,
             mean: channel(&normalize.mean),
             deviation: channel(&normalize.std),
             tensors,
-        })
+        }
     }
 
     /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1], or `Break` if the probe left the network.

@@ -301,6 +301,7 @@ impl<'a> Div<usize> for &Scope<'a> {
 }
 
 /// The tensors of a finished network, by name.
+#[derive(Default)]
 pub struct Tensors {
     /// What training changes by gradient.
     pub parameters: BTreeMap<String, Tensor>,
