@@ -1,7 +1,7 @@
 //! The architectures by name.
 
 use super::cifar_resnet::CifarResNet;
-use super::vit::{Config, Pool, VisionTransformer};
+use super::vit::{Config, Pool, Stem, VisionTransformer};
 use super::weights::Scope;
 use super::{ModelError, Network};
 
@@ -38,8 +38,8 @@ const fn resnet(name: &'static str, about: &'static str, depth: usize) -> Archit
     }
 }
 
-const fn vit(name: &'static str, about: &'static str, width: i64, depth: usize, heads: i64) -> Architecture {
-    let config = Config { image: 32, patch: 4, width, depth, heads, pool: Pool::PatchMean };
+const fn vit(name: &'static str, about: &'static str, width: i64, depth: usize, stem: Stem) -> Architecture {
+    let config = Config { image: 32, patch: 4, width, depth, heads: 4, pool: Pool::PatchMean, stem };
     let form = Form::Vit(config);
     Architecture { name, about, input: [3, 32, 32], classifier: "head.weight", channels_last: false, form }
 }
@@ -52,8 +52,10 @@ pub const ARCHITECTURES: &[Architecture] = &[
     resnet("cifar/resnet32", "ResNet-32 for 32x32 images (n = 5)", 32),
     resnet("cifar/resnet44", "ResNet-44 for 32x32 images (n = 7)", 44),
     resnet("cifar/resnet56", "ResNet-56 for 32x32 images (n = 9)", 56),
-    vit("cifar/vit-tiny", "ViT for 32x32 images: patch 4, width 64, depth 4, 4 heads, mean of patch tokens", 64, 4, 4),
-    vit("cifar/vit", "ViT for 32x32 images: patch 4, width 128, depth 6, 4 heads, mean of patch tokens", 128, 6, 4),
+    vit("cifar/vit-tiny", "ViT: patch 4, width 64, depth 4, 4 heads, mean of patch tokens", 64, 4, Stem::Patches),
+    vit("cifar/vit", "ViT: patch 4, width 128, depth 6, 4 heads, mean of patch tokens", 128, 6, Stem::Patches),
+    vit("cifar/vit-c-tiny", "ViT with convolutional stem: 8x8 tokens, width 64, depth 3", 64, 3, Stem::Convolutions),
+    vit("cifar/vit-c", "ViT with convolutional stem: 8x8 tokens, width 128, depth 4", 128, 4, Stem::Convolutions),
 ];
 
 impl Architecture {
