@@ -121,6 +121,7 @@ fn run(model: &Model, samples: &[Sample], attack: &AttackConfig, driven: &[Drive
         seed: 3,
         capacity: rows,
         poll: 1,
+        keep_images: true,
     }
     .run()
 }

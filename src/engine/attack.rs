@@ -41,6 +41,8 @@ pub struct AttackBlock<'a> {
     pub capacity: usize,
     /// Steps between looks at the device.
     pub poll: usize,
+    /// Whether to hand out the adversarial images of all records.
+    pub keep_images: bool,
 }
 
 /// What a block of an attack gave.
@@ -49,7 +51,7 @@ pub struct AttackOutcome {
     pub records: Vec<Record>,
     /// Pictures of a few flipped samples.
     pub examples: Vec<Example>,
-    /// Adversarial images of all records that were attacked.
+    /// Adversarial images of all records that were attacked; empty unless asked for.
     pub images: AdversarialImages,
     /// Search hits that the f32 pass did not confirm.
     pub unconfirmed: u64,
@@ -82,8 +84,10 @@ impl AttackBlock<'_> {
         let mut candidates: Vec<(usize, &Entry)> = Vec::new();
         for (row, entry) in entries.iter().enumerate() {
             if let Some(image) = &entry.image {
-                images.rows.push(row as i64);
-                images.pixels.extend(floats(image));
+                if self.keep_images {
+                    images.rows.push(row as i64);
+                    images.pixels.extend(floats(image));
+                }
                 if entry.record.flipped && !entry.record.cell.kind.is_control() {
                     candidates.push((row, entry));
                 }

@@ -142,6 +142,7 @@ impl<'a> Run<'a> {
                     seed,
                     capacity,
                     poll,
+                    keep_images: self.save_adversarial,
                 }
                 .run();
                 if self.save_adversarial {
@@ -181,7 +182,7 @@ impl<'a> Run<'a> {
         if let Some(clean) = self.clean.get(&unit.block) {
             return Ok(clean.clone());
         }
-        const CACHED_VALUES: i64 = 1 << 28;
+        const CACHED_VALUES: i64 = 1 << 26;
         let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), unit.samples.clone())?;
         let clean = Rc::new(CleanBlock::new(verifier, &samples));
         let each = clean.pixels.numel() as i64;
