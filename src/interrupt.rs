@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean stop after the step at hand, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first asks for a clean stop after the block or step at hand, the second ends the process at once. What was
+//! finished is kept either way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +10,7 @@ pub fn listen() {
     // The only error is a handler that is there already, which is this one.
     let _ = ctrlc::set_handler(|| {
         if REQUESTED.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
+            crate::cli::Exit::Incomplete.leave();
         }
     });
 }
