@@ -55,7 +55,7 @@ pub fn train(args: &TrainArgs) -> Result<Exit, Failure> {
 fn failure(error: TrainError) -> Failure {
     let exit = match &error {
         TrainError::Interrupted { .. } => Exit::Incomplete,
-        TrainError::Write { .. } | TrainError::Diverged { .. } => Exit::RunFailed,
+        TrainError::Write { .. } | TrainError::Store(_) | TrainError::Diverged { .. } => Exit::RunFailed,
         _ => Exit::Usage,
     };
     Failure::new(exit, error)

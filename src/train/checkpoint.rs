@@ -1,7 +1,6 @@
 //! Weights and checkpoints as safetensors, written whole or not at all.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -9,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::TrainError;
 use super::recipe::Storage;
+use crate::record::write_atomically;
 
 /// Writes `tensors` with `notes` in the header: to a temporary file, synced, then renamed.
 ///
@@ -36,12 +36,10 @@ pub fn save(
         views.push((name.as_str(), view));
     }
     let bytes = serialize(views, Some(notes)).map_err(|error| write(std::io::Error::other(error)))?;
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(write)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(write)?;
-    file.write_all(&bytes).map_err(write)?;
-    file.as_file().sync_all().map_err(write)?;
-    file.persist(path).map_err(|error| write(error.error))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(write)?;
+    }
+    write_atomically(path, &bytes)?;
     Ok(())
 }
 

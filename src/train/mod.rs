@@ -18,6 +18,7 @@ pub use recipe::{AdversarialRecipe, DataRecipe, OptimizerKind, Precision, Recipe
 
 use crate::data::DataError;
 use crate::model::{Architecture, Compute, Model, ModelError, WeightsFile};
+use crate::record::StoreError;
 use crate::suite::Split;
 
 /// Why training cannot go on.
@@ -41,6 +42,9 @@ pub enum TrainError {
         #[source]
         source: std::io::Error,
     },
+    /// A file could not be written whole.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The recipe is wrong.
     #[error("{path}: {problem}")]
     Recipe {
