@@ -168,6 +168,9 @@ pub struct TrainArgs {
     /// Forget the checkpoint of an interrupted training and start over
     #[arg(long)]
     pub fresh: bool,
+    /// Train nothing: judge the weights that are there and write their model card
+    #[arg(long, conflicts_with = "fresh")]
+    pub card_only: bool,
     /// Print plain lines instead of a progress bar
     #[arg(long)]
     pub no_progress: bool,

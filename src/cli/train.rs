@@ -1,6 +1,7 @@
-//! `am-eval train`: trains by recipes, with a progress bar and checkpoints.
+//! `am-eval train`: trains by recipes, with a progress bar and checkpoints, and writes the weights' cards.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -28,33 +29,55 @@ pub fn train(args: &TrainArgs) -> Result<Exit, Failure> {
         if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {percent} % {elapsed} eta {eta}") {
             bar.set_style(style);
         }
-        bar.set_message(trainer.recipe().arch.clone());
-        let plain = bar.is_hidden();
-        let done = trainer.run(
-            |progress, loss| {
-                bar.set_position((progress * 10_000.0) as u64);
-                bar.set_message(format!("{} loss {loss:.3}", trainer.recipe().arch));
-            },
-            |epoch| {
-                let (at, of, loss, seconds) = (epoch.epoch, epoch.epochs, epoch.loss, epoch.seconds);
-                let line = format!(
-                    "epoch {at}/{of}: loss {loss:.4}, held-out accuracy {:.2} %, {seconds:.0} s",
-                    epoch.accuracy * 100.0
-                );
-                if plain { eprintln!("{line}") } else { bar.println(line) }
-            },
-            interrupt::requested,
-        );
+        if !args.card_only {
+            let weights = weights(&trainer, &bar);
+            bar.set_position(0);
+            print(&format!("wrote {}\n", weights.map_err(failure)?.display()))?;
+        }
+        let card = card(&trainer, &bar);
         bar.finish_and_clear();
-        let written = done.map_err(failure)?;
-        print(&format!("wrote {}\n", written.display()))?;
+        print(&format!("wrote {}\n", card.map_err(failure)?.display()))?;
     }
     Ok(Exit::Success)
 }
 
+fn weights(trainer: &Trainer, bar: &ProgressBar) -> Result<PathBuf, TrainError> {
+    bar.set_message(trainer.recipe().arch.clone());
+    let plain = bar.is_hidden();
+    trainer.run(
+        |progress, loss| {
+            bar.set_position((progress * 10_000.0) as u64);
+            bar.set_message(format!("{} loss {loss:.3}", trainer.recipe().arch));
+        },
+        |epoch| {
+            let (at, of, loss, seconds) = (epoch.epoch, epoch.epochs, epoch.loss, epoch.seconds);
+            let line = format!(
+                "epoch {at}/{of}: loss {loss:.4}, held-out accuracy {:.2} %, {seconds:.0} s",
+                epoch.accuracy * 100.0
+            );
+            if plain { eprintln!("{line}") } else { bar.println(line) }
+        },
+        interrupt::requested,
+    )
+}
+
+fn card(trainer: &Trainer, bar: &ProgressBar) -> Result<PathBuf, TrainError> {
+    bar.set_message(format!("{} under attack", trainer.recipe().arch));
+    let plain = bar.is_hidden();
+    trainer.write_card(
+        |done, total| {
+            bar.set_position((done * 10_000 / total.max(1)) as u64);
+            if plain {
+                eprintln!("attacked {done}/{total} held-out images");
+            }
+        },
+        interrupt::requested,
+    )
+}
+
 fn failure(error: TrainError) -> Failure {
     let exit = match &error {
-        TrainError::Interrupted { .. } => Exit::Incomplete,
+        TrainError::Interrupted { .. } | TrainError::CardInterrupted { .. } => Exit::Incomplete,
         TrainError::Write { .. } | TrainError::Store(_) | TrainError::Diverged { .. } => Exit::RunFailed,
         _ => Exit::Usage,
     };

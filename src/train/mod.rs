@@ -1,6 +1,7 @@
 //! Recipes that made the shipped models: SGD or AdamW, a schedule, augmentation, fast adversarial training, checkpoints.
 
 mod batches;
+mod card;
 mod checkpoint;
 mod optimizer;
 mod recipe;
@@ -68,13 +69,26 @@ pub enum TrainError {
         epoch: usize,
     },
     /// Stopped by the user.
-    #[error("interrupted after epoch {epoch}; the same command goes on from {checkpoint}")]
+    #[error("{}", interrupted(*.epoch, .checkpoint))]
     Interrupted {
         /// Finished epochs.
         epoch: usize,
         /// The checkpoint.
         checkpoint: PathBuf,
     },
+    /// Stopped by the user while finished weights were judged.
+    #[error("interrupted before {card} was written; the same command with --card-only writes it")]
+    CardInterrupted {
+        /// The card.
+        card: PathBuf,
+    },
+}
+
+fn interrupted(epoch: usize, checkpoint: &Path) -> String {
+    if epoch == 0 {
+        return "interrupted before the first epoch was over; the same command starts anew".to_owned();
+    }
+    format!("interrupted after epoch {epoch}; the same command goes on from {}", checkpoint.display())
 }
 
 /// What one epoch came to.
@@ -95,6 +109,9 @@ pub struct Epoch {
 /// Trains by a recipe and writes the weights.
 pub struct Trainer {
     recipe: Recipe,
+    /// The recipe's file and its text.
+    path: PathBuf,
+    source: String,
     folder: PathBuf,
     data_root: Option<PathBuf>,
     out: Option<PathBuf>,
@@ -105,15 +122,18 @@ impl Trainer {
     /// Reads the recipe. `data_root` and `out` replace the recipe's folders of images and of weights.
     ///
     /// # Errors
-    /// See [`Recipe::load`].
+    /// If the file cannot be read, or see [`Recipe::parse`].
     pub fn new(
         recipe: &Path,
         data_root: Option<PathBuf>,
         out: Option<PathBuf>,
         device: Device,
     ) -> Result<Self, TrainError> {
+        let path = recipe.to_path_buf();
+        let source =
+            std::fs::read_to_string(recipe).map_err(|source| TrainError::Read { path: path.clone(), source })?;
         let folder = recipe.parent().unwrap_or(Path::new(".")).to_path_buf();
-        Ok(Trainer { recipe: Recipe::load(recipe)?, folder, data_root, out, device })
+        Ok(Trainer { recipe: Recipe::parse(recipe, &source)?, path, source, folder, data_root, out, device })
     }
 
     /// The weights file that training writes.

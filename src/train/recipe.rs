@@ -159,14 +159,13 @@ pub struct AdversarialRecipe {
 }
 
 impl Recipe {
-    /// Reads a recipe.
+    /// The recipe in the text of the file `path`.
     ///
     /// # Errors
-    /// If the file cannot be read, or is not a recipe: with line and column.
-    pub fn load(path: &Path) -> Result<Recipe, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TrainError::Read { path: path.into(), source })?;
+    /// If it is not a recipe: with line and column.
+    pub fn parse(path: &Path, text: &str) -> Result<Recipe, TrainError> {
         let invalid = |problem: String| TrainError::Recipe { path: path.into(), problem };
-        let recipe: Recipe = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        let recipe: Recipe = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         let train = &recipe.train;
         let complaint = if train.epochs == 0 || train.batch < 2 {
             Some("`epochs` must be at least 1 and `batch` at least 2")

@@ -1,0 +1,223 @@
+//! Model cards: what a weights file is, how it was made, and how it does on held-out images, clean and attacked.
+
+use std::fmt::Write;
+use std::path::{Component, Path, PathBuf};
+
+use super::recipe::{DataRecipe, Recipe};
+use super::{Images, TrainError, Trainer, accuracy};
+use crate::attack::Noise;
+use crate::data;
+use crate::engine::{CleanBlock, Drive, Row, Search, device};
+use crate::model::{Compute, Model, ModelSource};
+use crate::record::write_atomically;
+use crate::report::format;
+use crate::stats::{Estimate, wilson};
+use crate::suite::{Loss, OnDataError, SearchPrecision, Split, Stop};
+use crate::terms::Norm;
+
+/// Held-out images that are attacked, at most.
+const ATTACKED: usize = 1000;
+/// Images that are attacked together.
+const BLOCK: usize = 250;
+/// Radius of the l-inf ball.
+const RADIUS: f64 = 8.0 / 255.0;
+/// Ascent steps, each 2.5 / `STEPS` of the radius long.
+const STEPS: usize = 40;
+
+/// What the weights were found to be worth.
+struct Judged {
+    /// Share of the held-out images classified rightly.
+    clean: Estimate,
+    clean_images: usize,
+    /// Share of the attacked images that stay classified rightly.
+    robust: Estimate,
+    robust_images: usize,
+}
+
+impl Trainer {
+    /// The model card, beside the weights.
+    pub fn card(&self) -> PathBuf {
+        self.output().with_extension("md")
+    }
+
+    /// Judges the weights that are there and writes their card: accuracy on all held-out images, and robust accuracy on at most
+    /// 1,000 of them, class-balanced, under 40 steps of projected gradient ascent on the cross-entropy from a random start in
+    /// the l-inf ball of 8/255 (Madry et al. 2018). `after_block` is told how many images of how many were attacked; `stop` is
+    /// asked before each block.
+    ///
+    /// # Errors
+    /// If weights or held-out images cannot be used, or the card cannot be written.
+    pub fn write_card(
+        &self,
+        mut after_block: impl FnMut(usize, usize),
+        stop: impl Fn() -> bool,
+    ) -> Result<PathBuf, TrainError> {
+        let recipe = self.recipe();
+        let weights = self.output();
+        let name = weights.file_stem().map_or_else(|| recipe.arch.clone(), |stem| stem.to_string_lossy().into_owned());
+        let source = ModelSource::open(&name, &recipe.arch, &weights, &recipe.normalize, None)?;
+        let judged = self.judge(&source, &mut after_block, &stop)?;
+        let card = self.card();
+        write_atomically(&card, self.text(&source, &judged).as_bytes())?;
+        Ok(card)
+    }
+
+    fn judge(
+        &self,
+        source: &ModelSource,
+        after_block: &mut dyn FnMut(usize, usize),
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Judged, TrainError> {
+        let held_out = self.recipe.data.source(Split::Test, &self.folder, self.data_root.as_deref());
+        let verifier = source.build(Compute::f32(self.device))?;
+        let model = source.build(device::searches_with(SearchPrecision::F32, source.architecture, self.device))?;
+        let images = Images::load(&held_out)?;
+        let clean_images = images.images.len();
+        let right = (accuracy(&verifier, &images) * clean_images as f64).round() as u64;
+        let dataset = data::open(&held_out)?;
+        let attacked = dataset.len().min(ATTACKED);
+        let selection = data::select(dataset.as_ref(), Some(attacked), self.recipe.seed, OnDataError::Fail)?;
+        let mut robust = 0;
+        for start in (0..attacked).step_by(BLOCK) {
+            if stop() {
+                return Err(TrainError::CardInterrupted { card: self.card() });
+            }
+            let end = attacked.min(start + BLOCK);
+            let samples = selection.load_block(dataset.as_ref(), start..end)?;
+            robust += self.survivors(&model, &verifier, &CleanBlock::new(&verifier, &samples));
+            after_block(end, attacked);
+        }
+        Ok(Judged {
+            clean: wilson(right, clean_images as u64),
+            clean_images,
+            robust: wilson(robust, attacked as u64),
+            robust_images: attacked,
+        })
+    }
+
+    /// How many images of a block are classified rightly and stay so.
+    fn survivors(&self, model: &Model, verifier: &Model, clean: &CleanBlock) -> u64 {
+        let [_, height, width] = model.input;
+        let search = Search {
+            model,
+            verifier,
+            clean,
+            drive: Drive::Logits { loss: Loss::Ce, targets: None },
+            norm: Norm::Linf,
+            steps: STEPS,
+            step_size: 2.5 / STEPS as f64,
+            stop: Stop::Flip,
+            capacity: device::rows(self.device, height * width),
+            poll: device::poll(self.device),
+            noise: Noise::new(self.recipe.seed, "card/start"),
+        };
+        let right = (0..clean.len()).filter(|&sample| clean.attackable(sample));
+        // Restart 0 begins at the clean image, later ones at random.
+        let chains = right.map(|sample| vec![Row { sample, epsilon: RADIUS, restart: 1, unit: None }]).collect();
+        let found = search.run(chains);
+        found.chains.iter().filter(|rows| rows.iter().all(|row| !row.flipped)).count() as u64
+    }
+
+    fn text(&self, source: &ModelSource, judged: &Judged) -> String {
+        let recipe = self.recipe();
+        let weights = self.output();
+        let file = weights.file_name().unwrap_or_default().to_string_lossy();
+        let (arch, normalize) = (source.architecture, &recipe.normalize);
+        let [channels, height, width] = arch.input;
+        let recipe_path = self.recipe_beside_weights();
+        let mut card = format!("# {}\n\n", source.name);
+        let mut line = |what: &str, value: String| {
+            let _ = writeln!(card, "- **{what}**: {value}");
+        };
+        line("Network", format!("`{}`: {}", arch.name, arch.about));
+        line("Parameters", format!("{}, running statistics included", format::count(source.weights.parameters())));
+        line("Weights", format!("`{file}`, blake3 `{}`", source.weights.hash));
+        line(
+            "Input",
+            format!(
+                "{channels} x {height} x {width} (channels, rows, columns), pixels in [0, 1], normalized inside with mean \
+                 {:?} and standard deviation {:?}",
+                normalize.mean, normalize.std
+            ),
+        );
+        line("Data", data_line(&recipe.data, judged.clean_images));
+        line("Training", training_line(recipe));
+        line(
+            "Held-out accuracy",
+            format!("{}, {} images", format::rate(&judged.clean), format::count(judged.clean_images as u64)),
+        );
+        line(
+            "Robust accuracy",
+            format!(
+                "{}, {} held-out images, class-balanced; l-inf ball of 8/255, {STEPS} steps of projected gradient ascent on \
+                 the cross-entropy (PGD) from one random start, each step {} of the radius; misclassified images count as \
+                 not robust",
+                format::rate(&judged.robust),
+                format::count(judged.robust_images as u64),
+                2.5 / STEPS as f64
+            ),
+        );
+        line("Judged by", format!("am-eval {}, libtorch {}", env!("CARGO_PKG_VERSION"), device::libtorch_version()));
+        format!(
+            "{card}\nRates carry 95 % Wilson intervals. One attack gives an upper bound of the robust accuracy, not the robust \
+             accuracy itself.\n\n## Make it again\n\n    am-eval train {recipe_path}\n\nin this folder{}. The same recipe gives \
+             the same bytes on the same kind of device with the same libtorch; others round differently.\n\n## Recipe\n\n\
+             ```toml\n{}\n```\n",
+            if matches!(recipe.data, DataRecipe::Cifar10 { .. }) { ", with `--data-root` for the images" } else { "" },
+            self.source.trim_end()
+        )
+    }
+
+    /// The recipe's path as seen from the folder that it names for the weights; its file name where that is no plain path.
+    fn recipe_beside_weights(&self) -> String {
+        let target = plain(&self.folder.join(self.recipe.out.parent().unwrap_or(Path::new(""))));
+        let recipe = plain(&self.path);
+        let shown = match recipe.strip_prefix(&target) {
+            Ok(relative) => relative.to_path_buf(),
+            Err(_) => PathBuf::from(self.path.file_name().unwrap_or_default()),
+        };
+        shown.display().to_string()
+    }
+}
+
+/// The path from the root, without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+fn data_line(data: &DataRecipe, held_out: usize) -> String {
+    let held_out = format::count(held_out as u64);
+    match data {
+        DataRecipe::Synthetic { train, .. } => format!(
+            "procedural images made by am-eval itself (`kind = \"synthetic\"`, generator version {}): {} to train on, {held_out} \
+             held out",
+            data::synthetic::VERSION,
+            format::count(*train as u64)
+        ),
+        DataRecipe::Cifar10 { .. } => format!(
+            "CIFAR-10 (Krizhevsky 2009, <https://www.cs.toronto.edu/~kriz/cifar.html>): its training images, {held_out} held \
+             out"
+        ),
+    }
+}
+
+fn training_line(recipe: &Recipe) -> String {
+    let train = &recipe.train;
+    let mut text = format!("{} epochs in batches of {}", train.epochs, train.batch);
+    if let Some(adversarial) = &recipe.adversarial {
+        text += &format!(
+            ", fast adversarial training (Wong et al. 2020) in the l-inf ball of {}/255",
+            adversarial.epsilon_255
+        );
+    }
+    text + "; the recipe below says the rest"
+}
