@@ -109,6 +109,9 @@ pub struct LayersArgs {
     /// An architecture (`cifar/resnet20`); `am-eval models` lists them
     #[arg(value_name = "MODEL")]
     pub model: String,
+    /// Print a JSON list instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `am-eval predict`.
@@ -122,27 +125,28 @@ pub struct PredictArgs {
     #[arg(long, value_name = "NAME", requires = "suite")]
     pub model: Option<String>,
     /// Architecture, for a model without a suite
-    #[arg(long, requires = "weights", conflicts_with_all = ["suite", "model"])]
+    #[arg(long, requires_all = ["weights", "mean", "std"], conflicts_with_all = ["suite", "model"])]
     pub arch: Option<String>,
     /// The model's safetensors file
     #[arg(long, value_name = "FILE", requires = "arch", value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
     /// Mean of the pixels in [0, 1], one value per channel, as in 0.485,0.456,0.406
-    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires_all = ["arch", "std"])]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', value_parser = finite, requires = "arch")]
     pub mean: Vec<f32>,
     /// Standard deviation of the pixels in [0, 1], one value per channel
-    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires_all = ["arch", "mean"])]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', value_parser = positive, requires = "arch")]
     pub std: Vec<f32>,
     /// An image, a folder of images, or a safetensors file with `pixels_u8` [N, 3, H, W]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub images: PathBuf,
-    /// File to write: .csv, or .safetensors
+    /// File to write: .csv (one line per image), or .safetensors (one tensor per kind of value)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: PathBuf,
-    /// Also write the activation of this layer; may be given several times
+    /// Also write the activation of this layer (CSV: the mean of each unit over positions); may be given several times
     #[arg(long, value_name = "LAYER")]
     pub tap: Vec<String>,
-    /// Also write the gradient of an objective with respect to the pixels [class:K, unit:LAYER:I]
+    /// Also write the gradient of an objective with respect to the pixels in [0, 1] [class:K, unit:LAYER:I,
+    /// unit:LAYER:I@ROW,COLUMN]
     #[arg(long, value_name = "OBJECTIVE")]
     pub gradient: Option<String>,
     /// Device [auto, cpu, cuda, cuda:N]
@@ -197,6 +201,14 @@ fn device(text: &str) -> Result<DeviceChoice, String> {
     }
 }
 
+fn finite(text: &str) -> Result<f32, String> {
+    text.trim().parse().ok().filter(|value: &f32| value.is_finite()).ok_or_else(|| "must be a number".into())
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    finite(text).ok().filter(|value| *value > 0.0).ok_or_else(|| "must be a number above 0".into())
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".into()),
@@ -232,9 +244,7 @@ mod tests {
     #[test]
     fn predict_takes_a_model_from_a_suite_or_from_flags_but_not_from_both() {
         let tail = "--images x.png --out y.csv";
-        for good in
-            ["--suite s.toml --model m", "--arch a --weights w", "--arch a --weights w --mean 0.5,0.5,0.5 --std 1,1,1"]
-        {
+        for good in ["--suite s.toml --model m", "--arch a --weights w --mean 0.5,0.5,0.5 --std 1,1,1"] {
             assert!(parse(&format!("am-eval predict {good} {tail}")).is_ok(), "{good}");
         }
         for bad in [
@@ -244,7 +254,10 @@ mod tests {
             "--weights w",
             "--suite s.toml --model m --arch a --weights w",
             "--suite s.toml --model m --mean 0.5 --std 1",
+            "--arch a --weights w",
             "--arch a --weights w --mean 0.5",
+            "--arch a --weights w --mean 0.5 --std 0",
+            "--arch a --weights w --mean nan --std 1",
         ] {
             assert!(parse(&format!("am-eval predict {bad} {tail}")).is_err(), "{bad}");
         }

@@ -4,9 +4,17 @@
 //! need the `torch` feature; in a build without it they fail with a message that says so.
 
 pub mod args;
+#[cfg(feature = "torch")]
+mod columns;
 mod doctor;
 mod exit;
 mod failure;
+#[cfg(feature = "torch")]
+mod layers;
+#[cfg(feature = "torch")]
+mod models;
+#[cfg(feature = "torch")]
+mod predict;
 #[cfg(feature = "torch")]
 mod progress;
 mod report;
@@ -29,8 +37,17 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&args),
         #[cfg(not(feature = "torch"))]
         Command::Run(_) => needs_torch("run"),
+        #[cfg(feature = "torch")]
+        Command::Models(args) => models::models(&args),
+        #[cfg(not(feature = "torch"))]
         Command::Models(_) => needs_torch("models"),
+        #[cfg(feature = "torch")]
+        Command::Layers(args) => layers::layers(&args),
+        #[cfg(not(feature = "torch"))]
         Command::Layers(_) => needs_torch("layers"),
+        #[cfg(feature = "torch")]
+        Command::Predict(args) => predict::predict(&args),
+        #[cfg(not(feature = "torch"))]
         Command::Predict(_) => needs_torch("predict"),
         #[cfg(feature = "torch")]
         Command::Train(args) => train::train(&args),
@@ -57,6 +74,7 @@ pub fn conclude(result: Result<Exit, Failure>) -> Exit {
 }
 
 /// What a build without libtorch answers to a command that runs networks.
+#[cfg(not(feature = "torch"))]
 fn needs_torch(command: &str) -> Result<Exit, Failure> {
     Err(Failure::message(
         Exit::Usage,

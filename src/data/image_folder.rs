@@ -10,7 +10,7 @@ use crate::suite::Preprocess;
 use crate::terms::SampleId;
 
 /// Extensions of the files that are taken for images, in lower case.
-const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+pub(super) const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 
 /// A folder of class folders. Classes are the folder names in alphabetical order; a class's files may lie deeper, and come
 /// in natural order (`9.png` before `10.png`). Ids are paths relative to the root.

@@ -67,7 +67,8 @@ pub(super) fn labelled_files(
     Ok(files)
 }
 
-fn collect(folder: &Path, extensions: &[&str], into: &mut Vec<PathBuf>) -> Result<(), DataError> {
+/// Adds the files below `folder` whose extension is among `extensions`; hidden files and linked folders are left out.
+pub(super) fn collect(folder: &Path, extensions: &[&str], into: &mut Vec<PathBuf>) -> Result<(), DataError> {
     for path in entries(folder)? {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
         // A link to a folder could lead back to where it started.
@@ -93,7 +94,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-fn text(name: Option<&Path>, path: &Path) -> Result<String, DataError> {
+/// A name as text; an error about `path` if it is none.
+pub(super) fn text(name: Option<&Path>, path: &Path) -> Result<String, DataError> {
     name.and_then(Path::to_str).map(String::from).ok_or_else(|| DataError::Content {
         path: path.to_path_buf(),
         problem: "the name is not valid UTF-8, so it cannot identify a sample; rename the file".into(),

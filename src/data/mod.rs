@@ -6,16 +6,20 @@ pub mod image_folder;
 mod listing;
 #[cfg(test)]
 mod parity;
+mod pictures;
 mod png;
 mod preprocess;
 mod resample;
 mod selection;
 pub mod synthetic;
+mod tensor_file;
 
 pub use cifar10::Cifar10;
 pub use image_folder::ImageFolder;
+pub use pictures::Pictures;
 pub use selection::{Sample, Selection, Skipped, load, select};
 pub use synthetic::Synthetic;
+pub use tensor_file::TensorFile;
 
 use crate::suite::DataSource;
 use crate::terms::SampleId;

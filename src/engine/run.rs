@@ -1,8 +1,6 @@
 //! Runs a plan block by block: what is finished stays, what is missing is computed.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -12,6 +10,7 @@ use super::attack::AttackBlock;
 use super::clean::{CleanBlock, pixels};
 use super::device;
 use super::error::RunError;
+use super::guard::{LibtorchError, guarded};
 use super::prepare::Prepared;
 use super::units::{DrivenUnit, choose};
 use crate::attack::Noise;
@@ -107,16 +106,7 @@ impl<'a> Run<'a> {
 
     /// Computes a block; a panic of libtorch becomes an error.
     fn guarded(&mut self, unit: &WorkUnit) -> Result<Block, RunError> {
-        thread_local!(static WORDS: RefCell<String> = const { RefCell::new(String::new()) });
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|panic| WORDS.with(|words| *words.borrow_mut() = panic.to_string())));
-        let result = catch_unwind(AssertUnwindSafe(|| self.compute(unit)));
-        std::panic::set_hook(before);
-        result.unwrap_or_else(|_| {
-            let reason = WORDS.with(|words| words.borrow().clone());
-            let retry = ["out of memory", "can't allocate memory", "CUDA error", "CUDNN_STATUS"]
-                .iter()
-                .any(|sign| reason.contains(sign));
+        guarded(|| self.compute(unit)).unwrap_or_else(|LibtorchError { reason, retry }| {
             Err(RunError::Libtorch { block: unit.key.clone(), reason, retry })
         })
     }

@@ -1,9 +1,12 @@
 //! The architectures by name.
 
+use tch::Device;
+
 use super::cifar_resnet::CifarResNet;
 use super::vit::{Config, Pool, Stem, VisionTransformer};
-use super::weights::Scope;
-use super::{ModelError, Network};
+use super::weights::{Compute, Scope};
+use super::{Model, ModelError, Network};
+use crate::suite::Normalize;
 
 /// What the harness knows about an architecture before any weights are read.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +68,16 @@ impl Architecture {
             let known = ARCHITECTURES.iter().map(|architecture| architecture.name);
             ModelError::UnknownArchitecture { name: name.to_owned(), near: super::nearest(name, known) }
         })
+    }
+
+    /// A network of this architecture with fresh parameters, ten classes and no normalization: for looking at its layers.
+    ///
+    /// # Errors
+    /// None in practice: fresh parameters fit.
+    pub fn untrained(&'static self, device: Device) -> Result<Model, ModelError> {
+        let channels = self.input[0] as usize;
+        let normalize = Normalize { mean: vec![0.0; channels], std: vec![1.0; channels] };
+        Model::fresh(self, 0, Compute::f32(device), &normalize, 10)
     }
 
     /// Builds the network from the tensors that `scope` gives.

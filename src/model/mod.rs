@@ -102,6 +102,9 @@ pub struct Model {
     tensors: Tensors,
 }
 
+/// How many classes weights may have: fewer cannot flip, and more are a damaged file.
+const CLASSES: std::ops::RangeInclusive<i64> = 2..=1_000_000;
+
 /// What is needed to build a model, in one precision or several.
 pub struct ModelSource {
     /// The model's name in the suite.
@@ -127,13 +130,22 @@ impl ModelSource {
         classes: Option<usize>,
     ) -> Result<Self, ModelError> {
         let architecture = Architecture::find(arch)?;
-        let weights = WeightsFile::read(weights)?;
+        let (file, weights) = (weights.display(), WeightsFile::read(weights)?);
         let unusable = |problem: String| ModelError::Unusable { model: name.to_owned(), problem };
-        if normalize.mean.len() as i64 != architecture.input[0] {
-            let (given, needed) = (normalize.mean.len(), architecture.input[0]);
-            return Err(unusable(format!("normalize has {given} channels, the network has {needed}")));
+        let needed = architecture.input[0];
+        for (what, given) in [("mean", normalize.mean.len()), ("std", normalize.std.len())] {
+            if given as i64 != needed {
+                return Err(unusable(format!("`{what}` has {given} values, the network has {needed} channels")));
+            }
         }
         let found = weights.shape(architecture.classifier).and_then(|shape| shape.first().copied());
+        if let Some(found) = found.filter(|found| !CLASSES.contains(found)) {
+            let (least, most) = (CLASSES.start(), CLASSES.end());
+            let tensor = architecture.classifier;
+            return Err(unusable(format!(
+                "`{tensor}` of {file} has {found} classes; a classifier has {least} to {most}"
+            )));
+        }
         let classes = match (classes, found) {
             (Some(asked), Some(found)) if asked as i64 != found => {
                 return Err(unusable(format!("the suite says {asked} classes, the weights have {found}")));

@@ -131,6 +131,8 @@ pub struct LayerInfo {
     pub shape: Vec<i64>,
     /// Number of units: channels, features or heads.
     pub units: usize,
+    /// Multiply-adds of this layer alone, as a share of the whole forward pass.
+    pub own: f64,
     /// Multiply-adds of the network up to and with this layer, as a share of the whole forward pass.
     pub share: f64,
 }
@@ -145,12 +147,13 @@ impl Recorder {
     /// The layers in the order of the pass.
     pub fn into_layers(self) -> Vec<LayerInfo> {
         let total: u64 = self.seen.iter().map(|(_, macs)| macs).sum();
+        let share = |macs: u64| macs as f64 / total.max(1) as f64;
         let mut so_far = 0;
         self.seen
             .into_iter()
             .map(|(mut info, macs)| {
                 so_far += macs;
-                info.share = so_far as f64 / total.max(1) as f64;
+                (info.own, info.share) = (share(macs), share(so_far));
                 info
             })
             .collect()
@@ -164,10 +167,8 @@ impl Probe for Recorder {
         let units = if size.len() == 4 { size[1] } else { *size.last().unwrap_or(&1) };
         let values: i64 = shape.iter().product();
         let macs = values as u64 * site.macs_per_value;
-        self.seen.push((
-            LayerInfo { name: site.name.clone(), kind: site.kind, shape, units: units as usize, share: 0.0 },
-            macs,
-        ));
+        let name = site.name.clone();
+        self.seen.push((LayerInfo { name, kind: site.kind, shape, units: units as usize, own: 0.0, share: 0.0 }, macs));
         ControlFlow::Continue(activation)
     }
 

@@ -3,7 +3,7 @@
 //! projection, which learns faster from few images.
 //!
 //! Each block shows `norm1`, `attn.qkv`, `attn.logits` (scaled products of queries and keys before the softmax, `[N, heads, T, T]`,
-//! only when wanted), `attn.heads` (`[N, T, width]`, the heads side by side), `attn.proj`, the residual stream after attention (`attn`),
+//! only when wanted), `attn.heads` (`[N, T, width]`, the heads side by side), `attn.proj`, the residual stream after attention (`add`),
 //! `norm2`, `mlp.fc1`, `mlp.act`, `mlp.fc2`, and the residual stream after the block.
 
 use tch::{Kind, Tensor};
@@ -153,7 +153,7 @@ impl Block {
         Block {
             norm1: LayerNorm::new(&scope / "norm1", width, 1e-6),
             attn: Attention::new(&scope / "attn", config),
-            after_attention: Site::new(scope.name("attn"), "Residual"),
+            after_attention: Site::new(scope.name("add"), "Residual"),
             norm2: LayerNorm::new(&scope / "norm2", width, 1e-6),
             fc1: Linear::new(&(&scope / "mlp") / "fc1", width, 4 * width),
             act: Site::new(scope.name("mlp.act"), "GELU"),

@@ -2,7 +2,9 @@
 //! depends on its neighbours.
 
 mod logits;
+mod pixel;
 mod units;
 
 pub use logits::{logit_objective, margin, pick};
+pub use pixel::{ObjectiveError, PixelObjective};
 pub use units::{missing, unit_means, unit_values};

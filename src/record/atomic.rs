@@ -73,7 +73,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<String, StoreError>
     file.finish()
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder that holds `path`.
+pub(super) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

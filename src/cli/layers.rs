@@ -1,0 +1,35 @@
+//! `am-eval layers`: every layer of an architecture, as probes see it.
+
+use tch::Device;
+
+use super::args::LayersArgs;
+use super::columns::{Align, columns};
+use super::exit::Exit;
+use super::failure::{Failure, OrExit, print};
+use crate::model::{Architecture, LayerInfo};
+
+/// Lists the layers in the order of the forward pass.
+pub fn layers(args: &LayersArgs) -> Result<Exit, Failure> {
+    let architecture = Architecture::find(&args.model).or_exit(Exit::Usage)?;
+    let layers = architecture.untrained(Device::Cpu).or_exit(Exit::RunFailed)?.layers();
+    let text = if args.json { json(&layers)? } else { table(&layers) };
+    print(&text)?;
+    Ok(Exit::Success)
+}
+
+fn json(layers: &[LayerInfo]) -> Result<String, Failure> {
+    serde_json::to_string_pretty(layers).map(|text| text + "\n").or_exit(Exit::RunFailed)
+}
+
+/// `share` is that of a pass up to and with the layer: what an attack on its units costs.
+fn table(layers: &[LayerInfo]) -> String {
+    let head = ["layer", "kind", "shape", "units", "own", "share"].map(str::to_owned);
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let lines = layers.iter().map(|layer| {
+        let shape: Vec<String> = layer.shape.iter().map(i64::to_string).collect();
+        let (name, kind, units) = (layer.name.to_string(), layer.kind.to_owned(), layer.units.to_string());
+        [name, kind, shape.join("x"), units, percent(layer.own), percent(layer.share)]
+    });
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(lines).collect();
+    columns(&rows, [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right])
+}

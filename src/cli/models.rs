@@ -1,0 +1,69 @@
+//! `am-eval models`: the architectures, and the weights found in `models/`.
+
+use std::path::PathBuf;
+
+use tch::Device;
+
+use super::args::ModelsArgs;
+use super::columns::{Align, columns};
+use super::exit::Exit;
+use super::failure::{Failure, OrExit, print};
+use crate::data::TensorFile;
+use crate::model::{ARCHITECTURES, ModelError, shipped};
+
+/// Lists architectures, then weights. A file that cannot be read is listed with the reason.
+pub fn models(_args: &ModelsArgs) -> Result<Exit, Failure> {
+    let architectures = architectures().or_exit(Exit::RunFailed)?;
+    let files = shipped();
+    let weights = match files.is_empty() {
+        true => "No weights in models/: run from a checkout of am-eval to see those it ships with.\n".to_owned(),
+        false => columns(&weights(&files), [Align::Left, Align::Right, Align::Left, Align::Left]),
+    };
+    print(&format!("{architectures}\n{weights}"))?;
+    Ok(Exit::Success)
+}
+
+fn architectures() -> Result<String, ModelError> {
+    let mut rows = vec![["architecture", "input", "parameters", "about"].map(str::to_owned)];
+    for architecture in ARCHITECTURES {
+        let model = architecture.untrained(Device::Cpu)?;
+        let input = model.input.map(|size| size.to_string()).join("x");
+        rows.push([architecture.name.into(), input, thousands(model.parameters), architecture.about.into()]);
+    }
+    Ok(columns(&rows, [Align::Left, Align::Right, Align::Right, Align::Left]))
+}
+
+fn weights(files: &[PathBuf]) -> Vec<[String; 4]> {
+    let mut rows = vec![["weights", "size", "architecture", "notes"].map(str::to_owned)];
+    rows.extend(files.iter().map(|path| {
+        let name = path.display().to_string();
+        match TensorFile::open(path) {
+            Ok(file) => {
+                let mut notes = file.notes();
+                let arch = notes.remove("arch").unwrap_or_default();
+                let notes: Vec<String> = notes.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+                [name, format!("{} kB", file.length().div_ceil(1000)), arch, notes.join(", ")]
+            }
+            Err(error) => [name, "-".to_owned(), String::new(), format!("unusable: {error}")],
+        }
+    }));
+    rows
+}
+
+/// Digits in groups of three.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_come_in_groups_of_three() {
+        assert_eq!([0, 999, 1000, 12_345_678].map(thousands), ["0", "999", "1 000", "12 345 678"]);
+    }
+}

@@ -1,0 +1,228 @@
+//! What a network says of images: logits, activations, and gradients with respect to the pixels.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rayon::prelude::*;
+use tch::{Kind, Tensor};
+
+use super::device;
+use super::guard::{LibtorchError, guarded};
+use super::judge::{floats, integers};
+use crate::data::{DataError, Image, Pictures};
+use crate::interrupt;
+use crate::model::{Model, ModelError, Taps};
+use crate::objective::{PixelObjective, missing, unit_means, unit_values};
+use crate::record::{PredictionField, PredictionsFormat, PredictionsWriter, StoreError};
+use crate::terms::LayerName;
+
+/// Why predictions cannot be made or written.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictError {
+    /// The images cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model, a layer, a unit or a class does not exist.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An image has not the size that the network takes.
+    #[error("{image} has {} channels and {}x{} pixels (width x height), but model `{model}` takes {} channels and {}x{}", found[0], found[2], found[1], needed[0], needed[2], needed[1])]
+    Size {
+        /// The image's file, or the file and the image's number.
+        image: String,
+        /// Its channels, rows and columns.
+        found: [i64; 3],
+        /// The model.
+        model: String,
+        /// The channels, rows and columns that it takes.
+        needed: [i64; 3],
+    },
+    /// Stopped by the user.
+    #[error("interrupted after {done} of {total} images; no file was written")]
+    Interrupted {
+        /// Images that were done.
+        done: usize,
+        /// All images.
+        total: usize,
+    },
+    /// libtorch gave up.
+    #[error(transparent)]
+    Libtorch(#[from] LibtorchError),
+}
+
+/// What a network says of a batch of N images.
+#[derive(Debug)]
+pub struct Prediction {
+    /// `[N, K]`, f32.
+    pub logits: Tensor,
+    /// The predicted classes `[N]`, i64; -1 where a logit is not finite.
+    pub classes: Tensor,
+    /// The activations `[N, ...]` of the layers asked for, in their order.
+    pub activations: Vec<Tensor>,
+    /// The gradient `[N, C, H, W]` of the objective with respect to the pixels in [0, 1].
+    pub gradient: Option<Tensor>,
+}
+
+/// A model with the layers and the objective that are asked for, which exist.
+pub struct Predictor<'m> {
+    model: &'m Model,
+    /// The layers to be shown, and behind them the objective's, if it has one.
+    layers: Vec<LayerName>,
+    shown: usize,
+    objective: Option<PixelObjective>,
+}
+
+impl<'m> Predictor<'m> {
+    /// Checks `layers`, of which repetitions are dropped, and `objective`.
+    ///
+    /// # Errors
+    /// If a layer, a unit or a class does not exist.
+    pub fn new(
+        model: &'m Model,
+        layers: Vec<LayerName>,
+        objective: Option<PixelObjective>,
+    ) -> Result<Self, ModelError> {
+        let mut distinct: Vec<LayerName> = Vec::with_capacity(layers.len() + 1);
+        for layer in layers {
+            model.layer(&layer)?;
+            if !distinct.contains(&layer) {
+                distinct.push(layer);
+            }
+        }
+        let shown = distinct.len();
+        match &objective {
+            Some(PixelObjective::Class(class)) if *class as i64 >= model.classes => {
+                let problem = format!("it has no class {class}; its classes are 0 to {}", model.classes - 1);
+                return Err(ModelError::Unusable { model: model.name.clone(), problem });
+            }
+            Some(PixelObjective::Unit { layer, unit }) => {
+                if let Some(problem) = missing(*unit, &model.layer(layer)?.shape, model.prefix_tokens()) {
+                    let (model, layer, unit) = (model.name.clone(), layer.clone(), unit.to_string());
+                    return Err(ModelError::UnknownUnit { model, layer, unit, problem });
+                }
+                distinct.push(layer.clone());
+            }
+            _ => {}
+        }
+        Ok(Predictor { model, layers: distinct, shown, objective })
+    }
+
+    /// The prediction for pixels `[N, C, H, W]` in [0, 1], on the model's device. Objectives are summed over the images, so
+    /// that no image's gradient depends on the others.
+    pub fn predict(&self, pixels: &Tensor) -> Prediction {
+        let Some(objective) = &self.objective else {
+            return tch::no_grad(|| self.pass(pixels).0);
+        };
+        let pixels = pixels.detach().set_requires_grad(true);
+        let (prediction, behind) = self.pass(&pixels);
+        let score = match objective {
+            PixelObjective::Class(class) => prediction.logits.select(1, *class as i64),
+            PixelObjective::Unit { unit, .. } => {
+                let units = vec![*unit; pixels.size()[0] as usize];
+                unit_values(&behind[0], &units, self.model.prefix_tokens())
+            }
+        };
+        let gradient = Tensor::run_backward(&[score.sum(Kind::Float)], &[&pixels], false, false).pop();
+        Prediction {
+            logits: prediction.logits.detach(),
+            activations: prediction.activations.iter().map(Tensor::detach).collect(),
+            gradient,
+            ..prediction
+        }
+    }
+
+    /// A forward pass, and the activations that are not to be shown.
+    fn pass(&self, pixels: &Tensor) -> (Prediction, Vec<Tensor>) {
+        let mut taps = Taps::new(&self.layers);
+        let ControlFlow::Continue(logits) = self.model.forward(pixels, &mut taps) else {
+            unreachable!("taps let the pass go on to the logits")
+        };
+        let mut activations: Vec<Tensor> = taps.into_activations().into_iter().flatten().collect();
+        let behind = activations.split_off(self.shown);
+        let finite = logits.isfinite().all_dim(1, false);
+        let classes = logits.argmax(-1, false).where_scalarother(&finite, -1);
+        (Prediction { logits, classes, activations, gradient: None }, behind)
+    }
+
+    /// Predicts `pictures` batch by batch and writes the file `out`, which appears whole or not at all. A table has the
+    /// mean of each unit of the layers asked for, as unit objectives have it; safetensors have the activations as they are.
+    ///
+    /// # Errors
+    /// See [`PredictError`].
+    pub fn write(&self, pictures: &Pictures, out: &Path) -> Result<(), PredictError> {
+        let means = PredictionsFormat::of(out)? == PredictionsFormat::Csv;
+        let mut writer = PredictionsWriter::create(out, self.fields(means)?, self.notes())?;
+        let [_, height, width] = self.model.input;
+        let batch = device::rows(self.model.device(), height * width);
+        let total = pictures.len();
+        for start in (0..total).step_by(batch) {
+            if interrupt::requested() {
+                return Err(PredictError::Interrupted { done: start, total });
+            }
+            let range = start..total.min(start + batch);
+            let ids: Vec<_> = range.clone().map(|index| pictures.id(index)).collect();
+            let images = self.load(pictures, range)?;
+            let (classes, values) = guarded(|| {
+                let prediction = self.predict(&self.pixels(&images));
+                let mut values = vec![floats(&prediction.logits)];
+                values.extend(prediction.activations.iter().map(|activation| match means {
+                    true => floats(&unit_means(activation, self.model.prefix_tokens())),
+                    false => floats(activation),
+                }));
+                values.extend(prediction.gradient.as_ref().map(floats));
+                (integers(&prediction.classes), values)
+            })?;
+            writer.write(&ids, &classes, &values)?;
+        }
+        Ok(writer.finish()?)
+    }
+
+    fn fields(&self, means: bool) -> Result<Vec<PredictionField>, ModelError> {
+        let sizes = |shape: &[i64]| shape.iter().map(|&size| size as usize).collect();
+        let mut fields = vec![PredictionField { name: "logits".to_owned(), shape: vec![self.model.classes as usize] }];
+        for layer in &self.layers[..self.shown] {
+            let info = self.model.layer(layer)?;
+            let shape = if means { vec![info.units] } else { sizes(&info.shape) };
+            fields.push(PredictionField { name: format!("activation.{layer}"), shape });
+        }
+        if self.objective.is_some() {
+            fields.push(PredictionField { name: "gradient".to_owned(), shape: sizes(&self.model.input) });
+        }
+        Ok(fields)
+    }
+
+    fn notes(&self) -> BTreeMap<String, String> {
+        let mut notes = BTreeMap::from([("model".to_owned(), self.model.name.clone())]);
+        notes.extend(self.objective.iter().map(|objective| ("objective".to_owned(), objective.to_string())));
+        notes
+    }
+
+    /// Decodes images on all cores and checks their sizes; the first error in their order is the one that is shown.
+    fn load(&self, pictures: &Pictures, range: std::ops::Range<usize>) -> Result<Vec<Image>, PredictError> {
+        let (model, needed) = (&self.model.name, self.model.input);
+        let loaded: Vec<Result<Image, PredictError>> = range
+            .into_par_iter()
+            .map(|index| {
+                let image = pictures.image(index)?;
+                let found = [image.channels as i64, image.height as i64, image.width as i64];
+                if found == needed {
+                    return Ok(image);
+                }
+                let image = pictures.path(index).display().to_string();
+                Err(PredictError::Size { image, found, model: model.clone(), needed })
+            })
+            .collect();
+        loaded.into_iter().collect()
+    }
+
+    fn pixels(&self, images: &[Image]) -> Tensor {
+        let bytes: Vec<u8> = images.iter().flat_map(|image| image.pixels.iter().copied()).collect();
+        let [channels, height, width] = self.model.input;
+        let pixels = Tensor::from_slice(&bytes).view([images.len() as i64, channels, height, width]);
+        pixels.to_device(self.model.device()).to_kind(Kind::Float) / 255.0
+    }
+}
