@@ -70,8 +70,9 @@ impl WeightsFile {
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
         let format = |problem: String| WeightsError::Format { path: path.into(), problem };
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
+        let damaged = |error| format(format!("{error}; the file may be truncated or damaged"));
+        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             let kind = match view.dtype() {
@@ -250,9 +251,10 @@ impl<'a> Scope<'a> {
         let tensor = match &store.source {
             Source::Fresh { seed } => draw(*seed, full, shape, init),
             Source::File(file) => match file.tensors.get(full) {
-                Some(tensor) if tensor.size() == shape => tensor.copy(),
+                Some(tensor) if tensor.size() == shape && tensor.kind() == Kind::Float => tensor.copy(),
                 found => {
                     let problem = match found {
+                        Some(tensor) if tensor.size() == shape => format!("`{full}` holds integers"),
                         Some(tensor) => format!("`{full}` has shape {:?}, expected {shape:?}", tensor.size()),
                         None => format!("`{full}` {shape:?} is missing"),
                     };
@@ -335,3 +337,7 @@ fn draw(seed: u64, name: &str, shape: &[i64], init: Init) -> Tensor {
         .collect();
     Tensor::from_slice(&values).reshape(shape)
 }
+
+#[cfg(test)]
+#[path = "weights_tests.rs"]
+mod tests;
