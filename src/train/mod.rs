@@ -190,6 +190,7 @@ impl Trainer {
         let held_out = self.held_out()?;
         let compute = self.compute(arch);
         let model = Model::fresh(arch, recipe.seed, compute, &recipe.normalize, train.classes as i64)?;
+        self.begin(&model)?;
         let mut optimizer = Optimizer::new(&recipe.train, &model.tensors().parameters);
         let checkpoint = self.checkpoint();
         let first = self.resume(&checkpoint, &model, &mut optimizer)?;
@@ -229,6 +230,23 @@ impl Trainer {
         save(&self.output(), &named_tensors(&model), recipe.storage, notes)?;
         let _ = std::fs::remove_file(&checkpoint);
         Ok(self.output())
+    }
+
+    /// Takes the weights that the recipe starts from, if any: all of the network's, in its shapes.
+    fn begin(&self, model: &Model) -> Result<(), TrainError> {
+        let Some(start) = &self.recipe.start else { return Ok(()) };
+        let path = self.folder.join(start);
+        let saved = WeightsFile::read(&path).map_err(ModelError::from)?.into_tensors();
+        for (name, mut tensor) in named_tensors(model) {
+            match saved.get(&name) {
+                Some(saved) if saved.size() == tensor.size() => tch::no_grad(|| tensor.copy_(saved)),
+                _ => {
+                    let problem = format!("`start`: it has no tensor `{name}` of shape {:?}", tensor.size());
+                    return Err(TrainError::Recipe { path, problem });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn compute(&self, arch: &Architecture) -> Compute {

@@ -17,6 +17,10 @@ pub struct Recipe {
     pub out: PathBuf,
     /// Seed of initial weights, order and augmentation.
     pub seed: u64,
+    /// Weights to start from, relative to the recipe, instead of fresh ones: adversarial fine-tuning of a trained network (Jeddi
+    /// et al. 2020) takes a fraction of the epochs.
+    #[serde(default)]
+    pub start: Option<PathBuf>,
     /// Per-channel normalization of pixels in [0, 1].
     pub normalize: Normalize,
     /// Training and held-out images.
