@@ -43,11 +43,22 @@ pub fn register() -> &'static Backend {
         if let Err(reason) = Driver::open() {
             return Backend::NoDriver(reason);
         }
+        full_precision();
         match load_for_good(&library) {
             Ok(()) => Backend::Loaded(library),
             Err(reason) => Backend::Broken { library, reason },
         }
     })
+}
+
+/// Keeps CUDA's libraries from rounding f32 to TF32, which cuDNN does unasked: verification is exact f32. A setting of the user's
+/// wins.
+fn full_precision() {
+    const SWITCH: &str = "NVIDIA_TF32_OVERRIDE";
+    if std::env::var_os(SWITCH).is_none() {
+        // SAFETY: called once, before CUDA's libraries are loaded and before threads that read the environment start.
+        unsafe { std::env::set_var(SWITCH, "0") };
+    }
 }
 
 #[cfg(unix)]

@@ -211,14 +211,13 @@ impl AttackBlock<'_> {
             let kind = if driven.control { CellKind::ControlRandomUnit } else { CellKind::Unit };
             for &epsilon in &self.attack.epsilons {
                 let cell = self.cell(kind, Some(driven.unit.to_string()), Some(layer), epsilon);
-                for sample in 0..self.clean.len() {
+                for (sample, &clean) in activations.iter().enumerate() {
                     let mut entry = if self.clean.attackable(sample) {
                         self.settled(&cell, sample, &rows, Some(driven))
                     } else {
                         self.skipped(&cell, sample)
                     };
                     let record = &mut entry.record;
-                    let clean = activations[sample];
                     record.activation_clean = Some(clean);
                     if let Some(adversarial) = record.activation_adv {
                         record.activation_gain_z = (driven.deviation > 0.0)

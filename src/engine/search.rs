@@ -165,7 +165,7 @@ impl Search<'_> {
         }
         let mut batch: Option<Batch> = None;
         let mut candidates: Vec<Candidate> = Vec::new();
-        let mut tick = 0;
+        let mut tick = 0usize;
         loop {
             let room = self.capacity - batch.as_ref().map_or(0, |batch| batch.rows.len());
             // Truncated searches look at the logits at fixed ages, so their rows stay in step.
@@ -181,7 +181,7 @@ impl Search<'_> {
                 self.step(running);
                 tick += 1;
                 let exhausted = running.rows.iter().any(|active| active.age == self.steps);
-                if exhausted || tick % self.poll == 0 {
+                if exhausted || tick.is_multiple_of(self.poll) {
                     candidates.extend(self.leave(&mut batch));
                 }
             }
@@ -322,7 +322,7 @@ impl Search<'_> {
             }
             Drive::Unit { layer, direction } => {
                 let age = batch.rows.first().map_or(0, |active| active.age);
-                let whole = age > 0 && age % TRUNCATED_CHECK == 0;
+                let whole = age > 0 && age.is_multiple_of(TRUNCATED_CHECK);
                 let mut tap = if whole { Tap::passing(layer) } else { Tap::leaving(layer) };
                 let logits = match self.model.forward(pixels, &mut tap) {
                     ControlFlow::Continue(logits) => Some(logits),
