@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks for a clean stop after the block or step at hand, the second ends the process at once. What was
 //! finished is kept either way.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -12,6 +13,7 @@ pub fn listen() {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             crate::cli::Exit::Incomplete.leave();
         }
+        let _ = writeln!(std::io::stderr(), "stopping; what is finished is kept (Ctrl-C again stops at once)");
     });
 }
 

@@ -1,6 +1,7 @@
 //! The files that people read, made from the finished blocks of a run: tables, charts and the report.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::record::{Example, Manifest, RunDir, RunStatus, StoreError, assemble_adversarial, assemble_tables};
 use crate::report::{ReportError, write_reports};
@@ -21,6 +22,30 @@ pub enum OutputsError {
     /// There is nothing to report.
     #[error("{0} has no finished block; run its suite first")]
     Empty(std::path::PathBuf),
+}
+
+/// The summary of a finished run, from its blocks: none if `manifest` does not call it complete, if a block of `keys` is missing
+/// or damaged, or if an output is missing or has changed since it was written. `adversarial`: whether adversarial images
+/// belong to the outputs.
+pub fn finished_summary(dir: &RunDir, manifest: &Manifest, keys: &[String], adversarial: bool) -> Option<RunSummary> {
+    let saved = manifest.outputs.keys().any(|name| name.starts_with("adversarial/"));
+    let complete = manifest.status == RunStatus::Complete && (saved || !adversarial);
+    if !complete || !dir.path().join("report.html").is_file() {
+        return None;
+    }
+    for (name, hash) in &manifest.outputs {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(std::fs::File::open(dir.path().join(name)).ok()?).ok()?;
+        if hasher.finalize().to_hex().as_str() != hash {
+            return None;
+        }
+    }
+    let mut summarizer = Summarizer::default();
+    for key in keys {
+        summarizer.add_block(&dir.block(key).ok()??);
+    }
+    let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
+    Some(summarizer.finish(&models, &manifest.attack_names()))
 }
 
 /// Writes every output from the blocks that are there, and the manifest that says how complete they are. Making them again gives the
@@ -55,14 +80,27 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     manifest.blocks_done = keys.len() as u64;
     manifest.status =
         if manifest.blocks_done >= manifest.blocks_total { RunStatus::Complete } else { RunStatus::Incomplete };
+    manifest.outputs.clear();
     manifest.outputs.insert("samples.csv".to_owned(), assembled.samples_hash);
     manifest.outputs.insert("distances.csv".to_owned(), assembled.distances_hash);
     manifest.outputs.insert("summary.csv".to_owned(), write_summary(&dir.summary_path(), &summary)?);
     if adversarial {
-        assemble_adversarial(dir, &keys)?;
+        let files = assemble_adversarial(dir, &keys)?;
+        manifest.outputs.extend(files.into_iter().map(|(path, hash)| (inside(dir, &path), hash)));
     }
-    write_reports(dir.path(), manifest, &summary, &examples)?;
+    let files = write_reports(dir.path(), manifest, &summary, &examples)?;
+    // The page is left out: a gate adds its verdict to it later.
+    for chart in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")) {
+        let bytes = std::fs::read(chart).map_err(StoreError::io("read", chart))?;
+        manifest.outputs.insert(inside(dir, chart), blake3::hash(&bytes).to_hex().to_string());
+    }
     // The manifest comes last: a run that it calls complete has all its files.
     manifest.save(&dir.manifest_path())?;
     Ok(summary)
+}
+
+/// A file's name relative to the run's directory, with `/` on every system.
+fn inside(dir: &RunDir, path: &Path) -> String {
+    let parts = path.strip_prefix(dir.path()).unwrap_or(path).components();
+    parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

@@ -8,7 +8,8 @@ use std::io::Write;
 pub enum Exit {
     /// The command did what it was asked to do.
     Success = 0,
-    /// The arguments or a suite are wrong, or this build lacks the needed feature. Trying again will not help.
+    /// The arguments, a suite, or the data and weights that it names are wrong, or this build lacks the needed feature.
+    /// Trying again will not help.
     Usage = 2,
     /// Two runs, or a run and a baseline, were made under different conditions.
     NotComparable = 3,
@@ -20,7 +21,7 @@ pub enum Exit {
     Device = 75,
     /// The gate failed.
     GateFailed = 100,
-    /// The run could not be completed: unreadable data or weights, a full disk, an error in libtorch.
+    /// The run could not be completed: a full disk, an unwritable folder, an error in libtorch.
     RunFailed = 101,
 }
 

@@ -9,17 +9,20 @@ use super::failure::{Failure, OrExit, print};
 use super::progress::Progress;
 use crate::engine::{Prepared, Run, RunError};
 use crate::interrupt;
-use crate::outputs::{OutputsError, write_outputs};
-use crate::record::{Manifest, RunDir, RunStatus};
+use crate::model::ModelError;
+use crate::outputs::{OutputsError, finished_summary, write_outputs};
+use crate::record::{Manifest, RunDir};
 use crate::report;
-use crate::suite::{DataSource, Plan, Shard, Suite};
+use crate::suite::{DataSource, Goal, Place, Plan, Shard, Suite};
+use crate::summary::RunSummary;
+use crate::terms::LayerName;
 
 /// Runs each suite; the first failure ends the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     interrupt::listen();
     for path in &args.suites {
         let suite = load(path, args)?;
-        let prepared = Prepared::new(suite, args.limit).map_err(failure)?;
+        let prepared = Prepared::new(suite.clone(), args.limit).map_err(|error| placed(&suite, error))?;
         if args.dry_run {
             dry_run(&prepared, args)?;
         } else {
@@ -64,22 +67,68 @@ fn one(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
         dir.remove_blocks().or_exit(Exit::RunFailed)?;
     }
     let mut manifest = prepared.manifest(std::env::args().collect());
-    if let Ok(earlier) = Manifest::load(&dir.manifest_path())
-        && earlier.run == manifest.run
-        && !args.fresh
-    {
-        manifest.seconds = earlier.seconds;
-    }
+    let earlier = Manifest::load(&dir.manifest_path()).ok();
+    let earlier = earlier.filter(|earlier| earlier.run == manifest.run && !args.fresh);
+    manifest.seconds = earlier.as_ref().map_or(0.0, |earlier| earlier.seconds);
+    let (summary, note) = match earlier.and_then(|earlier| finished(prepared, args, &dir, &earlier, &manifest)) {
+        Some(summary) => (summary, " (finished before, nothing to do)"),
+        None => (compute(prepared, args, &dir, &mut manifest)?, ""),
+    };
+    let page = dir.path().join("report.html");
+    print(&format!("{}\nreport: {}{note}\n", report::table(&summary), page.display()))
+}
+
+/// The summary of a run that an earlier command finished, if it would come out the same again.
+fn finished(
+    prepared: &Prepared,
+    args: &RunArgs,
+    dir: &RunDir,
+    earlier: &Manifest,
+    now: &Manifest,
+) -> Option<RunSummary> {
+    let same = earlier.versions == now.versions && earlier.suite_source == now.suite_source;
+    let keys: Vec<String> = prepared.plan.units().iter().map(|unit| unit.key.clone()).collect();
+    if same { finished_summary(dir, earlier, &keys, args.save_adversarial) } else { None }
+}
+
+/// Computes the blocks that are missing and writes the outputs.
+fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Manifest) -> Result<RunSummary, Failure> {
     manifest.save(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
     let plain = args.no_progress || !std::io::stderr().is_terminal();
     let mut progress = Progress::new(&prepared.run, plain);
-    let executed = Run::new(prepared, &dir, args.save_adversarial).execute(Shard::WHOLE, &mut manifest, &mut progress);
+    let executed = Run::new(prepared, dir, args.save_adversarial).execute(Shard::WHOLE, manifest, &mut progress);
     progress.end();
     executed.map_err(failure)?;
-    let summary = write_outputs(&dir, &mut manifest, args.save_adversarial).map_err(outputs_failure)?;
-    let state = if manifest.status == RunStatus::Complete { "" } else { " (incomplete)" };
-    let page = dir.path().join("report.html");
-    print(&format!("{}\nreport: {}{state}\n", report::table(&summary), page.display()))
+    write_outputs(dir, manifest, args.save_adversarial).map_err(outputs_failure)
+}
+
+/// What cannot be prepared, shown at the value of the suite that asks for it.
+fn placed(suite: &Suite, error: RunError) -> Failure {
+    let unit_attack = |model: &str, layer: &LayerName| {
+        let drives = |goal: &Goal| matches!(goal, Goal::Unit { layer: other, .. } if other == layer);
+        suite.attacks.iter().position(|attack| attack.applies_to(model) && drives(&attack.goal))
+    };
+    let (place, help) = match &error {
+        RunError::Model(ModelError::UnknownArchitecture { name, near }) => {
+            let model = suite.models.iter().position(|model| &model.arch == name);
+            (model.map(|index| Place::Model(index, "arch")), near)
+        }
+        RunError::Model(ModelError::UnknownLayer { model, layer, near }) => {
+            (unit_attack(model, layer).map(|index| Place::Attack(index, "layer")), near)
+        }
+        RunError::Model(ModelError::UnknownUnit { model, layer, problem, .. }) => {
+            (unit_attack(model, layer).map(|index| Place::Attack(index, "units")), problem)
+        }
+        _ => return failure(error),
+    };
+    let message = error.to_string();
+    // The suite's own form of the message leaves out what its help says.
+    let message =
+        message.strip_suffix(help.as_str()).map_or(message.as_str(), |text| text.trim_end_matches([';', ':', ' ']));
+    match place {
+        Some(place) => Failure::diagnostic(Exit::Usage, suite.error_at(place, message, help.as_str())),
+        None => failure(error),
+    }
 }
 
 /// The exit code of what stopped a run.

@@ -17,7 +17,7 @@ use crate::attack::Noise;
 use crate::boundary::PathBlock;
 use crate::interrupt;
 use crate::model::Model;
-use crate::record::{Block, Manifest, RunDir, StoreError};
+use crate::record::{AdversarialImages, Block, Manifest, RunDir, StoreError};
 use crate::suite::{Goal, Shard, Task, WorkUnit};
 
 /// Images by which units are ranked and gains are scaled.
@@ -90,12 +90,13 @@ impl<'a> Run<'a> {
 
     /// Whether the block is there and whole; a damaged one is computed again.
     fn is_finished(&self, unit: &WorkUnit, observer: &mut dyn Observer) -> Result<bool, RunError> {
-        match self.dir.block(&unit.key) {
-            Ok(None) => Ok(false),
-            Ok(Some(_)) if self.save_adversarial && matches!(unit.task, Task::Attack(_)) => {
-                Ok(self.dir.adversarial_block_path(&unit.key)?.exists())
-            }
-            Ok(Some(_)) => Ok(true),
+        let images = self.save_adversarial && matches!(unit.task, Task::Attack(_));
+        let found = self.dir.block(&unit.key).and_then(|block| match block {
+            Some(_) if images => Ok(AdversarialImages::read(self.dir, &unit.key)?.is_some()),
+            block => Ok(block.is_some()),
+        });
+        match found {
+            Ok(finished) => Ok(finished),
             Err(error @ StoreError::DamagedBlock { .. }) => {
                 observer.warn(&format!("{error} (computing it again now)"));
                 Ok(false)

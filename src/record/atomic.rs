@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use super::StoreError;
 
 /// How the names of unfinished files begin.
-pub(super) const PARTIAL: &str = ".partial-";
+pub(crate) const PARTIAL: &str = ".partial-";
 
 /// A file under a temporary name in its own folder; [`AtomicFile::finish`] gives it its name. Dropped without that, it
 /// is removed.

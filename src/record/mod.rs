@@ -16,6 +16,7 @@ mod table;
 mod types;
 
 pub use adversarial::{AdversarialImages, assemble_adversarial};
+pub(crate) use atomic::PARTIAL;
 pub use atomic::{AtomicFile, write_atomically};
 pub use block::{BLOCK_FORMAT, Block};
 pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};

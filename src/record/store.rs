@@ -164,7 +164,7 @@ impl RunDir {
     }
 
     fn remove_partial_files(&self) -> Result<(), StoreError> {
-        for folder in [self.path.clone(), self.blocks_path(), self.path.join("adversarial")] {
+        for folder in [".", "blocks", "adversarial", "charts"].map(|name| self.path.join(name)) {
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten() {
                 if entry.file_name().to_str().is_some_and(|name| name.starts_with(PARTIAL)) {
@@ -200,11 +200,12 @@ mod tests {
     fn a_claim_removes_what_a_killed_process_left() {
         let folder = tempfile::tempdir().unwrap();
         let dir = RunDir::create(folder.path(), "suite-1").unwrap();
-        let left = dir.blocks_path().join(".partial-x");
-        fs::write(&left, "half").unwrap();
+        fs::create_dir(dir.path().join("charts")).unwrap();
+        let left = ["blocks/.partial-x", "charts/.partial-y", ".partial-z"].map(|name| dir.path().join(name));
+        left.iter().for_each(|path| fs::write(path, "half").unwrap());
         assert_eq!(dir.block_keys().unwrap(), Vec::<String>::new());
         dir.lock(None).unwrap();
-        assert!(!left.exists());
+        assert!(left.iter().all(|path| !path.exists()));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod view;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::record::{Example, Manifest};
+use crate::record::{Example, Manifest, PARTIAL};
 use crate::summary::RunSummary;
 
 pub use canvas::DrawError;
@@ -148,7 +148,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let failed = |source| ReportError::Write { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".report-");
+    builder.prefix(PARTIAL);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     let mut file = builder.tempfile_in(folder).map_err(failed)?;

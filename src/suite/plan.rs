@@ -95,8 +95,11 @@ impl Plan {
         }
         files.extend(["charts/*.png".into(), "report.html".into()]);
         if save_adversarial {
-            let attacks = tasks(suite).into_iter().filter(|(_, task, _)| *task != Task::Boundary);
-            files.extend(attacks.map(|(_, _, stem)| format!("adversarial/{stem}.safetensors")));
+            let attacks = tasks(suite).into_iter().filter_map(|(model, task, _)| match task {
+                Task::Attack(attack) => Some((&suite.models[model].name, &suite.attacks[attack].name)),
+                Task::Boundary => None,
+            });
+            files.extend(attacks.map(|(model, attack)| format!("adversarial/{model}--{attack}.safetensors")));
         }
         files
     }
