@@ -6,8 +6,10 @@ use std::path::Path;
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
+use super::gate;
 use super::progress::Progress;
 use crate::engine::{Prepared, Run, RunError};
+use crate::gate::Snapshot;
 use crate::interrupt;
 use crate::outputs::{OutputsError, write_outputs};
 use crate::record::{Manifest, RunDir, RunStatus};
@@ -17,16 +19,20 @@ use crate::suite::{DataSource, Plan, Shard, Suite};
 /// Runs each suite; the first failure ends the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     interrupt::listen();
+    // A baseline that cannot be read is told before hours are spent.
+    let baseline = args.baseline.as_deref().map(gate::load_baseline).transpose()?;
+    let mut gravest = Exit::Success;
     for path in &args.suites {
         let suite = load(path, args)?;
         let prepared = Prepared::new(suite, args.limit).map_err(failure)?;
         if args.dry_run {
             dry_run(&prepared, args)?;
         } else {
-            one(&prepared, args)?;
+            let exit = one(&prepared, args, baseline.as_ref())?;
+            gravest = if exit.code() > gravest.code() { exit } else { gravest };
         }
     }
-    Ok(Exit::Success)
+    Ok(gravest)
 }
 
 /// The suite with the command line's overrides.
@@ -42,6 +48,9 @@ fn load(path: &Path, args: &RunArgs) -> Result<Suite, Failure> {
         }
     }
     suite.check_files().map_err(wrong)?;
+    if args.baseline.is_some() && suite.gates.is_empty() {
+        return Err(gate::no_rules(&suite.name));
+    }
     Ok(suite)
 }
 
@@ -57,7 +66,7 @@ fn dry_run(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     print(&text)
 }
 
-fn one(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
+fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
     let dir = RunDir::create(args.out.join(&prepared.run), &prepared.run).or_exit(Exit::RunFailed)?;
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
     if args.fresh {
@@ -79,7 +88,8 @@ fn one(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     let summary = write_outputs(&dir, &mut manifest, args.save_adversarial).map_err(outputs_failure)?;
     let state = if manifest.status == RunStatus::Complete { "" } else { " (incomplete)" };
     let page = dir.path().join("report.html");
-    print(&format!("{}\nreport: {}{state}\n", report::table(&summary), page.display()))
+    print(&format!("{}\nreport: {}{state}\n", report::table(&summary), page.display()))?;
+    gate::after_run(&dir, &manifest, &prepared.suite, baseline)
 }
 
 /// The exit code of what stopped a run.
