@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::record::{Example, Manifest, RunDir, RunStatus, StoreError, assemble_adversarial, assemble_tables};
+use crate::gate::{GateOutcome, OUTCOME_FORMAT};
+use crate::record::{
+    Example, Manifest, RunDir, RunStatus, StoreError, assemble_adversarial, assemble_tables, write_atomically,
+};
+use crate::report::gate::{junit, markdown, show_gate};
 use crate::report::{ReportError, write_reports};
 use crate::summary::{RunSummary, Summarizer, write_summary};
 
@@ -94,6 +98,9 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         let bytes = std::fs::read(chart).map_err(StoreError::io("read", chart))?;
         manifest.outputs.insert(inside(dir, chart), blake3::hash(&bytes).to_hex().to_string());
     }
+    if let Some(outcome) = stored_gate(dir, manifest) {
+        show_gate(dir.path(), &outcome)?;
+    }
     // The manifest comes last: a run that it calls complete has all its files.
     manifest.save(&dir.manifest_path())?;
     Ok(summary)
@@ -103,4 +110,29 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
 fn inside(dir: &RunDir, path: &Path) -> String {
     let parts = path.strip_prefix(dir.path()).unwrap_or(path).components();
     parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// Writes what the gate found: `gate.json`, `junit.xml`, `summary.md` (with `table`, the run's short table), and the
+/// verdict on the page if there is one. Returns the text of `summary.md`.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, table: &str) -> Result<String, OutputsError> {
+    let path = dir.path().join("gate.json");
+    let json = serde_json::to_string_pretty(outcome)
+        .map_err(|error| StoreError::Content { path: path.clone(), problem: error.to_string() })?;
+    let summary = format!("{}```text\n{table}\n```\n", markdown(outcome));
+    write_atomically(&path, format!("{json}\n").as_bytes())?;
+    write_atomically(&dir.path().join("junit.xml"), junit(outcome).as_bytes())?;
+    write_atomically(&dir.path().join("summary.md"), summary.as_bytes())?;
+    show_gate(dir.path(), outcome)?;
+    Ok(summary)
+}
+
+/// The gate's outcome in the run's directory, if it was found on these very results.
+fn stored_gate(dir: &RunDir, manifest: &Manifest) -> Option<GateOutcome> {
+    let text = std::fs::read(dir.path().join("gate.json")).ok()?;
+    let outcome: GateOutcome = serde_json::from_slice(&text).ok()?;
+    let current = manifest.outputs.get("samples.csv") == Some(&outcome.samples_hash);
+    (current && outcome.format == OUTCOME_FORMAT && outcome.run == manifest.run).then_some(outcome)
 }

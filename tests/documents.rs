@@ -2,6 +2,7 @@
 
 use am_eval::cli::Exit;
 use am_eval::cli::args::Cli;
+use am_eval::gate::RuleSet;
 use am_eval::suite::Suite;
 use clap::CommandFactory;
 
@@ -13,6 +14,15 @@ fn the_suite_in_the_readme_is_valid() {
     let (suite, _) = rest.split_once("```").unwrap();
     let suite = Suite::parse("README.toml", suite).map_err(|errors| format!("{errors:#}")).unwrap();
     assert_eq!((suite.models.len(), suite.attacks.len()), (1, 2));
+}
+
+#[test]
+fn the_rules_in_the_readme_are_valid() {
+    let (_, rest) = README.split_once("```toml\n[[gate]]").unwrap();
+    let (rules, _) = rest.split_once("```").unwrap();
+    let rules = RuleSet::parse("README.toml", &format!("schema = 1\n[[gate]]{rules}"));
+    let rules = rules.map_err(|errors| format!("{errors:#}")).unwrap();
+    assert_eq!((rules.rules.len(), rules.waivers.len()), (1, 1));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::exit::help_table;
 use crate::suite::DeviceChoice;
@@ -34,6 +34,10 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Make the tables, charts and the HTML report of a run again from its records
     Report(ReportArgs),
+    /// Judge a finished run by rules, against a baseline; the exit code tells the verdict
+    Gate(GateArgs),
+    /// Save a run as the baseline of later ones, or show what a baseline holds
+    Baseline(BaselineArgs),
     /// List the architectures and the shipped models
     Models(ModelsArgs),
     /// List every layer of a model: name, kind, shape, units, share of the forward pass
@@ -81,6 +85,9 @@ pub struct RunArgs {
     /// Print plain lines instead of a progress bar
     #[arg(long)]
     pub no_progress: bool,
+    /// Baseline that the suite's gate compares with
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub baseline: Option<PathBuf>,
 }
 
 /// `am-eval validate`.
@@ -97,6 +104,69 @@ pub struct ReportArgs {
     /// A run's directory
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub run: PathBuf,
+}
+
+/// `am-eval gate`.
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// A run's directory
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub run: PathBuf,
+    /// The baseline to compare with, made by `am-eval baseline save`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub baseline: Option<PathBuf>,
+    /// A file of rules (`[[gate]]`, `[[waiver]]`) instead of the suite's own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub rules: Option<PathBuf>,
+    /// Compare although run and baseline were made under different conditions
+    #[arg(long)]
+    pub allow_mismatch: bool,
+    /// How the outcome is printed
+    #[arg(long, value_enum, default_value_t = GateFormat::Text)]
+    pub format: GateFormat,
+}
+
+/// How a gate's outcome is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GateFormat {
+    /// Plain text, with annotations in a job of GitHub Actions
+    Text,
+    /// All of the outcome, for machines
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
+    /// GitLab's code quality report
+    Gitlab,
+    /// Markdown, for comments
+    Markdown,
+}
+
+/// `am-eval baseline`.
+#[derive(Debug, Args)]
+pub struct BaselineArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: BaselineAction,
+}
+
+/// What to do with a baseline.
+#[derive(Debug, Subcommand)]
+pub enum BaselineAction {
+    /// Write a finished run's results, sample by sample, to a small JSON file that can be committed
+    Save {
+        /// A run's directory
+        #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+        run: PathBuf,
+        /// File to write
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Print what a baseline holds
+    Show {
+        /// A baseline
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
 }
 
 /// `am-eval models`.

@@ -4,11 +4,13 @@
 //! need the `torch` feature; in a build without it they fail with a message that says so.
 
 pub mod args;
+mod baseline;
 #[cfg(feature = "torch")]
 mod columns;
 mod doctor;
 mod exit;
 mod failure;
+mod gate;
 #[cfg(feature = "torch")]
 mod layers;
 #[cfg(feature = "torch")]
@@ -55,6 +57,8 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Train(_) => needs_torch("train"),
         Command::Validate(args) => validate::validate(&args),
         Command::Report(args) => report::report(&args),
+        Command::Gate(args) => gate::gate(&args),
+        Command::Baseline(args) => baseline::baseline(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => doctor::doctor(&args),
     }

@@ -6,8 +6,10 @@ use std::path::Path;
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
+use super::gate;
 use super::progress::Progress;
 use crate::engine::{Prepared, Run, RunError};
+use crate::gate::Snapshot;
 use crate::interrupt;
 use crate::model::ModelError;
 use crate::outputs::{OutputsError, finished_summary, write_outputs};
@@ -20,16 +22,20 @@ use crate::terms::LayerName;
 /// Runs each suite; the first failure ends the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     interrupt::listen();
+    // A baseline that cannot be read is told before hours are spent.
+    let baseline = args.baseline.as_deref().map(gate::load_baseline).transpose()?;
+    let mut gravest = Exit::Success;
     for path in &args.suites {
         let suite = load(path, args)?;
         let prepared = Prepared::new(suite.clone(), args.limit).map_err(|error| placed(&suite, error))?;
         if args.dry_run {
             dry_run(&prepared, args)?;
         } else {
-            one(&prepared, args)?;
+            let exit = one(&prepared, args, baseline.as_ref())?;
+            gravest = if exit.code() > gravest.code() { exit } else { gravest };
         }
     }
-    Ok(Exit::Success)
+    Ok(gravest)
 }
 
 /// The suite with the command line's overrides.
@@ -45,6 +51,9 @@ fn load(path: &Path, args: &RunArgs) -> Result<Suite, Failure> {
         }
     }
     suite.check_files().map_err(wrong)?;
+    if args.baseline.is_some() && suite.gates.is_empty() {
+        return Err(gate::no_rules(&suite.name));
+    }
     Ok(suite)
 }
 
@@ -60,7 +69,7 @@ fn dry_run(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     print(&text)
 }
 
-fn one(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
+fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
     let dir = RunDir::create(args.out.join(&prepared.run), &prepared.run).or_exit(Exit::RunFailed)?;
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
     if args.fresh {
@@ -70,12 +79,20 @@ fn one(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     let earlier = Manifest::load(&dir.manifest_path()).ok();
     let earlier = earlier.filter(|earlier| earlier.run == manifest.run && !args.fresh);
     manifest.seconds = earlier.as_ref().map_or(0.0, |earlier| earlier.seconds);
-    let (summary, note) = match earlier.and_then(|earlier| finished(prepared, args, &dir, &earlier, &manifest)) {
-        Some(summary) => (summary, " (finished before, nothing to do)"),
-        None => (compute(prepared, args, &dir, &mut manifest)?, ""),
+    let finished = earlier.and_then(|earlier| {
+        let summary = finished(prepared, args, &dir, &earlier, &manifest)?;
+        Some((earlier, summary))
+    });
+    let (manifest, summary, note) = match finished {
+        Some((earlier, summary)) => (earlier, summary, " (finished before, nothing to do)"),
+        None => {
+            let summary = compute(prepared, args, &dir, &mut manifest)?;
+            (manifest, summary, "")
+        }
     };
     let page = dir.path().join("report.html");
-    print(&format!("{}\nreport: {}{note}\n", report::table(&summary), page.display()))
+    print(&format!("{}\nreport: {}{note}\n", report::table(&summary), page.display()))?;
+    gate::after_run(&dir, &manifest, &prepared.suite, baseline)
 }
 
 /// The summary of a run that an earlier command finished, if it would come out the same again.

@@ -13,7 +13,10 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for path in &args.suites {
         match check(path) {
-            Ok(suite) => print(&format!("{}: {}\n", path.display(), outline(&suite)))?,
+            Ok(suite) => {
+                print(&format!("{}: {}\n", path.display(), outline(&suite)))?;
+                suite.gate_warnings().iter().for_each(|text| eprintln!("{}: warning: {text}", path.display()));
+            }
             Err(failures) => {
                 exit = Exit::Usage;
                 failures.into_iter().for_each(|errors| Failure::diagnostic(Exit::Usage, errors).print());

@@ -1,33 +1,34 @@
-//! The gate: rules on a run's summary, with or without a baseline, and their verdicts.
+//! The gate: a run against rules and a baseline, and the verdict.
+//!
+//! A [`Snapshot`] holds what the gate needs of a run, sample by sample; saved, it is a [`baseline`]. [`judge`] looks at
+//! one or two of them under a [`RuleSet`]. The [`GateOutcome`] is all that comes out: every format renders it, and the
+//! exit code follows from it alone.
 
-use serde::Serialize;
+pub mod baseline;
+mod check;
+mod comparability;
+mod date;
+mod distances;
+mod judge;
+mod measure;
+mod outcome;
+pub mod power;
+mod rule;
+mod select;
+mod snapshot;
 
-/// One `[[gate]]` of a suite.
-#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub struct Rule {
-    /// The column of `summary.csv` that the rule looks at, such as `robust_accuracy`.
-    pub metric: String,
-    /// Largest tolerated drop against the baseline, in absolute points of [0, 1].
-    #[serde(default)]
-    pub max_drop: Option<f64>,
-    /// Smallest tolerated value.
-    #[serde(default)]
-    pub min: Option<f64>,
-    /// What a violation means.
-    #[serde(default)]
-    pub level: Level,
-}
+pub use date::Date;
+pub use judge::{Options, judge, worst_cases};
+pub use outcome::{
+    Change, Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Subject, Verdict,
+};
+pub use rule::{DEFAULT_ALPHA, Level, Metric, Rule, RuleSet, Waiver};
+pub use select::{Pattern, Selector};
+pub use snapshot::{
+    CellSamples, Collector, Distance, Distances, ModelProvenance, ModelSamples, Provenance, Snapshot, SnapshotError,
+};
 
-/// What the violation of a rule means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// The rule is not looked at.
-    Off,
-    /// A violation is shown.
-    Warn,
-    /// A violation fails the run.
-    #[default]
-    Error,
-}
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests as testing;

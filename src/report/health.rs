@@ -70,7 +70,7 @@ fn gather(signs: impl Iterator<Item = (HealthSign, String)>) -> Vec<Sign> {
     let signs = gathered.into_iter().map(|(sign, count, places)| {
         let name = name_of(sign);
         let name = if count > 0 { format!("{name}: {}", format::count(count)) } else { name.to_owned() };
-        Sign { grave: grave(sign), name, meaning: meaning(sign), places }
+        Sign { grave: sign.is_grave(), name, meaning: meaning(sign), places }
     });
     signs.collect()
 }
@@ -84,10 +84,6 @@ fn count_of(sign: HealthSign) -> u64 {
         | HealthSign::LostByRounding(count) => count,
         HealthSign::ControlAsStrong | HealthSign::GradientMasking | HealthSign::ConstantPrediction => 0,
     }
-}
-
-fn grave(sign: HealthSign) -> bool {
-    !matches!(sign, HealthSign::DeadUnit(_) | HealthSign::UnconfirmedHits(_) | HealthSign::LostByRounding(_))
 }
 
 fn name_of(sign: HealthSign) -> &'static str {

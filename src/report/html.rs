@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::encode::{base64, sha256};
 use super::view::{self, Picture};
-use super::{Chart, Figures, ReportError, Section, font, gallery};
+use super::{Chart, Figures, ReportError, Section, font, gallery, gate};
 use crate::record::{Example, Manifest};
 use crate::summary::RunSummary;
 
@@ -105,6 +105,7 @@ fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<Str
             units => of(Section::Units),
             distances => of(Section::Distances),
             charts_dropped => dropped,
+            gate_place => format!("{}{}", gate::BEGIN, gate::END),
         })
         .map_err(ReportError::Page)
 }

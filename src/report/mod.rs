@@ -12,6 +12,7 @@ mod flip_heatmap;
 mod font;
 pub mod format;
 mod gallery;
+pub mod gate;
 mod headline;
 mod health;
 mod html;
@@ -37,6 +38,15 @@ pub enum ReportError {
     #[error("failed to write {path}")]
     Write {
         /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A page could not be read.
+    #[error("failed to read {path}")]
+    Read {
+        /// The page.
         path: PathBuf,
         /// Why.
         #[source]

@@ -25,6 +25,8 @@ pub struct Suite {
     pub boundary: Option<BoundaryConfig>,
     /// The gate's rules.
     pub gates: Vec<crate::gate::Rule>,
+    /// Known violations that the gate excuses for a time.
+    pub waivers: Vec<crate::gate::Waiver>,
     /// The suite's file.
     #[serde(skip)]
     pub path: PathBuf,

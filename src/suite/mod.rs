@@ -5,12 +5,15 @@
 //! ([`SuiteErrors`]). [`schema`] is the JSON Schema of the file, made from the same tables.
 
 mod config;
+mod foresight;
 mod identity;
 mod place;
 mod plan;
 mod problem;
 mod raw;
+mod raw_gate;
 mod read;
+mod rules_file;
 mod schema;
 mod suggest;
 mod tables;

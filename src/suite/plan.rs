@@ -93,7 +93,7 @@ impl Plan {
         if suite.boundary.is_some() {
             files.push("distances.csv".into());
         }
-        files.extend(["charts/*.png".into(), "report.html".into()]);
+        files.extend(["charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"].map(String::from));
         if save_adversarial {
             let attacks = tasks(suite).into_iter().filter_map(|(model, task, _)| match task {
                 Task::Attack(attack) => Some((&suite.models[model].name, &suite.attacks[attack].name)),

@@ -109,7 +109,7 @@ impl Problems {
         let source = Box::new(NamedSource::new(path.display().to_string(), source.to_string()).with_language("toml"));
         let count = self.0.len();
         self.0.truncate(SuiteErrors::MOST);
-        SuiteErrors { path: path.to_path_buf(), source, problems: self.0, count }
+        SuiteErrors { what: "suite", path: path.to_path_buf(), source, problems: self.0, count }
     }
 }
 
@@ -119,6 +119,7 @@ impl Problems {
 /// each problem with a snippet of the file.
 #[derive(Debug)]
 pub struct SuiteErrors {
+    what: &'static str,
     path: PathBuf,
     source: Box<NamedSource<String>>,
     problems: Vec<Problem>,
@@ -129,7 +130,12 @@ impl SuiteErrors {
     /// Problems that are kept of one file.
     pub const MOST: usize = 100;
 
-    /// The suite's file.
+    /// The same for a file that is something else than a suite.
+    pub(super) fn of(self, what: &'static str) -> Self {
+        SuiteErrors { what, ..self }
+    }
+
+    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -154,11 +160,11 @@ impl SuiteErrors {
 
 impl fmt::Display for SuiteErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let (what, path) = (self.what, self.path.display());
         match self.count {
-            1 => write!(f, "suite {path} cannot be used: 1 problem")?,
-            n if n > Self::MOST => write!(f, "suite {path} cannot be used: {n} problems, shown are {}", Self::MOST)?,
-            n => write!(f, "suite {path} cannot be used: {n} problems")?,
+            1 => write!(f, "{what} {path} cannot be used: 1 problem")?,
+            n if n > Self::MOST => write!(f, "{what} {path} cannot be used: {n} problems, shown are {}", Self::MOST)?,
+            n => write!(f, "{what} {path} cannot be used: {n} problems")?,
         }
         if f.alternate() {
             for problem in &self.problems {

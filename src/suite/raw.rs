@@ -9,13 +9,11 @@ use super::config::{
     BoundaryMethod, Control, Direction, Interpolation, Loss, OnDataError, SearchPrecision, Split, Stop, UnitSelection,
 };
 use super::problem::Problems;
+use super::raw_gate::{RawRule, RawWaiver};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use super::tables::{Tables, kind, tagged};
-use super::values::{
-    Amount, Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName,
-};
+use super::values::{Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName};
 use super::words::{BallNorm, UnitRanking, unknown_word};
-use crate::gate::Level;
 
 raw_table! {
     /// A suite of am-eval: the images, the models, and the attacks that are run on them. Paths are relative to this file.
@@ -39,6 +37,8 @@ raw_table! {
         boundary: RawBoundary;
         /// What the results must fulfil.
         gate: Tables<RawRule>;
+        /// Known violations that do not fail the gate for a time.
+        waiver: Tables<RawWaiver>;
     }
 }
 
@@ -324,19 +324,5 @@ raw_table! {
         loss: Loss;
         /// Bisection steps after the bracket is found. Default 20.
         bisections: Count<0, 1_000>;
-    }
-}
-
-raw_table! {
-    /// A rule that the results must fulfil.
-    struct RawRule ("`[[gate]]`") {
-        /// The column of summary.csv: clean_accuracy, robust_accuracy or distance_median.
-        metric: Text, required;
-        /// Largest tolerated drop against the baseline, in absolute points.
-        max_drop: Amount;
-        /// Smallest tolerated value.
-        min: Amount;
-        /// What a violation means. Default error.
-        level: Level;
     }
 }

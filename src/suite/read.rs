@@ -175,7 +175,11 @@ fn example(key: &str) -> &'static str {
         "steps" => "add the number of ascent steps, such as `steps = 40`",
         "layer" => "add the layer, such as `layer = \"layer3\"`; `am-eval layers MODEL` lists them",
         "units" => "add the units, such as `units = { top = 16, by = \"activation\" }`, `[3, 17]` or `\"all\"`",
-        "metric" => "add a column of summary.csv, such as `metric = \"robust_accuracy\"`",
+        "metric" => "add what the rule looks at, such as `metric = \"worst_case_accuracy\"`",
+        "gate" => "add a `[[gate]]` with a `metric` and a bound, such as `max_drop = 0.02`",
+        "reason" => "say why the violation is accepted",
+        "owner" => "say who answers for it",
+        "expires" => "add the last day on which it counts, such as `expires = \"2026-09-30\"`",
         "mean" | "std" => "add one number per colour channel",
         _ => "",
     }

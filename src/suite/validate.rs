@@ -1,8 +1,9 @@
 //! From the tables as written to a validated [`Suite`]: what spans several values, defaults, and paths.
 
 mod attack;
+mod boundary;
 mod data;
-mod rules;
+pub(super) mod gate;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,7 +17,7 @@ use toml::de::DeTable;
 use super::config::{DeviceChoice, ModelConfig, Normalize, RunConfig, SearchPrecision, Suite};
 use super::problem::{Problems, SuiteErrors};
 use super::raw::{RawModel, RawNormalize, RawRun, RawSuite};
-use super::read::{At, FromToml};
+use super::read::{At, FromToml, Value};
 
 /// Samples in a block if the suite says nothing.
 const DEFAULT_BLOCK: usize = 50;
@@ -34,26 +35,7 @@ impl Suite {
     /// The file cannot be read, is not UTF-8, is not TOML, or says something wrong; all problems come at once.
     pub fn load(path: impl Into<PathBuf>) -> Result<Suite, SuiteErrors> {
         let path = path.into();
-        let unreadable = |message: String, help: &str| {
-            let mut problems = Problems::default();
-            problems.add_unplaced(message).help(help);
-            problems.into_errors(&path, "")
-        };
-        if path.is_dir() {
-            return Err(unreadable("this is a folder, not a file".into(), "name the suite's TOML file"));
-        }
-        let mut bytes = Vec::new();
-        std::fs::File::open(&path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(
-            |error| unreadable(format!("failed to read the file: {error}"), "check the path and its permissions"),
-        )?;
-        if bytes.len() as u64 > LARGEST_FILE {
-            return Err(unreadable(format!("the file has more than {LARGEST_FILE} bytes"), "this is not a suite"));
-        }
-        let source = String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
-            unreadable(format!("byte {valid} (line {line}) is not UTF-8"), "save the file as UTF-8 text")
-        })?;
+        let source = text_of(&path)?;
         Suite::parse(path, source)
     }
 
@@ -71,29 +53,58 @@ impl Suite {
     }
 }
 
+/// The text of a suite's file, or of a file of rules.
+pub(super) fn text_of(path: &Path) -> Result<String, SuiteErrors> {
+    let unreadable = |message: String, help: &str| {
+        let mut problems = Problems::default();
+        problems.add_unplaced(message).help(help);
+        problems.into_errors(path, "")
+    };
+    if path.is_dir() {
+        return Err(unreadable("this is a folder, not a file".into(), "name the TOML file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(
+        |error| unreadable(format!("failed to read the file: {error}"), "check the path and its permissions"),
+    )?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(unreadable(format!("the file has more than {LARGEST_FILE} bytes"), "this is not a suite"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+        unreadable(format!("byte {valid} (line {line}) is not UTF-8"), "save the file as UTF-8 text")
+    })
+}
+
+/// The file's outermost table, or none after its syntax errors were told.
+pub(super) fn root<'i>(source: &'i str, problems: &mut Problems) -> Option<Value<'i>> {
+    let (table, syntax) = DeTable::parse_recoverable(source);
+    if syntax.is_empty() {
+        let span = start_of(table.span());
+        return Some(toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner())));
+    }
+    let mut shown = 0;
+    let mut line = 0..0;
+    for error in syntax {
+        let span = error.span().unwrap_or(0..0);
+        // One mistake often causes several errors on its line; the first is the one to mend.
+        if shown > 0 && line.contains(&span.start) {
+            continue;
+        }
+        if shown == SYNTAX_ERRORS {
+            break;
+        }
+        shown += 1;
+        line = line_around(source, span.start);
+        problems.add(span, format!("this is not TOML: {}", error.message()), "here");
+    }
+    None
+}
+
 /// The suite, or none after at least one problem was found.
 fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> {
-    let (table, syntax) = DeTable::parse_recoverable(source);
-    if !syntax.is_empty() {
-        let mut shown = 0;
-        let mut line = 0..0;
-        for error in syntax {
-            let span = error.span().unwrap_or(0..0);
-            // One mistake often causes several errors on its line; the first is the one to mend.
-            if shown > 0 && line.contains(&span.start) {
-                continue;
-            }
-            if shown == SYNTAX_ERRORS {
-                break;
-            }
-            shown += 1;
-            line = line_around(source, span.start);
-            problems.add(span, format!("this is not TOML: {}", error.message()), "here");
-        }
-        return None;
-    }
-    let span = table.span();
-    let value = toml::Spanned::new(start_of(span), toml::de::DeValue::Table(table.into_inner()));
+    let value = root(source, problems)?;
     let raw = RawSuite::from_toml("suite", &value, problems)?;
 
     let base = path.parent().unwrap_or(Path::new(""));
@@ -108,8 +119,12 @@ fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> 
             .help("add an `[[attack]]` or `[boundary]`");
     }
     let attacks = attack::resolve(attacks, &names, &models, problems);
-    let boundary = raw.boundary.and_then(|boundary| rules::boundary(boundary, problems));
-    let gates = raw.gate.map(|gates| rules::gates(gates.value.0, problems)).unwrap_or_default();
+    let boundary = raw.boundary.and_then(|boundary| boundary::resolve(boundary, problems));
+    let gates = raw.gate.map(|gates| gate::rules(gates.value.0, problems)).unwrap_or_default();
+    let waivers = raw.waiver.map(|waivers| gate::waivers(waivers.value.0, problems)).unwrap_or_default();
+    if problems.is_empty() {
+        gate::check_selections(&gates, &models, &attacks, boundary.as_ref(), problems);
+    }
     Some(Suite {
         name: raw.name?.value.0,
         seed: raw.seed.map_or(0, |seed| seed.value.0),
@@ -118,7 +133,8 @@ fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> 
         models,
         attacks,
         boundary,
-        gates,
+        gates: gates.into_iter().map(|rule| rule.value).collect(),
+        waivers,
         path: path.to_path_buf(),
         source: source.to_string(),
     })

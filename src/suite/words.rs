@@ -14,7 +14,7 @@ use super::problem::Problems;
 use super::read::{FromToml, Value, wrong};
 use super::suggest::{nearest, shown};
 use super::values::schema_of;
-use crate::gate::Level;
+use crate::gate::{Level, Metric};
 use crate::terms::Norm;
 
 /// An error of serde that keeps the list of known variants.
@@ -97,6 +97,7 @@ words!(
     Control,
     BoundaryMethod,
     Level,
+    Metric,
     UnitRanking
 );
 

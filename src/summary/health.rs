@@ -9,6 +9,11 @@ use crate::record::CellKind;
 use crate::terms::{Epsilon, Norm};
 
 impl HealthSign {
+    /// Whether it puts a run's claims in doubt, or only deserves notice.
+    pub fn is_grave(self) -> bool {
+        !matches!(self, HealthSign::DeadUnit(_) | HealthSign::UnconfirmedHits(_) | HealthSign::LostByRounding(_))
+    }
+
     /// A short name for `summary.csv`, with the count where there is one: `zero-gradient:3`.
     pub fn code(self) -> String {
         match self {

@@ -9,5 +9,6 @@ mod tally;
 mod types;
 
 pub use csv::{summary_columns, write_summary};
+pub use sample_set::SampleSet;
 pub use summarizer::{Summarizer, summarize};
 pub use types::{CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint};

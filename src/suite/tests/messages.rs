@@ -1,6 +1,7 @@
 //! What the reader accepts, and the messages for what it does not.
 
 use super::{FULL, SHIPPED, parse, render};
+use crate::gate::Level;
 use crate::suite::*;
 use crate::terms::{Epsilon, Norm, Unit};
 
@@ -38,6 +39,12 @@ fn the_full_suite_means_what_it_says() {
         matches!(&every.goal, Goal::Unit { units: UnitSelection::All, controls, .. } if controls == &[Control::Noise])
     );
     assert_eq!(every.stop, Stop::Budget);
+    let said: Vec<String> = suite.gates.iter().map(ToString::to_string).collect();
+    let worst = "worst_case_accuracy (model = \"cnn\", epsilon = \"8/255\"): max_drop 0.05, max_rise 0.2, min 0.3";
+    assert_eq!(said, ["robust_accuracy: max_drop 0.02", "distance_median: min 1.5", worst]);
+    assert_eq!((suite.gates[0].level, suite.gates[2].alpha), (Level::Warn, 0.01));
+    assert_eq!(suite.gates[2].inconclusive, Level::Error);
+    assert_eq!(suite.waivers[0].to_string(), "waiver of ana for flip_rate (kind = \"class*\") until 2026-09-30");
 
     let boundary = suite.boundary.unwrap();
     assert_eq!((boundary.max_radius.value(), boundary.steps, boundary.bisections), (2.5, 30, 10));
@@ -127,9 +134,20 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("target = 7\nloss = \"dlr\"", "stop = \"target\"", "an untargeted attack has no target"),
         ("methods = [\"path\"]", "methods = [\"fmn\"]", "unknown method `fmn`"),
         ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),
-        ("metric = \"robust_accuracy\"", "metric = \"flip_rate\"", "unknown metric `flip_rate`"),
+        ("metric = \"robust_accuracy\"", "metric = \"loudness\"", "unknown metric `loudness`"),
         ("max_drop = 0.02", "max_drop = 2", "`max_drop` 2 is more than the whole range of a rate"),
-        ("max_drop = 0.02", "", "the gate has neither `max_drop` nor `min`"),
+        ("max_drop = 0.02", "", "the gate has no bound"),
+        ("max_drop = 0.02", "max = 0.02", "`max` does not fit robust_accuracy, of which more is better"),
+        ("max_drop = 0.02", "max_drop = 0.02\nalpha = 0.9", "`alpha` 0.9 is no small chance"),
+        ("min = 1.5", "max_rise = -1", "`max_rise` must be at least 0"),
+        ("model = \"cnn\", epsilon = \"8/255\"", "model = \"cnm\"", "the gate selects nothing of this suite"),
+        ("model = \"cnn\", epsilon = \"8/255\"", "epsilon = 0.7", "the gate selects nothing of this suite"),
+        ("model = \"cnn\", epsilon = \"8/255\"", "modle = \"cnn\"", "unknown key `modle` in `select`"),
+        ("model = \"cnn\", epsilon = \"8/255\"", "attack = \"x\"", "worst_case_accuracy is not told apart by attack"),
+        ("kind = \"class*\"", "kind = \"pgd\"", "unknown kind `pgd`"),
+        ("expires = \"2026-09-30\"", "expires = \"2026-02-30\"", "`expires` must be a day in quotes"),
+        ("expires = \"2026-09-30\"", "expires = 2026-09-30", "`expires` must be a day in quotes"),
+        ("owner = \"ana\"", "", "missing key `owner` in `[[waiver]]`"),
         ("max_drop = 0.02", "max_drop = true", "`max_drop` must be a finite number, not true"),
         ("[[gate]]\nmetric = \"distance", "[[gates]]\nmetric = \"distance", "unknown key `gates` in the suite"),
     ];
@@ -167,4 +185,29 @@ fn syntax_errors_are_shown_at_their_place() {
 #[test]
 fn an_empty_file_says_what_it_lacks() {
     insta::assert_snapshot!("empty_file", render(&parse("").unwrap_err()));
+}
+
+#[test]
+fn a_file_of_rules_is_read_like_the_suites_own() {
+    let rules =
+        "schema = 1\n[[gate]]\nmetric = \"flip_rate\"\nmax_rise = 0.02\nselect = { unit = 17, layer = \"layer*\" }\n";
+    let read = crate::gate::RuleSet::parse("rules.toml", rules).unwrap();
+    assert_eq!(read.rules[0].to_string(), "flip_rate (layer = \"layer*\", unit = \"17\"): max_rise 0.02");
+    let errors = crate::gate::RuleSet::parse("rules.toml", &rules.replace("max_rise", "min")).unwrap_err();
+    assert_eq!(errors.to_string(), "rules rules.toml cannot be used: 1 problem");
+    assert_eq!(errors.problems()[0].suggestion(), Some("write `max`"));
+    assert!(crate::gate::RuleSet::parse("rules.toml", "schema = 1\n").is_err());
+}
+
+#[test]
+fn a_margin_that_the_data_cannot_show_is_warned_of() {
+    let with = |margin: &str, samples: &str| {
+        let source = replaced("max_drop = 0.02", margin).replace("samples = 1000", samples);
+        parse(&source).unwrap().gate_warnings()
+    };
+    let said = with("max_drop = 0.001", "samples = 500");
+    assert_eq!(said.len(), 1, "the margin of 5 points is large enough: {said:?}");
+    assert!(said[0].contains("500 samples show a drop of") && said[0].contains("samples would do"), "{said:?}");
+    assert!(with("max_drop = 0.001", "").is_empty(), "the number of samples is not known");
+    assert!(with("max_drop = 0.03", "samples = 5000").is_empty());
 }

@@ -1,0 +1,142 @@
+//! `am-eval gate`: a finished run against rules and a baseline; and the same at the end of `am-eval run`.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::args::{GateArgs, GateFormat};
+use super::exit::Exit;
+use super::failure::{Failure, OrExit, print};
+use crate::gate::baseline::{self, BaselineError};
+use crate::gate::{Conclusion, Date, GateOutcome, Options, RuleSet, Snapshot, SnapshotError, judge};
+use crate::outputs::write_gate;
+use crate::record::{Manifest, RunDir};
+use crate::report::{self, gate as render};
+use crate::suite::Suite;
+use crate::summary::RunSummary;
+
+/// Judges a run, writes what CI reads into its directory, and prints the outcome. The exit code follows from it alone.
+pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
+    let baseline = args.baseline.as_deref().map(load_baseline).transpose()?;
+    let (dir, manifest) = RunDir::open(&args.run).or_exit(Exit::Usage)?;
+    let rules = match &args.rules {
+        Some(path) => RuleSet::load(path).map_err(|errors| Failure::diagnostic(Exit::Usage, errors))?,
+        None => rules_of(&manifest, &dir)?,
+    };
+    if rules.is_empty() {
+        return Err(no_rules(&manifest.suite_name));
+    }
+    if baseline.is_none() && rules.needs_baseline() {
+        return Err(Failure::message(
+            Exit::Usage,
+            "the rules compare with a baseline, and none was given",
+            "add --baseline FILE; `am-eval baseline save RUN FILE` makes one of a run that you trust",
+        ));
+    }
+    let (snapshot, summary) = Snapshot::of_run(&dir, &manifest).map_err(snapshot_failure)?;
+    let outcome = judge(&snapshot, baseline.as_ref(), &rules, &options(&manifest, args.allow_mismatch));
+    let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
+    publish(&dir, &outcome, &summary)?;
+    print(&shown(&outcome, &dir, args.format)?)?;
+    Ok(exit(&outcome))
+}
+
+/// Judges a run that has just been finished by its suite's own rules, and writes and prints the outcome. An incomplete
+/// run is not judged.
+#[cfg_attr(not(feature = "torch"), allow(dead_code))]
+pub fn after_run(
+    dir: &RunDir,
+    manifest: &Manifest,
+    suite: &Suite,
+    baseline: Option<&Snapshot>,
+) -> Result<Exit, Failure> {
+    if manifest.status != crate::record::RunStatus::Complete {
+        return Ok(Exit::Success);
+    }
+    let rules = RuleSet { rules: suite.gates.clone(), waivers: suite.waivers.clone() };
+    let (snapshot, summary) = Snapshot::of_run(dir, manifest).map_err(snapshot_failure)?;
+    let outcome = judge(&snapshot, baseline, &rules, &options(manifest, false));
+    publish(dir, &outcome, &summary)?;
+    if !outcome.is_silent() {
+        print(&format!("\n{}", shown(&outcome, dir, GateFormat::Text)?))?;
+    }
+    Ok(exit(&outcome))
+}
+
+/// The baseline in a file.
+pub fn load_baseline(path: &Path) -> Result<Snapshot, Failure> {
+    baseline::load(path).map_err(baseline_failure)
+}
+
+/// A baseline that cannot be used is a wrong argument.
+pub fn baseline_failure(error: BaselineError) -> Failure {
+    Failure::new(Exit::Usage, error)
+}
+
+/// The exit code of a run that cannot be looked at.
+pub fn snapshot_failure(error: SnapshotError) -> Failure {
+    let exit = match &error {
+        SnapshotError::Incomplete { .. } => Exit::Incomplete,
+        SnapshotError::Store(_) | SnapshotError::Changed { .. } => Exit::RunFailed,
+    };
+    Failure::new(exit, error)
+}
+
+/// A gate without rules would always pass.
+pub fn no_rules(suite: &str) -> Failure {
+    Failure::message(
+        Exit::NothingSelected,
+        format!("suite {suite} has no gate to apply"),
+        "add a `[[gate]]` to the suite, or give --rules FILE to `am-eval gate`",
+    )
+}
+
+/// The rules of the suite that made the run, as the manifest keeps it.
+fn rules_of(manifest: &Manifest, dir: &RunDir) -> Result<RuleSet, Failure> {
+    let suite = Suite::parse(dir.manifest_path(), manifest.suite_source.clone());
+    let suite = suite.map_err(|errors| Failure::diagnostic(Exit::Usage, errors))?;
+    Ok(RuleSet { rules: suite.gates, waivers: suite.waivers })
+}
+
+fn options(manifest: &Manifest, allow_mismatch: bool) -> Options {
+    let samples_hash = manifest.outputs.get("samples.csv").cloned().unwrap_or_default();
+    Options { allow_mismatch, today: Date::today(), samples_hash }
+}
+
+fn exit(outcome: &GateOutcome) -> Exit {
+    match outcome.conclusion {
+        Conclusion::Passed => Exit::Success,
+        Conclusion::Failed => Exit::GateFailed,
+        Conclusion::NotComparable => Exit::NotComparable,
+        Conclusion::NothingSelected => Exit::NothingSelected,
+    }
+}
+
+/// Writes the files for CI, and adds the summary to GitHub's if the job has one.
+fn publish(dir: &RunDir, outcome: &GateOutcome, summary: &RunSummary) -> Result<(), Failure> {
+    let markdown = write_gate(dir, outcome, &report::table(summary)).or_exit(Exit::RunFailed)?;
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let append = || {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        file.write_all(markdown.as_bytes())
+    };
+    if let Err(error) = append() {
+        // The verdict counts more than its summary.
+        eprintln!("warning: failed to add to GITHUB_STEP_SUMMARY ({}): {error}", path.display());
+    }
+    Ok(())
+}
+
+/// The outcome as asked for; in a GitHub job, text comes with annotations.
+fn shown(outcome: &GateOutcome, dir: &RunDir, format: GateFormat) -> Result<String, Failure> {
+    let page = dir.path().join("report.html");
+    Ok(match format {
+        GateFormat::Text if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") => {
+            render::text(outcome, &page) + &render::github(outcome)
+        }
+        GateFormat::Text => render::text(outcome, &page),
+        GateFormat::Json => serde_json::to_string_pretty(outcome).or_exit(Exit::RunFailed)? + "\n",
+        GateFormat::Github => render::github(outcome),
+        GateFormat::Gitlab => render::gitlab(outcome, &page),
+        GateFormat::Markdown => render::markdown(outcome),
+    })
+}

@@ -1,0 +1,89 @@
+//! Whether a run and a baseline were made under the same conditions; what differs, if not.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Mismatch, Provenance, Snapshot};
+
+/// The scope of distances in [`Mismatch::attack`].
+pub const BOUNDARY: &str = "boundary";
+
+/// Conditions that must be the same: data, preprocessing, engine, attacks, boundary search.
+pub fn mismatches(baseline: &Snapshot, run: &Snapshot) -> Vec<Mismatch> {
+    let (old, new) = (&baseline.provenance, &run.provenance);
+    let mut found = Vec::new();
+    if old.data_hash != new.data_hash || baseline.samples.len() != run.samples.len() {
+        let known: BTreeSet<_> = baseline.samples.iter().collect();
+        let shared = run.samples.iter().filter(|id| known.contains(id)).count();
+        let side = |of: &Snapshot| format!("{} of {}", samples(of.samples.len()), of.provenance.dataset);
+        let run_side = format!("{}, of which {shared} have an id of the baseline", side(run));
+        found.push(mismatch(None, "samples (ids and labels)", side(baseline), run_side));
+    }
+    differences(None, "data", &old.data, &new.data, &mut found);
+    let engine = |of: &Provenance| of.versions.get("engine").cloned().unwrap_or_else(|| "unknown".to_owned());
+    if engine(old) != engine(new) {
+        found.push(mismatch(None, "engine version", engine(old), engine(new)));
+    }
+    for (name, config) in &new.attacks {
+        if let Some(before) = old.attacks.get(name) {
+            differences(Some(name), &format!("attack {name}"), before, config, &mut found);
+        }
+    }
+    if !old.boundary.is_null() && !new.boundary.is_null() {
+        differences(Some(BOUNDARY), BOUNDARY, &old.boundary, &new.boundary, &mut found);
+    }
+    found
+}
+
+/// Conditions that may move numbers a little, and what was changed on purpose.
+pub fn drift(baseline: &Provenance, run: &Provenance) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |what: &str, old: &str, new: &str| {
+        if old != new {
+            found.push(format!("{what}: {old} in the baseline, {new} in the run"));
+        }
+    };
+    compare("suite", &baseline.suite, &run.suite);
+    compare("device", &baseline.device, &run.device);
+    compare("seed", &baseline.seed.to_string(), &run.seed.to_string());
+    let versions: BTreeSet<&String> = baseline.versions.keys().chain(run.versions.keys()).collect();
+    for name in versions.into_iter().filter(|name| *name != "engine") {
+        let of = |side: &Provenance| side.versions.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        compare(&format!("version of {name}"), &of(baseline), &of(run));
+    }
+    for model in &run.models {
+        let Some(before) = baseline.models.iter().find(|before| before.name == model.name) else { continue };
+        compare(&format!("architecture of {}", model.name), &before.arch, &model.arch);
+        compare(&format!("search of {}", model.name), &before.search, &model.search);
+        let [old, new] = [&before.normalize, &model.normalize].map(Value::to_string);
+        compare(&format!("normalization of {}", model.name), &old, &new);
+    }
+    found
+}
+
+fn samples(count: usize) -> String {
+    if count == 1 { "1 sample".to_owned() } else { format!("{count} samples") }
+}
+
+fn mismatch(attack: Option<&str>, what: &str, baseline: String, run: String) -> Mismatch {
+    Mismatch { attack: attack.map(str::to_owned), what: what.to_owned(), baseline, run }
+}
+
+/// Adds each value in which two configurations differ, with its path.
+fn differences(attack: Option<&str>, path: &str, old: &Value, new: &Value, found: &mut Vec<Mismatch>) {
+    if let (Value::Object(before), Value::Object(after)) = (old, new) {
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for key in keys {
+            let of = |side: &serde_json::Map<String, Value>| side.get(key).cloned().unwrap_or_default();
+            differences(attack, &format!("{path}.{key}"), &of(before), &of(after), found);
+        }
+    } else if old != new {
+        let text = |value: &Value| match value {
+            Value::Null => "default".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        found.push(mismatch(attack, path, text(old), text(new)));
+    }
+}

@@ -1,0 +1,80 @@
+//! Median boundary distances, run against baseline.
+
+use super::{Change, Distance, Distances, Snapshot, Subject};
+use crate::stats::{Estimate, Observation, kaplan_meier, median_distance, paired_median_difference, wilcoxon};
+use crate::terms::SampleId;
+
+/// Resamples of the interval.
+const RESAMPLES: usize = 2000;
+
+/// Most ids that are listed.
+pub const MOST_IDS: usize = 50;
+
+/// What a distance is about.
+pub fn subject(of: &Distances) -> Subject {
+    Subject { norm: Some(of.norm), method: Some(of.method.clone()), ..Subject::model(&of.model) }
+}
+
+/// Number of samples and Kaplan-Meier median. Where fewer than half the samples flip, the median lies beyond what was
+/// searched: then it is given as that radius.
+pub fn median(of: &Distances) -> (u64, Estimate) {
+    let observe = |value: &Distance| match value {
+        Distance::Missing => None,
+        Distance::Censored => Some(Observation { distance: of.searched, event: false }),
+        Distance::At(distance) => Some(Observation { distance: *distance, event: true }),
+    };
+    let mut observations: Vec<Observation> = of.values.iter().filter_map(observe).collect();
+    let n = observations.len() as u64;
+    let end = if of.searched.is_finite() { of.searched } else { f64::MAX };
+    let median = median_distance(&kaplan_meier(&mut observations));
+    let Estimate { point, lo, hi } = median.unwrap_or(Estimate { point: end, lo: end, hi: end });
+    (n, Estimate { point: point.min(end), lo: lo.min(end), hi: hi.min(end) })
+}
+
+/// The change of the median over the samples that both measured, censored ones at the smaller of the radii searched;
+/// and the p value of "not better". None without such samples.
+pub fn change(before: &Distances, now: &Distances, samples: &[SampleId]) -> Option<(Change, f64)> {
+    let end = before.searched.min(now.searched);
+    let number = |value: &Distance| match value {
+        Distance::Missing => None,
+        Distance::Censored => Some(end),
+        Distance::At(distance) => Some(distance.min(end)),
+    };
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    let (mut broken, mut fixed) = ((0, Vec::new()), (0, Vec::new()));
+    for ((before, now), id) in before.values.iter().zip(&now.values).zip(samples) {
+        let (Some(before), Some(now)) = (number(before), number(now)) else { continue };
+        let (count, ids) = if now < before { &mut broken } else { &mut fixed };
+        if now != before {
+            *count += 1;
+            if ids.len() < MOST_IDS {
+                ids.push(id.clone());
+            }
+        }
+        old.push(before);
+        new.push(now);
+    }
+    let estimate = paired_median_difference(&new, &old, RESAMPLES, 0)?;
+    let test = wilcoxon(new.iter().copied().zip(old.iter().copied()));
+    // Half of all rank sum speaks for either side; the sign of what exceeds it tells the direction of the test.
+    let middle = (test.n * (test.n + 1)) as f64 / 4.0;
+    let toward = |for_it: bool| if for_it { test.two_sided / 2.0 } else { 1.0 - test.two_sided / 2.0 };
+    let worse = toward(test.positive_ranks < middle);
+    let better = toward(test.positive_ranks > middle);
+    let change = Change {
+        estimate,
+        n: new.len() as u64,
+        broken: broken.0,
+        fixed: fixed.0,
+        broken_ids: broken.1,
+        fixed_ids: fixed.1,
+        p: worse,
+        p_adjusted: worse,
+    };
+    Some((change, better))
+}
+
+/// The distances of `snapshot` about `subject`.
+pub fn find<'s>(snapshot: &'s Snapshot, subject: &Subject) -> Option<&'s Distances> {
+    snapshot.distances.iter().find(|of| self::subject(of) == *subject)
+}

@@ -1,0 +1,101 @@
+//! Rates as sets of samples: who was asked, and who answered yes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Metric, Snapshot, Subject};
+use crate::summary::{HealthSign, SampleSet};
+use crate::terms::{Epsilon, Norm};
+
+/// One rate of a run.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// What it is about.
+    pub subject: Subject,
+    /// The samples of the denominator.
+    pub of: SampleSet,
+    /// The samples of the numerator, all of them in `of`.
+    pub yes: SampleSet,
+    /// The attacks whose configuration determines it.
+    pub attacks: BTreeSet<String>,
+    /// Grave signs of its cells, counts left out.
+    pub signs: BTreeSet<String>,
+}
+
+/// All rates of one metric, in the snapshot's order; none of distances.
+pub fn measures(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
+    match metric {
+        Metric::CleanAccuracy => clean(snapshot),
+        Metric::WorstCaseAccuracy => worst_case(snapshot),
+        Metric::RobustAccuracy | Metric::FlipRate => cells(snapshot, metric),
+        Metric::DistanceMedian => Vec::new(),
+    }
+}
+
+fn clean(snapshot: &Snapshot) -> Vec<Measure> {
+    let of_model = snapshot.models.iter().map(|model| Measure {
+        subject: Subject::model(&model.model),
+        of: model.seen.clone(),
+        yes: model.correct.and(&model.seen),
+        attacks: BTreeSet::new(),
+        signs: BTreeSet::new(),
+    });
+    of_model.collect()
+}
+
+fn cells(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
+    let of_cell = snapshot.cells.iter().filter_map(|of| {
+        let correct = &snapshot.models.iter().find(|model| model.model == of.cell.model)?.correct;
+        let attacked = of.seen.and(correct);
+        let (of_whom, yes) = match metric {
+            Metric::FlipRate => (attacked.clone(), of.flipped.and(&attacked)),
+            _ => (of.seen.clone(), attacked.and_not(&of.flipped)),
+        };
+        Some(Measure {
+            subject: Subject::cell(&of.cell),
+            of: of_whom,
+            yes,
+            attacks: BTreeSet::from([of.cell.attack.clone()]),
+            signs: grave(&of.health),
+        })
+    });
+    of_cell.collect()
+}
+
+/// The worst of all attacks per sample, controls left out. What flips in a ball flips in every larger one of its norm.
+fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
+    let mut all = Vec::new();
+    for model in &snapshot.models {
+        let mut balls: BTreeMap<(Norm, Epsilon), Measure> = BTreeMap::new();
+        let attacks = snapshot.cells.iter().filter(|of| of.cell.model == model.model && !of.cell.kind.is_control());
+        for of in attacks {
+            let (norm, epsilon) = (of.cell.norm, of.cell.epsilon);
+            let ball = balls.entry((norm, epsilon)).or_insert_with(|| Measure {
+                subject: Subject { norm: Some(norm), epsilon: Some(epsilon), ..Subject::model(&model.model) },
+                of: SampleSet::default(),
+                yes: SampleSet::default(),
+                attacks: BTreeSet::new(),
+                signs: BTreeSet::new(),
+            });
+            ball.of.add_all(&of.seen);
+            ball.yes.add_all(&of.flipped); // flips until the union is complete
+            ball.attacks.insert(of.cell.attack.clone());
+            ball.signs.extend(grave(&of.health));
+        }
+        let mut smaller: Option<(Norm, SampleSet, BTreeSet<String>)> = None;
+        for ((norm, _), ball) in &mut balls {
+            if let Some((_, flipped, attacks)) = smaller.take().filter(|(of, _, _)| of == norm) {
+                ball.yes.add_all(&flipped);
+                ball.attacks.extend(attacks);
+            }
+            smaller = Some((*norm, ball.yes.clone(), ball.attacks.clone()));
+            ball.yes = ball.of.and(&model.correct).and_not(&ball.yes);
+        }
+        all.extend(balls.into_values());
+    }
+    all
+}
+
+fn grave(health: &[HealthSign]) -> BTreeSet<String> {
+    let name = |sign: &HealthSign| sign.code().split(':').next().unwrap_or_default().to_owned();
+    health.iter().filter(|sign| sign.is_grave()).map(name).collect()
+}

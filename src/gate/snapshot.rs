@@ -1,0 +1,380 @@
+//! What the gate needs of a run: for each sample and cell one bit, and where it all came from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::record::{
+    Cell, DistanceRecord, DistancesReader, Manifest, Record, RunDir, RunStatus, SamplesReader, StoreError,
+};
+use crate::summary::{HealthSign, RunSummary, SampleSet, Summarizer};
+use crate::terms::{Norm, SampleId};
+
+/// Why a run cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Blocks are missing.
+    #[error(
+        "run {run} is incomplete: {done} of {total} blocks are finished; issue the same `am-eval run` again, or merge the \
+         missing shards"
+    )]
+    Incomplete {
+        /// The run.
+        run: String,
+        /// Finished blocks.
+        done: u64,
+        /// All blocks.
+        total: u64,
+    },
+    /// A table is not the one that the run wrote.
+    #[error(
+        "{} is not the file that the run wrote (its hash differs from the manifest's); make it again with `am-eval report`",
+        path.display()
+    )]
+    Changed {
+        /// The table.
+        path: PathBuf,
+    },
+}
+
+/// What determined a run's results. Dates are left out, so that the same run gives the same bytes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The run's identity.
+    pub run: String,
+    /// The suite's name.
+    pub suite: String,
+    /// The data set's name.
+    pub dataset: String,
+    /// blake3 over the ids and labels of the samples.
+    pub data_hash: String,
+    /// The suite's seed.
+    pub seed: u64,
+    /// The device's name.
+    pub device: String,
+    /// Versions of am-eval, the engine, libtorch.
+    pub versions: BTreeMap<String, String>,
+    /// Data source and preprocessing, as the suite resolved them.
+    pub data: Value,
+    /// Each attack as the suite resolved it, by name, without its epsilons.
+    pub attacks: BTreeMap<String, Value>,
+    /// The boundary search as the suite resolved it.
+    pub boundary: Value,
+    /// The models.
+    pub models: Vec<ModelProvenance>,
+}
+
+/// Where a model came from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelProvenance {
+    /// The name in the suite.
+    pub name: String,
+    /// The architecture.
+    pub arch: String,
+    /// blake3 of the weights file.
+    pub weights_hash: String,
+    /// Layout and precision of the search.
+    pub search: String,
+    /// Normalization of the pixels.
+    pub normalize: Value,
+}
+
+impl Provenance {
+    /// What the manifest tells.
+    pub fn of(manifest: &Manifest) -> Self {
+        let resolved = &manifest.suite_resolved;
+        let list = |key: &str| resolved[key].as_array().map(Vec::as_slice).unwrap_or_default();
+        let named = |of: &Value| of["name"].as_str().map(str::to_owned);
+        let attacks = list("attacks").iter().filter_map(|attack| {
+            let mut config = attack.clone();
+            if let Some(fields) = config.as_object_mut() {
+                // Radii, models and the name are told by the cells.
+                fields.retain(|key, _| !["name", "models", "epsilons"].contains(&key.as_str()));
+            }
+            Some((named(attack)?, config))
+        });
+        let models = manifest.models.iter().map(|model| {
+            let config = list("models").iter().find(|config| config["name"] == model.name.as_str());
+            ModelProvenance {
+                name: model.name.clone(),
+                arch: model.arch.clone(),
+                weights_hash: model.weights_hash.clone(),
+                search: model.search.clone(),
+                normalize: config.map_or(Value::Null, |config| config["normalize"].clone()),
+            }
+        });
+        Provenance {
+            run: manifest.run.clone(),
+            suite: manifest.suite_name.clone(),
+            dataset: manifest.dataset.clone(),
+            data_hash: manifest.data_hash.clone(),
+            seed: manifest.seed,
+            device: manifest.device.clone(),
+            versions: manifest.versions.clone(),
+            data: resolved["data"]["source"].clone(),
+            attacks: attacks.collect(),
+            boundary: resolved["boundary"].clone(),
+            models: models.collect(),
+        }
+    }
+}
+
+/// One model's samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSamples {
+    /// The model.
+    pub model: String,
+    /// Samples that the model was shown.
+    pub seen: SampleSet,
+    /// Those whose clean prediction is the label.
+    pub correct: SampleSet,
+}
+
+/// One cell's samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CellSamples {
+    /// The cell.
+    pub cell: Cell,
+    /// Samples with a record.
+    pub seen: SampleSet,
+    /// Clean-correct samples that were flipped.
+    pub flipped: SampleSet,
+    /// Suspicious signs.
+    pub health: Vec<HealthSign>,
+}
+
+/// Where one sample's boundary lies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Distance {
+    /// It was not measured.
+    Missing,
+    /// Beyond what was searched.
+    Censored,
+    /// Here, in pixel units of [0, 1], to six digits; 0 if misclassified.
+    At(f64),
+}
+
+/// The distances of one model by one method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distances {
+    /// The model.
+    pub model: String,
+    /// The method.
+    pub method: String,
+    /// The norm.
+    pub norm: Norm,
+    /// Where censored distances end.
+    pub searched: f64,
+    /// By sample; those behind the end are missing.
+    pub values: Vec<Distance>,
+}
+
+/// A run, sample by sample. Sets hold places in `samples`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// The samples' ids, all different.
+    pub samples: Vec<SampleId>,
+    /// By model in the run's order, names all different.
+    pub models: Vec<ModelSamples>,
+    /// In the order of `summary.csv`, cells all different.
+    pub cells: Vec<CellSamples>,
+    /// By model and method.
+    pub distances: Vec<Distances>,
+}
+
+impl Snapshot {
+    /// The run in `dir` with its summary, from its tables, whose hashes are checked against the manifest.
+    ///
+    /// # Errors
+    /// If the run is incomplete, or a table is missing, changed or unreadable.
+    pub fn of_run(dir: &RunDir, manifest: &Manifest) -> Result<(Self, RunSummary), SnapshotError> {
+        if manifest.status != RunStatus::Complete {
+            let (done, total) = (manifest.blocks_done, manifest.blocks_total);
+            return Err(SnapshotError::Incomplete { run: manifest.run.clone(), done, total });
+        }
+        unchanged(manifest, "samples.csv", &dir.samples_path())?;
+        unchanged(manifest, "distances.csv", &dir.distances_path())?;
+        let mut collector = Collector::default();
+        let mut summarizer = Summarizer::default();
+        for record in SamplesReader::open(&dir.samples_path(), manifest.target_rules())? {
+            let record = record?;
+            collector.add_record(&record);
+            summarizer.add_record(&record);
+        }
+        for distance in DistancesReader::open(&dir.distances_path(), manifest.searched_radius())? {
+            collector.add_distance(&distance?);
+        }
+        let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
+        let summary = summarizer.finish(&models, &manifest.attack_names());
+        Ok((collector.finish(Provenance::of(manifest), &summary), summary))
+    }
+
+    /// The same with its samples numbered as in `samples`; those that are not listed there are left out.
+    pub(super) fn renumbered(mut self, samples: &[SampleId]) -> Self {
+        if self.samples == samples {
+            return self;
+        }
+        let places: HashMap<&SampleId, u32> = samples.iter().zip(0..).collect();
+        let numbers: Vec<Option<u32>> = self.samples.iter().map(|id| places.get(id).copied()).collect();
+        let set = |set: &mut SampleSet| {
+            *set = set.iter().filter_map(|sample| numbers.get(sample as usize).copied().flatten()).collect();
+        };
+        for model in &mut self.models {
+            set(&mut model.seen);
+            set(&mut model.correct);
+        }
+        for cell in &mut self.cells {
+            set(&mut cell.seen);
+            set(&mut cell.flipped);
+        }
+        for of in &mut self.distances {
+            let mut values = vec![Distance::Missing; samples.len()];
+            for (value, place) in of.values.iter().zip(&numbers) {
+                if let Some(place) = place {
+                    values[*place as usize] = *value;
+                }
+            }
+            of.values = values;
+        }
+        self.samples = samples.to_vec();
+        self
+    }
+}
+
+/// Compares a table with the hash that the manifest holds.
+fn unchanged(manifest: &Manifest, name: &str, path: &Path) -> Result<(), SnapshotError> {
+    let read = |path: &Path| -> std::io::Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(path)?)?;
+        Ok(hasher.finalize().to_hex().to_string())
+    };
+    let hash = read(path).map_err(StoreError::io("read", path))?;
+    if manifest.outputs.get(name) == Some(&hash) {
+        Ok(())
+    } else {
+        Err(SnapshotError::Changed { path: path.to_owned() })
+    }
+}
+
+/// Gathers records and distances into a [`Snapshot`]. Memory grows with samples times cells, one bit each.
+#[derive(Debug, Default)]
+pub struct Collector {
+    samples: Vec<SampleId>,
+    places: HashMap<SampleId, u32>,
+    models: Vec<ModelSamples>,
+    cells: HashMap<Arc<Cell>, usize>,
+    /// Cells by address; they are kept, so that an address stays that of its cell.
+    known: HashMap<usize, (Arc<Cell>, usize)>,
+    /// Place of the model, samples seen, samples flipped.
+    bits: Vec<(usize, SampleSet, SampleSet)>,
+    distances: Vec<Distances>,
+}
+
+impl Collector {
+    /// Add one record.
+    pub fn add_record(&mut self, record: &Record) {
+        let sample = self.sample(&record.sample_id);
+        let place = self.cell(&record.cell);
+        let (model, seen, flipped) = &mut self.bits[place];
+        let model = &mut self.models[*model];
+        model.seen.insert(sample);
+        seen.insert(sample);
+        if record.clean_correct() {
+            model.correct.insert(sample);
+            if record.flipped {
+                flipped.insert(sample);
+            }
+        }
+    }
+
+    /// Add one distance.
+    pub fn add_distance(&mut self, distance: &DistanceRecord) {
+        let sample = self.sample(&distance.sample_id) as usize;
+        let same =
+            |of: &Distances| *of.model == *distance.model && *of.method == *distance.method && of.norm == distance.norm;
+        let place = self.distances.iter().position(same).unwrap_or_else(|| {
+            self.distances.push(Distances {
+                model: distance.model.to_string(),
+                method: distance.method.to_string(),
+                norm: distance.norm,
+                searched: rounded(distance.searched),
+                values: Vec::new(),
+            });
+            self.distances.len() - 1
+        });
+        let values = &mut self.distances[place].values;
+        if values.len() <= sample {
+            values.resize(sample + 1, Distance::Missing);
+        }
+        values[sample] = if distance.clean_pred != distance.label {
+            Distance::At(0.0)
+        } else if distance.censored || !distance.distance.is_finite() {
+            Distance::Censored
+        } else {
+            Distance::At(rounded(distance.distance))
+        };
+    }
+
+    fn sample(&mut self, id: &SampleId) -> u32 {
+        if let Some(&place) = self.places.get(id) {
+            return place;
+        }
+        let place = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
+        self.samples.push(id.clone());
+        self.places.insert(id.clone(), place);
+        place
+    }
+
+    fn cell(&mut self, cell: &Arc<Cell>) -> usize {
+        let address = Arc::as_ptr(cell) as usize;
+        if let Some((_, place)) = self.known.get(&address) {
+            return *place;
+        }
+        let known = self.cells.get(cell).copied();
+        let place = known.unwrap_or_else(|| {
+            let model = self.models.iter().position(|known| known.model == cell.model).unwrap_or_else(|| {
+                let [seen, correct] = Default::default();
+                self.models.push(ModelSamples { model: cell.model.clone(), seen, correct });
+                self.models.len() - 1
+            });
+            self.bits.push((model, SampleSet::default(), SampleSet::default()));
+            self.cells.insert(cell.clone(), self.bits.len() - 1);
+            self.bits.len() - 1
+        });
+        self.known.insert(address, (cell.clone(), place));
+        place
+    }
+
+    /// The snapshot; cells come in the summary's order and with its signs. Cells that the summary lacks are left out.
+    pub fn finish(mut self, provenance: Provenance, summary: &RunSummary) -> Snapshot {
+        let rank = |name: &str| summary.models.iter().position(|model| model.model == name).unwrap_or(usize::MAX);
+        let cells = summary.cells.iter().filter_map(|of| {
+            let place = *self.cells.get(&of.cell)?;
+            let (_, seen, flipped) = std::mem::take(&mut self.bits[place]);
+            Some(CellSamples { cell: of.cell.clone(), seen, flipped, health: of.health.clone() })
+        });
+        let cells = cells.collect();
+        self.models.sort_by_key(|model| rank(&model.model));
+        self.distances.sort_by(|a, b| {
+            let key = |of: &Distances| (rank(&of.model), of.method.clone(), of.norm);
+            key(a).cmp(&key(b))
+        });
+        Snapshot { provenance, samples: self.samples, models: self.models, cells, distances: self.distances }
+    }
+}
+
+/// Six digits: what a baseline holds, and so what is compared.
+fn rounded(distance: f64) -> f64 {
+    format!("{distance:.5e}").parse().unwrap_or(distance)
+}

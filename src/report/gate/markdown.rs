@@ -1,0 +1,102 @@
+//! Markdown, for the summary of a CI job and for comments: the verdict, what is wrong, and the rest folded away.
+
+use super::{Gravity, changed, difference, noteworthy, p_value, sentence, state, value};
+use crate::gate::{GateOutcome, Metric};
+
+/// Checks that are listed; GitHub refuses summaries over 1 MiB.
+const MOST_CHECKS: usize = 50;
+
+/// The outcome as Markdown.
+pub fn markdown(outcome: &GateOutcome) -> String {
+    let mut text = format!("## {}\n\nRun `{}`", escaped(&outcome.headline()), code(&outcome.run));
+    match &outcome.baseline {
+        Some(baseline) => text += &format!(" against baseline `{}`.\n\n", code(baseline)),
+        None => text += ", without a baseline.\n\n",
+    }
+    let found = noteworthy(outcome);
+    for (gravity, rule, check) in found.iter().take(MOST_CHECKS) {
+        let mark = if *gravity == Gravity::Error { "❌" } else { "⚠️" };
+        text += &format!("- {mark} **{}**: {}\n", check.verdict, escaped(&sentence(rule.metric, check)));
+        if let Some(changed) = check.change.as_ref().and_then(|change| changed(change, 10)) {
+            text += &format!("  - {}\n", escaped(&changed));
+        }
+    }
+    if found.len() > MOST_CHECKS {
+        text += &format!("- and {} more, in `gate.json`\n", found.len() - MOST_CHECKS);
+    }
+    for note in outcome.mismatches.iter().map(ToString::to_string).chain(outcome.notes.clone()).take(MOST_CHECKS) {
+        text += &format!("- {}\n", escaped(&note));
+    }
+    if !text.ends_with("\n\n") {
+        text += "\n";
+    }
+    text += &differences(outcome);
+    text += &rules(outcome);
+    if !outcome.drift.is_empty() {
+        text += "<details><summary>Other differences in conditions</summary>\n\n";
+        text += &outcome.drift.iter().map(|line| format!("- {}\n", escaped(line))).collect::<String>();
+        text += "\n</details>\n";
+    }
+    text
+}
+
+fn differences(outcome: &GateOutcome) -> String {
+    if outcome.differences.is_empty() {
+        return String::new();
+    }
+    let mut text = "| accuracy | run | baseline | difference | p | n | newly broken | newly fixed |\n".to_owned();
+    text += "|---|---|---|---|---|---|---|---|\n";
+    for of in outcome.differences.iter().take(MOST_CHECKS) {
+        let metric = if of.subject.norm.is_some() { Metric::WorstCaseAccuracy } else { Metric::CleanAccuracy };
+        let what = if of.subject.norm.is_some() { "worst case" } else { "clean" };
+        text += &format!(
+            "| {} ({what}) | {} | {} | {} | {} | {} | {} | {} |\n",
+            escaped(&of.subject.to_string()),
+            value(metric, &of.now),
+            value(metric, &of.before),
+            difference(metric, &of.change.estimate),
+            p_value(of.change.p).trim_start_matches("p = ").trim_start_matches("p "),
+            of.change.n,
+            of.change.broken,
+            of.change.fixed
+        );
+    }
+    text + "\n"
+}
+
+fn rules(outcome: &GateOutcome) -> String {
+    if outcome.rules.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "<details><summary>All rules</summary>\n\n| rule | level | verdict | checks |\n|---|---|---|---|\n".to_owned();
+    for rule in &outcome.rules {
+        let (checks, level) = (rule.checks.len(), rule.level.as_str());
+        text += &format!("| {} | {level} | {} ({}) | {checks} |\n", escaped(&rule.rule), rule.verdict, state(rule));
+    }
+    text + "\n</details>\n\n"
+}
+
+/// Text that Markdown and HTML leave as it is, on one line.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '@' => {
+                escaped.push('\\');
+                escaped.push(letter);
+            }
+            letter if letter.is_control() => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// Text inside backticks.
+fn code(text: &str) -> String {
+    text.chars().filter(|letter| *letter != '`' && !letter.is_control()).collect()
+}

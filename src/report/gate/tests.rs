@@ -1,0 +1,122 @@
+//! Every format of one outcome.
+
+use std::path::Path;
+
+use super::*;
+use crate::gate::{
+    Metric, Pattern, Rule, RuleSet, Snapshot, Waiver,
+    testing::{judged, no_drop, old, run, with_distances},
+};
+use crate::report::fixture::{manifest, realistic};
+
+fn with_wrong(mut snapshot: Snapshot, model: &str) -> Snapshot {
+    snapshot.models[0].model = model.to_owned();
+    snapshot.cells[0].cell.model = model.to_owned();
+    snapshot.provenance.models[0].name = model.to_owned();
+    for of in &mut snapshot.distances {
+        of.model = model.to_owned();
+    }
+    snapshot
+}
+
+/// A regression, a waived one, a warning, a rule that selects nothing, drift and an expired waiver.
+fn outcome(model: &str) -> GateOutcome {
+    let at = |shift: f64| move |sample: usize| crate::gate::Distance::At(0.02 + 0.0001 * sample as f64 + shift);
+    let before = with_wrong(with_distances(old(200, 0..10), at(0.004)), model);
+    let mut after = with_wrong(with_distances(run(200, 5..40), at(0.0)), model);
+    after.provenance.device = "other".to_owned();
+    let waiver = |metric, expires: &str| Waiver {
+        metric: Some(metric),
+        select: Default::default(),
+        reason: "smaller network".to_owned(),
+        owner: "ana".to_owned(),
+        expires: expires.parse().unwrap(),
+    };
+    let mut nothing = no_drop(0.01);
+    nothing.select.model = Some(Pattern::new("x*"));
+    let rules = RuleSet {
+        rules: vec![
+            no_drop(0.02),
+            Rule { max_drop: Some(0.001), ..Rule::of(Metric::DistanceMedian) },
+            Rule { min: Some(0.8), ..Rule::of(Metric::RobustAccuracy) },
+            Rule { max_drop: Some(0.01), ..Rule::of(Metric::CleanAccuracy) },
+            Rule { level: crate::gate::Level::Warn, ..nothing },
+        ],
+        waivers: vec![waiver(Metric::DistanceMedian, "2027-01-01"), waiver(Metric::WorstCaseAccuracy, "2025-01-01")],
+    };
+    judged(&after, Some(&before), &rules)
+}
+
+#[test]
+fn each_format_of_one_outcome() {
+    let (outcome, page) = (outcome("m"), Path::new("reports/run/report.html"));
+    insta::assert_snapshot!("text", text(&outcome, page));
+    insta::assert_snapshot!("markdown", markdown(&outcome));
+    insta::assert_snapshot!("junit", junit(&outcome));
+    insta::assert_snapshot!("github", github(&outcome));
+    insta::assert_snapshot!("gitlab", gitlab(&outcome, page));
+}
+
+#[test]
+fn an_outcome_reads_back_from_json() {
+    let outcome = outcome("m");
+    let text = serde_json::to_string(&outcome).unwrap();
+    assert_eq!(serde_json::from_str::<GateOutcome>(&text).unwrap(), outcome);
+}
+
+#[test]
+fn a_pass_is_short() {
+    let passed =
+        judged(&run(200, 0..5), Some(&old(200, 0..5)), &RuleSet { rules: vec![no_drop(0.1)], waivers: vec![] });
+    insta::assert_snapshot!(text(&passed, Path::new("no/such/page.html")));
+    assert_eq!(github(&passed), "");
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let hostile = "<script>alert(1)</script>%0A::error::x\n| a | `b` ]]> \u{1}<!--/gate-->";
+    let outcome = outcome(hostile);
+    let xml = junit(&outcome);
+    assert!(!xml.contains("<script>") && !xml.contains('\u{1}'), "{xml}");
+    assert!(!markdown(&outcome).contains("<script>"));
+    let commands = github(&outcome);
+    assert!(commands.lines().all(|line| line.starts_with("::error ") || line.starts_with("::warning ")), "{commands}");
+    let folder = tempfile::tempdir().unwrap();
+    let models = ["resnet20"];
+    crate::report::write_reports(folder.path(), &manifest("quick", &models), &realistic(&models), &[]).unwrap();
+    assert!(show_gate(folder.path(), &outcome).unwrap());
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert_eq!((page.matches("<script>").count(), page.matches(END).count()), (1, 1));
+}
+
+#[test]
+fn the_page_shows_the_last_outcome_and_loses_a_silent_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = ["resnet20"];
+    crate::report::write_reports(folder.path(), &manifest("quick", &models), &realistic(&models), &[]).unwrap();
+    let page = || std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    let bare = page();
+    assert!(show_gate(folder.path(), &outcome("m")).unwrap());
+    let shown = page();
+    let section = shown.split_once(BEGIN).unwrap().1.split_once(END).unwrap().0;
+    insta::assert_snapshot!("page", section);
+    assert!(shown.find("id=\"gate\"") < shown.find("id=\"verdict\""));
+    assert!(show_gate(folder.path(), &outcome("m")).unwrap());
+    assert_eq!(page(), shown, "once");
+    let silent = judged(&run(10, 0..1), None, &RuleSet::default());
+    assert!(show_gate(folder.path(), &silent).unwrap());
+    assert_eq!(page(), bare);
+    assert!(!show_gate(&folder.path().join("none"), &silent).unwrap());
+}
+
+#[test]
+fn differences_have_a_sign_unless_they_are_nothing() {
+    let of = |point: f64| Estimate { point, lo: -0.01, hi: 0.0 };
+    assert_eq!(difference(Metric::CleanAccuracy, &of(-0.048)), "-4.8 points (-1.0 to 0.0)");
+    assert_eq!(difference(Metric::CleanAccuracy, &of(-0.0001)), "0.0 points (-1.0 to 0.0)");
+    assert_eq!(difference(Metric::DistanceMedian, &of(0.0031)), "+0.00310 (-0.0100 to 0)");
+    assert_eq!(
+        (p_value(0.000_02), p_value(0.0213), p_value(0.5)),
+        ("p < 0.0001".into(), "p = 0.0213".into(), "p = 0.50".into())
+    );
+}
