@@ -1,6 +1,6 @@
 //! The verdict: rules on a run, with or without a baseline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::check::{self, Draft};
 use super::measure::{Measure, measures};
@@ -208,6 +208,8 @@ impl Bench<'_> {
         };
         let now = of(self.run);
         let before = self.old.filter(|_| rule.needs_baseline()).map(of);
+        let known: Option<HashMap<&Subject, &Measure>> =
+            before.as_ref().map(|all| all.iter().map(|old| (&old.subject, old)).collect());
         let mut drafts: Vec<Draft> = Vec::new();
         for measure in &now {
             let mut draft = Draft::new(measure.subject.clone());
@@ -216,21 +218,20 @@ impl Bench<'_> {
             if measure.of.is_empty() {
                 empty(&mut draft, rule.metric);
             } else if rule.needs_baseline() {
-                let same = before.as_ref().map(|all| all.iter().find(|old| old.subject == measure.subject));
+                let same = known.as_ref().map(|known| known.get(&measure.subject).copied());
                 self.compare_rate(rule, &mut draft, measure, same);
             }
             drafts.push(draft);
         }
-        let gone = before.iter().flatten().filter(|old| !now.iter().any(|new| new.subject == old.subject));
-        for old in gone {
-            let mut draft = Draft::new(old.subject.clone());
-            draft.check.before = check::rate(old);
-            let siblings =
-                now.iter().any(|new| Subject { unit: None, ..new.subject.clone() } == of_all_units(&old.subject));
-            if old.subject.unit.is_some() && siblings {
-                // Which units are the top ones depends on the weights.
+        let there: HashSet<&Subject> = now.iter().map(|new| &new.subject).collect();
+        let layers: HashSet<Subject> = now.iter().map(|new| all_units(&new.subject)).collect();
+        for old in before.iter().flatten().filter(|old| !there.contains(&old.subject)) {
+            // Which units are the top ones depends on the weights.
+            if old.subject.unit.is_some() && layers.contains(&all_units(&old.subject)) {
                 continue;
             }
+            let mut draft = Draft::new(old.subject.clone());
+            draft.check.before = check::rate(old);
             self.missing(&mut draft);
             drafts.push(draft);
         }
@@ -349,7 +350,8 @@ impl Bench<'_> {
     }
 }
 
-fn of_all_units(subject: &Subject) -> Subject {
+/// The layer of a unit, so to say.
+fn all_units(subject: &Subject) -> Subject {
     Subject { unit: None, ..subject.clone() }
 }
 

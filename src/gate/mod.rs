@@ -29,6 +29,6 @@ pub use snapshot::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod testing;
 #[cfg(test)]
-pub(crate) use tests as testing;
+mod tests;

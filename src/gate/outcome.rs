@@ -292,8 +292,13 @@ impl GateOutcome {
         self.rules.iter().filter(|rule| !rule.failed && rule.verdict.is_noteworthy()).count()
     }
 
-    /// The first sentence of every output.
+    /// The first sentence of every output: `gate: failed: 1 of 3 rules failed, 1 warning`.
     pub fn headline(&self) -> String {
+        format!("gate: {}: {}", self.word(), self.finding())
+    }
+
+    /// What was found, in few words: `1 of 3 rules failed, 1 warning`.
+    pub fn finding(&self) -> String {
         let failed = self.rules.iter().filter(|rule| rule.failed).count();
         let of = |count: usize| match self.rules.len() {
             1 => "the rule".to_owned(),
@@ -314,7 +319,7 @@ impl GateOutcome {
             1 => text += ", 1 warning",
             count => text += &format!(", {count} warnings"),
         }
-        format!("gate: {}: {text}", self.word())
+        text
     }
 
     /// The verdict as one word.

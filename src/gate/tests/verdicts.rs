@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::record::CellKind;
-use crate::summary::HealthSign;
+use crate::summary::{HealthSign, SampleSet};
 use crate::terms::Epsilon;
 
 /// The verdict of the only rule on the worst case.
@@ -152,9 +152,11 @@ fn other_top_units_are_no_mismatch() {
 fn samples_are_paired_by_id_whatever_their_order() {
     let mut before = old(500, 400..450);
     before.samples.reverse();
-    let outcome = judged(&run(500, 50..100), Some(&before), &rules([no_drop(0.02)]));
+    let outcome = judged(&run(500, 51..101), Some(&before), &rules([no_drop(0.02)]));
     let change = outcome.rules[0].checks[0].change.as_ref().unwrap();
-    assert_eq!((change.broken, change.fixed), (1, 1), "sample 50 and sample 100 - 1 = 99 changed places");
+    // In the baseline's order, places 400 to 449 are the samples 99 to 50.
+    assert_eq!((change.broken, change.fixed), (1, 1));
+    assert_eq!((change.broken_ids[0].as_str(), change.fixed_ids[0].as_str()), ("100", "50"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Gravity, changed, gravity, sentence};
-use crate::gate::{Check, GateOutcome, RuleOutcome, Verdict};
+use crate::gate::{Check, GateOutcome, Level, RuleOutcome, Verdict};
 
 /// The outcome as JUnit XML. Warnings are passing cases with an output; what was waived is a skipped case. Times are left
 /// out, so that the same outcome gives the same bytes.
@@ -28,9 +28,17 @@ pub fn junit(outcome: &GateOutcome) -> String {
     let idle = outcome.rules.iter().filter(|rule| rule.checks.is_empty());
     let mut suite = TestSuite::new("rules that select nothing");
     for rule in idle {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message("the rule selects nothing in this run");
-        suite.add_test_case(TestCase::new(rule.rule.as_str(), status));
+        let message = "the rule selects nothing in this run";
+        let case = if rule.level == Level::Error {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(message);
+            TestCase::new(rule.rule.as_str(), status)
+        } else {
+            let mut case = TestCase::new(rule.rule.as_str(), TestCaseStatus::success());
+            case.set_system_out(message);
+            case
+        };
+        suite.add_test_case(case);
     }
     if suite.tests > 0 {
         report.add_test_suite(suite);
@@ -39,11 +47,15 @@ pub fn junit(outcome: &GateOutcome) -> String {
 }
 
 fn case(model: &str, rule: &RuleOutcome, checks: &[&Check]) -> TestCase {
-    let told = |check: &&&Check| check.verdict != Verdict::Pass;
+    let told = |check: &&&Check| {
+        let elsewhere =
+            matches!(check.verdict, Verdict::Pass | Verdict::Waived) || gravity(rule, check) == Gravity::Error;
+        !elsewhere
+    };
     let grave = |check: &&&Check| gravity(rule, check) == Gravity::Error;
     let lines = |checks: &mut dyn Iterator<Item = &&Check>| {
         let lines = checks.map(|check| {
-            let ids = check.change.as_ref().and_then(|change| changed(change, 50));
+            let ids = check.change.as_ref().and_then(|change| changed(rule.metric, change, 50));
             format!(
                 "{}: {}\n{}",
                 check.verdict,

@@ -17,7 +17,7 @@ pub fn markdown(outcome: &GateOutcome) -> String {
     for (gravity, rule, check) in found.iter().take(MOST_CHECKS) {
         let mark = if *gravity == Gravity::Error { "❌" } else { "⚠️" };
         text += &format!("- {mark} **{}**: {}\n", check.verdict, escaped(&sentence(rule.metric, check)));
-        if let Some(changed) = check.change.as_ref().and_then(|change| changed(change, 10)) {
+        if let Some(changed) = check.change.as_ref().and_then(|change| changed(rule.metric, change, 10)) {
             text += &format!("  - {}\n", escaped(&changed));
         }
     }

@@ -85,15 +85,19 @@ fn sentence(metric: Metric, check: &Check) -> String {
 }
 
 /// Which samples changed: `31 newly broken (a, b, …), 7 newly fixed (c, …)`; none if nothing did.
-fn changed(change: &Change, most: usize) -> Option<String> {
+fn changed(metric: Metric, change: &Change, most: usize) -> Option<String> {
     let side = |count: u64, ids: &[SampleId], what: &str| {
         (count > 0).then(|| {
             let shown: Vec<&str> = ids.iter().take(most).map(SampleId::as_str).collect();
             let more = if count > shown.len() as u64 { ", …" } else { "" };
-            format!("{} newly {what} ({}{more})", format::count(count), shown.join(", "))
+            format!("{} {what} ({}{more})", format::count(count), shown.join(", "))
         })
     };
-    let sides = [side(change.broken, &change.broken_ids, "broken"), side(change.fixed, &change.fixed_ids, "fixed")];
+    let [worse, better] = match metric {
+        Metric::DistanceMedian => ["nearer to the boundary", "farther from it"],
+        _ => ["newly broken", "newly fixed"],
+    };
+    let sides = [side(change.broken, &change.broken_ids, worse), side(change.fixed, &change.fixed_ids, better)];
     let sides: Vec<String> = sides.into_iter().flatten().collect();
     (!sides.is_empty()).then(|| sides.join(", "))
 }
@@ -127,7 +131,7 @@ fn noteworthy(outcome: &GateOutcome) -> Vec<(Gravity, &RuleOutcome, &Check)> {
 
 /// What a rule can find, in words; none if that is not known.
 fn detectable(rule: &RuleOutcome) -> Option<String> {
-    rule.detectable.map(|drop| format!("finds a true change of {:.1} points with 80 % power", drop * 100.0))
+    rule.detectable.map(|drop| format!("finds a true loss of {:.1} points with 80 % power", drop * 100.0))
 }
 
 /// One character or word for a rule: does it fail, warn, or pass?

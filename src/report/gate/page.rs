@@ -27,7 +27,7 @@ const TEMPLATE: &str = include_str!("../templates/gate.html.jinja");
 struct View {
     word: &'static str,
     class: &'static str,
-    headline: String,
+    finding: String,
     run: String,
     baseline: Option<String>,
     mismatches: Vec<String>,
@@ -153,7 +153,7 @@ fn view(outcome: &GateOutcome) -> View {
     View {
         word: outcome.word(),
         class: if outcome.word() == "passed" { class(outcome.verdict) } else { "bad" },
-        headline: outcome.headline(),
+        finding: capitalized(&outcome.finding()),
         run: outcome.run.clone(),
         baseline: outcome.baseline.clone(),
         mismatches: outcome.mismatches.iter().map(ToString::to_string).collect(),
@@ -194,6 +194,11 @@ fn list(subject: String, change: &Change) -> ListView {
         fixed_more: change.fixed - change.fixed_ids.len() as u64,
         fixed_ids: texts(&change.fixed_ids),
     }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn p_text(p: f64) -> String {

@@ -54,7 +54,7 @@ fn checks(rule: &RuleOutcome) -> String {
         if let Some(excuse) = &check.excuse {
             under(format!("waived by {} until {}: {}", excuse.owner, excuse.expires, excuse.reason));
         }
-        if let Some(changed) = check.change.as_ref().and_then(|change| changed(change, 5)) {
+        if let Some(changed) = check.change.as_ref().and_then(|change| changed(rule.metric, change, 5)) {
             under(changed);
         }
     }

@@ -10,7 +10,7 @@ use crate::suite::suggest::shown;
 use crate::suite::values::Amount;
 use crate::terms::LayerName;
 
-/// The rules with their places.
+/// The rules, each with the place of its `select`, or its own.
 pub fn rules(raw: Vec<At<RawRule>>, problems: &mut Problems) -> Vec<At<Rule>> {
     raw.into_iter().filter_map(|rule| self::rule(rule, problems)).collect()
 }
@@ -70,6 +70,7 @@ fn rule(raw: At<RawRule>, problems: &mut Problems) -> Option<At<Rule>> {
                 .help(format!("{metric} knows {}", metric.keys().join(", ")));
         }
     }
+    let place = select.as_ref().map_or(span, |(place, _)| place.clone());
     let amount = |amount: Option<At<Amount>>| amount.map(|amount| amount.value.0);
     let level = |level: Option<At<Level>>, default: Level| level.map_or(default, |level| level.value);
     let rule = Rule {
@@ -84,7 +85,7 @@ fn rule(raw: At<RawRule>, problems: &mut Problems) -> Option<At<Rule>> {
         inconclusive: level(raw.inconclusive, Level::Warn),
         suspicious: level(raw.suspicious, Level::Warn),
     };
-    Some(At { value: rule, span })
+    Some(At { value: rule, span: place })
 }
 
 /// A share is at most 1.
