@@ -219,5 +219,8 @@ fn training_line(recipe: &Recipe) -> String {
             adversarial.epsilon_255
         );
     }
+    if let Some(start) = recipe.start.as_deref().and_then(Path::file_name) {
+        text += &format!(", starting from `{}`", start.to_string_lossy());
+    }
     text + "; the recipe below says the rest"
 }

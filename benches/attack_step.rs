@@ -1,0 +1,57 @@
+//! What a step of an attack costs beyond the forward and backward pass that it cannot do without: at most a twentieth.
+
+use std::time::Duration;
+
+use am_eval::attack::Noise;
+use am_eval::engine::{CleanBlock, Drive, Row, Search, device};
+use am_eval::model::{Architecture, Model};
+use am_eval::suite::{Loss, SearchPrecision, Stop};
+use am_eval::terms::Norm;
+use criterion::{Criterion, criterion_group, criterion_main};
+use support::{ROWS, batch, criterion, median_ratio, model, pass, samples, timed};
+use tch::Device;
+
+mod support;
+
+/// Steps whose time is taken.
+const STEPS: usize = 10;
+
+/// The time of `steps` steps of all rows: that of a search of so many and one more, less that of a search of one, which
+/// takes off the beginning of the rows and the verification at their end.
+fn steps(model: &Model, clean: &CleanBlock, norm: Norm, steps: usize) -> Duration {
+    let search = |steps: usize| {
+        let drive = Drive::Logits { loss: Loss::Ce, targets: None };
+        let noise = Noise::new(0, "bench");
+        let (stop, step_size, poll) = (Stop::Budget, 0.0625, device::poll(Device::Cpu));
+        let search =
+            Search { model, verifier: model, clean, drive, norm, steps, step_size, stop, capacity: ROWS, poll, noise };
+        let row = |sample| vec![Row { sample, epsilon: 4.0 / 255.0, restart: 0, unit: None }];
+        let chains: Vec<Vec<Row>> = (0..clean.len()).map(row).collect();
+        timed(|| search.run(chains))
+    };
+    search(steps + 1).saturating_sub(search(1)).max(Duration::from_nanos(1))
+}
+
+fn attack_step(criterion: &mut Criterion) {
+    let pixels = batch(ROWS);
+    for arch in ["cifar/resnet20", "cifar/vit-c"] {
+        let architecture = Architecture::find(arch).expect("a known architecture");
+        let compute = device::searches_with(SearchPrecision::F32, architecture, Device::Cpu);
+        let model = model(arch, compute);
+        let clean = CleanBlock::new(&model, &samples(&model, ROWS));
+        let bare = |count: usize| timed(|| (0..count).for_each(|_| drop(pass(&model, &pixels))));
+        for norm in [Norm::Linf, Norm::L2] {
+            let ratio = median_ratio(9, || steps(&model, &clean, norm, STEPS), || bare(STEPS));
+            println!("{arch}, {norm}: a step takes {ratio:.3} times a bare forward and backward pass of {ROWS} images");
+        }
+        let mut group = criterion.benchmark_group(format!("attack_step/{arch}"));
+        group.bench_function("bare pass", |bencher| bencher.iter(|| pass(&model, &pixels)));
+        group.bench_function("linf step", |bencher| {
+            bencher.iter_custom(|count| steps(&model, &clean, Norm::Linf, count as usize));
+        });
+        group.finish();
+    }
+}
+
+criterion_group! { name = benches; config = criterion(); targets = attack_step }
+criterion_main!(benches);

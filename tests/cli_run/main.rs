@@ -1,0 +1,9 @@
+//! The real binary on whole runs: outputs, resuming, bad input, saved images, reports, training.
+#![cfg(feature = "torch")]
+
+mod bad_input;
+mod outputs;
+mod resume;
+mod sandbox;
+mod saved_images;
+mod training;
