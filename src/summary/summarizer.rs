@@ -206,7 +206,7 @@ fn cell_summary(tally: &CellTally) -> CellSummary {
 }
 
 fn model_summary(tally: &ModelTally) -> ModelSummary {
-    let worst_case = tally.cumulative().filter(|(_, _, threat, _)| threat.seen.len() > 0);
+    let worst_case = tally.cumulative().filter(|(_, _, threat, _)| !threat.seen.is_empty());
     let worst_case = worst_case.map(|(norm, epsilon, threat, flipped)| {
         let robust = |sample: &u32| tally.correct.contains(*sample) && !flipped.contains(*sample);
         let estimate: Estimate = wilson(threat.seen.iter().filter(robust).count() as u64, threat.seen.len());
