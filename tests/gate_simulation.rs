@@ -110,7 +110,7 @@ fn a_single_test_keeps_its_level_too() {
     for _ in 0..PAIRS {
         let mut once = |weights: &str| {
             run(2000, weights, &["cnn"], &[8.0], |_, _, sample| {
-                if sample % 10 == 0 { uniform(&mut dice) < 0.5 } else { sample % 2 == 0 }
+                if sample.is_multiple_of(10) { uniform(&mut dice) < 0.5 } else { sample.is_multiple_of(2) }
             })
         };
         let (before, after) = (once("old"), once("new"));
@@ -126,7 +126,7 @@ fn a_drop_of_the_stated_size_is_found() {
     let mut dice = ChaCha8Rng::seed_from_u64(19);
     for (n, margin) in [(500, 0.0), (1000, 0.01), (3000, 0.02)] {
         let rules = rules(&[Metric::WorstCaseAccuracy], margin);
-        let same = |weights: &str| run(n, weights, &["cnn"], &[8.0], |_, _, sample| sample % 2 == 0);
+        let same = |weights: &str| run(n, weights, &["cnn"], &[8.0], |_, _, sample| sample.is_multiple_of(2));
         let stated = judge(&same("new"), Some(&same("old")), &rules, &options()).rules[0].detectable.unwrap();
         assert!(stated > margin && stated <= DISCORDANT, "{stated}");
         let (broken, fixed) = ((DISCORDANT + stated) / 2.0, (DISCORDANT - stated) / 2.0);
@@ -139,7 +139,7 @@ fn a_drop_of_the_stated_size_is_found() {
                 move |_: &str, _: f64, sample: u32| match fates[sample as usize] {
                     fate if fate < broken => in_run,
                     fate if fate < broken + fixed => !in_run,
-                    _ => sample % 2 == 0,
+                    _ => sample.is_multiple_of(2),
                 }
             };
             let before = run(n, "old", &["cnn"], &[8.0], flips(false));
