@@ -161,7 +161,7 @@ impl Trainer {
         format!(
             "{card}\nRates carry 95 % Wilson intervals. One attack gives an upper bound of the robust accuracy, not the robust \
              accuracy itself.\n\n## Make it again\n\n    am-eval train {recipe_path}\n\nin this folder{}. The same recipe gives \
-             the same bytes on the same kind of device with the same libtorch; others round differently.\n\n## Recipe\n\n\
+             the same tensors on the same kind of device with the same libtorch; others round differently.\n\n## Recipe\n\n\
              ```toml\n{}\n```\n",
             if matches!(recipe.data, DataRecipe::Cifar10 { .. }) { ", with `--data-root` for the images" } else { "" },
             self.source.trim_end()

@@ -6,7 +6,7 @@ mod checkpoint;
 mod optimizer;
 mod recipe;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -222,12 +222,12 @@ impl Trainer {
             let loss = total / batches as f64;
             after_epoch(Epoch { epoch: epoch + 1, epochs: recipe.train.epochs, loss, accuracy, seconds });
         }
-        let notes = HashMap::from([
-            ("arch".to_owned(), recipe.arch.clone()),
-            ("trained_by".to_owned(), format!("am-eval {}", env!("CARGO_PKG_VERSION"))),
-            ("seed".to_owned(), recipe.seed.to_string()),
+        let notes = BTreeMap::from([
+            ("arch", recipe.arch.clone()),
+            ("trained_by", format!("am-eval {}", env!("CARGO_PKG_VERSION"))),
+            ("seed", recipe.seed.to_string()),
         ]);
-        save(&self.output(), &named_tensors(&model), recipe.storage, notes)?;
+        save(&self.output(), &named_tensors(&model), recipe.storage, &notes)?;
         let _ = std::fs::remove_file(&checkpoint);
         Ok(self.output())
     }
@@ -279,8 +279,8 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         let mut tensors = named_tensors(model);
         tensors.extend(optimizer.state());
-        let notes = HashMap::from([("epoch".to_owned(), epoch.to_string()), ("recipe".to_owned(), self.fingerprint())]);
-        save(path, &tensors, Storage::F32, notes)
+        let notes = BTreeMap::from([("epoch", epoch.to_string()), ("recipe", self.fingerprint())]);
+        save(path, &tensors, Storage::F32, &notes)
     }
 
     /// Loads the checkpoint of the same recipe, if there is one: the number of finished epochs.

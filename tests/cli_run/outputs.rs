@@ -28,8 +28,19 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
     let dir = sandbox.run_dir();
     let names: Vec<String> =
         files_of(&dir).iter().map(|path| path.file_name().unwrap().to_str().unwrap().into()).collect();
-    let expected =
-        [".lock", "blocks", "charts", "distances.csv", "manifest.json", "report.html", "samples.csv", "summary.csv"];
+    let expected = [
+        ".lock",
+        "blocks",
+        "charts",
+        "distances.csv",
+        "gate.json",
+        "junit.xml",
+        "manifest.json",
+        "report.html",
+        "samples.csv",
+        "summary.csv",
+        "summary.md",
+    ];
     assert_eq!(names, expected);
     let charts = files_of(&dir.join("charts"));
     assert!(charts.len() >= 4, "{charts:?}");

@@ -128,14 +128,16 @@ fn a_finished_run_is_left_alone_and_shown_again() {
     let dir = sandbox.run_dir();
     assert_same(&Results::of(&dir), &UNDISTURBED);
     let stamps = || {
-        let files = ["samples.csv", "summary.csv", "report.html", "manifest.json"].map(|name| dir.join(name));
+        let files = ["samples.csv", "summary.csv", "distances.csv", "manifest.json"].map(|name| dir.join(name));
         let files = files.into_iter().chain(files_of(&dir.join("charts"))).chain(files_of(&dir.join("blocks")));
         files.map(|path| (fs::metadata(&path).unwrap().modified().unwrap(), path)).collect::<Vec<_>>()
     };
-    let before = stamps();
+    let page = || fs::read(dir.join("report.html")).unwrap();
+    let before = (stamps(), page());
     let nothing = contains("nothing to do");
     let second = sandbox.run(&[]).assert().success().stdout(nothing.clone()).get_output().stdout.clone();
-    assert_eq!(stamps(), before);
+    assert_eq!(stamps(), before.0);
+    assert!(page() == before.1, "the page differs");
     let table = |text: &[u8]| String::from_utf8_lossy(text).split_once("report: ").unwrap().0.to_owned();
     assert_eq!(table(&first), table(&second));
 
