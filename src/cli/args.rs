@@ -215,8 +215,8 @@ pub struct PredictArgs {
     /// Also write the activation of this layer (CSV: the mean of each unit over positions); may be given several times
     #[arg(long, value_name = "LAYER")]
     pub tap: Vec<String>,
-    /// Also write the gradient of an objective with respect to the pixels in [0, 1] [class:K, unit:LAYER:I,
-    /// unit:LAYER:I@ROW,COLUMN]
+    /// Also write the gradient of an objective with respect to the pixels in [0, 1]: class:K, unit:LAYER:I or
+    /// unit:LAYER:I@ROW,COLUMN
     #[arg(long, value_name = "OBJECTIVE")]
     pub gradient: Option<String>,
     /// Device [auto, cpu, cuda, cuda:N]

@@ -202,7 +202,7 @@ fn a_full_disk_is_a_clear_error_that_keeps_finished_blocks() {
     let sizes: Vec<u64> = files_of(&whole.run_dir().join("blocks")).iter().map(|path| size(path)).collect();
     let (units, logit) = (sizes[..4].iter().max().unwrap(), sizes[4]);
     let manifest = size(&whole.run_dir().join("manifest.json"));
-    let limit = units.max(&manifest).next_multiple_of(512) / 512;
+    let limit = units.max(&manifest).div_ceil(512);
     assert!(limit * 512 < logit, "a block of class logits must be larger than {limit} * 512: {sizes:?}");
 
     // The blocks of units fit, the first one of class logits does not.

@@ -86,7 +86,7 @@ fn interrupted_training_ends_in_the_same_weights() {
 
     // Killed without warning on top of it.
     let mut child = interrupted.start();
-    wait_for(&mut child, || false_after_a_moment());
+    wait_for(&mut child, false_after_a_moment);
     child.kill().unwrap();
     child.wait().unwrap();
 
@@ -135,7 +135,7 @@ fn the_card_says_what_the_weights_are(workshop: &Workshop) {
 fn a_stop_before_the_first_epoch_is_over_says_so() {
     let workshop = Workshop::new(&RECIPE.replace("train = 384", "train = 6400"));
     let mut child = workshop.start();
-    wait_for(&mut child, || false_after_a_moment());
+    wait_for(&mut child, false_after_a_moment);
     signal(&child, "TERM");
     let (code, said) = end(child);
     if code.is_some() {
