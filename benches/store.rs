@@ -74,7 +74,7 @@ fn store(criterion: &mut Criterion) {
 }
 
 fn config() -> Criterion {
-    let criterion = Criterion::default().configure_from_args().sample_size(10);
+    let criterion = Criterion::default().configure_from_args().without_plots().sample_size(10);
     criterion.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2))
 }
 

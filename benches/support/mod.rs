@@ -17,7 +17,7 @@ pub const ROWS: usize = 64;
 
 /// Short measurements: the ratios within one run matter, not the absolute times.
 pub fn criterion() -> Criterion {
-    let criterion = Criterion::default().configure_from_args().sample_size(10);
+    let criterion = Criterion::default().configure_from_args().without_plots().sample_size(10);
     criterion.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2))
 }
 
