@@ -16,6 +16,9 @@ mod support;
 /// Steps whose time is taken.
 const STEPS: usize = 10;
 
+/// So small a ball that nothing flips in it: verification then costs the same after any number of steps.
+const RADIUS: f64 = 1e-6;
+
 /// The time of `steps` steps of all rows: that of a search of so many and one more, less that of a search of one, which
 /// takes off the beginning of the rows and the verification at their end.
 fn steps(model: &Model, clean: &CleanBlock, norm: Norm, steps: usize) -> Duration {
@@ -25,7 +28,7 @@ fn steps(model: &Model, clean: &CleanBlock, norm: Norm, steps: usize) -> Duratio
         let (stop, step_size, poll) = (Stop::Budget, 0.0625, device::poll(Device::Cpu));
         let search =
             Search { model, verifier: model, clean, drive, norm, steps, step_size, stop, capacity: ROWS, poll, noise };
-        let row = |sample| vec![Row { sample, epsilon: 4.0 / 255.0, restart: 0, unit: None }];
+        let row = |sample| vec![Row { sample, epsilon: RADIUS, restart: 0, unit: None }];
         let chains: Vec<Vec<Row>> = (0..clean.len()).map(row).collect();
         timed(|| search.run(chains))
     };
