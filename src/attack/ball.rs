@@ -76,36 +76,25 @@ impl Balls {
 
     /// A random start: uniform in the l-inf ball, or uniform in the l2 ball, then projected.
     pub fn random_start(&self, noise: &Noise, keys: &[String]) -> Tensor {
-        let shape = &self.center.size()[1..];
-        let count = shape.iter().product::<i64>() as usize;
-        let rows: Vec<Tensor> = keys
-            .iter()
-            .map(|key| {
-                let values = match self.norm {
-                    Norm::Linf => noise.uniform(key, count),
-                    Norm::L2 | Norm::L1 => noise.in_l2_ball(key, count),
-                };
-                Tensor::from_slice(&values).view(shape)
-            })
-            .collect();
-        let unit = Tensor::stack(&rows, 0).to_device(self.center.device());
-        self.project(&(&self.center + unit * &self.radius))
+        self.displaced(keys, |key, count| match self.norm {
+            Norm::Linf => noise.uniform(key, count),
+            Norm::L2 | Norm::L1 => noise.in_l2_ball(key, count),
+        })
     }
 
     /// Random noise as long as the ball allows: random signs for l-inf, a random direction for l2; then projected.
     pub fn full_noise(&self, noise: &Noise, keys: &[String]) -> Tensor {
+        self.displaced(keys, |key, count| match self.norm {
+            Norm::Linf => noise.signs(key, count),
+            Norm::L2 | Norm::L1 => noise.on_l2_sphere(key, count),
+        })
+    }
+
+    /// The centres moved by what `draw` gives for each row's key in the unit ball, times the radius; then projected.
+    fn displaced(&self, keys: &[String], draw: impl Fn(&str, usize) -> Vec<f32>) -> Tensor {
         let shape = &self.center.size()[1..];
         let count = shape.iter().product::<i64>() as usize;
-        let rows: Vec<Tensor> = keys
-            .iter()
-            .map(|key| {
-                let values = match self.norm {
-                    Norm::Linf => noise.signs(key, count),
-                    Norm::L2 | Norm::L1 => noise.on_l2_sphere(key, count),
-                };
-                Tensor::from_slice(&values).view(shape)
-            })
-            .collect();
+        let rows: Vec<Tensor> = keys.iter().map(|key| Tensor::from_slice(&draw(key, count)).view(shape)).collect();
         let unit = Tensor::stack(&rows, 0).to_device(self.center.device());
         self.project(&(&self.center + unit * &self.radius))
     }
