@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use am_eval::boundary::PathBlock;
 use am_eval::data::{Image, Sample};
 use am_eval::engine::{AttackBlock, AttackOutcome, CleanBlock, DrivenUnit};
-use am_eval::model::{Flow, Model, Network, Probe, Site};
+use am_eval::model::{Flow, Geometry, Model, Network, Probe, Site};
 use am_eval::record::{CellKind, DistanceRecord, Status};
 use am_eval::suite::{
     AttackConfig, BoundaryConfig, BoundaryMethod, Control, Direction, Goal, Loss, Normalize, Stop, Target,
@@ -61,7 +61,7 @@ fn linear(weight: &[f32], bias: &[f32]) -> Linear {
 
 fn model(network: impl Network + 'static, classes: i64) -> Model {
     let plain = Normalize { mean: vec![0.0; 3], std: vec![1.0; 3] };
-    Model::custom("test", Box::new(network), [3, SIDE, SIDE], classes, &plain)
+    Model::custom("test", Box::new(network), Geometry::rgb(SIDE, classes), &plain)
 }
 
 /// Samples labelled as `model` itself sees them, so that all are attacked.

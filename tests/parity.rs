@@ -5,7 +5,7 @@
 use am_eval::engine::Predictor;
 use am_eval::model::{Compute, Model, ModelSource, Taps};
 use am_eval::objective::{PixelObjective, unit_means};
-use am_eval::suite::Normalize;
+use am_eval::suite::{ModelConfig, Normalize};
 use am_eval::terms::LayerName;
 use drawn_weights::{Fixture, MEAN, STD};
 use tch::{Device, Kind, Tensor};
@@ -20,7 +20,7 @@ fn models(fixture: &Fixture, arch: &str) -> (Vec<(&'static str, Model)>, Tensor)
     let folder = tempfile::tempdir().unwrap();
     let normalize = Normalize { mean: MEAN.into(), std: STD.into() };
     let weights = fixture.write_weights(folder.path());
-    let source = ModelSource::open("drawn", arch, &weights, &normalize, None).unwrap();
+    let source = ModelSource::open(&ModelConfig::of_file(arch, &weights, normalize), None).unwrap();
     let plain = Compute::f32(Device::Cpu);
     let build = |channels_last| source.build(Compute { channels_last, ..plain }).unwrap();
     let pixels = Tensor::from_slice(&fixture.images()).view([4, 3, 32, 32]).to_kind(Kind::Float) / 255.0;

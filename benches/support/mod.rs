@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use am_eval::data::{Dataset, Sample, Synthetic};
 use am_eval::engine::{floats, pixels};
 use am_eval::model::{Architecture, Compute, Model, ModelSource};
-use am_eval::suite::{Normalize, Split};
+use am_eval::suite::{ModelConfig, Normalize, Split};
 use criterion::Criterion;
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -25,7 +25,8 @@ pub fn criterion() -> Criterion {
 pub fn model(arch: &str, compute: Compute) -> Model {
     let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
     let architecture = Architecture::find(arch).expect("a known architecture");
-    let fresh = Model::fresh(architecture, 1, Compute::f32(Device::Cpu), &normalize, 10).expect("fresh weights");
+    let fresh = Model::fresh(architecture, 1, Compute::f32(Device::Cpu), &normalize, architecture.geometry)
+        .expect("fresh weights");
     let named: Vec<(&String, Vec<usize>, Vec<u8>)> = (fresh.tensors().parameters.iter())
         .chain(&fresh.tensors().buffers)
         .map(|(name, tensor)| {
@@ -38,7 +39,8 @@ pub fn model(arch: &str, compute: Compute) -> Model {
     });
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     serialize_to_file(views, None, file.path()).expect("room for the weights");
-    let source = ModelSource::open(arch, arch, file.path(), &normalize, None).expect("readable weights");
+    let source =
+        ModelSource::open(&ModelConfig::of_file(arch, file.path(), normalize), None).expect("readable weights");
     source.build(compute).expect("the architecture's own weights")
 }
 

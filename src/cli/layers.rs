@@ -1,7 +1,5 @@
 //! `am-eval layers`: every layer of an architecture, as probes see it.
 
-use tch::Device;
-
 use super::args::LayersArgs;
 use super::columns::{Align, columns};
 use super::exit::Exit;
@@ -11,7 +9,7 @@ use crate::model::{Architecture, LayerInfo};
 /// Lists the layers in the order of the forward pass.
 pub fn layers(args: &LayersArgs) -> Result<Exit, Failure> {
     let architecture = Architecture::find(&args.model).or_exit(Exit::Usage)?;
-    let layers = architecture.untrained(Device::Cpu).or_exit(Exit::RunFailed)?.layers();
+    let layers = architecture.outline(architecture.geometry).or_exit(Exit::RunFailed)?.layers();
     let text = if args.json { json(&layers)? } else { table(&layers) };
     print(&text)?;
     Ok(Exit::Success)

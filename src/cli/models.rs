@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use tch::Device;
-
 use super::args::ModelsArgs;
 use super::columns::{Align, columns};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use crate::data::TensorFile;
-use crate::model::{ARCHITECTURES, ModelError, shipped};
+use crate::model::{Architecture, ModelError, shipped};
 
 /// Lists architectures, then weights. A file that cannot be read is listed with the reason.
 pub fn models(_args: &ModelsArgs) -> Result<Exit, Failure> {
@@ -25,8 +23,8 @@ pub fn models(_args: &ModelsArgs) -> Result<Exit, Failure> {
 
 fn architectures() -> Result<String, ModelError> {
     let mut rows = vec![["architecture", "input", "parameters", "about"].map(str::to_owned)];
-    for architecture in ARCHITECTURES {
-        let model = architecture.untrained(Device::Cpu)?;
+    for architecture in Architecture::all() {
+        let model = architecture.outline(architecture.geometry)?;
         let input = model.input.map(|size| size.to_string()).join("x");
         rows.push([architecture.name.into(), input, thousands(model.parameters), architecture.about.into()]);
     }

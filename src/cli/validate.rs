@@ -56,15 +56,13 @@ mod networks {
 
 #[cfg(feature = "torch")]
 mod networks {
-    use tch::Device;
-
-    use crate::model::{ARCHITECTURES, Architecture, Compute, Model};
+    use crate::model::{Architecture, Geometry};
     use crate::suite::{ModelConfig, Suite, SuiteErrors};
 
-    /// Unknown architectures, or else unknown layers. The layers are those of a fresh network, so that this needs no
+    /// Unknown architectures, or else unknown layers. The layers are those of the network's outline, so that this needs no
     /// weights.
     pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
-        let known: Vec<&str> = ARCHITECTURES.iter().map(|architecture| architecture.name).collect();
+        let known: Vec<&str> = Architecture::all().map(|architecture| architecture.name).collect();
         if let Err(errors) = suite.check_architectures(&known) {
             return vec![errors];
         }
@@ -73,13 +71,8 @@ mod networks {
 
     fn layer_problems(suite: &Suite, model: &ModelConfig) -> Option<SuiteErrors> {
         let architecture = Architecture::find(&model.arch).ok()?;
-        let classes = model.classes.unwrap_or(10) as i64;
-        let channels = usize::try_from(architecture.input[0]).ok()?;
-        if model.normalize.mean.len() != channels || model.normalize.std.len() != channels {
-            return None; // opening the model says so, with its name
-        }
-        let network = Model::fresh(architecture, 0, Compute::f32(Device::Cpu), &model.normalize, classes).ok()?;
-        let layers = network.layers();
+        let channels = model.normalize.mean.len() as i64; // opening the model says if it has another number
+        let layers = architecture.outline(Geometry { channels, ..architecture.geometry }).ok()?.layers();
         let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
         suite.check_layers(&model.name, &names).err()
     }

@@ -12,7 +12,7 @@ use super::guard::{LibtorchError, guarded};
 use super::judge::{floats, integers};
 use crate::data::{DataError, Image, Pictures};
 use crate::interrupt;
-use crate::model::{Model, ModelError, Taps};
+use crate::model::{LayerInfo, Model, ModelError, Taps};
 use crate::objective::{PixelObjective, missing, unit_means, unit_values};
 use crate::record::{PredictionField, PredictionsFormat, PredictionsWriter, StoreError};
 use crate::terms::LayerName;
@@ -149,13 +149,16 @@ impl<'m> Predictor<'m> {
     }
 
     /// Predicts `pictures` batch by batch and writes the file `out`, which appears whole or not at all. A table has the
-    /// mean of each unit of the layers asked for, as unit objectives have it; safetensors have the activations as they are.
+    /// mean of each unit of the layers asked for, as unit objectives have it; safetensors have the activations as their framework
+    /// holds them.
     ///
     /// # Errors
     /// See [`PredictError`].
     pub fn write(&self, pictures: &Pictures, out: &Path) -> Result<(), PredictError> {
         let means = PredictionsFormat::of(out)? == PredictionsFormat::Csv;
-        let mut writer = PredictionsWriter::create(out, self.fields(means)?, self.notes())?;
+        let shown = &self.layers[..self.shown];
+        let infos = shown.iter().map(|layer| self.model.layer(layer)).collect::<Result<Vec<_>, _>>()?;
+        let mut writer = PredictionsWriter::create(out, self.fields(&infos, means), self.notes())?;
         let [_, height, width] = self.model.input;
         let batch = device::rows(self.model.device(), height * width);
         let total = pictures.len();
@@ -169,8 +172,9 @@ impl<'m> Predictor<'m> {
             let (classes, values) = guarded(|| {
                 let prediction = self.predict(&self.pixels(&images));
                 let mut values = vec![floats(&prediction.logits)];
-                values.extend(prediction.activations.iter().map(|activation| match means {
+                values.extend(prediction.activations.iter().zip(&infos).map(|(activation, info)| match means {
                     true => floats(&unit_means(activation, self.model.prefix_tokens())),
+                    false if info.channels_inner => floats(&activation.permute([0, 2, 3, 1])),
                     false => floats(activation),
                 }));
                 values.extend(prediction.gradient.as_ref().map(floats));
@@ -181,18 +185,21 @@ impl<'m> Predictor<'m> {
         Ok(writer.finish()?)
     }
 
-    fn fields(&self, means: bool) -> Result<Vec<PredictionField>, ModelError> {
+    fn fields(&self, infos: &[LayerInfo], means: bool) -> Vec<PredictionField> {
         let sizes = |shape: &[i64]| shape.iter().map(|&size| size as usize).collect();
         let mut fields = vec![PredictionField { name: "logits".to_owned(), shape: vec![self.model.classes as usize] }];
-        for layer in &self.layers[..self.shown] {
-            let info = self.model.layer(layer)?;
-            let shape = if means { vec![info.units] } else { sizes(&info.shape) };
-            fields.push(PredictionField { name: format!("activation.{layer}"), shape });
+        for info in infos {
+            let shape = match info.shape[..] {
+                _ if means => vec![info.units],
+                [channels, height, width] if info.channels_inner => sizes(&[height, width, channels]),
+                _ => sizes(&info.shape),
+            };
+            fields.push(PredictionField { name: format!("activation.{}", info.name), shape });
         }
         if self.objective.is_some() {
             fields.push(PredictionField { name: "gradient".to_owned(), shape: sizes(&self.model.input) });
         }
-        Ok(fields)
+        fields
     }
 
     fn notes(&self) -> BTreeMap<String, String> {

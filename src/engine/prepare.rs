@@ -9,7 +9,7 @@ use super::device::{self, searches_with};
 use super::error::RunError;
 use super::units;
 use crate::attack::Noise;
-use crate::data::{self, Dataset, Selection};
+use crate::data::{self, Dataset, Sample, Selection};
 use crate::model::{Compute, Model, ModelError, ModelSource};
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
 use crate::suite::{AttackConfig, Goal, Known, Loss, Plan, Suite, Target, UnitSelection};
@@ -51,16 +51,18 @@ impl Prepared {
         if selection.is_empty() {
             return Err(RunError::Empty(format!("`{}` has no images", dataset.name())));
         }
+        let first = selection.load_block(dataset.as_ref(), 0..1)?;
+        let size = [first[0].image.height as i64, first[0].image.width as i64];
         let sources = suite
             .models
             .iter()
-            .map(|model| ModelSource::open(&model.name, &model.arch, &model.weights, &model.normalize, model.classes))
+            .map(|model| ModelSource::open(model, Some(size)))
             .collect::<Result<Vec<_>, ModelError>>()?;
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
         let run = identity(&suite, &sources, &data_hash, device);
         let prepared = Prepared { suite, dataset, selection, sources, plan, device, run, data_hash };
-        prepared.check_fit()?;
+        prepared.check_fit(&first)?;
         Ok(prepared)
     }
 
@@ -81,8 +83,7 @@ impl Prepared {
     }
 
     /// Checks classes, image sizes, layers, units and losses of every model and attack.
-    fn check_fit(&self) -> Result<(), RunError> {
-        let first = self.selection.load_block(self.dataset.as_ref(), 0..1)?;
+    fn check_fit(&self, first: &[Sample]) -> Result<(), RunError> {
         let image = &first[0].image;
         let shape = [image.channels as i64, image.height as i64, image.width as i64];
         let classes = self.dataset.classes().len();
@@ -98,7 +99,7 @@ impl Prepared {
             if (model.classes as usize) < classes {
                 return Err(fit(format!("it has {} classes, the data has {classes}", model.classes)));
             }
-            let pixels = super::pixels(&first, self.device);
+            let pixels = super::pixels(first, self.device);
             for attack in self.suite.attacks.iter().filter(|attack| attack.applies_to(&source.name)) {
                 check_attack(attack, &model, &pixels).map_err(|problem| match problem {
                     Unfit::Model(error) => error.into(),
@@ -132,8 +133,8 @@ impl Prepared {
     /// Rows in a batch.
     pub fn capacity(&self) -> usize {
         self.suite.run.batch.unwrap_or_else(|| {
-            let [_, height, width] = self.sources[0].architecture.input;
-            device::rows(self.device, height * width)
+            let geometry = self.sources[0].geometry;
+            device::rows(self.device, geometry.height * geometry.width)
         })
     }
 

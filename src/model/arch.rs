@@ -1,12 +1,48 @@
-//! The architectures by name.
+//! The architectures by name. Each family's file lists its members; this one brings them together.
+
+use std::collections::BTreeMap;
 
 use tch::Device;
 
-use super::cifar_resnet::CifarResNet;
-use super::vit::{Config, Pool, Stem, VisionTransformer};
 use super::weights::{Compute, Scope};
-use super::{Model, ModelError, Network};
+use super::{Model, ModelError, Network, cifar_resnet, vit};
 use crate::suite::Normalize;
+
+/// The images and classes that a network is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Channels of an image.
+    pub channels: i64,
+    /// Rows of an image.
+    pub height: i64,
+    /// Columns of an image.
+    pub width: i64,
+    /// Logits.
+    pub classes: i64,
+}
+
+impl Geometry {
+    /// Square colour images.
+    pub const fn rgb(side: i64, classes: i64) -> Self {
+        Geometry { channels: 3, height: side, width: side, classes }
+    }
+
+    /// Channels, rows and columns of an image.
+    pub fn image(&self) -> [i64; 3] {
+        [self.channels, self.height, self.width]
+    }
+}
+
+/// A family of networks: its configuration builds one of them.
+pub trait Family: std::fmt::Debug + Sync {
+    /// The network for images and classes of `geometry`, from the tensors that `scope` gives.
+    fn build(&self, scope: &Scope, geometry: Geometry) -> Box<dyn Network>;
+
+    /// Why the network cannot take images of `geometry`, as the end of a sentence about it; none if it can.
+    fn unfit(&self, _geometry: Geometry) -> Option<String> {
+        None
+    }
+}
 
 /// What the harness knows about an architecture before any weights are read.
 #[derive(Debug, Clone, Copy)]
@@ -15,76 +51,63 @@ pub struct Architecture {
     pub name: &'static str,
     /// What it is, with its source.
     pub about: &'static str,
-    /// Channels, rows and columns of its images.
-    pub input: [i64; 3],
+    /// The images and classes that its authors published it for.
+    pub geometry: Geometry,
+    /// The tensor whose second dimension is the number of channels of an image.
+    pub stem: &'static str,
     /// The tensor whose first dimension is the number of classes.
     pub classifier: &'static str,
     /// Whether activations with the channels innermost are faster on the CPU (measured by `benches/layout.rs`).
     pub channels_last: bool,
-    form: Form,
+    /// The configuration.
+    pub(super) family: &'static dyn Family,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    CifarResNet { depth: usize },
-    Vit(Config),
-}
-
-const fn resnet(name: &'static str, about: &'static str, depth: usize) -> Architecture {
-    Architecture {
-        name,
-        about,
-        input: [3, 32, 32],
-        classifier: "fc.weight",
-        channels_last: true,
-        form: Form::CifarResNet { depth },
-    }
-}
-
-const fn vit(name: &'static str, about: &'static str, width: i64, depth: usize, stem: Stem) -> Architecture {
-    let config = Config { image: 32, patch: 4, width, depth, heads: 4, pool: Pool::PatchMean, stem };
-    let form = Form::Vit(config);
-    Architecture { name, about, input: [3, 32, 32], classifier: "head.weight", channels_last: false, form }
-}
-
-/// Every architecture, by name.
-pub const ARCHITECTURES: &[Architecture] = &[
-    resnet("cifar/resnet8", "ResNet-8 for 32x32 images (He et al. 2016, section 4.2, n = 1)", 8),
-    resnet("cifar/resnet14", "ResNet-14 for 32x32 images (n = 2)", 14),
-    resnet("cifar/resnet20", "ResNet-20 for 32x32 images (n = 3)", 20),
-    resnet("cifar/resnet32", "ResNet-32 for 32x32 images (n = 5)", 32),
-    resnet("cifar/resnet44", "ResNet-44 for 32x32 images (n = 7)", 44),
-    resnet("cifar/resnet56", "ResNet-56 for 32x32 images (n = 9)", 56),
-    vit("cifar/vit-tiny", "ViT: patch 4, width 64, depth 4, 4 heads, mean of patch tokens", 64, 4, Stem::Patches),
-    vit("cifar/vit", "ViT: patch 4, width 128, depth 6, 4 heads, mean of patch tokens", 128, 6, Stem::Patches),
-    vit("cifar/vit-c-tiny", "ViT with convolutional stem: 8x8 tokens, width 64, depth 3", 64, 3, Stem::Convolutions),
-    vit("cifar/vit-c", "ViT with convolutional stem: 8x8 tokens, width 128, depth 4", 128, 4, Stem::Convolutions),
-];
+/// The members of every family.
+const FAMILIES: &[&[Architecture]] = &[cifar_resnet::ARCHITECTURES, vit::ARCHITECTURES];
 
 impl Architecture {
+    /// Every architecture.
+    pub fn all() -> impl Iterator<Item = &'static Architecture> {
+        FAMILIES.iter().copied().flatten()
+    }
+
     /// The architecture of this name; an error with near names if there is none.
     pub fn find(name: &str) -> Result<&'static Architecture, ModelError> {
-        ARCHITECTURES.iter().find(|architecture| architecture.name == name).ok_or_else(|| {
-            let known = ARCHITECTURES.iter().map(|architecture| architecture.name);
+        Self::all().find(|architecture| architecture.name == name).ok_or_else(|| {
+            let known = Self::all().map(|architecture| architecture.name);
             ModelError::UnknownArchitecture { name: name.to_owned(), near: super::nearest(name, known) }
         })
     }
 
-    /// A network of this architecture with fresh parameters, ten classes and no normalization: for looking at its layers.
+    /// The network with all parameters zero and no normalization, for looking at its layers: it takes no memory for parameters.
     ///
     /// # Errors
-    /// None in practice: fresh parameters fit.
-    pub fn untrained(&'static self, device: Device) -> Result<Model, ModelError> {
-        let channels = self.input[0] as usize;
+    /// If the network cannot take images of `geometry`.
+    pub fn outline(&'static self, geometry: Geometry) -> Result<Model, ModelError> {
+        let channels = geometry.channels as usize;
         let normalize = Normalize { mean: vec![0.0; channels], std: vec![1.0; channels] };
-        Model::fresh(self, 0, Compute::f32(device), &normalize, 10)
+        Model::assemble(self.name, self, Scope::outline(Compute::f32(Device::Cpu)), &normalize, geometry)
     }
 
-    /// Builds the network from the tensors that `scope` gives.
-    pub(super) fn build(&self, scope: Scope, classes: i64) -> Box<dyn Network> {
-        match self.form {
-            Form::CifarResNet { depth } => Box::new(CifarResNet::new(scope, depth, classes)),
-            Form::Vit(config) => Box::new(VisionTransformer::new(scope, config, classes)),
-        }
+    /// The architecture whose tensors are most like `shapes`, by name, if nearly all are.
+    pub fn resembling(shapes: &BTreeMap<String, Vec<i64>>) -> Option<&'static Architecture> {
+        const NEARLY_ALL: f64 = 0.9;
+        let likeness = |architecture: &&'static Architecture| {
+            let second = |tensor: &str, place: usize| shapes.get(tensor).and_then(|shape| shape.get(place).copied());
+            let mut geometry = architecture.geometry;
+            geometry.channels = second(architecture.stem, 1)?;
+            geometry.classes = second(architecture.classifier, 0)?;
+            let model = architecture.outline(geometry).ok()?;
+            let tensors = model.tensors();
+            let expected = || tensors.parameters.iter().chain(&tensors.buffers);
+            let equal = expected().filter(|(name, tensor)| shapes.get(*name) == Some(&tensor.size())).count();
+            Some(equal as f64 / expected().count().max(shapes.len()) as f64)
+        };
+        Self::all()
+            .filter_map(|architecture| Some((likeness(&architecture)?, architecture)))
+            .filter(|(likeness, _)| *likeness >= NEARLY_ALL)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, architecture)| architecture)
     }
 }

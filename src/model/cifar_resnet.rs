@@ -5,10 +5,36 @@
 
 use tch::Tensor;
 
+use super::arch::{Architecture, Family, Geometry};
 use super::layers::{BatchNorm2d, Conv2d, Linear, wide};
 use super::probe::{Flow, Probe, Site};
 use super::weights::Scope;
 use super::{Network, channels_last};
+
+const fn resnet(name: &'static str, about: &'static str, family: &'static Depth) -> Architecture {
+    let geometry = Geometry::rgb(32, 10);
+    Architecture { name, about, geometry, stem: "conv1.weight", classifier: "fc.weight", channels_last: true, family }
+}
+
+/// The members of the family.
+pub(super) const ARCHITECTURES: &[Architecture] = &[
+    resnet("cifar/resnet8", "ResNet-8 for 32x32 images (He et al. 2016, section 4.2, n = 1)", &Depth(8)),
+    resnet("cifar/resnet14", "ResNet-14 for 32x32 images (n = 2)", &Depth(14)),
+    resnet("cifar/resnet20", "ResNet-20 for 32x32 images (n = 3)", &Depth(20)),
+    resnet("cifar/resnet32", "ResNet-32 for 32x32 images (n = 5)", &Depth(32)),
+    resnet("cifar/resnet44", "ResNet-44 for 32x32 images (n = 7)", &Depth(44)),
+    resnet("cifar/resnet56", "ResNet-56 for 32x32 images (n = 9)", &Depth(56)),
+];
+
+/// 6n + 2, as the paper counts.
+#[derive(Debug)]
+struct Depth(usize);
+
+impl Family for Depth {
+    fn build(&self, scope: &Scope, geometry: Geometry) -> Box<dyn Network> {
+        Box::new(CifarResNet::new(scope, self.0, geometry))
+    }
+}
 
 struct BasicBlock {
     conv1: Conv2d,
@@ -70,12 +96,12 @@ pub struct CifarResNet {
 
 impl CifarResNet {
     /// The network of `depth` 6n + 2.
-    pub fn new(scope: Scope, depth: usize, classes: i64) -> Self {
+    pub fn new(scope: &Scope, depth: usize, geometry: Geometry) -> Self {
         let blocks = (depth - 2) / 6;
         let mut input = 16;
         let stages = (1..=3)
             .map(|stage| {
-                let scope = &scope / format!("layer{stage}").as_str();
+                let scope = scope / format!("layer{stage}").as_str();
                 let output = 16 << (stage - 1);
                 let blocks = (0..blocks)
                     .map(|index| {
@@ -89,12 +115,12 @@ impl CifarResNet {
             })
             .collect();
         CifarResNet {
-            conv1: Conv2d::new(&scope / "conv1", 3, 16, 3, 1, 1, false),
-            bn1: BatchNorm2d::new(&scope / "bn1", 16),
+            conv1: Conv2d::new(scope / "conv1", geometry.channels, 16, 3, 1, 1, false),
+            bn1: BatchNorm2d::new(scope / "bn1", 16),
             relu: Site::new(scope.name("relu"), "ReLU"),
             stages,
             avgpool: Site::new(scope.name("avgpool"), "GlobalAvgPool"),
-            fc: Linear::new(&scope / "fc", 64, classes),
+            fc: Linear::new(scope / "fc", 64, geometry.classes),
             channels_last: scope.compute.channels_last,
         }
     }

@@ -12,11 +12,11 @@ use std::path::PathBuf;
 
 use tch::{Device, Kind, Tensor};
 
-pub use arch::{ARCHITECTURES, Architecture};
+pub use arch::{Architecture, Family, Geometry};
 pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
 pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, channels_last};
 
-use crate::suite::Normalize;
+use crate::suite::{ModelConfig, Normalize};
 use crate::terms::LayerName;
 
 /// A network from normalized pixels `[N, C, H, W]` to logits `[N, classes]`.
@@ -113,26 +113,31 @@ pub struct ModelSource {
     pub architecture: &'static Architecture,
     /// The weights.
     pub weights: WeightsFile,
+    /// The images and classes that the model is built for.
+    pub geometry: Geometry,
     normalize: Normalize,
-    classes: i64,
 }
 
 impl ModelSource {
-    /// Finds the architecture and reads the weights.
+    /// Finds the architecture and reads the weights. The weights tell the number of classes and of channels; `size` is that of
+    /// the images (rows, columns), none for the one that the architecture was published for.
     ///
     /// # Errors
-    /// An unknown architecture, an unusable file, or a number of classes that the weights do not have.
-    pub fn open(
-        name: &str,
-        arch: &str,
-        weights: &std::path::Path,
-        normalize: &Normalize,
-        classes: Option<usize>,
-    ) -> Result<Self, ModelError> {
-        let architecture = Architecture::find(arch)?;
-        let (file, weights) = (weights.display(), WeightsFile::read(weights)?);
-        let unusable = |problem: String| ModelError::Unusable { model: name.to_owned(), problem };
-        let needed = architecture.input[0];
+    /// An unknown architecture, an unusable file, a number of classes that the weights do not have, or images that the
+    /// architecture cannot take.
+    pub fn open(config: &ModelConfig, size: Option<[i64; 2]>) -> Result<Self, ModelError> {
+        let ModelConfig { name, normalize, .. } = config;
+        let architecture = Architecture::find(&config.arch)?;
+        let (file, weights) = (config.weights.display(), WeightsFile::read(&config.weights)?);
+        let unusable = |problem: String| ModelError::Unusable { model: name.clone(), problem };
+        let mut geometry = architecture.geometry;
+        if let Some(channels) = weights.shape(architecture.stem).and_then(|shape| shape.get(1).copied()) {
+            geometry.channels = channels;
+        }
+        if let Some(size) = size {
+            [geometry.height, geometry.width] = size;
+        }
+        let needed = geometry.channels;
         for (what, given) in [("mean", normalize.mean.len()), ("std", normalize.std.len())] {
             if given as i64 != needed {
                 return Err(unusable(format!("`{what}` has {given} values, the network has {needed} channels")));
@@ -146,14 +151,14 @@ impl ModelSource {
                 "`{tensor}` of {file} has {found} classes; a classifier has {least} to {most}"
             )));
         }
-        let classes = match (classes, found) {
+        geometry.classes = match (config.classes, found) {
             (Some(asked), Some(found)) if asked as i64 != found => {
                 return Err(unusable(format!("the suite says {asked} classes, the weights have {found}")));
             }
             (_, Some(found)) => found,
-            (asked, None) => asked.unwrap_or(10) as i64,
+            (asked, None) => asked.map_or(geometry.classes, |asked| asked as i64),
         };
-        Ok(ModelSource { name: name.to_owned(), architecture, weights, normalize: normalize.clone(), classes })
+        Ok(ModelSource { name: name.to_owned(), architecture, weights, geometry, normalize: normalize.clone() })
     }
 
     /// Builds the model for evaluation.
@@ -163,21 +168,14 @@ impl ModelSource {
     pub fn build(&self, compute: Compute) -> Result<Model, ModelError> {
         let scope = Scope::file(&self.weights, compute);
         scope.training.set(false);
-        Model::assemble(&self.name, self.architecture, scope, &self.normalize, self.classes)
+        Model::assemble(&self.name, self.architecture, scope, &self.normalize, self.geometry)
     }
 }
 
 impl Model {
-    /// A model around any network: `input` channels, rows and columns to `classes` logits. Computes in f32 on the CPU.
-    pub fn custom(
-        name: &str,
-        network: Box<dyn Network>,
-        input: [i64; 3],
-        classes: i64,
-        normalize: &Normalize,
-    ) -> Model {
-        let compute = Compute::f32(Device::Cpu);
-        Model::around(name, network, input, classes, normalize, compute, Tensors::default())
+    /// A model around any network. Computes in f32 on the CPU.
+    pub fn custom(name: &str, network: Box<dyn Network>, geometry: Geometry, normalize: &Normalize) -> Model {
+        Model::around(name, network, geometry, normalize, Compute::f32(Device::Cpu), Tensors::default())
     }
 
     /// A model with fresh parameters, to be trained.
@@ -186,9 +184,9 @@ impl Model {
         seed: u64,
         compute: Compute,
         normalize: &Normalize,
-        classes: i64,
+        geometry: Geometry,
     ) -> Result<Model, ModelError> {
-        Model::assemble(arch.name, arch, Scope::fresh(seed, compute), normalize, classes)
+        Model::assemble(arch.name, arch, Scope::fresh(seed, compute), normalize, geometry)
     }
 
     fn assemble(
@@ -196,19 +194,21 @@ impl Model {
         arch: &'static Architecture,
         scope: Scope,
         normalize: &Normalize,
-        classes: i64,
+        geometry: Geometry,
     ) -> Result<Model, ModelError> {
+        if let Some(problem) = arch.family.unfit(geometry) {
+            return Err(ModelError::Unusable { model: name.to_owned(), problem });
+        }
         let compute = scope.compute;
-        let network = arch.build(scope.clone(), classes);
+        let network = arch.family.build(&scope, geometry);
         let tensors = scope.finish(arch.name)?;
-        Ok(Model::around(name, network, arch.input, classes, normalize, compute, tensors))
+        Ok(Model::around(name, network, geometry, normalize, compute, tensors))
     }
 
     fn around(
         name: &str,
         network: Box<dyn Network>,
-        input: [i64; 3],
-        classes: i64,
+        geometry: Geometry,
         normalize: &Normalize,
         compute: Compute,
         tensors: Tensors,
@@ -216,8 +216,8 @@ impl Model {
         let channel = |values: &[f32]| Tensor::from_slice(values).view([1, -1, 1, 1]).to_device(compute.device);
         Model {
             name: name.to_owned(),
-            classes,
-            input,
+            classes: geometry.classes,
+            input: geometry.image(),
             compute,
             parameters: tensors.parameters.values().map(|tensor| tensor.numel() as u64).sum(),
             network,

@@ -18,12 +18,28 @@ pub struct Site {
     pub kind: &'static str,
     /// Multiplications and additions for each value of the output.
     pub macs_per_value: u64,
+    /// Whether the framework holds the activation as `[N, H, W, C]`. Probes see it as `[N, C, H, W]`, like all others.
+    pub channels_inner: bool,
 }
 
 impl Site {
     /// A place whose own arithmetic is negligible beside that of convolutions and matrix products.
     pub fn new(name: impl Into<LayerName>, kind: &'static str) -> Self {
-        Site { name: name.into(), kind, macs_per_value: 0 }
+        Site { name: name.into(), kind, macs_per_value: 0, channels_inner: false }
+    }
+
+    /// The same place, whose activation the framework holds as `[N, H, W, C]`.
+    pub fn inner(self) -> Self {
+        Site { channels_inner: true, ..self }
+    }
+
+    /// Shows an activation of four dimensions, in the framework's order of them, and hands it back in that order.
+    pub fn show(&self, activation: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        if !self.channels_inner {
+            return probe.visit(self, activation);
+        }
+        let seen = probe.visit(self, activation.permute([0, 3, 1, 2]))?;
+        ControlFlow::Continue(seen.permute([0, 2, 3, 1]))
     }
 }
 
@@ -127,8 +143,11 @@ pub struct LayerInfo {
     pub name: LayerName,
     /// What computes it.
     pub kind: &'static str,
-    /// Shape of its activation for one image, without the batch dimension.
+    /// Shape of its activation for one image, without the batch dimension: `[C, H, W]`, `[T, D]` or `[D]`.
     pub shape: Vec<i64>,
+    /// Whether the framework holds the activation as `[N, H, W, C]`.
+    #[serde(skip)]
+    pub channels_inner: bool,
     /// Number of units: channels, features or heads.
     pub units: usize,
     /// Multiply-adds of this layer alone, as a share of the whole forward pass.
@@ -167,8 +186,16 @@ impl Probe for Recorder {
         let units = if size.len() == 4 { size[1] } else { *size.last().unwrap_or(&1) };
         let values: i64 = shape.iter().product();
         let macs = values as u64 * site.macs_per_value;
-        let name = site.name.clone();
-        self.seen.push((LayerInfo { name, kind: site.kind, shape, units: units as usize, own: 0.0, share: 0.0 }, macs));
+        let info = LayerInfo {
+            name: site.name.clone(),
+            kind: site.kind,
+            shape,
+            channels_inner: site.channels_inner,
+            units: units as usize,
+            own: 0.0,
+            share: 0.0,
+        };
+        self.seen.push((info, macs));
         ControlFlow::Continue(activation)
     }
 

@@ -9,6 +9,7 @@
 use tch::{Kind, Tensor};
 
 use super::Network;
+use super::arch::{Architecture, Family, Geometry};
 use super::layers::{BatchNorm2d, Conv2d, LayerNorm, Linear, wide};
 use super::probe::{Flow, Probe, Site};
 use super::weights::{Init, Scope};
@@ -35,8 +36,6 @@ pub enum Stem {
 /// The form of a ViT.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// Side of the square image.
-    pub image: i64,
     /// Side of a square patch.
     pub patch: i64,
     /// Features of a token.
@@ -51,20 +50,73 @@ pub struct Config {
     pub stem: Stem,
 }
 
-/// Pixels `[N, 3, H, W]` to a grid of tokens `[N, width, H/patch, W/patch]`.
+const fn vit(name: &'static str, about: &'static str, family: &'static Config) -> Architecture {
+    let (geometry, stem) = match family.stem {
+        Stem::Patches => (Geometry::rgb(32, 10), "patch_embed.proj.weight"),
+        Stem::Convolutions => (Geometry::rgb(32, 10), "patch_embed.conv1.weight"),
+    };
+    Architecture { name, about, geometry, stem, classifier: "head.weight", channels_last: false, family }
+}
+
+const fn small(width: i64, depth: usize, stem: Stem) -> Config {
+    Config { patch: 4, width, depth, heads: 4, pool: Pool::PatchMean, stem }
+}
+
+/// The members of the family.
+pub(super) const ARCHITECTURES: &[Architecture] = &[
+    vit(
+        "cifar/vit-tiny",
+        "ViT: patch 4, width 64, depth 4, 4 heads, mean of patch tokens",
+        &small(64, 4, Stem::Patches),
+    ),
+    vit("cifar/vit", "ViT: patch 4, width 128, depth 6, 4 heads, mean of patch tokens", &small(128, 6, Stem::Patches)),
+    vit(
+        "cifar/vit-c-tiny",
+        "ViT with convolutional stem: 8x8 tokens, width 64, depth 3",
+        &small(64, 3, Stem::Convolutions),
+    ),
+    vit(
+        "cifar/vit-c",
+        "ViT with convolutional stem: 8x8 tokens, width 128, depth 4",
+        &small(128, 4, Stem::Convolutions),
+    ),
+];
+
+impl Config {
+    /// Rows and columns of the grid of patches.
+    fn grid(&self, geometry: Geometry) -> [i64; 2] {
+        [geometry.height / self.patch, geometry.width / self.patch]
+    }
+}
+
+impl Family for Config {
+    fn build(&self, scope: &Scope, geometry: Geometry) -> Box<dyn Network> {
+        Box::new(VisionTransformer::new(scope, *self, geometry))
+    }
+
+    fn unfit(&self, geometry: Geometry) -> Option<String> {
+        let (patch, [_, height, width]) = (self.patch, geometry.image());
+        let whole = height > 0 && width > 0 && height % patch == 0 && width % patch == 0;
+        (!whole).then(|| format!("it cuts images into patches of {patch}x{patch}; {height}x{width} is no multiple"))
+    }
+}
+
+/// Pixels `[N, C, H, W]` to a grid of tokens `[N, width, H/patch, W/patch]`.
 enum Tokenizer {
     Patches(Conv2d),
     Convolutions { stages: Vec<(Conv2d, BatchNorm2d, Site)>, proj: Conv2d },
 }
 
 impl Tokenizer {
-    fn new(scope: Scope, config: Config) -> Self {
+    fn new(scope: Scope, config: Config, channels: i64) -> Self {
         let width = config.width;
         let proj = &scope / "proj";
         match config.stem {
-            Stem::Patches => Tokenizer::Patches(Conv2d::new(proj, 3, width, config.patch, config.patch, 0, true)),
+            Stem::Patches => {
+                Tokenizer::Patches(Conv2d::new(proj, channels, width, config.patch, config.patch, 0, true))
+            }
             Stem::Convolutions => {
-                let sizes = [(3, width / 2, 1), (width / 2, width / 2, 2), (width / 2, width, 2)];
+                let sizes = [(channels, width / 2, 1), (width / 2, width / 2, 2), (width / 2, width, 2)];
                 let stage = |(place, &(input, output, stride)): (usize, &(i64, i64, i64))| {
                     let at = |name: &str| format!("{name}{}", place + 1);
                     let conv = Conv2d::new(&scope / at("conv").as_str(), input, output, 3, stride, 1, false);
@@ -102,8 +154,7 @@ struct Attention {
 }
 
 impl Attention {
-    fn new(scope: Scope, config: Config) -> Self {
-        let tokens = (config.image / config.patch).pow(2);
+    fn new(scope: Scope, config: Config, tokens: i64) -> Self {
         Attention {
             qkv: Linear::new(&scope / "qkv", config.width, 3 * config.width),
             logits: Site {
@@ -148,11 +199,11 @@ struct Block {
 }
 
 impl Block {
-    fn new(scope: Scope, config: Config) -> Self {
+    fn new(scope: Scope, config: Config, tokens: i64) -> Self {
         let width = config.width;
         Block {
             norm1: LayerNorm::new(&scope / "norm1", width, 1e-6),
-            attn: Attention::new(&scope / "attn", config),
+            attn: Attention::new(&scope / "attn", config, tokens),
             after_attention: Site::new(scope.name("add"), "Residual"),
             norm2: LayerNorm::new(&scope / "norm2", width, 1e-6),
             fc1: Linear::new(&(&scope / "mlp") / "fc1", width, 4 * width),
@@ -188,19 +239,19 @@ pub struct VisionTransformer {
 
 impl VisionTransformer {
     /// The network of `config`.
-    pub fn new(scope: Scope, config: Config, classes: i64) -> Self {
+    pub fn new(scope: &Scope, config: Config, geometry: Geometry) -> Self {
         let width = config.width;
         let prefix = i64::from(config.pool == Pool::ClassToken);
-        let tokens = (config.image / config.patch).pow(2) + prefix;
+        let tokens = config.grid(geometry).iter().product::<i64>() + prefix;
         VisionTransformer {
-            patch_embed: Tokenizer::new(&scope / "patch_embed", config),
+            patch_embed: Tokenizer::new(scope / "patch_embed", config, geometry.channels),
             cls_token: (prefix > 0).then(|| scope.parameter("cls_token", &[1, 1, width], Init::Normal(0.02))),
             pos_embed: scope.parameter("pos_embed", &[1, tokens, width], Init::Normal(0.02)),
             embedded: Site::new(scope.name("pos_drop"), "Embedding"),
-            blocks: (0..config.depth).map(|index| Block::new(&(&scope / "blocks") / index, config)).collect(),
-            norm: LayerNorm::new(&scope / "norm", width, 1e-6),
+            blocks: (0..config.depth).map(|index| Block::new(&(scope / "blocks") / index, config, tokens)).collect(),
+            norm: LayerNorm::new(scope / "norm", width, 1e-6),
             pooled: Site::new(scope.name("fc_norm"), "Pool"),
-            head: Linear::new(&scope / "head", width, classes),
+            head: Linear::new(scope / "head", width, geometry.classes),
         }
     }
 }

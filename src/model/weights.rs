@@ -11,6 +11,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
+use super::arch::Architecture;
+
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -32,7 +34,7 @@ pub enum WeightsError {
         problem: String,
     },
     /// The tensors are not those of the architecture.
-    #[error("{path}: these are not the weights of {arch}:{}", list(.problems))]
+    #[error("{path}: these are not the weights of {arch}:{}{}", list(.problems), resemblance(.resembles.as_deref()))]
     Mismatch {
         /// The file.
         path: PathBuf,
@@ -40,7 +42,13 @@ pub enum WeightsError {
         arch: String,
         /// One line for each tensor.
         problems: Vec<String>,
+        /// The architecture whose weights they seem to be.
+        resembles: Option<String>,
     },
+}
+
+fn resemblance(arch: Option<&str>) -> String {
+    arch.map_or_else(String::new, |arch| format!("\n  they look like the weights of {arch}"))
 }
 
 fn list(problems: &[String]) -> String {
@@ -109,6 +117,12 @@ impl WeightsFile {
         self.tensors.values().filter(|tensor| tensor.kind() == Kind::Float).map(|tensor| tensor.numel() as u64).sum()
     }
 
+    /// The shapes of the tensors of floating-point values.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<i64>> {
+        let floats = self.tensors.iter().filter(|(_, tensor)| tensor.kind() == Kind::Float);
+        floats.map(|(name, tensor)| (name.clone(), tensor.size())).collect()
+    }
+
     /// The shape of a tensor, if the file has it.
     pub fn shape(&self, name: &str) -> Option<Vec<i64>> {
         self.tensors.get(name).map(Tensor::size)
@@ -127,6 +141,7 @@ pub enum Init {
 enum Source<'a> {
     File(&'a WeightsFile),
     Fresh { seed: u64 },
+    Outline,
 }
 
 /// What the tensors of a network are for, and how it computes.
@@ -177,6 +192,11 @@ impl<'a> Scope<'a> {
     /// The root for weights that are drawn from `seed` and will be trained.
     pub fn fresh(seed: u64, compute: Compute) -> Self {
         Self::root(Source::Fresh { seed }, compute, true)
+    }
+
+    /// The root for zeros that share one value in memory, to look at a network's form.
+    pub fn outline(compute: Compute) -> Self {
+        Self::root(Source::Outline, compute, false)
     }
 
     fn root(source: Source<'a>, compute: Compute, trainable: bool) -> Self {
@@ -250,6 +270,7 @@ impl<'a> Scope<'a> {
         store.used.insert(full.to_owned());
         let tensor = match &store.source {
             Source::Fresh { seed } => draw(*seed, full, shape, init),
+            Source::Outline => Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false),
             Source::File(file) => match file.tensors.get(full) {
                 Some(tensor) if tensor.size() == shape && tensor.kind() == Kind::Float => tensor.copy(),
                 found => {
@@ -279,7 +300,9 @@ impl<'a> Scope<'a> {
             store.problems.extend(unexpected);
             if !store.problems.is_empty() {
                 let problems = std::mem::take(&mut store.problems);
-                return Err(WeightsError::Mismatch { path: file.path.clone(), arch: arch.to_owned(), problems });
+                let resembles = Architecture::resembling(&file.shapes()).map(|found| found.name.to_owned());
+                let (path, arch) = (file.path.clone(), arch.to_owned());
+                return Err(WeightsError::Mismatch { path, arch, problems, resembles });
             }
         }
         let parameters = std::mem::take(&mut store.parameters);

@@ -6,8 +6,8 @@ use safetensors::serialize;
 use safetensors::tensor::TensorView;
 
 use super::*;
-use crate::model::{Architecture, ModelError, ModelSource};
-use crate::suite::Normalize;
+use crate::model::{Architecture, Model, ModelError, ModelSource};
+use crate::suite::{ModelConfig, Normalize};
 
 type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
@@ -15,9 +15,15 @@ fn f32s(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+fn fresh() -> Model {
+    let (arch, normalize) =
+        (Architecture::find("cifar/resnet8").unwrap(), Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] });
+    Model::fresh(arch, 0, Compute::f32(Device::Cpu), &normalize, arch.geometry).unwrap()
+}
+
 /// The tensors of a fresh ResNet-8.
 fn whole() -> Stored {
-    let model = Architecture::find("cifar/resnet8").unwrap().untrained(Device::Cpu).unwrap();
+    let model = fresh();
     let tensors = model.tensors();
     let each = tensors.parameters.iter().chain(&tensors.buffers).map(|(name, tensor)| {
         let shape = tensor.size().iter().map(|&size| size as usize).collect();
@@ -35,12 +41,12 @@ fn bytes(stored: &Stored) -> Vec<u8> {
 }
 
 /// The model built from a file with these bytes, or what is said, without the folder's name.
-fn opened(bytes: &[u8]) -> Result<crate::model::Model, String> {
+fn opened(bytes: &[u8]) -> Result<Model, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("resnet8.safetensors");
     std::fs::write(&path, bytes).unwrap();
     let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
-    let source = ModelSource::open("cnn", "cifar/resnet8", &path, &normalize, None);
+    let source = ModelSource::open(&ModelConfig::of_file("cifar/resnet8", &path, normalize), None);
     let built = source.and_then(|source| source.build(Compute::f32(Device::Cpu)));
     built.map_err(|error: ModelError| error.to_string().replace(&folder.path().display().to_string(), "FOLDER"))
 }

@@ -1,6 +1,6 @@
 //! The validated suite: every value resolved and checked, so that invalid states cannot be written down.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -207,6 +207,14 @@ pub struct ModelConfig {
     pub normalize: Normalize,
     /// Number of classes; none takes the architecture's own or the weights'.
     pub classes: Option<usize>,
+}
+
+impl ModelConfig {
+    /// The model of a weights file, named after the file.
+    pub fn of_file(arch: &str, weights: &Path, normalize: Normalize) -> Self {
+        let name = weights.file_stem().map_or_else(|| arch.to_owned(), |stem| stem.to_string_lossy().into_owned());
+        ModelConfig { name, arch: arch.to_owned(), weights: weights.to_path_buf(), normalize, classes: None }
+    }
 }
 
 /// Per-channel normalization: `(pixels - mean) / std`.

@@ -12,7 +12,7 @@ use crate::model::{Compute, Model, ModelSource};
 use crate::record::write_atomically;
 use crate::report::format;
 use crate::stats::{Estimate, wilson};
-use crate::suite::{Loss, OnDataError, SearchPrecision, Split, Stop};
+use crate::suite::{Loss, ModelConfig, OnDataError, SearchPrecision, Split, Stop};
 use crate::terms::Norm;
 
 /// Held-out images that are attacked, at most.
@@ -53,9 +53,8 @@ impl Trainer {
         stop: impl Fn() -> bool,
     ) -> Result<PathBuf, TrainError> {
         let recipe = self.recipe();
-        let weights = self.output();
-        let name = weights.file_stem().map_or_else(|| recipe.arch.clone(), |stem| stem.to_string_lossy().into_owned());
-        let source = ModelSource::open(&name, &recipe.arch, &weights, &recipe.normalize, None)?;
+        let model = ModelConfig::of_file(&recipe.arch, &self.output(), recipe.normalize.clone());
+        let source = ModelSource::open(&model, None)?;
         let judged = self.judge(&source, &mut after_block, &stop)?;
         let card = self.card();
         write_atomically(&card, self.text(&source, &judged).as_bytes())?;
@@ -123,7 +122,7 @@ impl Trainer {
         let weights = self.output();
         let file = weights.file_name().unwrap_or_default().to_string_lossy();
         let (arch, normalize) = (source.architecture, &recipe.normalize);
-        let [channels, height, width] = arch.input;
+        let [channels, height, width] = source.geometry.image();
         let recipe_path = self.recipe_beside_weights();
         let mut card = format!("# {}\n\n", source.name);
         let mut line = |what: &str, value: String| {

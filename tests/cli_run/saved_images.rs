@@ -6,7 +6,7 @@ use std::path::Path;
 
 use am_eval::data::{Dataset, Synthetic};
 use am_eval::model::{Compute, Model, ModelSource};
-use am_eval::suite::{Normalize, Split};
+use am_eval::suite::{ModelConfig, Normalize, Split};
 use csv::StringRecord;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor};
@@ -49,7 +49,7 @@ fn images(path: &Path) -> (Tensor, Vec<usize>) {
 fn model() -> Model {
     let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
     let weights = models().join("synthetic-cnn.safetensors");
-    let source = ModelSource::open("cnn", "cifar/resnet8", &weights, &normalize, None).unwrap();
+    let source = ModelSource::open(&ModelConfig::of_file("cifar/resnet8", &weights, normalize), None).unwrap();
     source.build(Compute::f32(Device::Cpu)).unwrap()
 }
 
