@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use am_eval::attack::Noise;
 use am_eval::engine::{CleanBlock, Drive, Row, Search, device};
-use am_eval::model::{Architecture, Model};
-use am_eval::suite::{Loss, SearchPrecision, Stop};
+use am_eval::model::{Architecture, Compute, Model};
+use am_eval::suite::{Loss, Stop};
 use am_eval::terms::Norm;
 use criterion::{Criterion, criterion_group, criterion_main};
 use support::{ROWS, batch, criterion, median_ratio, model, pass, samples, timed};
@@ -39,7 +39,7 @@ fn attack_step(criterion: &mut Criterion) {
     let pixels = batch(ROWS);
     for arch in ["cifar/resnet20", "cifar/vit-c"] {
         let architecture = Architecture::find(arch).expect("a known architecture");
-        let compute = device::searches_with(SearchPrecision::F32, architecture, Device::Cpu);
+        let compute = Compute { channels_last: architecture.channels_last, ..Compute::f32(Device::Cpu) };
         let model = model(arch, compute);
         let clean = CleanBlock::new(&model, &samples(&model, ROWS));
         let bare = |count: usize| timed(|| (0..count).for_each(|_| drop(pass(&model, &pixels))));

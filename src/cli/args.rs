@@ -176,9 +176,15 @@ pub struct ModelsArgs {}
 /// `am-eval layers`.
 #[derive(Debug, Args)]
 pub struct LayersArgs {
-    /// An architecture (`cifar/resnet20`); `am-eval models` lists them
+    /// An architecture (`cifar/resnet20`), which `am-eval models` lists, or a TorchScript file
     #[arg(value_name = "MODEL")]
     pub model: String,
+    /// Size of the images: SIDE, or ROWSxCOLUMNS; default: what the architecture was published for, 224 for a file
+    #[arg(long, value_name = "SIZE", value_parser = image_size)]
+    pub size: Option<[i64; 2]>,
+    /// Channels of the images; default: 3
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(i64).range(1..=1024))]
+    pub channels: i64,
     /// Print a JSON list instead of a table
     #[arg(long)]
     pub json: bool,
@@ -257,6 +263,16 @@ pub struct SchemaArgs {}
 /// `am-eval doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {}
+
+/// `SIDE` or `ROWSxCOLUMNS`.
+fn image_size(text: &str) -> Result<[i64; 2], String> {
+    let side = |text: &str| text.parse::<i64>().ok().filter(|side| (1..=65_536).contains(side));
+    let (rows, columns) = text.split_once('x').unwrap_or((text, text));
+    match (side(rows), side(columns)) {
+        (Some(rows), Some(columns)) => Ok([rows, columns]),
+        _ => Err("a size is SIDE or ROWSxCOLUMNS in pixels, such as 224 or 32x64".to_owned()),
+    }
+}
 
 fn device(text: &str) -> Result<DeviceChoice, String> {
     let wrong = || format!("unknown device `{text}`; known are auto, cpu, cuda, cuda:N");

@@ -1,18 +1,36 @@
-//! `am-eval layers`: every layer of an architecture, as probes see it.
+//! `am-eval layers`: every layer of an architecture or a script, as probes see it.
+
+use std::path::Path;
+
+use tch::Device;
 
 use super::args::LayersArgs;
 use super::columns::{Align, columns};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
-use crate::model::{Architecture, LayerInfo};
+use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, TORCHSCRIPT};
+use crate::suite::{ModelConfig, Normalize};
 
 /// Lists the layers in the order of the forward pass.
 pub fn layers(args: &LayersArgs) -> Result<Exit, Failure> {
-    let architecture = Architecture::find(&args.model).or_exit(Exit::Usage)?;
-    let layers = architecture.outline(architecture.geometry).or_exit(Exit::RunFailed)?.layers();
+    let layers = listed(args).or_exit(Exit::Usage)?;
     let text = if args.json { json(&layers)? } else { table(&layers) };
     print(&text)?;
     Ok(Exit::Success)
+}
+
+fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
+    let (file, channels) = (Path::new(&args.model), args.channels);
+    if file.is_file() {
+        let values = channels as usize;
+        let normalize = Normalize { mean: vec![0.0; values], std: vec![1.0; values] };
+        let source = ModelSource::open(&ModelConfig::of_file(TORCHSCRIPT, file, normalize), args.size)?;
+        return Ok(source.build(Compute::f32(Device::Cpu))?.layers());
+    }
+    let architecture = Architecture::find(&args.model)?;
+    let published = architecture.geometry;
+    let [height, width] = args.size.unwrap_or([published.height, published.width]);
+    Ok(architecture.outline(Geometry { channels, height, width, ..published })?.layers())
 }
 
 fn json(layers: &[LayerInfo]) -> Result<String, Failure> {

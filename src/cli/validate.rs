@@ -56,13 +56,14 @@ mod networks {
 
 #[cfg(feature = "torch")]
 mod networks {
-    use crate::model::{Architecture, Geometry};
+    use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelSource, TORCHSCRIPT};
     use crate::suite::{ModelConfig, Suite, SuiteErrors};
 
-    /// Unknown architectures, or else unknown layers. The layers are those of the network's outline, so that this needs no
+    /// Unknown architectures, or else unknown layers. Those of an architecture are its outline's, so that this needs no
     /// weights.
     pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
-        let known: Vec<&str> = Architecture::all().map(|architecture| architecture.name).collect();
+        let native = Architecture::all().map(|architecture| architecture.name);
+        let known: Vec<&str> = native.chain([TORCHSCRIPT]).collect();
         if let Err(errors) = suite.check_architectures(&known) {
             return vec![errors];
         }
@@ -70,10 +71,20 @@ mod networks {
     }
 
     fn layer_problems(suite: &Suite, model: &ModelConfig) -> Option<SuiteErrors> {
-        let architecture = Architecture::find(&model.arch).ok()?;
-        let channels = model.normalize.mean.len() as i64; // opening the model says if it has another number
-        let layers = architecture.outline(Geometry { channels, ..architecture.geometry }).ok()?.layers();
+        let layers = layers(suite, model)?;
         let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
         suite.check_layers(&model.name, &names).err()
+    }
+
+    /// The layers of an architecture's outline, or of a script that is there; none where opening the model will say why.
+    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Vec<LayerInfo>> {
+        let size = suite.data.source.image_size();
+        if model.arch == TORCHSCRIPT {
+            let source = ModelSource::open(model, Some(size?)).ok()?;
+            return Some(source.build(Compute::f32(tch::Device::Cpu)).ok()?.layers());
+        }
+        let architecture = Architecture::find(&model.arch).ok()?;
+        let channels = model.normalize.mean.len() as i64; // opening the model says if it has another number
+        Some(architecture.outline(Geometry { channels, ..architecture.geometry }).ok()?.layers())
     }
 }

@@ -3,7 +3,7 @@
 use tch::{Cuda, Device, Kind};
 
 use crate::cuda::{self, Backend};
-use crate::model::{Architecture, Compute};
+use crate::model::{Compute, ModelSource};
 use crate::suite::{DeviceChoice, SearchPrecision};
 
 /// The device asked for cannot be used.
@@ -42,8 +42,10 @@ pub fn resolve(choice: DeviceChoice) -> Result<Device, DeviceError> {
     }
 }
 
-/// How the search computes: always the same for a suite, an architecture and a device, so that results repeat.
-pub fn searches_with(precision: SearchPrecision, architecture: &Architecture, device: Device) -> Compute {
+/// How the search computes: always the same for a suite, a model and a device, so that results repeat. TorchScript models compute
+/// as they were written, in f32.
+pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: Device) -> Compute {
+    let Some(architecture) = source.architecture() else { return Compute::f32(device) };
     let kind = match precision {
         SearchPrecision::Bf16 => Kind::BFloat16,
         SearchPrecision::F32 | SearchPrecision::Auto => Kind::Float,

@@ -79,7 +79,7 @@ impl Prepared {
     }
 
     fn search_compute(&self, index: usize) -> Compute {
-        searches_with(self.suite.run.precision, self.sources[index].architecture, self.device)
+        searches_with(self.suite.run.precision, &self.sources[index], self.device)
     }
 
     /// Checks classes, image sizes, layers, units and losses of every model and attack.
@@ -146,10 +146,10 @@ impl Prepared {
             let layout = if compute.channels_last { "channels-last" } else { "contiguous" };
             ModelEntry {
                 name: source.name.clone(),
-                arch: source.architecture.name.to_owned(),
+                arch: source.arch().to_owned(),
                 weights: relative(&self.suite.models[index].weights, &self.suite.path),
-                weights_hash: source.weights.hash.clone(),
-                parameters: source.weights.parameters(),
+                weights_hash: source.hash().to_owned(),
+                parameters: source.parameters(),
                 search: format!("{kind}, {layout}"),
             }
         });
@@ -224,7 +224,7 @@ fn check_attack(attack: &AttackConfig, model: &Model, pixels: &Tensor) -> Result
 
 /// The suite's name and twelve digits of a hash of everything that determines the results.
 fn identity(suite: &Suite, sources: &[ModelSource], data_hash: &str, device: Device) -> String {
-    let weights: Vec<&str> = sources.iter().map(|source| source.weights.hash.as_str()).collect();
+    let weights: Vec<&str> = sources.iter().map(|source| source.hash()).collect();
     let material = serde_json::json!({
         "engine": ENGINE_VERSION,
         "suite": suite.run_key_material(),

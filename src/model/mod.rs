@@ -4,6 +4,8 @@ mod arch;
 mod cifar_resnet;
 mod layers;
 mod probe;
+mod source;
+mod torchscript;
 mod vit;
 mod weights;
 
@@ -14,9 +16,10 @@ use tch::{Device, Kind, Tensor};
 
 pub use arch::{Architecture, Family, Geometry};
 pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
+pub use source::{ModelSource, TORCHSCRIPT};
 pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, channels_last};
 
-use crate::suite::{ModelConfig, Normalize};
+use crate::suite::Normalize;
 use crate::terms::LayerName;
 
 /// A network from normalized pixels `[N, C, H, W]` to logits `[N, classes]`.
@@ -100,76 +103,6 @@ pub struct Model {
     mean: Tensor,
     deviation: Tensor,
     tensors: Tensors,
-}
-
-/// How many classes weights may have: fewer cannot flip, and more are a damaged file.
-const CLASSES: std::ops::RangeInclusive<i64> = 2..=1_000_000;
-
-/// What is needed to build a model, in one precision or several.
-pub struct ModelSource {
-    /// The model's name in the suite.
-    pub name: String,
-    /// The architecture.
-    pub architecture: &'static Architecture,
-    /// The weights.
-    pub weights: WeightsFile,
-    /// The images and classes that the model is built for.
-    pub geometry: Geometry,
-    normalize: Normalize,
-}
-
-impl ModelSource {
-    /// Finds the architecture and reads the weights. The weights tell the number of classes and of channels; `size` is that of
-    /// the images (rows, columns), none for the one that the architecture was published for.
-    ///
-    /// # Errors
-    /// An unknown architecture, an unusable file, a number of classes that the weights do not have, or images that the
-    /// architecture cannot take.
-    pub fn open(config: &ModelConfig, size: Option<[i64; 2]>) -> Result<Self, ModelError> {
-        let ModelConfig { name, normalize, .. } = config;
-        let architecture = Architecture::find(&config.arch)?;
-        let (file, weights) = (config.weights.display(), WeightsFile::read(&config.weights)?);
-        let unusable = |problem: String| ModelError::Unusable { model: name.clone(), problem };
-        let mut geometry = architecture.geometry;
-        if let Some(channels) = weights.shape(architecture.stem).and_then(|shape| shape.get(1).copied()) {
-            geometry.channels = channels;
-        }
-        if let Some(size) = size {
-            [geometry.height, geometry.width] = size;
-        }
-        let needed = geometry.channels;
-        for (what, given) in [("mean", normalize.mean.len()), ("std", normalize.std.len())] {
-            if given as i64 != needed {
-                return Err(unusable(format!("`{what}` has {given} values, the network has {needed} channels")));
-            }
-        }
-        let found = weights.shape(architecture.classifier).and_then(|shape| shape.first().copied());
-        if let Some(found) = found.filter(|found| !CLASSES.contains(found)) {
-            let (least, most) = (CLASSES.start(), CLASSES.end());
-            let tensor = architecture.classifier;
-            return Err(unusable(format!(
-                "`{tensor}` of {file} has {found} classes; a classifier has {least} to {most}"
-            )));
-        }
-        geometry.classes = match (config.classes, found) {
-            (Some(asked), Some(found)) if asked as i64 != found => {
-                return Err(unusable(format!("the suite says {asked} classes, the weights have {found}")));
-            }
-            (_, Some(found)) => found,
-            (asked, None) => asked.map_or(geometry.classes, |asked| asked as i64),
-        };
-        Ok(ModelSource { name: name.to_owned(), architecture, weights, geometry, normalize: normalize.clone() })
-    }
-
-    /// Builds the model for evaluation.
-    ///
-    /// # Errors
-    /// If the weights are not those of the architecture.
-    pub fn build(&self, compute: Compute) -> Result<Model, ModelError> {
-        let scope = Scope::file(&self.weights, compute);
-        scope.training.set(false);
-        Model::assemble(&self.name, self.architecture, scope, &self.normalize, self.geometry)
-    }
 }
 
 impl Model {

@@ -166,7 +166,8 @@ impl Recorder {
     /// The layers in the order of the pass.
     pub fn into_layers(self) -> Vec<LayerInfo> {
         let total: u64 = self.seen.iter().map(|(_, macs)| macs).sum();
-        let share = |macs: u64| macs as f64 / total.max(1) as f64;
+        // Where no layer tells its cost (a script), each is taken to need the whole pass.
+        let share = |macs: u64| if total == 0 { 1.0 } else { macs as f64 / total as f64 };
         let mut so_far = 0;
         self.seen
             .into_iter()

@@ -33,6 +33,14 @@ pub enum WeightsError {
         /// What is wrong.
         problem: String,
     },
+    /// Not a TorchScript model that can be evaluated.
+    #[error("{path}: not usable as a TorchScript model: {problem}")]
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The tensors are not those of the architecture.
     #[error("{path}: these are not the weights of {arch}:{}{}", list(.problems), resemblance(.resembles.as_deref()))]
     Mismatch {
@@ -300,7 +308,8 @@ impl<'a> Scope<'a> {
             store.problems.extend(unexpected);
             if !store.problems.is_empty() {
                 let problems = std::mem::take(&mut store.problems);
-                let resembles = Architecture::resembling(&file.shapes()).map(|found| found.name.to_owned());
+                let found = Architecture::resembling(&file.shapes()).filter(|found| found.name != arch);
+                let resembles = found.map(|found| found.name.to_owned());
                 let (path, arch) = (file.path.clone(), arch.to_owned());
                 return Err(WeightsError::Mismatch { path, arch, problems, resembles });
             }

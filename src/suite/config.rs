@@ -150,6 +150,18 @@ pub enum DataSource {
     },
 }
 
+impl DataSource {
+    /// Rows and columns of every image, where the suite tells them.
+    pub fn image_size(&self) -> Option<[i64; 2]> {
+        match self {
+            DataSource::Synthetic { .. } | DataSource::Cifar10 { .. } => Some([32, 32]),
+            DataSource::ImageFolder { preprocess, .. } => {
+                preprocess.and_then(|how| how.crop).map(|side| [i64::from(side); 2])
+            }
+        }
+    }
+}
+
 /// A split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]

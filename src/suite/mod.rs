@@ -7,6 +7,7 @@
 mod config;
 mod foresight;
 mod identity;
+mod model_folder;
 mod place;
 mod plan;
 mod problem;

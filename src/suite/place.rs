@@ -92,12 +92,9 @@ impl Suite {
         for (index, model) in self.models.iter().enumerate() {
             let path = &model.weights;
             let place = Place::Model(index, "weights");
-            if path.is_dir() {
-                let message = format!("the weights of model `{}` are a folder: {}", model.name, path.display());
-                self.report(&mut problems, place, message, "a folder", "name a safetensors file");
-            } else if !path.is_file() {
+            if !path.is_file() {
                 let message = format!("no weights of model `{}` at {}", model.name, path.display());
-                self.report(&mut problems, place, message, "no such file", weights_help(path));
+                self.report(&mut problems, place, message, "no such file", weights_help(path, &model.arch));
             }
         }
         self.verdict(problems)
@@ -150,8 +147,8 @@ impl Suite {
     }
 }
 
-/// A near name in the same folder, or where weights come from.
-fn weights_help(path: &Path) -> String {
+/// A near name in the same folder, or how to get the weights.
+fn weights_help(path: &Path, arch: &str) -> String {
     let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut beside: Vec<String> = path
         .parent()
@@ -164,6 +161,29 @@ fn weights_help(path: &Path) -> String {
     beside.sort();
     match nearest(&wanted, beside.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`, which is in the same folder?"),
-        None => "paths are relative to the suite's file; `am-eval models` lists the shipped weights".to_string(),
+        None => download(path, arch).unwrap_or_else(|| {
+            "paths are relative to the suite's file; `am-eval models` lists the shipped weights".to_owned()
+        }),
     }
+}
+
+/// The command that writes the published weights of an architecture to `path`.
+fn download(path: &Path, arch: &str) -> Option<String> {
+    let path = path.display();
+    let script = match arch.split_once('/') {
+        Some(("torchvision", name)) => format!(
+            "import torchvision, safetensors.torch as s; \
+             s.save_file(torchvision.models.{name}(weights='DEFAULT').state_dict(), '{path}')"
+        ),
+        Some(("timm", name)) => format!(
+            "import timm, safetensors.torch as s; s.save_file(timm.create_model('{name}', pretrained=True).state_dict(), '{path}')"
+        ),
+        _ if arch == "torchscript" => {
+            return Some(format!(
+                "write it in Python: torch.jit.trace(model.eval(), torch.rand(2, 3, 224, 224)).save('{path}')"
+            ));
+        }
+        _ => return None,
+    };
+    Some(format!("published weights (pip install {} safetensors): python3 -c \"{script}\"", arch.split('/').next()?))
 }

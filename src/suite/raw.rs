@@ -146,12 +146,13 @@ raw_table! {
     struct RawModel ("`[[model]]`") {
         /// The name used in records and reports.
         name: Name, required;
-        /// The architecture, such as `cifar/resnet20`.
-        arch: Text, required;
-        /// The safetensors file, relative to this file.
+        /// The architecture, such as `cifar/resnet20`, or `torchscript`. A model's folder tells it.
+        arch: Text;
+        /// The safetensors file, relative to this file; the TorchScript file; or a model's folder as the Hugging Face hub
+        /// distributes it, with `config.json` and `model.safetensors`.
         weights: Text, required;
-        /// Normalization of the pixels before the first layer.
-        normalize: RawNormalize, required;
+        /// Normalization of the pixels before the first layer. A model's folder tells it.
+        normalize: RawNormalize;
         /// Number of classes. Default: the architecture's own or the weights'.
         classes: Count<2, 1_000_000>;
     }

@@ -160,7 +160,7 @@ impl<'a, 'i> Fields<'a, 'i> {
 }
 
 /// How a required key may look.
-fn example(key: &str) -> &'static str {
+pub(super) fn example(key: &str) -> &'static str {
     match key {
         "schema" => "add `schema = 1`",
         "name" => "add a name of letters, digits, `-`, `_` and `.`, such as `name = \"resnet20\"`",

@@ -4,6 +4,7 @@ mod attack;
 mod boundary;
 mod data;
 pub(super) mod gate;
+mod model;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::config::{DeviceChoice, ModelConfig, Normalize, RunConfig, SearchPrecision, Suite};
+use super::config::{DeviceChoice, ModelConfig, RunConfig, SearchPrecision, Suite};
 use super::problem::{Problems, SuiteErrors};
-use super::raw::{RawModel, RawNormalize, RawRun, RawSuite};
+use super::raw::{RawModel, RawRun, RawSuite};
 use super::read::{At, FromToml, Value};
 
 /// Samples in a block if the suite says nothing.
@@ -204,49 +205,5 @@ fn models(raw: Option<At<super::tables::Tables<RawModel>>>, base: &Path, problem
     if raw.value.0.is_empty() && problems.none_within(&raw.span) {
         problems.add(raw.span, "the suite names no model", "no model").help("add a `[[model]]`");
     }
-    raw.value.0.into_iter().filter_map(|raw| model(raw.value, base, problems)).collect()
-}
-
-fn model(raw: RawModel, base: &Path, problems: &mut Problems) -> Option<ModelConfig> {
-    let normalize = raw.normalize.and_then(|raw| normalize(raw, problems));
-    Some(ModelConfig {
-        name: raw.name?.value.0,
-        arch: raw.arch?.value.0,
-        weights: base.join(raw.weights?.value.0),
-        normalize: normalize?,
-        classes: raw.classes.map(|classes| classes.value.size()),
-    })
-}
-
-fn normalize(raw: At<RawNormalize>, problems: &mut Problems) -> Option<Normalize> {
-    let (mean, std) = (raw.value.mean?, raw.value.std?);
-    let channels = mean.value.len();
-    let readable = problems.none_within(&mean.span) && problems.none_within(&std.span);
-    if readable && channels != 1 && channels != 3 {
-        problems
-            .add(mean.span.clone(), format!("`mean` has {channels} values"), "1 or 3 values")
-            .help("images have 1 or 3 colour channels");
-    }
-    if readable && std.value.len() != channels {
-        problems
-            .add(
-                std.span.clone(),
-                format!("`std` has {} values but `mean` has {channels}", std.value.len()),
-                "another length",
-            )
-            .note(mean.span, "`mean`")
-            .help("give both one value per channel");
-    }
-    for value in mean.value.iter().filter(|value| !(0.0..=1.0).contains(&value.value.0)) {
-        problems
-            .add(value.span.clone(), format!("mean {} is not a pixel value in [0, 1]", value.value.0), "outside [0, 1]")
-            .help("if it was measured in [0, 255], divide mean and std by 255");
-    }
-    for value in std.value.iter().filter(|value| (value.value.0 as f32) <= 0.0 || !(value.value.0 as f32).is_finite()) {
-        problems.add(value.span.clone(), "`std` is not a positive f32", "too small or too large");
-    }
-    Some(Normalize {
-        mean: mean.value.iter().map(|value| value.value.0 as f32).collect(),
-        std: std.value.iter().map(|value| value.value.0 as f32).collect(),
-    })
+    raw.value.0.into_iter().filter_map(|raw| model::resolve(raw, base, problems)).collect()
 }

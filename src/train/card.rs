@@ -69,7 +69,7 @@ impl Trainer {
     ) -> Result<Judged, TrainError> {
         let held_out = self.recipe.data.source(Split::Test, &self.folder, self.data_root.as_deref());
         let verifier = source.build(Compute::f32(self.device))?;
-        let model = source.build(device::searches_with(SearchPrecision::F32, source.architecture, self.device))?;
+        let model = source.build(device::searches_with(SearchPrecision::F32, source, self.device))?;
         let images = Images::load(&held_out)?;
         let clean_images = images.images.len();
         let right = (accuracy(&verifier, &images) * clean_images as f64).round() as u64;
@@ -121,16 +121,22 @@ impl Trainer {
         let recipe = self.recipe();
         let weights = self.output();
         let file = weights.file_name().unwrap_or_default().to_string_lossy();
-        let (arch, normalize) = (source.architecture, &recipe.normalize);
+        let normalize = &recipe.normalize;
         let [channels, height, width] = source.geometry.image();
         let recipe_path = self.recipe_beside_weights();
         let mut card = format!("# {}\n\n", source.name);
         let mut line = |what: &str, value: String| {
             let _ = writeln!(card, "- **{what}**: {value}");
         };
-        line("Network", format!("`{}`: {}", arch.name, arch.about));
-        line("Parameters", format!("{}, running statistics included", format::count(source.weights.parameters())));
-        line("Weights", format!("`{file}`, blake3 `{}`", source.weights.hash));
+        line(
+            "Network",
+            match source.architecture() {
+                Some(arch) => format!("`{}`: {}", arch.name, arch.about),
+                None => source.arch().to_owned(),
+            },
+        );
+        line("Parameters", format!("{}, running statistics included", format::count(source.parameters())));
+        line("Weights", format!("`{file}`, blake3 `{}`", source.hash()));
         line(
             "Input",
             format!(

@@ -39,7 +39,7 @@ fn the_schema_rejects_what_the_reader_rejects() {
         ("batch = 64", "batch = 0"),
         ("kind = \"image-folder\"", "kind = \"folder\""),
         ("resize = 256", "resize = 256\nsplit = \"test\""),
-        ("normalize = { mean = [0.5], std = [0.5] }", ""),
+        ("weights = \"../models/cnn.safetensors\"", ""),
         ("target = 7", "target = \"first\""),
         ("norm = \"l2\"\nepsilons", "norm = \"l1\"\nepsilons"),
         ("epsilons = [1, 0.5]", "epsilons = [-1]"),

@@ -1,0 +1,79 @@
+//! Models: what the suite says of them, and what a model's folder adds.
+
+use std::path::Path;
+
+use crate::suite::model_folder::ModelFolder;
+use crate::suite::problem::Problems;
+use crate::suite::raw::{RawModel, RawNormalize};
+use crate::suite::read::{At, example};
+use crate::suite::{ModelConfig, Normalize};
+
+/// The model, or none after a problem was found.
+pub fn resolve(raw: At<RawModel>, base: &Path, problems: &mut Problems) -> Option<ModelConfig> {
+    let At { value: raw, span } = raw;
+    let stated = (raw.arch.is_some(), raw.normalize.is_some());
+    let normalize = raw.normalize.and_then(|raw| normalize(raw, problems));
+    let weights = raw.weights?;
+    let path = base.join(&weights.value.0);
+    let folder = match path.is_dir().then(|| ModelFolder::read(&path)).transpose() {
+        Ok(folder) => folder,
+        Err(error) => {
+            problems.add(weights.span, error.problem, "not a model's folder").help(error.help);
+            return None;
+        }
+    };
+    let (weights, arch, told) = match folder {
+        Some(folder) => (folder.weights, folder.arch, folder.normalize),
+        None => (path, None, None),
+    };
+    let arch = raw.arch.map(|arch| arch.value.0).or(arch);
+    let normalize = normalize.or(told);
+    for (key, stated, known) in [("arch", stated.0, arch.is_some()), ("normalize", stated.1, normalize.is_some())] {
+        // A misspelling of the key was told.
+        if !stated && !known && problems.none_within(&span) {
+            problems
+                .add(span.clone(), format!("missing key `{key}` in `[[model]]`"), format!("`{key}` is missing"))
+                .help(example(key));
+        }
+    }
+    Some(ModelConfig {
+        name: raw.name?.value.0,
+        arch: arch?,
+        weights,
+        normalize: normalize?,
+        classes: raw.classes.map(|classes| classes.value.size()),
+    })
+}
+
+fn normalize(raw: At<RawNormalize>, problems: &mut Problems) -> Option<Normalize> {
+    let (mean, std) = (raw.value.mean?, raw.value.std?);
+    let channels = mean.value.len();
+    let readable = problems.none_within(&mean.span) && problems.none_within(&std.span);
+    if readable && channels != 1 && channels != 3 {
+        problems
+            .add(mean.span.clone(), format!("`mean` has {channels} values"), "1 or 3 values")
+            .help("images have 1 or 3 colour channels");
+    }
+    if readable && std.value.len() != channels {
+        problems
+            .add(
+                std.span.clone(),
+                format!("`std` has {} values but `mean` has {channels}", std.value.len()),
+                "another length",
+            )
+            .note(mean.span, "`mean`")
+            .help("give both one value per channel");
+    }
+    for value in mean.value.iter().filter(|value| !(0.0..=1.0).contains(&value.value.0)) {
+        problems
+            .add(value.span.clone(), format!("mean {} is not a pixel value in [0, 1]", value.value.0), "outside [0, 1]")
+            .help("if it was measured in [0, 255], divide mean and std by 255");
+    }
+    for value in std.value.iter().filter(|value| (value.value.0 as f32) <= 0.0 || !(value.value.0 as f32).is_finite()) {
+        problems.add(value.span.clone(), "`std` is not a positive f32", "too small or too large");
+    }
+    Some(Normalize {
+        mean: mean.value.iter().map(|value| value.value.0 as f32).collect(),
+        std: std.value.iter().map(|value| value.value.0 as f32).collect(),
+    })
+}

@@ -1,0 +1,134 @@
+//! TorchScript models: PyTorch's own answers, the layers that they bring, attacks on them, and what is refused
+//! (`tests/fixtures/torchscript/make.py`).
+#![cfg(feature = "torch")]
+
+use std::path::{Path, PathBuf};
+
+use am_eval::engine::Predictor;
+use am_eval::model::{Compute, Model, ModelSource, TORCHSCRIPT};
+use am_eval::suite::{ModelConfig, Normalize};
+use am_eval::terms::LayerName;
+use assert_cmd::Command;
+use safetensors::SafeTensors;
+use tch::{Device, Kind, Tensor};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/torchscript")
+}
+
+fn normalize() -> Normalize {
+    Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
+}
+
+fn open(file: &str, size: [i64; 2]) -> Result<Model, String> {
+    let config = ModelConfig::of_file(TORCHSCRIPT, &fixtures().join(file), normalize());
+    let source = ModelSource::open(&config, Some(size)).and_then(|source| source.build(Compute::f32(Device::Cpu)));
+    source.map_err(|error| error.to_string().replace(&fixtures().display().to_string(), "FOLDER"))
+}
+
+/// Names and values of the fixture's tensors that begin with `prefix`, without it.
+fn expected(prefix: &str) -> Vec<(String, Tensor)> {
+    let bytes = std::fs::read(fixtures().join("features.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.tensors().into_iter().filter_map(|(name, view)| {
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        let kind = if name == "images" { Kind::Uint8 } else { Kind::Float };
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).unwrap();
+        Some((name.strip_prefix(prefix)?.to_owned(), tensor))
+    });
+    tensors.collect()
+}
+
+fn assert_close(ours: &Tensor, theirs: &Tensor, what: &str) {
+    assert_eq!(ours.size(), theirs.size(), "{what}");
+    let scale = theirs.abs().max().double_value(&[]);
+    let error = (ours - theirs).abs().max().double_value(&[]) / scale;
+    assert!(scale > 1e-6 && error <= 1e-5, "{what}: relative error {error:e}, largest value {scale:e}");
+}
+
+#[test]
+fn logits_layers_and_gradients_are_pytorchs() {
+    let model = open("features.pt", [32, 32]).unwrap();
+    let pixels = expected("images").remove(0).1.to_kind(Kind::Float) / 255.0;
+    let layers = expected("activation.");
+    assert_eq!(layers.len(), 2);
+    let names = layers.iter().map(|(name, _)| LayerName::from(name.as_str())).collect();
+    let plain = Predictor::new(&model, names, None).unwrap().predict(&pixels);
+    assert_close(&plain.logits, &expected("logits").remove(0).1, "logits");
+    for ((name, theirs), ours) in layers.iter().zip(&plain.activations) {
+        assert_close(ours, theirs, name);
+    }
+    let gradients = expected("gradient.");
+    assert_eq!(gradients.len(), 3);
+    for (objective, theirs) in gradients {
+        let predictor = Predictor::new(&model, Vec::new(), Some(objective.parse().unwrap())).unwrap();
+        assert_close(&predictor.predict(&pixels).gradient.unwrap(), &theirs, &objective);
+    }
+}
+
+#[test]
+fn other_files_are_refused_with_what_would_be_right() {
+    let said = |file: &str, size| open(file, size).err().unwrap_or_else(|| "accepted".to_owned());
+    let mut messages: Vec<String> =
+        ["logits.pt", "tuple.pt", "nameless.pt", "one-row.pt", "state.pt", "make.py", "absent.pt"]
+            .iter()
+            .map(|file| format!("{file}: {}", said(file, [32, 32])))
+            .collect();
+    messages.push(format!("too small: {}", said("features.pt", [3, 3])));
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn scripts_are_listed_validated_and_attacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let suite = folder.path().join("suite.toml");
+    let script = fixtures().join("features.pt");
+    let text = format!(
+        r#"schema = 1
+name = "script"
+seed = 5
+[run]
+device = "cpu"
+[data]
+kind = "synthetic"
+size = 20
+samples = 10
+[[model]]
+name = "small"
+arch = "torchscript"
+weights = "{}"
+normalize = {{ mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }}
+[[attack]]
+name = "logit"
+kind = "class-logit"
+norm = "linf"
+epsilons = ["8/255"]
+steps = 5
+[[attack]]
+name = "hidden"
+kind = "unit"
+layer = "hidden"
+units = {{ top = 2 }}
+norm = "linf"
+epsilons = ["8/255"]
+steps = 5
+"#,
+        script.display()
+    );
+    std::fs::write(&suite, &text).unwrap();
+    let am_eval = || Command::cargo_bin("am-eval").unwrap();
+    let listed = am_eval().args(["layers", "--size", "32"]).arg(&script).assert().success();
+    let listed = String::from_utf8(listed.get_output().stdout.clone()).unwrap();
+    assert!(listed.contains("norm") && listed.contains("6x14x14") && listed.contains("hidden"), "{listed}");
+    am_eval().arg("validate").arg(&suite).assert().success();
+    let out = folder.path().join("out");
+    am_eval().args(["run", "--no-progress", "--out"]).arg(&out).arg(&suite).assert().success();
+    let run = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let samples = std::fs::read_to_string(run.join("samples.csv")).unwrap();
+    assert!(samples.lines().count() > 10 && samples.contains(",hidden,"), "{samples}");
+
+    std::fs::write(&suite, text.replace("layer = \"hidden\"", "layer = \"hiden\"")).unwrap();
+    let refused = am_eval().arg("validate").arg(&suite).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("no layer `hiden`") && said.contains("`hidden`"), "{said}");
+}
