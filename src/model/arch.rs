@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::Device;
 
 use super::weights::{Compute, Scope};
-use super::{Model, ModelError, Network, cifar_resnet, vit};
+use super::{Model, ModelError, Network, residual, vit};
 use crate::suite::Normalize;
 
 /// The images and classes that a network is built for.
@@ -31,6 +31,13 @@ impl Geometry {
     pub fn image(&self) -> [i64; 3] {
         [self.channels, self.height, self.width]
     }
+}
+
+/// Why images of `geometry` are too small for a network that needs so many rows and columns; none if they are not.
+pub(super) fn below(least: i64, geometry: Geometry) -> Option<String> {
+    let Geometry { height, width, .. } = geometry;
+    (height.min(width) < least)
+        .then(|| format!("it needs images of at least {least}x{least}; {height}x{width} is less"))
 }
 
 /// A family of networks: its configuration builds one of them.
@@ -64,7 +71,7 @@ pub struct Architecture {
 }
 
 /// The members of every family.
-const FAMILIES: &[&[Architecture]] = &[cifar_resnet::ARCHITECTURES, vit::ARCHITECTURES];
+const FAMILIES: &[&[Architecture]] = &[residual::ARCHITECTURES, vit::ARCHITECTURES];
 
 impl Architecture {
     /// Every architecture.

@@ -1,9 +1,10 @@
 //! Networks whose every layer a [`Probe`] can see, with their weights and their normalization.
 
 mod arch;
-mod cifar_resnet;
+mod convolution;
 mod layers;
 mod probe;
+mod residual;
 mod source;
 mod torchscript;
 mod vit;
@@ -163,6 +164,7 @@ impl Model {
     /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1], or `Break` if the probe left the network.
     pub fn forward(&self, pixels: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let normalized = (pixels - &self.mean) / &self.deviation;
+        let normalized = if self.compute.channels_last { channels_last(&normalized) } else { normalized };
         ControlFlow::Continue(self.network.forward(normalized, probe)?.to_kind(Kind::Float))
     }
 

@@ -10,7 +10,8 @@ use tch::{Kind, Tensor};
 
 use super::Network;
 use super::arch::{Architecture, Family, Geometry};
-use super::layers::{BatchNorm2d, Conv2d, LayerNorm, Linear, wide};
+use super::convolution::{BatchNorm2d, Conv2d, ConvForm};
+use super::layers::{LayerNorm, Linear, wide};
 use super::probe::{Flow, Probe, Site};
 use super::weights::{Init, Scope};
 
@@ -113,18 +114,20 @@ impl Tokenizer {
         let proj = &scope / "proj";
         match config.stem {
             Stem::Patches => {
-                Tokenizer::Patches(Conv2d::new(proj, channels, width, config.patch, config.patch, 0, true))
+                let form = ConvForm::new(channels, width, config.patch).stride(config.patch).biased();
+                Tokenizer::Patches(Conv2d::new(proj, form))
             }
             Stem::Convolutions => {
                 let sizes = [(channels, width / 2, 1), (width / 2, width / 2, 2), (width / 2, width, 2)];
                 let stage = |(place, &(input, output, stride)): (usize, &(i64, i64, i64))| {
                     let at = |name: &str| format!("{name}{}", place + 1);
-                    let conv = Conv2d::new(&scope / at("conv").as_str(), input, output, 3, stride, 1, false);
+                    let conv =
+                        Conv2d::new(&scope / at("conv").as_str(), ConvForm::same(input, output, 3).stride(stride));
                     let norm = BatchNorm2d::new(&scope / at("bn").as_str(), output);
                     (conv, norm, Site::new(scope.name(&at("relu")), "ReLU"))
                 };
                 let stages = sizes.iter().enumerate().map(stage).collect();
-                Tokenizer::Convolutions { stages, proj: Conv2d::new(proj, width, width, 1, 1, 0, true) }
+                Tokenizer::Convolutions { stages, proj: Conv2d::new(proj, ConvForm::new(width, width, 1).biased()) }
             }
         }
     }

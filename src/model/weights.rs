@@ -273,6 +273,15 @@ impl<'a> Scope<'a> {
         self.store.borrow_mut().used.insert(full);
     }
 
+    /// Tolerates a second set of everything taken under `name`, under the name `twin`.
+    pub fn tolerate_twin(&self, name: &str, twin: &str) {
+        let (name, twin) = (self.name(name) + ".", self.name(twin) + ".");
+        let mut store = self.store.borrow_mut();
+        let twins: Vec<String> =
+            store.used.iter().filter_map(|used| Some(twin.clone() + used.strip_prefix(&name)?)).collect();
+        store.used.extend(twins);
+    }
+
     fn take(&self, full: &str, shape: &[i64], init: Init) -> Tensor {
         let mut store = self.store.borrow_mut();
         store.used.insert(full.to_owned());

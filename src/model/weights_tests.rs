@@ -88,6 +88,28 @@ fn differences_from_the_architecture_are_named() {
 }
 
 #[test]
+fn a_tolerated_twin_has_the_same_names() {
+    let tensor = || (Dtype::F32, vec![2], f32s(&[1.0, 2.0]));
+    let finish = |names: &[&str], tolerated: bool| {
+        let stored: Stored = names.iter().map(|name| (name.to_string(), tensor())).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("twin.safetensors");
+        std::fs::write(&path, bytes(&stored)).unwrap();
+        let file = WeightsFile::read(&path).unwrap();
+        let scope = Scope::file(&file, Compute::f32(Device::Cpu));
+        let _ = (&scope / "block1").parameter("bias", &[2], Init::Constant(0.0));
+        if tolerated {
+            scope.tolerate_twin("block1", "sub_block1");
+        }
+        scope.finish("twins").is_ok()
+    };
+    assert!(finish(&["block1.bias"], true));
+    assert!(finish(&["block1.bias", "sub_block1.bias"], true));
+    assert!(!finish(&["block1.bias", "sub_block1.weight"], true));
+    assert!(!finish(&["block1.bias", "sub_block1.bias"], false));
+}
+
+#[test]
 fn files_that_are_not_safetensors_are_named() {
     let whole = bytes(&whole());
     let header = |json: &str| [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();

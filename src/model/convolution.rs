@@ -1,0 +1,184 @@
+//! Convolutions and what stands between them: batch normalization and pooling. Each shows its output to the probe under its
+//! own name.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tch::Tensor;
+
+use super::layers::wide;
+use super::probe::{Flow, Probe, Site};
+use super::weights::{Compute, Init, Scope};
+
+/// What a convolution is, apart from its values: square kernels, the same stride and padding in both directions.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvForm {
+    input: i64,
+    output: i64,
+    kernel: i64,
+    stride: i64,
+    padding: i64,
+    groups: i64,
+    bias: bool,
+}
+
+impl ConvForm {
+    /// `input` to `output` channels by kernels of `kernel` rows and columns; stride 1, no padding, one group, no bias.
+    pub const fn new(input: i64, output: i64, kernel: i64) -> Self {
+        ConvForm { input, output, kernel, stride: 1, padding: 0, groups: 1, bias: false }
+    }
+
+    /// Like [`ConvForm::new`], padded so that stride 1 keeps rows and columns; `kernel` is odd.
+    pub const fn same(input: i64, output: i64, kernel: i64) -> Self {
+        ConvForm::new(input, output, kernel).padding(kernel / 2)
+    }
+
+    /// Takes every `stride`-th row and column.
+    pub const fn stride(self, stride: i64) -> Self {
+        ConvForm { stride, ..self }
+    }
+
+    /// Puts `padding` rows and columns of zeros around the input.
+    pub const fn padding(self, padding: i64) -> Self {
+        ConvForm { padding, ..self }
+    }
+
+    /// Cuts the channels into `groups` that do not see each other.
+    pub const fn groups(self, groups: i64) -> Self {
+        ConvForm { groups, ..self }
+    }
+
+    /// Adds a bias to each output channel.
+    pub const fn biased(self) -> Self {
+        ConvForm { bias: true, ..self }
+    }
+
+    /// Channels that it takes.
+    pub const fn input(self) -> i64 {
+        self.input
+    }
+
+    /// Channels that it gives.
+    pub const fn output(self) -> i64 {
+        self.output
+    }
+}
+
+/// 2-d convolution of `[N, in, H, W]` with square kernels.
+pub struct Conv2d {
+    site: Site,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    form: ConvForm,
+    compute: Compute,
+}
+
+impl Conv2d {
+    /// Takes `weight` `[output, input / groups, kernel, kernel]`, and `bias` if there is one. Fresh weights: He et al. 2015,
+    /// fan-out.
+    pub fn new(scope: Scope, form: ConvForm) -> Self {
+        let ConvForm { output, kernel, groups, .. } = form;
+        let input = form.input / groups;
+        let deviation = (2.0 / (output / groups * kernel * kernel) as f64).sqrt();
+        Conv2d {
+            site: Site { macs_per_value: (input * kernel * kernel) as u64, ..Site::new(scope.name(""), "Conv2d") },
+            weight: scope.weight(&[output, input, kernel, kernel], Init::Normal(deviation)),
+            bias: form.bias.then(|| scope.bias(output)),
+            form,
+            compute: scope.compute,
+        }
+    }
+
+    /// `[N, in, H, W]` to `[N, out, H', W']`.
+    pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let kind = self.compute.kind;
+        let bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
+        let (weight, ConvForm { stride, padding, groups, .. }) = (self.weight.to_kind(kind), self.form);
+        let y = x.to_kind(kind).conv2d(&weight, bias.as_ref(), [stride; 2], [padding; 2], [1, 1], groups);
+        probe.visit(&self.site, y)
+    }
+}
+
+/// Batch normalization over `[N, C, H, W]`.
+pub struct BatchNorm2d {
+    site: Site,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    training: Rc<Cell<bool>>,
+}
+
+impl BatchNorm2d {
+    /// Takes `weight`, `bias`, `running_mean` and `running_var`, each `[channels]`.
+    pub fn new(scope: Scope, channels: i64) -> Self {
+        scope.tolerate("num_batches_tracked");
+        BatchNorm2d {
+            site: Site::new(scope.name(""), "BatchNorm2d"),
+            weight: scope.parameter("weight", &[channels], Init::Constant(1.0)),
+            bias: scope.parameter("bias", &[channels], Init::Constant(0.0)),
+            running_mean: scope.buffer("running_mean", &[channels], 0.0),
+            running_var: scope.buffer("running_var", &[channels], 1.0),
+            training: scope.training.clone(),
+        }
+    }
+
+    /// Shape is kept.
+    pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let (mean, var) = (Some(&self.running_mean), Some(&self.running_var));
+        let y = x.batch_norm(Some(&self.weight), Some(&self.bias), mean, var, self.training.get(), 0.1, 1e-5, true);
+        probe.visit(&self.site, y)
+    }
+}
+
+/// The largest value of each square window.
+pub struct MaxPool2d {
+    site: Site,
+    form: PoolForm,
+}
+
+/// The windows of a pooling layer.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolForm {
+    /// Rows and columns of a window.
+    pub kernel: i64,
+    /// From one window to the next.
+    pub stride: i64,
+    /// Rows and columns around the input that never win.
+    pub padding: i64,
+    /// Whether a window that hangs over the edge counts (`ceil_mode`).
+    pub ceil: bool,
+}
+
+impl MaxPool2d {
+    /// Pooling under the scope's own name.
+    pub fn new(scope: Scope, form: PoolForm) -> Self {
+        MaxPool2d { site: Site::new(scope.name(""), "MaxPool2d"), form }
+    }
+
+    /// `[N, C, H, W]` to `[N, C, H', W']`.
+    pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let PoolForm { kernel, stride, padding, ceil } = self.form;
+        probe.visit(&self.site, x.max_pool2d([kernel; 2], [stride; 2], [padding; 2], [1, 1], ceil))
+    }
+}
+
+/// The mean over rows and columns, in f32, as `[N, C, 1, 1]` and then as `[N, C]`.
+pub struct GlobalPool {
+    pool: Site,
+    flatten: Site,
+}
+
+impl GlobalPool {
+    /// Shows the means under the names `pool` and `flatten`.
+    pub fn new(scope: &Scope, pool: &str, flatten: &str) -> Self {
+        let (pool, flatten) = (scope.name(pool), scope.name(flatten));
+        GlobalPool { pool: Site::new(pool, "GlobalAvgPool"), flatten: Site::new(flatten, "Flatten") }
+    }
+
+    /// `[N, C, H, W]` to `[N, C]`.
+    pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let x = probe.visit(&self.pool, wide(x).adaptive_avg_pool2d([1, 1]))?;
+        probe.visit(&self.flatten, x.flatten(1, -1))
+    }
+}
