@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::Device;
 
 use super::weights::{Compute, Scope};
-use super::{Model, ModelError, Network, residual, vit};
+use super::{Model, ModelError, Network, convnext, densenet, mobilenet, residual, squeezenet, vgg, vit};
 use crate::suite::Normalize;
 
 /// The images and classes that a network is built for.
@@ -71,7 +71,15 @@ pub struct Architecture {
 }
 
 /// The members of every family.
-const FAMILIES: &[&[Architecture]] = &[residual::ARCHITECTURES, vit::ARCHITECTURES];
+const FAMILIES: &[&[Architecture]] = &[
+    residual::ARCHITECTURES,
+    vgg::ARCHITECTURES,
+    squeezenet::ARCHITECTURES,
+    densenet::ARCHITECTURES,
+    mobilenet::ARCHITECTURES,
+    convnext::ARCHITECTURES,
+    vit::ARCHITECTURES,
+];
 
 impl Architecture {
     /// Every architecture.

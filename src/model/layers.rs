@@ -26,10 +26,15 @@ impl LayerNorm {
         }
     }
 
+    /// The same layer for activations that the framework holds as `[N, H, W, C]`.
+    pub fn inner(self) -> Self {
+        LayerNorm { site: self.site.inner(), ..self }
+    }
+
     /// Shape is kept.
     pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let y = x.layer_norm([self.width], Some(&self.weight), Some(&self.bias), self.epsilon, true);
-        probe.visit(&self.site, y)
+        self.site.show(y, probe)
     }
 }
 
@@ -54,11 +59,16 @@ impl Linear {
         }
     }
 
+    /// The same layer for activations that the framework holds as `[N, H, W, C]`.
+    pub fn inner(self) -> Self {
+        Linear { site: self.site.inner(), ..self }
+    }
+
     /// `[.., in]` to `[.., out]`, in the precision that the network computes in.
     pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let kind = self.compute.kind;
         let y = x.to_kind(kind).linear(&self.weight.to_kind(kind), Some(self.bias.to_kind(kind)));
-        probe.visit(&self.site, y)
+        self.site.show(y, probe)
     }
 }
 

@@ -1,12 +1,17 @@
 //! Networks whose every layer a [`Probe`] can see, with their weights and their normalization.
 
 mod arch;
+mod convnext;
 mod convolution;
+mod densenet;
 mod layers;
+mod mobilenet;
 mod probe;
 mod residual;
 mod source;
+mod squeezenet;
 mod torchscript;
+mod vgg;
 mod vit;
 mod weights;
 
