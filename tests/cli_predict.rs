@@ -28,7 +28,7 @@ impl Workplace {
         let folder = tempfile::tempdir().unwrap();
         let fixture = Fixture::read("resnet20");
         fixture.write_weights(folder.path());
-        let images = fixture.images();
+        let (_, _, images) = fixture.images();
         let view = TensorView::new(Dtype::U8, vec![4, 3, 32, 32], &images).unwrap();
         std::fs::write(folder.path().join("images.safetensors"), serialize([("pixels_u8", view)], None).unwrap())
             .unwrap();

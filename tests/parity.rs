@@ -1,5 +1,5 @@
-//! The networks are PyTorch's: the same weights give the same logits, activations and input gradients as torchvision's
-//! blocks and timm's `VisionTransformer` (`tests/fixtures/models/make.py`).
+//! The networks are PyTorch's: the same weights give the same logits, activations and input gradients as torchvision's and
+//! timm's networks (`tests/fixtures/models/make.py`, `make_cnn.py`).
 #![cfg(feature = "torch")]
 
 use am_eval::engine::Predictor;
@@ -15,16 +15,24 @@ mod drawn_weights;
 /// Largest difference over the largest value that PyTorch gives.
 const TOLERANCE: f64 = 1e-4;
 
-/// Both memory layouts of a network with the drawn weights, and the fixture's pixels `[4, 3, 32, 32]` in [0, 1].
-fn models(fixture: &Fixture, arch: &str) -> (Vec<(&'static str, Model)>, Tensor) {
+/// Every so many values of a gradient that is stored in part.
+const STRIDE: i64 = 37;
+
+const LAYOUTS: [(&str, bool); 2] = [("contiguous", false), ("channels-last", true)];
+
+/// A network with the drawn weights, and the fixture's pixels `[N, 3, H, W]` in [0, 1].
+fn opened(fixture: &Fixture, arch: &str) -> (ModelSource, Tensor) {
     let folder = tempfile::tempdir().unwrap();
     let normalize = Normalize { mean: MEAN.into(), std: STD.into() };
     let weights = fixture.write_weights(folder.path());
-    let source = ModelSource::open(&ModelConfig::of_file(arch, &weights, normalize), None).unwrap();
-    let plain = Compute::f32(Device::Cpu);
-    let build = |channels_last| source.build(Compute { channels_last, ..plain }).unwrap();
-    let pixels = Tensor::from_slice(&fixture.images()).view([4, 3, 32, 32]).to_kind(Kind::Float) / 255.0;
-    (vec![("contiguous", build(false)), ("channels-last", build(true))], pixels)
+    let (count, side, images) = fixture.images();
+    let source = ModelSource::open(&ModelConfig::of_file(arch, &weights, normalize), Some([side; 2])).unwrap();
+    let pixels = Tensor::from_slice(&images).view([count, 3, side, side]).to_kind(Kind::Float) / 255.0;
+    (source, pixels)
+}
+
+fn build(source: &ModelSource, channels_last: bool) -> Model {
+    source.build(Compute { channels_last, ..Compute::f32(Device::Cpu) }).unwrap()
 }
 
 fn assert_close(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), what: &str) {
@@ -38,20 +46,28 @@ fn assert_close(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), what: &st
 
 fn compare(name: &str, arch: &str) {
     let fixture = Fixture::read(name);
-    let (models, pixels) = models(&fixture, arch);
-    for (layout, model) in models {
-        let logits = tch::no_grad(|| model.logits(&pixels));
-        assert_close(&logits, &fixture.floats("logits")[""], &format!("{layout}: logits"));
-        for (layer, theirs) in fixture.floats("activation.") {
-            let activation = tch::no_grad(|| model.tap(&pixels, &LayerName::from(layer.as_str()))).unwrap();
-            assert_close(&unit_means(&activation, 0), &theirs, &format!("{layout}: {layer}"));
+    let (source, pixels) = opened(&fixture, arch);
+    for (layout, channels_last) in LAYOUTS {
+        let model = build(&source, channels_last);
+        let activations = fixture.floats("activation.");
+        let layers: Vec<LayerName> = activations.keys().map(|layer| LayerName::from(layer.as_str())).collect();
+        let predictor = Predictor::new(&model, layers, None).unwrap();
+        let prediction = predictor.predict(&pixels);
+        assert_close(&prediction.logits, &fixture.floats("logits")[""], &format!("{arch}, {layout}: logits"));
+        for ((layer, theirs), activation) in activations.iter().zip(&prediction.activations) {
+            assert_close(&unit_means(activation, 0), theirs, &format!("{arch}, {layout}: {layer}"));
         }
         for (objective, theirs) in fixture.floats("gradient.") {
             let objective: PixelObjective = objective.parse().unwrap();
-            let what = format!("{layout}: gradient of {objective}");
+            let what = format!("{arch}, {layout}: gradient of {objective}");
             let predictor = Predictor::new(&model, Vec::new(), Some(objective)).unwrap();
             let gradient = predictor.predict(&pixels).gradient.unwrap();
-            assert_close(&gradient, &theirs, &what);
+            let whole = theirs.0.len() > 1;
+            assert_close(
+                &if whole { gradient } else { gradient.flatten(0, -1).slice(0, 0, None, STRIDE) },
+                &theirs,
+                &what,
+            );
         }
     }
 }
@@ -71,11 +87,43 @@ fn the_convolutional_stem_is_pytorchs() {
     compare("vit-c-tiny", "cifar/vit-c-tiny");
 }
 
+/// Tests that compare a fixture with the architecture that it is named after.
+macro_rules! fixtures {
+    ($($test:ident: $arch:literal),+ $(,)?) => {
+        $(#[test]
+        fn $test() {
+            compare(&$arch.replace('/', "_"), $arch);
+        })+
+    };
+}
+
+fixtures! {
+    cifar_resnet18: "cifar/resnet18",
+    cifar_preact_resnet18: "cifar/preact_resnet18",
+    cifar_wide_resnet: "cifar/wide_resnet-28-10",
+    torchvision_resnext50: "torchvision/resnext50_32x4d",
+    timm_resnet18: "timm/resnet18",
+    torchvision_vgg11_bn: "torchvision/vgg11_bn",
+    torchvision_vgg13: "torchvision/vgg13",
+    torchvision_squeezenet1_0: "torchvision/squeezenet1_0",
+    torchvision_squeezenet1_1: "torchvision/squeezenet1_1",
+    torchvision_densenet121: "torchvision/densenet121",
+    torchvision_mobilenet_v2: "torchvision/mobilenet_v2",
+    torchvision_convnext_tiny: "torchvision/convnext_tiny",
+}
+
 #[test]
 fn leaving_the_network_early_changes_no_activation() {
-    for (name, arch) in [("resnet20", "cifar/resnet20"), ("vit-c-tiny", "cifar/vit-c-tiny")] {
-        let (models, pixels) = models(&Fixture::read(name), arch);
-        for (layout, model) in models {
+    let fixtures = [
+        ("cifar/resnet20", "resnet20"),
+        ("cifar/vit-c-tiny", "vit-c-tiny"),
+        ("torchvision/squeezenet1_1", "torchvision_squeezenet1_1"),
+    ];
+    for (arch, name) in fixtures {
+        let (source, pixels) = opened(&Fixture::read(name), arch);
+        let pixels = pixels.narrow(0, 0, 1);
+        for (layout, channels_last) in LAYOUTS {
+            let model = build(&source, channels_last);
             let infos = model.layers();
             let layers: Vec<LayerName> = infos.iter().map(|info| info.name.clone()).collect();
             let mut taps = Taps::new(&layers);

@@ -1,9 +1,12 @@
 //! Weights by the formula of `tests/fixtures/models/make.py`, for the names and shapes that PyTorch gives.
+#![allow(dead_code, reason = "each test uses a part of this")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
+use am_eval::model::{Architecture, Geometry, Model};
+use safetensors::tensor::{TensorView, serialize_to_file};
+use safetensors::{Dtype, SafeTensors};
 
 /// Mean and standard deviation of the pixels, as in the script.
 pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
@@ -31,17 +34,38 @@ impl Fixture {
         tensors.collect()
     }
 
-    /// The images, u8 [4, 3, 32, 32].
-    pub fn images(&self) -> Vec<u8> {
-        SafeTensors::deserialize(&self.0).unwrap().tensor("images").unwrap().data().to_vec()
+    /// The images, u8: number of images, rows and columns, and their values [N, 3, H, W].
+    pub fn images(&self) -> (i64, i64, Vec<u8>) {
+        let file = SafeTensors::deserialize(&self.0).unwrap();
+        if let Ok(images) = file.tensor("images") {
+            return (images.shape()[0] as i64, images.shape()[2] as i64, images.data().to_vec());
+        }
+        let number = |name: &str| self.note(name).unwrap().parse::<i64>().unwrap();
+        let (count, size) = (number("images"), number("size"));
+        let values = uniform("images", (count * 3 * size * size) as usize).map(|u| ((u + 1.0) * 128.0) as u8);
+        (count, size, values.collect())
+    }
+
+    fn note(&self, name: &str) -> Option<String> {
+        let (_, header) = SafeTensors::read_metadata(&self.0).unwrap();
+        header.metadata().as_ref()?.get(name).cloned()
+    }
+
+    /// Names and shapes of the parameters: PyTorch's, or where the fixture does not repeat them those of the architecture, whose
+    /// names and shapes are compared with PyTorch's elsewhere.
+    fn state(&self) -> BTreeMap<String, Vec<usize>> {
+        if let Some(state) = self.note("state") {
+            return serde_json::from_str(&state).unwrap();
+        }
+        let (architecture, (_, size, _)) = (Architecture::find(&self.note("arch").unwrap()).unwrap(), self.images());
+        let classes = self.floats("logits")[""].0[1];
+        state(&architecture.outline(Geometry::rgb(size, classes)).unwrap())
     }
 
     /// Draws the parameters that PyTorch's network has into `folder`.
     pub fn write_weights(&self, folder: &Path) -> PathBuf {
-        let (_, header) = SafeTensors::read_metadata(&self.0).unwrap();
-        let state = &header.metadata().as_ref().unwrap()["state"];
-        let state: BTreeMap<String, Vec<usize>> = serde_json::from_str(state).unwrap();
-        let drawn: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = state
+        let drawn: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = self
+            .state()
             .into_iter()
             .map(|(name, shape)| (name.clone(), dtype(&name), shape.clone(), draw(&name, &shape)))
             .collect();
@@ -49,9 +73,19 @@ impl Fixture {
             .iter()
             .map(|(name, dtype, shape, bytes)| (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
         let path = folder.join("drawn.safetensors");
-        std::fs::write(&path, serialize(views, None).unwrap()).unwrap();
+        serialize_to_file(views, None, &path).unwrap();
         path
     }
+}
+
+/// Names and shapes of a network's tensors as PyTorch's state dict has them, the counters of batch normalization included.
+pub fn state(model: &Model) -> BTreeMap<String, Vec<usize>> {
+    let tensors = model.tensors();
+    let shape = |tensor: &tch::Tensor| tensor.size().iter().map(|&size| size as usize).collect();
+    let counters = tensors.buffers.keys().filter_map(|name| name.strip_suffix("running_mean"));
+    let counters = counters.map(|prefix| (format!("{prefix}num_batches_tracked"), Vec::new()));
+    let named = tensors.parameters.iter().chain(&tensors.buffers);
+    named.map(|(name, tensor)| (name.clone(), shape(tensor))).chain(counters).collect()
 }
 
 fn dtype(name: &str) -> Dtype {
@@ -73,11 +107,15 @@ fn draw(name: &str, shape: &[usize]) -> Vec<u8> {
     uniform(name, shape.iter().product()).flat_map(|u| (value(u) as f32).to_le_bytes()).collect()
 }
 
-/// Values in [-1, 1): FNV-1a of the name seeds splitmix64.
+/// FNV-1a, 64 bits.
+pub fn hash(text: &str) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, step)
+}
+
+/// Values in [-1, 1): the hash of the name seeds splitmix64.
 fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
-    let seed = name
-        .bytes()
-        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+    let seed = hash(name);
     (1..=count as u64).map(move |place| {
         let z = seed.wrapping_add(place.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
