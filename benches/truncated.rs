@@ -3,7 +3,7 @@
 use am_eval::model::{Architecture, Compute, Model};
 use am_eval::terms::LayerName;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use support::{ROWS, batch, criterion, median_ratio, model, pass, timed};
+use support::{ROWS, batch, criterion, median_ratio, model, noise, pass, timed};
 use tch::{Device, Kind, Tensor};
 
 mod support;
@@ -16,10 +16,12 @@ fn truncated(model: &Model, pixels: &Tensor, layer: &LayerName) -> Tensor {
 }
 
 fn depths(criterion: &mut Criterion) {
-    let pixels = batch(ROWS);
-    for (arch, layers) in [
-        ("cifar/resnet20", ["relu", "layer1", "layer2", "layer3"]),
-        ("cifar/vit-c", ["blocks.0", "blocks.1", "blocks.2", "blocks.3"]),
+    let few = noise("torchvision/resnet50", 4);
+    // A quarter of ResNet-50's sixteen blocks lies before `layer2.1`.
+    for (arch, layers, pixels) in [
+        ("cifar/resnet20", ["relu", "layer1", "layer2", "layer3"], batch(ROWS)),
+        ("cifar/vit-c", ["blocks.0", "blocks.1", "blocks.2", "blocks.3"], batch(ROWS)),
+        ("torchvision/resnet50", ["maxpool", "layer1", "layer2.0", "layer3"], few),
     ] {
         let architecture = Architecture::find(arch).expect("a known architecture");
         let compute = Compute { channels_last: architecture.channels_last, ..Compute::f32(Device::Cpu) };

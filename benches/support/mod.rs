@@ -64,6 +64,13 @@ pub fn batch(count: usize) -> Tensor {
     pixels(&(0..count).map(sample).collect::<Vec<_>>(), Device::Cpu)
 }
 
+/// Pixels `[N, C, H, W]` in [0, 1] without meaning, of the size that `arch` was published for.
+pub fn noise(arch: &str, count: usize) -> Tensor {
+    let [channels, height, width] = Architecture::find(arch).expect("a known architecture").geometry.image();
+    tch::manual_seed(0);
+    Tensor::rand([count as i64, channels, height, width], (tch::Kind::Float, Device::Cpu))
+}
+
 /// A bare forward and backward pass: the gradient of the largest logits with respect to the pixels.
 pub fn pass(model: &Model, pixels: &Tensor) -> Tensor {
     let pixels = pixels.detach().set_requires_grad(true);
