@@ -1,0 +1,297 @@
+// Opens every report.html below REPORTS in Chromium, and checks what only a browser can tell. `make browser` runs it.
+//
+// Accessibility is checked with axe-core, all rules, in light and dark, on a desktop and on a phone. The score is
+// computed as Lighthouse does it: the weighted share of the applicable rules that the page passes, a rule counting 10, 7,
+// 3 or 1 as its impact is critical, serious, moderate or minor.
+
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, readFileSync, statSync, existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WEIGHTS = { critical: 10, serious: 7, moderate: 3, minor: 1 };
+const LEAST_SCORE = 95;
+const MOST_BYTES = 10_000_000;
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+const SCREENS = {
+  desktop: { viewport: { width: 1280, height: 900 } },
+  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+};
+
+const folder = process.env.REPORTS;
+assert.ok(folder, "REPORTS must name a folder of runs");
+const pages = readdirSync(folder).filter((name) => existsSync(join(folder, name, "report.html"))).sort();
+assert.ok(pages.length > 0, `no report.html below ${folder}`);
+const urlOf = (name) => pathToFileURL(join(folder, name, "report.html")).href;
+
+let browser;
+before(async () => {
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+});
+after(() => browser?.close());
+
+/** Opens a report, hands it to `use`, and fails if the page asked for anything or complained. */
+async function withReport(name, options, use) {
+  const context = await browser.newContext({ colorScheme: "light", ...SCREENS.desktop, ...options });
+  const url = urlOf(name);
+  const complaints = [];
+  context.on("request", (request) => {
+    if (request.url() !== url && !request.url().startsWith("data:")) complaints.push(`request: ${request.url()}`);
+  });
+  try {
+    const page = await context.newPage();
+    page.on("console", (message) => complaints.push(`console ${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
+    page.on("dialog", (dialog) => { complaints.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+    await page.goto(url, { waitUntil: "load" });
+    await use(page);
+    assert.deepEqual(complaints, []);
+    assert.equal(page.url().split("#")[0], url, "the page stays where it is");
+  } finally {
+    await context.close();
+  }
+}
+
+async function screenshot(page, name) {
+  if (!process.env.SCREENSHOTS) return;
+  mkdirSync(process.env.SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true });
+}
+
+/** What axe-core finds, and the score. */
+async function accessibility(page) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const brief = (rules) => rules.map(({ id, impact, help, nodes }) => ({
+      id, impact, help, places: nodes.slice(0, 4).map((node) => `${node.target.join(" ")}: ${node.any[0]?.message ?? ""}`),
+      count: nodes.length,
+    }));
+    const result = await globalThis.axe.run(document, { resultTypes: ["violations", "incomplete", "passes"] });
+    const impacts = Object.fromEntries(globalThis.axe._audit.rules.map((rule) => [rule.id, rule.impact]));
+    return {
+      impacts, passes: result.passes.map((rule) => rule.id),
+      violations: brief(result.violations), incomplete: brief(result.incomplete),
+    };
+  });
+  const weight = (id) => WEIGHTS[found.impacts[id]] ?? WEIGHTS.minor;
+  const sum = (ids) => ids.reduce((total, id) => total + weight(id), 0);
+  const passed = sum(found.passes.filter((id) => !found.violations.some((rule) => rule.id === id)));
+  const failed = sum(found.violations.map((rule) => rule.id));
+  return { ...found, score: (100 * passed) / (passed + failed) };
+}
+
+for (const name of pages) {
+  describe(name, () => {
+    for (const [screen, device] of Object.entries(SCREENS)) {
+      for (const colorScheme of ["light", "dark"]) {
+        test(`is accessible and fits: ${screen}, ${colorScheme}`, async () => {
+          await withReport(name, { ...device, colorScheme }, async (page) => {
+            await screenshot(page, `${name}-${screen}-${colorScheme}`);
+            const widths = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+            assert.ok(widths[0] <= widths[1], `the page is ${widths[0]} wide on a screen of ${widths[1]}`);
+            // What is folded away must be as good as the rest.
+            await page.evaluate(() => document.querySelectorAll("details").forEach((of) => { of.open = true; }));
+            const { violations, incomplete, passes, score } = await accessibility(page);
+            assert.ok(passes.length > 20, `axe-core checked ${passes.length} rules only`);
+            assert.deepEqual(violations, []);
+            assert.deepEqual(incomplete, []);
+            assert.ok(score >= LEAST_SCORE, `score ${score}`);
+          });
+        });
+      }
+    }
+
+    test("is small", () => assert.ok(statSync(join(folder, name, "report.html")).size < MOST_BYTES));
+
+    test("obeys a strict policy", async () => {
+      await withReport(name, {}, async (page) => {
+        const policy = await page.locator("meta[http-equiv=Content-Security-Policy]").getAttribute("content");
+        assert.match(policy, /default-src 'none'/);
+        assert.doesNotMatch(policy, /script-src[^;]*'unsafe/);
+        assert.equal(await page.evaluate(() => globalThis.hacked), undefined);
+        assert.equal(await page.locator("script").count(), 1);
+        assert.equal(await page.locator("iframe, object, embed, link, img:not([src^='data:'])").count(), 0);
+      });
+    });
+
+    test("can be read without JavaScript", async () => {
+      await withReport(name, { javaScriptEnabled: false }, async (page) => {
+        for (const heading of await page.locator("h1, h2").all()) assert.ok(await heading.isVisible());
+        assert.ok(await page.locator("#cells tbody tr").count() > 0);
+        const charts = await page.locator("svg.chart").all();
+        assert.ok(charts.length > 0);
+        for (const chart of charts) assert.ok((await chart.boundingBox()).height > 100);
+        // Nothing that would need a script is offered.
+        assert.equal(await page.locator("button:visible, input:visible").count(), 0);
+        await screenshot(page, `${name}-no-script`);
+      });
+    });
+
+    test("has anchors for all that it links to", async () => {
+      await withReport(name, {}, async (page) => {
+        const links = await page.locator("a[href]").evaluateAll((all) => all.map((link) => link.getAttribute("href")));
+        assert.ok(links.length > 3);
+        for (const link of links) {
+          assert.match(link, /^#/);
+          assert.equal(await page.locator(`[id="${link.slice(1)}"]`).count(), 1, link);
+        }
+      });
+    });
+  });
+}
+
+describe("what the page can do", () => {
+  const name = "verdicts";
+  const column = (page, place) => page.locator(`#cells tbody tr:visible > :nth-child(${place})`).allInnerTexts();
+  const header = (page, text) => page.locator("#cells thead th", { hasText: text });
+  const percents = (texts) => texts.filter((text) => text !== "–").map((text) => parseFloat(text));
+  const isSorted = (values) => values.every((value, at) => at === 0 || values[at - 1] <= value);
+
+  test("tables sort by pointer and by keyboard", async () => {
+    await withReport(name, {}, async (page) => {
+      const accuracy = header(page, "Robust accuracy");
+      const unsorted = percents(await column(page, 8));
+      assert.ok(!isSorted(unsorted), "the test needs a table that is not sorted yet");
+      await accuracy.getByRole("button").click();
+      assert.equal(await accuracy.getAttribute("aria-sort"), "ascending");
+      const ascending = percents(await column(page, 8));
+      assert.ok(isSorted(ascending));
+      assert.deepEqual(ascending.toSorted(), unsorted.toSorted(), "no row is lost");
+      await page.keyboard.press("Enter");
+      assert.equal(await accuracy.getAttribute("aria-sort"), "descending");
+      assert.ok(isSorted(percents(await column(page, 8)).reverse()));
+      // Radii sort by value, not by text; empty cells come last either way.
+      const target = header(page, "Target reached");
+      await target.getByRole("button").focus();
+      for (const order of ["ascending", "descending"]) {
+        await page.keyboard.press("Space");
+        assert.equal(await target.getAttribute("aria-sort"), order);
+        const texts = await column(page, 11);
+        const first = texts.indexOf("–");
+        assert.ok(first > 0 && texts.slice(first).every((text) => text === "–"), order);
+      }
+      assert.equal(await accuracy.getAttribute("aria-sort"), null, "one column sorts at a time");
+    });
+  });
+
+  test("tables are filtered by words", async () => {
+    await withReport(name, {}, async (page) => {
+      const input = page.getByRole("searchbox");
+      const total = await page.locator("#cells tbody tr").count();
+      await input.fill("VIT-tiny noise");
+      const rows = await page.locator("#cells tbody tr:visible").allInnerTexts();
+      assert.equal(rows.length, 3);
+      for (const row of rows) assert.ok(row.includes("vit-tiny") && row.includes("noise"), row);
+      assert.equal(await page.locator("#cells-filter output").innerText(), `3 of ${total} rows`);
+      // A filtered table can be sorted, and stays filtered.
+      await header(page, "Flip rate").getByRole("button").click();
+      assert.equal(await page.locator("#cells tbody tr:visible").count(), 3);
+      await input.fill("no such thing");
+      assert.equal(await page.locator("#cells tbody tr:visible").count(), 0);
+      await input.press("Escape");
+      assert.equal(await input.inputValue(), "");
+      assert.equal(await page.locator("#cells tbody tr:visible").count(), total);
+    });
+  });
+
+  test("charts and pictures are enlarged, and focus comes back", async () => {
+    await withReport(name, {}, async (page) => {
+      for (const figure of ["#curves figure >> nth=0", "#examples figure >> nth=1"]) {
+        const shown = page.locator(figure).locator("svg, img").first();
+        const small = await shown.boundingBox();
+        const button = page.locator(figure).getByRole("button");
+        await button.focus();
+        await page.keyboard.press("Enter");
+        const dialog = page.getByRole("dialog");
+        assert.ok(await dialog.isVisible());
+        const large = await dialog.locator("svg, img").first().boundingBox();
+        assert.ok(large.width > small.width * 1.1, `${small.width} became ${large.width}`);
+        assert.ok(large.x >= 0 && large.x + large.width <= 1280 && large.height <= 900, JSON.stringify(large));
+        assert.equal(await page.evaluate(() => document.activeElement.closest("dialog") !== null), true);
+        await screenshot(page, `enlarged-${figure.slice(1, 5)}`);
+        const { violations } = await accessibility(page);
+        assert.deepEqual(violations, []);
+        await page.keyboard.press("Escape");
+        assert.ok(!(await dialog.isVisible()));
+        assert.ok(await button.evaluate((of) => of === document.activeElement), "focus comes back");
+      }
+      await page.locator("#curves figure").first().hover();
+      await page.locator("#curves figure").first().getByRole("button").click();
+      await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+      assert.ok(!(await page.getByRole("dialog").isVisible()));
+    });
+  });
+
+  test("everything is reached by keyboard, and what has focus is seen", async () => {
+    await withReport(name, {}, async (page) => {
+      await page.keyboard.press("Tab");
+      const skip = page.getByRole("link", { name: "Skip to the results" });
+      assert.ok(await skip.evaluate((of) => of === document.activeElement));
+      assert.ok((await skip.boundingBox()).x >= 0, "the skip link appears");
+      await page.keyboard.press("Enter");
+      assert.ok(page.url().endsWith("#verdict"));
+      const reached = new Set();
+      for (let step = 0; step < 400; step += 1) {
+        await page.keyboard.press("Tab");
+        const at = await page.evaluate(() => {
+          const of = document.activeElement;
+          if (of === document.body) return null;
+          const box = of.getBoundingClientRect();
+          const style = getComputedStyle(of);
+          const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+          const kinds = ["a", "button", "input", "summary", "[tabindex]"];
+          return { kind: kinds.find((kind) => of.matches(kind)), outlined, area: box.width * box.height, of: of.outerHTML.slice(0, 90) };
+        });
+        if (!at) break;
+        assert.ok(at.outlined && at.area > 0, `focus is not seen on ${at.of}`);
+        reached.add(at.kind);
+      }
+      assert.deepEqual([...reached].sort(), ["[tabindex]", "button", "input", "summary"]);
+    });
+  });
+
+  test("prints on white paper, without controls and uncut", async () => {
+    await withReport(name, { colorScheme: "dark" }, async (page) => {
+      await page.emulateMedia({ media: "print" });
+      const brightness = await page.evaluate(() => {
+        const colour = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
+        return Math.min(...colour.slice(0, 3));
+      });
+      assert.ok(brightness > 240, `paper of ${brightness}`);
+      assert.equal(await page.locator("nav:visible, button.zoom:visible, input:visible, .skip:visible").count(), 0);
+      const cut = await page.locator(".scroll, pre").evaluateAll((all) =>
+        all.filter((of) => of.checkVisibility() && of.scrollHeight > of.clientHeight + 2).map((of) => of.outerHTML.slice(0, 90)));
+      assert.deepEqual(cut, []);
+      const pdf = await page.pdf({ format: "A4" });
+      assert.ok(pdf.length > 50_000 && pdf.subarray(0, 4).toString() === "%PDF");
+      await page.setViewportSize({ width: 794, height: 1123 });
+      await screenshot(page, "print");
+    });
+  });
+
+  test("the first screen tells verdict, accuracies with intervals, sizes and signs", async () => {
+    await withReport(name, {}, async (page) => {
+      const inView = async (locator) => {
+        const box = await locator.first().boundingBox();
+        return box !== null && box.y + box.height <= 900;
+      };
+      assert.ok(await inView(page.locator("#gate-title")), "verdict");
+      assert.ok(await inView(page.locator("header .pill")), "status");
+      for (const text of ["150", "cifar10", "ℓ∞ ε 8/255"]) {
+        assert.ok(await inView(page.locator("header", { hasText: text })), text);
+      }
+      for (const card of await page.locator(".card").all()) {
+        assert.match(await card.innerText(), /\d+\.\d % .*\(\d+\.\d–\d+\.\d\)/s);
+        assert.match(await card.innerText(), /n = 150/);
+        assert.ok(await inView(card.locator(".big")), "accuracy of each model");
+      }
+    });
+  });
+});
