@@ -1,6 +1,5 @@
 //! The files that people read, made from the finished blocks of a run: tables, charts and the report.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
@@ -64,19 +63,12 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         return Err(OutputsError::Empty(dir.path().to_owned()));
     }
     let mut summarizer = Summarizer::default();
-    let mut examples: Vec<Example> = Vec::new();
-    let mut shown: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut worst = WorstExamples::default();
     let mut unconfirmed = 0;
     let assembled = assemble_tables(dir, &keys, |block| {
         summarizer.add_block(block);
         unconfirmed += block.unconfirmed_hits;
-        for example in &block.examples {
-            let count = shown.entry((example.cell.model.clone(), example.cell.attack.clone())).or_default();
-            if *count < EXAMPLES {
-                *count += 1;
-                examples.push(example.clone());
-            }
-        }
+        block.examples.iter().for_each(|example| worst.add(example));
     })?;
     let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
     let summary = summarizer.finish(&models, &manifest.attack_names());
@@ -92,7 +84,7 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         let files = assemble_adversarial(dir, &keys)?;
         manifest.outputs.extend(files.into_iter().map(|(path, hash)| (inside(dir, &path), hash)));
     }
-    let files = write_reports(dir.path(), manifest, &summary, &examples)?;
+    let files = write_reports(dir.path(), manifest, &summary, &worst.finish())?;
     // The page is left out: a gate adds its verdict to it later.
     for chart in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")) {
         let bytes = std::fs::read(chart).map_err(StoreError::io("read", chart))?;
@@ -104,6 +96,34 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     // The manifest comes last: a run that it calls complete has all its files.
     manifest.save(&dir.manifest_path())?;
     Ok(summary)
+}
+
+/// The most telling pictures of each model and attack: flipped at the smallest radius, and there with the surest mistakes.
+#[derive(Default)]
+struct WorstExamples {
+    /// By first appearance.
+    groups: Vec<Vec<Example>>,
+}
+
+impl WorstExamples {
+    fn add(&mut self, example: &Example) {
+        let group_of = |of: &Example| (of.cell.model.clone(), of.cell.attack.clone());
+        let known = self.groups.iter().position(|group| group_of(&group[0]) == group_of(example));
+        let Some(known) = known else { return self.groups.push(vec![example.clone()]) };
+        let group = &mut self.groups[known];
+        let place = group.partition_point(|of| {
+            let radius = of.cell.epsilon.cmp(&example.cell.epsilon);
+            radius.then(example.confidence_adv.total_cmp(&of.confidence_adv)).is_le()
+        });
+        if place < EXAMPLES {
+            group.insert(place, example.clone());
+            group.truncate(EXAMPLES);
+        }
+    }
+
+    fn finish(self) -> Vec<Example> {
+        self.groups.into_iter().flatten().collect()
+    }
 }
 
 /// A file's name relative to the run's directory, with `/` on every system.
