@@ -105,7 +105,9 @@ fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<Str
             units => of(Section::Units),
             distances => of(Section::Distances),
             charts_dropped => dropped,
-            gate_place => format!("{}{}", gate::BEGIN, gate::END),
+            gate_link_place => gate::place("gate-link"),
+            gate_place => gate::place("gate"),
+            gate_details_place => gate::place("gate-details"),
         })
         .map_err(ReportError::Page)
 }

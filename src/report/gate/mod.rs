@@ -5,14 +5,15 @@ mod gitlab;
 mod junit;
 mod markdown;
 mod page;
+mod page_view;
 mod text;
 
 pub use github::github;
 pub use gitlab::gitlab;
 pub use junit::junit;
 pub use markdown::markdown;
+pub(super) use page::place;
 pub use page::show_gate;
-pub(super) use page::{BEGIN, END};
 pub use text::text;
 
 use super::format;

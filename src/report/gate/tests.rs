@@ -86,7 +86,7 @@ fn hostile_names_stay_text() {
     crate::report::write_reports(folder.path(), &manifest("quick", &models), &realistic(&models), &[]).unwrap();
     assert!(show_gate(folder.path(), &outcome).unwrap());
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
-    assert_eq!((page.matches("<script>").count(), page.matches(END).count()), (1, 1));
+    assert_eq!((page.matches("<script>").count(), page.matches("<!--/gate-->").count()), (1, 1));
 }
 
 #[test]
@@ -98,9 +98,12 @@ fn the_page_shows_the_last_outcome_and_loses_a_silent_one() {
     let bare = page();
     assert!(show_gate(folder.path(), &outcome("m")).unwrap());
     let shown = page();
-    let section = shown.split_once(BEGIN).unwrap().1.split_once(END).unwrap().0;
-    insta::assert_snapshot!("page", section);
+    for name in ["gate", "gate-details"] {
+        let section = shown.split_once(&format!("<!--{name}-->")).unwrap().1;
+        insta::assert_snapshot!(format!("page-{name}"), section.split_once("<!--/").unwrap().0);
+    }
     assert!(shown.find("id=\"gate\"") < shown.find("id=\"verdict\""));
+    assert!(shown.contains("<a href=\"#gate\">") && !bare.contains("<a href=\"#gate\">"));
     assert!(show_gate(folder.path(), &outcome("m")).unwrap());
     assert_eq!(page(), shown, "once");
     let silent = judged(&run(10, 0..1), None, &RuleSet::default());
