@@ -11,7 +11,7 @@ ifeq ($(strip $(LIBTORCH)),)
 unexport LIBTORCH
 endif
 
-.PHONY: help libtorch build run test fmt lint bench doc schema clean tools components
+.PHONY: help libtorch build run test browser fmt lint bench scale doc schema example clean tools components
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test: tools libtorch fmt lint doc ## Check format, lints and docs, and run the t
 	$(CARGO) test --locked --no-default-features
 	$(CARGO) test --locked
 
+browser: tools ## Open reports in Chromium: accessibility, behaviour, no network (needs node and chromium)
+	@CARGO=$(CARGO) scripts/browser.sh
+
 fmt: components
 	$(CARGO) fmt --all -- --check
 
@@ -43,6 +46,9 @@ doc: libtorch ## Build the library's documentation
 
 bench: tools libtorch ## Run the benchmarks
 	$(CARGO) bench --locked
+
+scale: tools ## Measure report and gate on 5 million records
+	$(CARGO) test --locked --release --no-default-features --test gate_scale -- --ignored --nocapture
 
 schema: ## Write suites/suite.schema.json from the code
 	@$(CARGO) run --locked --quiet --no-default-features -- schema > suites/suite.schema.json.partial
