@@ -52,7 +52,9 @@ fn report(run: &Path) {
 
 /// Nothing that a name may hold does anything in a page.
 fn hostile(name: &str) -> String {
-    format!("{name}<script>window.hacked = 1</script>\"'><img src=x onerror='window.hacked = 1'>{{{{ 7 * 7 }}}}</svg></style><!--")
+    format!(
+        "{name}<script>window.hacked = 1</script>\"'><img src=x onerror='window.hacked = 1'>{{{{ 7 * 7 }}}}</svg></style><!--"
+    )
 }
 
 /// Writes the pages that the browser opens: one folder for each.
@@ -83,7 +85,7 @@ fn write_pages(folder: &Path) {
     let strong = [("frozen", 0.88, f64::INFINITY), ("masked", 0.52, f64::INFINITY)];
     report(&Recipe { models: &strong, ..Recipe::default() }.write(&at("no-flips")));
 
-    let before = Recipe { name: hostile, ..Recipe::default() }.write(&at("hostile-before"));
+    let before = Recipe { name: hostile, ..Recipe::default() }.write(&at("before").join("hostile"));
     report(&before);
     am_eval(&["baseline", "save"], &[&before, &baseline]).assert().success();
     let run = Recipe { name: hostile, models: &models, salt: 1, ..Recipe::default() }.write(&at("hostile"));
@@ -94,13 +96,16 @@ fn write_pages(folder: &Path) {
     am_eval(&["report"], &[&part]).assert().code(5);
 }
 
-/// Everything about the pages that only a browser can tell. `SCREENSHOTS=folder` keeps pictures of them.
+/// Everything about the pages that only a browser can tell. `PAGES=folder` keeps the pages, `SCREENSHOTS=folder` pictures
+/// of them.
 #[test]
 #[ignore = "needs node and Chromium: `make browser`"]
 fn reports_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
-    write_pages(folder.path());
+    let kept = std::env::var_os("PAGES").map(std::path::PathBuf::from);
+    let folder = kept.as_deref().unwrap_or(folder.path());
+    write_pages(folder);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report.test.mjs");
-    let status = std::process::Command::new("node").arg("--test").arg(script).env("REPORTS", folder.path()).status();
+    let status = std::process::Command::new("node").arg("--test").arg(script).env("REPORTS", folder).status();
     assert!(status.expect("failed to start node").success(), "see above what the browser found");
 }

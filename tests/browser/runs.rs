@@ -10,9 +10,7 @@ use am_eval::record::{
 };
 use am_eval::terms::{Epsilon, Norm, SampleId};
 
-const SAMPLES: u32 = 150;
-const CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 /// A model: name, clean accuracy, and the radius at which two thirds of its samples are flipped.
 pub type Model = (&'static str, f64, f64);
@@ -20,6 +18,7 @@ pub type Model = (&'static str, f64, f64);
 /// What a run is made of.
 pub struct Recipe<'r> {
     pub models: &'r [Model],
+    pub samples: u32,
     /// Draws the run: runs of the same data differ in it.
     pub salt: u64,
     /// Changes every name.
@@ -32,6 +31,7 @@ impl Default for Recipe<'_> {
     fn default() -> Self {
         Recipe {
             models: &[("resnet20", 0.92, 0.012), ("resnet20-adv", 0.79, 0.05), ("vit-tiny", 0.86, 0.02)],
+            samples: 150,
             salt: 0,
             name: str::to_owned,
             pictures: true,
@@ -129,7 +129,7 @@ impl Recipe<'_> {
             for levels in [1.0, 2.0, 4.0, 8.0] {
                 let cell = self.cell(model.0, attack, CellKind::ClassLogit, levels);
                 let cell = Arc::new(Cell { target: target.to_owned(), ..cell });
-                for sample in 0..SAMPLES {
+                for sample in 0..self.samples {
                     let luck = 0.85 + 0.3 * draw(&[place, sample.into(), target.len() as u64]);
                     let hit = levels / 255.0 * power * luck >= self.radius(place, model, sample);
                     let record = self.record(&cell, place, model, sample, hit);
@@ -155,7 +155,7 @@ impl Recipe<'_> {
                 let cell = self.cell(model.0, &format!("{layer}-units"), kind, 8.0);
                 let named = Cell { layer: Some((self.name)(layer).into()), unit: Some(unit.clone()), ..cell };
                 let cell = Arc::new(named);
-                for sample in 0..SAMPLES {
+                for sample in 0..self.samples {
                     let luck = draw(&[place, sample.into(), unit.len() as u64, depth.into(), share.to_bits()]);
                     block.records.push(self.record(&cell, place, model, sample, luck < share * strength));
                 }
@@ -164,7 +164,7 @@ impl Recipe<'_> {
     }
 
     fn distances(&self, place: u64, model: &Model, block: &mut Block) {
-        for sample in 0..SAMPLES {
+        for sample in 0..self.samples {
             let (searched, label) = (0.1, sample % 10);
             let correct = draw(&[place, sample.into(), 1]) < model.1;
             let radius = self.radius(place, model, sample);
@@ -176,7 +176,13 @@ impl Recipe<'_> {
                 clean_pred: if correct { label } else { (label + 3) % 10 },
                 norm: Norm::Linf,
                 method: "path".into(),
-                distance: if censored { f64::INFINITY } else if correct { radius } else { 0.0 },
+                distance: if censored {
+                    f64::INFINITY
+                } else if correct {
+                    radius
+                } else {
+                    0.0
+                },
                 bracket: 1e-5,
                 searched,
                 censored,
@@ -248,13 +254,15 @@ impl Recipe<'_> {
             suite_resolved: serde_json::json!({ "attacks": attacks, "boundary": { "max_radius": 0.1 } }),
             dataset: (self.name)("cifar10"),
             classes: CLASSES.map(|class| (self.name)(class)).to_vec(),
-            samples: SAMPLES.into(),
+            samples: self.samples.into(),
             skipped: Vec::new(),
             data_hash: "d".repeat(64),
             models: models.collect(),
             seed: 17,
             device: (self.name)("CPU, 2 threads"),
-            versions: BTreeMap::from([("am-eval", "0.1.0"), ("engine", "1")].map(|(k, v)| (k.to_owned(), v.to_owned()))),
+            versions: BTreeMap::from(
+                [("am-eval", "0.1.0"), ("engine", "1")].map(|(k, v)| (k.to_owned(), v.to_owned())),
+            ),
             command: ["am-eval", "run", "suites/cifar10.toml"].map(|word| (self.name)(word)).to_vec(),
             blocks_total: if self.complete { blocks } else { blocks + 4 },
             blocks_done: blocks,
