@@ -54,6 +54,9 @@ schema: ## Write suites/suite.schema.json from the code
 	@$(CARGO) run --locked --quiet --no-default-features -- schema > suites/suite.schema.json.partial
 	@mv suites/suite.schema.json.partial suites/suite.schema.json
 
+example: build ## Make the example run in reports/example again
+	scripts/example.sh $(TARGET_DIR)/release/am-eval
+
 clean: ## Remove build products (libtorch stays; `rm -r .libtorch` removes it)
 	$(CARGO) clean
 

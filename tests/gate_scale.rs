@@ -38,7 +38,7 @@ metric = "flip_rate"
 max = 1.0
 "#;
 
-/// 50,000 samples in 100 cells: what `report` and `gate` of the real binary take. `make scale` runs it.
+/// 50,000 samples in 100 cells: what `report` and `gate` of the real binary take, on idle cores. `make scale` runs it.
 #[test]
 #[ignore = "writes tables of more than two gigabytes"]
 fn five_million_records() {

@@ -92,6 +92,10 @@ fn write_pages(folder: &Path) {
     report(&run);
     gate(&run).assert().code(100);
 
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/example/report.html");
+    std::fs::create_dir(at("example")).unwrap();
+    std::fs::copy(example, at("example").join("report.html")).unwrap();
+
     let part = Recipe { complete: false, pictures: false, ..Recipe::default() }.write(&at("incomplete"));
     am_eval(&["report"], &[&part]).assert().code(5);
 }
