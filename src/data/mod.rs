@@ -1,5 +1,7 @@
 //! Data sets as plain 8-bit images: listing, class-balanced choice, decoding and preprocessing.
 
+mod ahead;
+mod batches;
 pub mod cifar10;
 mod decode;
 pub mod image_folder;
@@ -14,6 +16,8 @@ mod selection;
 pub mod synthetic;
 mod tensor_file;
 
+pub use ahead::Loading;
+pub use batches::{Batch, Batches, in_batches};
 pub use cifar10::Cifar10;
 pub use image_folder::ImageFolder;
 pub use pictures::Pictures;
