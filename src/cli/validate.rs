@@ -78,7 +78,7 @@ mod networks {
 
     /// The layers of an architecture's outline, or of a script that is there; none where opening the model will say why.
     fn layers(suite: &Suite, model: &ModelConfig) -> Option<Vec<LayerInfo>> {
-        let size = suite.data.source.image_size();
+        let size = suite.data.image_size();
         if model.arch == TORCHSCRIPT {
             let source = ModelSource::open(model, Some(size?)).ok()?;
             return Some(source.build(Compute::f32(tch::Device::Cpu)).ok()?.layers());

@@ -44,7 +44,7 @@ impl Prepared {
     /// Missing or wrong data, weights, layers, units or devices: see [`RunError`].
     pub fn new(suite: Suite, limit: Option<usize>) -> Result<Self, RunError> {
         let device = device::resolve(suite.run.device)?;
-        let dataset: Arc<dyn Dataset> = data::open(&suite.data.source)?.into();
+        let dataset: Arc<dyn Dataset> = data::open(&suite.data)?.into();
         let mut selection = data::select(dataset.as_ref(), suite.data.samples, suite.seed, suite.data.on_error)?;
         if let Some(limit) = limit {
             selection.truncate(limit);
