@@ -17,6 +17,25 @@ fn the_suite_in_the_readme_is_valid() {
 }
 
 #[test]
+fn the_data_in_the_readme_is_valid() {
+    let (_, rest) = README.split_once("## Data").unwrap();
+    let (_, rest) = rest.split_once("```toml\n").unwrap();
+    let (tables, _) = rest.split_once("```").unwrap();
+    let tables: Vec<&str> = tables.split("[data]\n").skip(1).collect();
+    for table in &tables {
+        let suite = format!(
+            "schema = 1\nname = \"s\"\n[data]\n{table}\n[[model]]\nname = \"m\"\narch = \"a\"\nweights = \"w\"\n\
+             normalize = {{ mean = [0.5], std = [0.5] }}\n[boundary]\n"
+        );
+        Suite::parse("README.toml", suite).unwrap_or_else(|errors| panic!("{table}\n{errors:#}"));
+    }
+    let schema = am_eval::suite::schema_text();
+    let kinds = schema.matches("kind of data").count();
+    // MNIST and Fashion-MNIST share an example.
+    assert_eq!(tables.len(), kinds - 1, "an example for each kind");
+}
+
+#[test]
 fn the_rules_in_the_readme_are_valid() {
     let (_, rest) = README.split_once("```toml\n[[gate]]").unwrap();
     let (rules, _) = rest.split_once("```").unwrap();

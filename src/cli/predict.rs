@@ -9,10 +9,11 @@ use crate::interrupt;
 use crate::model::{Compute, ModelError, ModelSource};
 use crate::objective::PixelObjective;
 use crate::record::StoreError;
-use crate::suite::{DataSource, ModelConfig, Normalize, Preprocess, Suite, did_you_mean};
+use crate::suite::{Channels, ModelConfig, Normalize, Preprocess, Suite, did_you_mean};
 use crate::terms::LayerName;
 
-/// Predicts and writes. With a suite, image files are resized and cropped as its `[data]` says.
+/// Predicts and writes. With a suite, image files are resized and cropped as its `[data]` says; they become grey for a
+/// model of one channel.
 pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     let objective = args.gradient.as_deref().map(str::parse::<PixelObjective>).transpose().or_exit(Exit::Usage)?;
     interrupt::listen();
@@ -32,8 +33,8 @@ pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
 /// The model that the suite or the flags name.
 struct Request {
     model: ModelConfig,
-    /// How the suite brings images to the model's size.
-    preprocess: Option<Preprocess>,
+    /// How the suite brings images to the model's size, and to its channels.
+    preprocess: Preprocess,
 }
 
 impl Request {
@@ -45,11 +46,7 @@ impl Request {
                 let text = format!("{} has no model `{name}`", path.display());
                 return Err(Failure::message(Exit::Usage, text, did_you_mean(name, known)));
             };
-            let preprocess = match suite.data.source {
-                DataSource::ImageFolder { preprocess, .. } => preprocess,
-                DataSource::Synthetic { .. } | DataSource::Cifar10 { .. } => None,
-            };
-            return Ok(Request { model: model.clone(), preprocess });
+            return Ok(Request::of(model.clone(), suite.data.preprocess));
         }
         let (Some(arch), Some(weights)) = (&args.arch, &args.weights) else {
             return Err(Failure::message(
@@ -59,7 +56,13 @@ impl Request {
             ));
         };
         let normalize = Normalize { mean: args.mean.clone(), std: args.std.clone() };
-        Ok(Request { model: ModelConfig::of_file(arch, weights, normalize), preprocess: None })
+        Ok(Request::of(ModelConfig::of_file(arch, weights, normalize), Preprocess::default()))
+    }
+
+    fn of(model: ModelConfig, mut preprocess: Preprocess) -> Self {
+        let grey = model.normalize.mean.len() == 1;
+        preprocess.channels = Some(if grey { Channels::Grey } else { Channels::Rgb });
+        Request { model, preprocess }
     }
 
     /// Opens the model for images of `size` (rows, columns).

@@ -15,7 +15,7 @@ use crate::model::ModelError;
 use crate::outputs::{OutputsError, finished_summary, write_outputs};
 use crate::record::{Manifest, RunDir};
 use crate::report;
-use crate::suite::{DataSource, Goal, Place, Plan, Shard, Suite};
+use crate::suite::{Goal, Place, Plan, Shard, Suite};
 use crate::summary::RunSummary;
 use crate::terms::LayerName;
 
@@ -45,10 +45,7 @@ fn load(path: &Path, args: &RunArgs) -> Result<Suite, Failure> {
     suite.run.device = args.device.unwrap_or(suite.run.device);
     suite.seed = args.seed.unwrap_or(suite.seed);
     if let Some(folder) = &args.data_root {
-        match &mut suite.data.source {
-            DataSource::Synthetic { .. } => {}
-            DataSource::Cifar10 { root, .. } | DataSource::ImageFolder { root, .. } => root.clone_from(folder),
-        }
+        suite.data.source.move_to(folder);
     }
     suite.check_files().map_err(wrong)?;
     if args.baseline.is_some() && suite.gates.is_empty() {

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::args::ValidateArgs;
 use super::exit::Exit;
 use super::failure::{Failure, print};
-use crate::suite::{Suite, SuiteErrors};
+use crate::data;
+use crate::suite::{OnDataError, Place, Suite, SuiteErrors};
 
 /// Checks each suite, then the files that it names and, where this build knows them, architectures and layers. A wrong
 /// suite does not hide the errors of the next.
@@ -29,8 +30,23 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
 fn check(path: &Path) -> Result<Suite, Vec<SuiteErrors>> {
     let suite = Suite::load(path).map_err(|errors| vec![errors])?;
     let mut found: Vec<SuiteErrors> = suite.check_files().err().into_iter().collect();
+    if suite.has_data() {
+        found.extend(data_problem(&suite));
+    }
     found.extend(networks::problems(&suite));
     if found.is_empty() { Ok(suite) } else { Err(found) }
+}
+
+/// What is wrong with the lists of the data: labels, names and counts. Images are not decoded.
+fn data_problem(suite: &Suite) -> Option<SuiteErrors> {
+    let (key, problem) = match data::open(&suite.data) {
+        Err(error) => ("kind", error.with_cause()),
+        Ok(dataset) => {
+            let (samples, seed) = (suite.data.samples, suite.seed);
+            ("samples", data::select(dataset.as_ref(), samples, seed, OnDataError::Fail).err()?.with_cause())
+        }
+    };
+    Some(suite.error_at(Place::Data(key), problem, "the README shows every kind of data"))
 }
 
 /// What a good suite holds, on one line.
@@ -78,7 +94,7 @@ mod networks {
 
     /// The layers of an architecture's outline, or of a script that is there; none where opening the model will say why.
     fn layers(suite: &Suite, model: &ModelConfig) -> Option<Vec<LayerInfo>> {
-        let size = suite.data.source.image_size();
+        let size = suite.data.image_size();
         if model.arch == TORCHSCRIPT {
             let source = ModelSource::open(model, Some(size?)).ok()?;
             return Some(source.build(Compute::f32(tch::Device::Cpu)).ok()?.layers());

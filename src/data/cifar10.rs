@@ -5,8 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::decode::{decode, planar, read};
-use super::listing::{LabelledFile, class_folders, labelled_files};
+use super::decode::read;
+use super::image_files::ImageFiles;
+use super::listing::{class_folders, labelled_files};
+use super::records::Records;
 use super::{DataError, Dataset, Image};
 use crate::suite::Split;
 use crate::terms::SampleId;
@@ -15,6 +17,8 @@ use crate::terms::SampleId;
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
+/// The data set's name.
+const NAME: &str = "cifar10";
 /// Side of the images, in pixels.
 const SIDE: usize = 32;
 /// Bytes of an image's colour planes.
@@ -26,17 +30,12 @@ const BATCH: usize = 10_000;
 
 /// One split of CIFAR-10.
 #[derive(Debug)]
-pub struct Cifar10 {
-    classes: Vec<String>,
-    split: Split,
-    storage: Storage,
-}
+pub struct Cifar10(Form);
 
 #[derive(Debug)]
-enum Storage {
-    /// Checked records, one after the other.
-    Records(Vec<u8>),
-    Files(Vec<LabelledFile>),
+enum Form {
+    Batches(Records),
+    Folders(ImageFiles),
 }
 
 impl Cifar10 {
@@ -47,96 +46,86 @@ impl Cifar10 {
     /// empty; each names the file and what would be right.
     pub fn open(root: &Path, split: Split) -> Result<Self, DataError> {
         let classes: Vec<String> = CLASSES.map(String::from).to_vec();
-        let storage = match find(root, split)? {
-            Form::Batches(paths) => {
-                let mut records = Vec::with_capacity(paths.len() * BATCH * RECORD);
-                for path in paths {
-                    let batch = read(&path)?;
-                    check_batch(&path, &batch, BATCH)?;
-                    records.extend_from_slice(&batch);
+        Ok(Cifar10(match find(root, split)? {
+            Found::Batches(paths) => {
+                let mut bytes = Vec::with_capacity(paths.len() * BATCH * RECORD);
+                for path in &paths {
+                    let batch = read(path)?;
+                    check_batch(path, &batch, BATCH)?;
+                    bytes.extend_from_slice(&batch);
                 }
-                Storage::Records(records)
+                let labels = bytes.iter().step_by(RECORD).map(|label| u32::from(*label)).collect();
+                let path = paths.first().and_then(|path| path.parent()).unwrap_or(root).to_path_buf();
+                let prefix = format!("{}/", split.as_str());
+                let shape = [3, SIDE, SIDE];
+                Form::Batches(Records { name: NAME, prefix, classes, labels, bytes, skip: 1, shape, path })
             }
-            Form::Folders(folder) => {
-                check_class_folders(&folder, &class_folders(&folder)?)?;
-                Storage::Files(labelled_files(root, &folder, &classes, &["jpg", "jpeg", "png"])?)
+            Found::Folders(folder) => {
+                check_class_folders(&folder, &class_folders(&folder, false)?)?;
+                let files = labelled_files(root, &folder, &classes)?;
+                Form::Folders(ImageFiles { name: NAME, root: root.to_path_buf(), classes, files })
             }
-        };
-        Ok(Cifar10 { classes, split, storage })
+        }))
+    }
+
+    fn data(&self) -> &dyn Dataset {
+        match &self.0 {
+            Form::Batches(records) => records,
+            Form::Folders(files) => files,
+        }
     }
 }
 
 impl Dataset for Cifar10 {
     fn name(&self) -> &str {
-        "cifar10"
+        NAME
     }
 
     fn classes(&self) -> &[String] {
-        &self.classes
+        self.data().classes()
     }
 
     fn len(&self) -> usize {
-        match &self.storage {
-            Storage::Records(records) => records.len() / RECORD,
-            Storage::Files(files) => files.len(),
-        }
+        self.data().len()
     }
 
     fn id(&self, index: usize) -> SampleId {
-        match &self.storage {
-            Storage::Records(_) => format!("{}/{index:05}", self.split.as_str()).into(),
-            Storage::Files(files) => files[index].id.clone(),
-        }
+        self.data().id(index)
     }
 
     fn label(&self, index: usize) -> u32 {
-        match &self.storage {
-            Storage::Records(records) => u32::from(records[index * RECORD]),
-            Storage::Files(files) => files[index].label,
-        }
+        self.data().label(index)
     }
 
     fn image(&self, index: usize) -> Result<Image, DataError> {
-        match &self.storage {
-            Storage::Records(records) => {
-                let pixels = records[index * RECORD + 1..(index + 1) * RECORD].to_vec();
-                Ok(Image { channels: 3, height: SIDE, width: SIDE, pixels })
-            }
-            Storage::Files(files) => {
-                let path = &files[index].path;
-                let image = decode(&read(path)?, path)?;
-                if (image.width() as usize, image.height() as usize) != (SIDE, SIDE) {
-                    return Err(DataError::Content {
-                        path: path.clone(),
-                        problem: format!(
-                            "is {}x{} pixels; CIFAR-10 images are {SIDE}x{SIDE}",
-                            image.width(),
-                            image.height()
-                        ),
-                    });
-                }
-                Ok(planar(&image))
-            }
+        let image = self.data().image(index)?;
+        if (image.width, image.height) == (SIDE, SIDE) {
+            return Ok(image);
         }
+        let (width, height) = (image.width, image.height);
+        let problem = format!("is {width}x{height} pixels; CIFAR-10 images are {SIDE}x{SIDE}");
+        Err(DataError::content(self.location(index), problem))
+    }
+
+    fn size(&self, _index: usize) -> Option<(u32, u32)> {
+        Some((SIDE as u32, SIDE as u32))
+    }
+
+    fn location(&self, index: usize) -> PathBuf {
+        self.data().location(index)
     }
 
     fn fingerprint(&self, index: usize) -> Result<u64, DataError> {
-        match &self.storage {
-            Storage::Records(records) => {
-                let hash = blake3::hash(&records[index * RECORD..(index + 1) * RECORD]);
-                Ok(hash.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
-            }
-            Storage::Files(files) => files[index].length(),
-        }
+        self.data().fingerprint(index)
     }
 }
 
-enum Form {
+enum Found {
     Batches(Vec<PathBuf>),
     Folders(PathBuf),
 }
 
-fn find(root: &Path, split: Split) -> Result<Form, DataError> {
+fn find(root: &Path, split: Split) -> Result<Found, DataError> {
     let wrong = |problem: String| DataError::Content { path: root.to_path_buf(), problem };
     if !root.is_dir() {
         return Err(wrong("is not a folder; it should hold CIFAR-10".into()));
@@ -149,7 +138,7 @@ fn find(root: &Path, split: Split) -> Result<Form, DataError> {
         let paths: Vec<PathBuf> = batches.iter().map(|name| folder.join(name)).collect();
         if paths.iter().any(|path| path.is_file()) {
             return match paths.iter().find(|path| !path.is_file()) {
-                None => Ok(Form::Batches(paths)),
+                None => Ok(Found::Batches(paths)),
                 Some(missing) => Err(DataError::Content {
                     path: missing.clone(),
                     problem: "is missing; a training split is data_batch_1.bin to data_batch_5.bin".into(),
@@ -162,7 +151,7 @@ fn find(root: &Path, split: Split) -> Result<Form, DataError> {
         Split::Test => &["test", "val"],
     };
     if let Some(folder) = folders.iter().map(|name| root.join(name)).find(|folder| folder.is_dir()) {
-        return Ok(Form::Folders(folder));
+        return Ok(Found::Folders(folder));
     }
     let hint = if root.join("cifar-10-batches-py").is_dir() || root.join("test_batch").is_file() {
         "; the Python version that is there cannot be read, take the binary version of the data set"
@@ -288,7 +277,7 @@ mod tests {
         insta::assert_snapshot!(error, @"ROOT/val/dog/0002.png: is 40x32 pixels; CIFAR-10 images are 32x32");
 
         std::fs::remove_file(val.join("bird/0001.png")).unwrap();
-        insta::assert_snapshot!(message(Cifar10::open(root.path(), Split::Test), root.path()), @"ROOT/val/bird: has no images; expected files ending in jpg, jpeg, png");
+        insta::assert_snapshot!(message(Cifar10::open(root.path(), Split::Test), root.path()), @"ROOT/val/bird: has no images; expected files ending in jpg, jpeg, png, webp, bmp, ppm, pgm, tif, tiff");
         std::fs::create_dir(val.join("boat")).unwrap();
         assert!(message(Cifar10::open(root.path(), Split::Test), root.path()).contains("folder `boat`"));
         std::fs::remove_dir(val.join("bird")).unwrap();

@@ -9,30 +9,40 @@ use super::{DataError, Image};
 
 /// Reads a file whole.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })
+    std::fs::read(path).map_err(DataError::read(path))
+}
+
+/// Width and height of an image file, from its header.
+pub(super) fn file_size(path: &Path) -> Option<(u32, u32)> {
+    ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok()
+}
+
+/// Width and height of an image in memory, from its header.
+pub(super) fn bytes_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?.into_dimensions().ok()
 }
 
 /// Decodes `bytes`, whose format is told from their content; `path` is for messages.
 ///
-/// Grey becomes RGB, transparency is dropped, of 16 bits the upper eight are kept, and EXIF orientation is ignored.
-pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, DataError> {
-    let wrong = |problem: String| DataError::Content { path: path.to_path_buf(), problem };
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+/// Grey becomes RGB, transparency is dropped, and EXIF orientation is ignored. Of 16 bits the upper eight are kept, but 16-bit
+/// grey without transparency is cut off at 255: so does Pillow.
+pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Image, DataError> {
+    let wrong = |problem: &str| DataError::content(path, problem);
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DataError::read(path))?;
     match reader.format() {
-        None => return Err(wrong("is not a JPEG, PNG, WebP or BMP image".into())),
         // The decoder fills what is missing with grey, which would pass for a picture.
         Some(ImageFormat::Jpeg) if !jpeg_ends(bytes) => {
-            return Err(wrong("is truncated: a JPEG image without its end".into()));
+            return Err(wrong("is truncated: a JPEG image without its end"));
         }
-        Some(_) => {}
+        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Pnm) => {}
+        Some(ImageFormat::Tiff) => return Err(wrong("is a TIFF image, which is not read; convert it to PNG")),
+        _ => return Err(wrong("is not a JPEG, PNG, WebP, BMP or PNM image")),
     }
-    let image = reader.decode().map_err(|error| wrong(format!("cannot be decoded: {error}")))?;
+    let image = reader.decode().map_err(|error| wrong(&format!("cannot be decoded: {error}")))?;
     if image.width() == 0 || image.height() == 0 {
-        return Err(wrong("has no pixels".into()));
+        return Err(wrong("has no pixels"));
     }
-    Ok(to_rgb(image))
+    Ok(planar(&to_rgb(image)))
 }
 
 /// Whether the end-of-image marker follows a scan. Markers inside segments, such as a thumbnail's, do not count.
@@ -66,16 +76,16 @@ fn to_rgb(image: DynamicImage) -> RgbImage {
         RgbImage::from_fn(wide.width(), wide.height(), |x, y| Rgb(wide.get_pixel(x, y).0.map(upper)))
     };
     match image {
-        DynamicImage::ImageLuma16(_)
-        | DynamicImage::ImageLumaA16(_)
-        | DynamicImage::ImageRgb16(_)
-        | DynamicImage::ImageRgba16(_) => deep(&image),
+        DynamicImage::ImageLuma16(grey) => {
+            RgbImage::from_fn(grey.width(), grey.height(), |x, y| Rgb([grey.get_pixel(x, y).0[0].min(255) as u8; 3]))
+        }
+        DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => deep(&image),
         other => other.into_rgb8(),
     }
 }
 
 /// Planar bytes of an interleaved image.
-pub(super) fn planar(image: &RgbImage) -> Image {
+fn planar(image: &RgbImage) -> Image {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut pixels = vec![0; 3 * width * height];
     for (channel, plane) in pixels.chunks_mut(width * height).enumerate() {
@@ -106,7 +116,7 @@ mod tests {
     fn of_sixteen_bits_the_upper_eight_are_kept() {
         let deep = image::ImageBuffer::from_pixel(1, 1, Rgb([0x12FFu16, 0x8000, 0xFFFF]));
         let bytes = encoded(deep.into(), ImageFormat::Png);
-        assert_eq!(decode(&bytes, Path::new("deep.png")).unwrap().into_raw(), [0x12, 0x80, 0xFF]);
+        assert_eq!(decode(&bytes, Path::new("deep.png")).unwrap().pixels, [0x12, 0x80, 0xFF]);
     }
 
     #[test]

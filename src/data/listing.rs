@@ -1,35 +1,31 @@
-//! Image files of a folder of class folders, in a stable order.
+//! Image files of folders, in a stable order.
 
 use std::cmp::Ordering;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
 use crate::terms::SampleId;
 
+/// Extensions of the files that are taken for images, in lower case: torchvision's. TIFF files are named when they are
+/// read, so that none is left out in silence.
+pub(super) const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm", "tif", "tiff"];
+
 /// An image file with its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LabelledFile {
-    /// Where it lies.
-    pub(super) path: PathBuf,
     /// Its path relative to the data set's root, with `/` on every platform.
     pub(super) id: SampleId,
     /// Its class index.
     pub(super) label: u32,
 }
 
-impl LabelledFile {
-    /// The file's length in bytes.
-    pub(super) fn length(&self) -> Result<u64, DataError> {
-        let metadata = std::fs::metadata(&self.path);
-        metadata.map(|m| m.len()).map_err(|source| DataError::Read { path: self.path.clone(), source })
-    }
-}
-
-/// Names of the folders in `folder`, hidden ones left out, in alphabetical order.
-pub(super) fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
+/// Names of the folders in `folder`, in the order in which Python sorts them. Hidden folders count if `hidden`.
+pub(super) fn class_folders(folder: &Path, hidden: bool) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
-    for path in entries(folder)? {
-        if path.is_dir() {
+    for entry in entries(folder)? {
+        let path = entry.path();
+        if (hidden || !is_hidden(&entry)) && path.is_dir() {
             names.push(text(path.file_name().map(Path::new), &path)?);
         }
     }
@@ -37,61 +33,80 @@ pub(super) fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
+/// The error of a folder in which no image is.
+pub(super) fn no_images(folder: &Path) -> DataError {
+    DataError::content(folder, format!("has no images; expected files ending in {}", EXTENSIONS.join(", ")))
+}
+
 /// Image files under `folder/class` for each class, in the order of `classes` and, within a class, in natural order.
-/// `extensions` are lower-case; files with others and hidden files are ignored. Ids are relative to `root`.
-pub(super) fn labelled_files(
-    root: &Path,
-    folder: &Path,
-    classes: &[String],
-    extensions: &[&str],
-) -> Result<Vec<LabelledFile>, DataError> {
+/// Ids are relative to `root`. Linked folders and hidden files count, as torchvision has it; but not those that macOS adds
+/// (`._a.jpg`), which are no images.
+pub(super) fn labelled_files(root: &Path, folder: &Path, classes: &[String]) -> Result<Vec<LabelledFile>, DataError> {
     let mut files = Vec::new();
     for (label, class) in classes.iter().enumerate() {
-        let class_folder = folder.join(class);
-        let before = files.len();
-        let mut found = Vec::new();
-        collect(&class_folder, extensions, &mut found)?;
-        for path in found {
-            let relative = path.strip_prefix(root).unwrap_or(&path);
-            let id = text(Some(relative), &path)?.replace(std::path::MAIN_SEPARATOR, "/").into();
-            files.push(LabelledFile { path, id, label: label as u32 });
+        let ids = ids(root, &image_files(&folder.join(class), true)?)?;
+        if ids.is_empty() {
+            return Err(no_images(&folder.join(class)));
         }
-        if files.len() == before {
-            return Err(DataError::Content {
-                path: class_folder,
-                problem: format!("has no images; expected files ending in {}", extensions.join(", ")),
-            });
-        }
-        files[before..].sort_by(|a, b| natural(a.id.as_str(), b.id.as_str()));
+        files.extend(ids.into_iter().map(|id| LabelledFile { id, label: label as u32 }));
     }
     Ok(files)
 }
 
-/// Adds the files below `folder` whose extension is among `extensions`; hidden files and linked folders are left out.
-pub(super) fn collect(folder: &Path, extensions: &[&str], into: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    for path in entries(folder)? {
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-        // A link to a folder could lead back to where it started.
-        if path.is_dir() && !path.is_symlink() {
-            collect(&path, extensions, into)?;
-        } else if extensions.contains(&extension.as_str()) {
-            into.push(path);
+/// Paths relative to `root` as ids, in natural order.
+pub(super) fn ids(root: &Path, paths: &[PathBuf]) -> Result<Vec<SampleId>, DataError> {
+    let mut ids = Vec::with_capacity(paths.len());
+    for path in paths {
+        let id = text(Some(path.strip_prefix(root).unwrap_or(path)), path)?;
+        ids.push(SampleId::from(id.replace(std::path::MAIN_SEPARATOR, "/")));
+    }
+    ids.sort_by(|a, b| natural(a.as_str(), b.as_str()));
+    Ok(ids)
+}
+
+/// The image files below `folder`, through links to folders too. Hidden files and folders count if `hidden`.
+pub(super) fn image_files(folder: &Path, hidden: bool) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
+    walk(folder, hidden, &mut Vec::new(), &mut found)?;
+    Ok(found)
+}
+
+fn walk(folder: &Path, hidden: bool, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
+    let real = std::fs::canonicalize(folder).map_err(DataError::read(folder))?;
+    // A link to a folder can lead back to where it started.
+    if above.contains(&real) {
+        return Ok(());
+    }
+    above.push(real);
+    for entry in entries(folder)? {
+        if is_hidden(&entry) && !hidden {
+            continue;
+        }
+        let path = entry.path();
+        let kind = entry.file_type().map_err(DataError::read(&path))?;
+        if kind.is_dir() || kind.is_symlink() && path.is_dir() {
+            walk(&path, hidden, above, found)?;
+        } else if is_image(&path) && !entry.file_name().to_string_lossy().starts_with("._") {
+            found.push(path);
         }
     }
+    above.pop();
     Ok(())
 }
 
-/// The entries of `folder`, hidden ones left out.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let failed = |source| DataError::Read { path: folder.to_path_buf(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
-        }
-    }
-    Ok(paths)
+/// Whether the file's name ends as an image's does.
+pub(super) fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_ascii_lowercase();
+    EXTENSIONS.contains(&extension.as_str())
+}
+
+fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {
+    let entries = std::fs::read_dir(folder).map_err(DataError::read(folder))?;
+    entries.map(|entry| entry.map_err(DataError::read(folder))).collect()
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with('.')
 }
 
 /// A name as text; an error about `path` if it is none.
@@ -145,16 +160,35 @@ mod tests {
     }
 
     #[test]
-    fn hidden_and_foreign_files_are_ignored_and_nested_ones_found() {
+    fn hidden_files_count_where_torchvision_counts_them() {
         let root = tempfile::tempdir().unwrap();
         let class = root.path().join("cat");
         std::fs::create_dir_all(class.join("deep")).unwrap();
-        for name in ["10.PNG", "9.png", ".hidden.png", "notes.txt", "deep/1.png"] {
+        for name in ["10.PNG", "9.png", ".hidden.png", "._9.png", "notes.txt", "deep/1.png"] {
             std::fs::write(class.join(name), b"").unwrap();
         }
-        let files = labelled_files(root.path(), root.path(), &["cat".into()], &["png"]).unwrap();
-        let ids: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
-        assert_eq!(ids, ["cat/9.png", "cat/10.PNG", "cat/deep/1.png"]);
+        let files = labelled_files(root.path(), root.path(), &["cat".into()]).unwrap();
+        let found: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
+        assert_eq!(found, ["cat/.hidden.png", "cat/9.png", "cat/10.PNG", "cat/deep/1.png"]);
+        let seen = ids(root.path(), &image_files(root.path(), false).unwrap()).unwrap();
+        assert_eq!(
+            seen.iter().map(SampleId::as_str).collect::<Vec<_>>(),
+            ["cat/9.png", "cat/10.PNG", "cat/deep/1.png"]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn linked_folders_are_followed_but_not_in_a_circle() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("elsewhere")).unwrap();
+        std::fs::create_dir_all(root.path().join("data/cat")).unwrap();
+        std::fs::write(root.path().join("elsewhere/1.png"), b"").unwrap();
+        std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("data/cat/link")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("data"), root.path().join("data/cat/back")).unwrap();
+        let data = root.path().join("data");
+        let found = ids(&data, &image_files(&data, false).unwrap()).unwrap();
+        assert_eq!(found.iter().map(SampleId::as_str).collect::<Vec<_>>(), ["cat/link/1.png"]);
     }
 
     proptest! {

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
-use super::decode::{decode, planar, read};
-use super::image_folder::EXTENSIONS;
-use super::listing::{collect, natural, text};
+use super::image_files::decode_file;
+use super::listing::{ids, image_files, no_images, text};
 use super::preprocess::preprocess;
 use super::{DataError, Image, TensorFile};
 use crate::suite::Preprocess;
@@ -21,8 +20,16 @@ pub struct Pictures(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Files { files: Vec<(PathBuf, SampleId)>, preprocess: Option<Preprocess> },
-    Tensor { file: TensorFile, shape: [usize; 4] },
+    /// Files, whose paths are relative to `root`.
+    Files {
+        root: PathBuf,
+        ids: Vec<SampleId>,
+        preprocess: Preprocess,
+    },
+    Tensor {
+        file: TensorFile,
+        shape: [usize; 4],
+    },
 }
 
 impl Pictures {
@@ -32,22 +39,27 @@ impl Pictures {
     ///
     /// # Errors
     /// If there is nothing at `path`, the folder has no images, or the file has no such tensor.
-    pub fn open(path: &Path, preprocess: Option<Preprocess>) -> Result<Self, DataError> {
-        let about = std::fs::metadata(path).map_err(|source| DataError::Read { path: path.into(), source })?;
+    pub fn open(path: &Path, preprocess: Preprocess) -> Result<Self, DataError> {
+        let about = std::fs::metadata(path).map_err(DataError::read(path))?;
         if about.is_dir() {
-            return Ok(Pictures(Kind::Files { files: below(path)?, preprocess }));
+            let ids = ids(path, &image_files(path, false)?)?;
+            return match ids.is_empty() {
+                true => Err(no_images(path)),
+                false => Ok(Pictures(Kind::Files { root: path.to_path_buf(), ids, preprocess })),
+            };
         }
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors")) {
             return tensor(path).map(Pictures);
         }
-        let id = text(path.file_name().map(Path::new), path)?.into();
-        Ok(Pictures(Kind::Files { files: vec![(path.to_path_buf(), id)], preprocess }))
+        let ids = vec![text(path.file_name().map(Path::new), path)?.into()];
+        let root = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        Ok(Pictures(Kind::Files { root, ids, preprocess }))
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Kind::Files { files, .. } => files.len(),
+            Kind::Files { ids, .. } => ids.len(),
             Kind::Tensor { shape, .. } => shape[0],
         }
     }
@@ -60,16 +72,16 @@ impl Pictures {
     /// The id of image `index`.
     pub fn id(&self, index: usize) -> SampleId {
         match &self.0 {
-            Kind::Files { files, .. } => files[index].1.clone(),
+            Kind::Files { ids, .. } => ids[index].clone(),
             Kind::Tensor { .. } => index.to_string().into(),
         }
     }
 
     /// The file that holds image `index`.
-    pub fn path(&self, index: usize) -> &Path {
+    pub fn path(&self, index: usize) -> PathBuf {
         match &self.0 {
-            Kind::Files { files, .. } => &files[index].0,
-            Kind::Tensor { file, .. } => file.path(),
+            Kind::Files { root, ids, .. } => root.join(ids[index].as_str()),
+            Kind::Tensor { file, .. } => file.path().to_path_buf(),
         }
     }
 
@@ -79,14 +91,9 @@ impl Pictures {
     /// If the file cannot be read or is no image.
     pub fn image(&self, index: usize) -> Result<Image, DataError> {
         match &self.0 {
-            Kind::Files { files, preprocess: how } => {
-                let path = &files[index].0;
-                let mut image = decode(&read(path)?, path)?;
-                if let Some(how) = how {
-                    image =
-                        preprocess(image, how).map_err(|problem| DataError::Content { path: path.clone(), problem })?;
-                }
-                Ok(planar(&image))
+            Kind::Files { preprocess: how, .. } => {
+                let path = self.path(index);
+                preprocess(decode_file(&path)?, how).map_err(|problem| DataError::content(path, problem))
             }
             Kind::Tensor { file, shape: [_, channels, height, width] } => {
                 let size = channels * height * width;
@@ -95,22 +102,6 @@ impl Pictures {
             }
         }
     }
-}
-
-fn below(folder: &Path) -> Result<Vec<(PathBuf, SampleId)>, DataError> {
-    let mut paths = Vec::new();
-    collect(folder, &EXTENSIONS, &mut paths)?;
-    if paths.is_empty() {
-        let problem = format!("has no images; expected files ending in {}", EXTENSIONS.join(", "));
-        return Err(DataError::Content { path: folder.to_path_buf(), problem });
-    }
-    let mut files = Vec::with_capacity(paths.len());
-    for path in paths {
-        let id = text(Some(path.strip_prefix(folder).unwrap_or(&path)), &path)?;
-        files.push((path, SampleId::from(id.replace(std::path::MAIN_SEPARATOR, "/"))));
-    }
-    files.sort_by(|(_, a), (_, b)| natural(a.as_str(), b.as_str()));
-    Ok(files)
 }
 
 fn tensor(path: &Path) -> Result<Kind, DataError> {
@@ -152,12 +143,12 @@ mod tests {
             RgbImage::from_pixel(3, 2, Rgb([10, 20, 30])).save(root.path().join(name)).unwrap();
         }
         std::fs::write(root.path().join("notes.txt"), "").unwrap();
-        let pictures = Pictures::open(root.path(), None).unwrap();
+        let pictures = Pictures::open(root.path(), Preprocess::default()).unwrap();
         let ids: Vec<String> = (0..pictures.len()).map(|index| pictures.id(index).to_string()).collect();
         assert_eq!(ids, ["9.png", "10.png", "b/1.bmp"]);
         let image = pictures.image(0).unwrap();
         assert_eq!((image.channels, image.height, image.width, image.pixels[6]), (3, 2, 3, 20));
-        let one = Pictures::open(&root.path().join("b/1.bmp"), None).unwrap();
+        let one = Pictures::open(&root.path().join("b/1.bmp"), Preprocess::default()).unwrap();
         assert_eq!((one.len(), one.id(0).as_str()), (1, "1.bmp"));
     }
 
@@ -169,7 +160,7 @@ mod tests {
         let save = |name: &str, shape: &[usize]| {
             let view = TensorView::new(Dtype::U8, shape.to_vec(), &bytes).unwrap();
             std::fs::write(&path, serialize([(name, view)], None).unwrap()).unwrap();
-            Pictures::open(&path, None)
+            Pictures::open(&path, Preprocess::default())
         };
         let pictures = save(PIXELS, &[2, 3, 1, 4]).unwrap();
         assert_eq!((pictures.len(), pictures.id(1).as_str()), (2, "1"));
@@ -181,7 +172,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let open = |name: &str| said(Pictures::open(&root.path().join(name), None).unwrap_err(), root.path());
+        let open =
+            |name: &str| said(Pictures::open(&root.path().join(name), Preprocess::default()).unwrap_err(), root.path());
         assert_eq!(open("gone.png"), "failed to read ROOT/gone.png");
         assert!(open("").starts_with("ROOT/: has no images"), "{}", open(""));
     }

@@ -1,9 +1,8 @@
-//! torchvision's evaluation preprocessing, with its sizes and roundings: `Resize(size)`, then `CenterCrop(size)`.
+//! torchvision's evaluation preprocessing, with its sizes and roundings: channels, `Resize(size)`, then `CenterCrop(size)`.
 
-use image::RgbImage;
-
+use super::Image;
 use super::resample::resize;
-use crate::suite::Preprocess;
+use crate::suite::{Channels, Preprocess};
 
 /// Most pixels that an image may have after resizing: a guard against very long, thin images.
 const LARGEST: u64 = 100_000_000;
@@ -17,20 +16,47 @@ pub(super) fn output_size(how: &Preprocess, width: u32, height: u32) -> Result<(
     Ok(how.crop.map_or((width, height), |side| (side, side)))
 }
 
-/// Resizes the shorter side and crops the centre.
+/// Brings the image to the channels asked for, resizes the shorter side and crops the centre.
 ///
 /// # Errors
 /// As [`output_size`].
-pub(super) fn preprocess(image: RgbImage, how: &Preprocess) -> Result<RgbImage, String> {
-    let (width, height) = resized(how, image.width(), image.height())?;
-    let image = resize(&image, width, height, how.interpolation);
+pub(super) fn preprocess(image: Image, how: &Preprocess) -> Result<Image, String> {
+    let (width, height) = resized(how, side(image.width), side(image.height))?;
+    let image = match (how.channels, image.channels) {
+        (Some(Channels::Grey), 3) => grey(&image),
+        (Some(Channels::Rgb), 1) => Image { channels: 3, pixels: image.pixels.repeat(3), ..image },
+        _ => image,
+    };
+    let image = if how.resize.is_some() { resize(image, width, height, how.interpolation) } else { image };
     Ok(match how.crop {
         None => image,
-        Some(side) => {
-            let (left, top) = (centre_offset(width, side), centre_offset(height, side));
-            image::imageops::crop_imm(&image, left, top, side, side).to_image()
-        }
+        Some(side) => crop(&image, centre_offset(width, side), centre_offset(height, side), side),
     })
+}
+
+fn side(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// Luma as Pillow's `convert("L")` has it (ITU-R 601-2, in 16-bit fixed point).
+fn grey(image: &Image) -> Image {
+    let plane = image.height * image.width;
+    let [red, green, blue] = [0, 1, 2].map(|channel| &image.pixels[channel * plane..(channel + 1) * plane]);
+    let luma = |((r, g), b): ((&u8, &u8), &u8)| {
+        ((u32::from(*r) * 19_595 + u32::from(*g) * 38_470 + u32::from(*b) * 7_471 + 0x8000) >> 16) as u8
+    };
+    Image { channels: 1, pixels: red.iter().zip(green).zip(blue).map(luma).collect(), ..*image }
+}
+
+fn crop(image: &Image, left: u32, top: u32, side: u32) -> Image {
+    let (left, top, side) = (left as usize, top as usize, side as usize);
+    let mut pixels = Vec::with_capacity(image.channels * side * side);
+    for plane in image.pixels.chunks_exact(image.width * image.height) {
+        for line in plane.chunks_exact(image.width).skip(top).take(side) {
+            pixels.extend_from_slice(&line[left..left + side]);
+        }
+    }
+    Image { channels: image.channels, height: side, width: side, pixels }
 }
 
 /// The size after resizing, which is checked to hold the crop.
@@ -71,10 +97,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::suite::Interpolation;
 
     fn how(resize: Option<u32>, crop: Option<u32>) -> Preprocess {
-        Preprocess { resize, crop, interpolation: Interpolation::Bilinear }
+        Preprocess { resize, crop, ..Preprocess::default() }
     }
 
     #[test]
@@ -104,7 +129,9 @@ mod tests {
             resize in proptest::option::of(0u32..50), crop in proptest::option::of(0u32..50),
         ) {
             let how = how(resize, crop);
-            let result = preprocess(RgbImage::new(width, height), &how).map(|image| (image.width(), image.height()));
+            let (width_now, height_now) = (width as usize, height as usize);
+            let image = Image { channels: 1, height: height_now, width: width_now, pixels: vec![0; width_now * height_now] };
+            let result = preprocess(image, &how).map(|image| (image.width as u32, image.height as u32));
             prop_assert_eq!(result, output_size(&how, width, height));
         }
     }

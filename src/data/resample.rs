@@ -3,25 +3,52 @@
 //! Two passes of convolution, rows first, with an 8-bit image between them and weights in 22-bit fixed point. When
 //! shrinking, the filter widens by the scale, which is what torchvision calls antialiasing.
 
-use image::RgbImage;
-
+use super::Image;
 use crate::suite::Interpolation;
 
 /// Fractional bits of the weights.
 const PRECISION: u32 = 32 - 8 - 2;
 
 /// Resizes to `width` x `height`, both at least 1. An axis that keeps its length is not filtered.
-pub(super) fn resize(image: &RgbImage, width: u32, height: u32, interpolation: Interpolation) -> RgbImage {
-    let mut image = image.clone();
-    if image.width() != width {
-        let taps = taps(image.width(), width, interpolation);
+pub(super) fn resize(mut image: Image, width: u32, height: u32, interpolation: Interpolation) -> Image {
+    let (to_width, to_height) = (width as usize, height as usize);
+    if interpolation == Interpolation::Nearest {
+        return pick(&image, to_width, to_height);
+    }
+    if image.width != to_width {
+        let taps = taps(image.width, to_width, interpolation);
         image = convolve_rows(&image, &taps);
     }
-    if image.height() != height {
-        let taps = taps(image.height(), height, interpolation);
+    if image.height != to_height {
+        let taps = taps(image.height, to_height, interpolation);
         image = convolve_columns(&image, &taps);
     }
     image
+}
+
+/// The pixel under the centre of each new one (`src/libImaging/Geometry.c`, `ImagingScaleAffine`).
+fn pick(image: &Image, width: usize, height: usize) -> Image {
+    // As Pillow does, the places are summed up, with what rounding errors that brings.
+    let places = |from: usize, to: usize| -> Vec<usize> {
+        let scale = from as f64 / to as f64;
+        let mut place = scale * 0.5;
+        std::iter::repeat_with(|| {
+            let at = (place as usize).min(from - 1);
+            place += scale;
+            at
+        })
+        .take(to)
+        .collect()
+    };
+    let (columns, rows) = (places(image.width, width), places(image.height, height));
+    let mut pixels = Vec::with_capacity(image.channels * width * height);
+    for plane in image.pixels.chunks_exact(image.width * image.height) {
+        for row in &rows {
+            let line = &plane[row * image.width..(row + 1) * image.width];
+            pixels.extend(columns.iter().map(|column| line[*column]));
+        }
+    }
+    Image { channels: image.channels, height, width, pixels }
 }
 
 /// The weights of one output value, for the input values from `first` on.
@@ -37,23 +64,24 @@ fn filter(interpolation: Interpolation, x: f64) -> f64 {
         Interpolation::Bilinear if x < 1.0 => 1.0 - x,
         Interpolation::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
         Interpolation::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
-        _ => 0.0,
+        Interpolation::Nearest | Interpolation::Bilinear | Interpolation::Bicubic => 0.0,
     }
 }
 
-fn taps(from: u32, to: u32, interpolation: Interpolation) -> Vec<Taps> {
-    let scale = f64::from(from) / f64::from(to);
+fn taps(from: usize, to: usize, interpolation: Interpolation) -> Vec<Taps> {
+    let scale = from as f64 / to as f64;
     let widening = scale.max(1.0);
     let support = widening
         * match interpolation {
+            Interpolation::Nearest => 0.0,
             Interpolation::Bilinear => 1.0,
             Interpolation::Bicubic => 2.0,
         };
     (0..to)
         .map(|place| {
-            let centre = (f64::from(place) + 0.5) * scale;
+            let centre = (place as f64 + 0.5) * scale;
             let first = (centre - support + 0.5).max(0.0) as usize;
-            let end = ((centre + support + 0.5) as usize).min(from as usize);
+            let end = ((centre + support + 0.5) as usize).min(from);
             let shares: Vec<f64> =
                 (first..end).map(|at| filter(interpolation, (at as f64 - centre + 0.5) * (1.0 / widening))).collect();
             let sum: f64 = shares.iter().sum();
@@ -72,38 +100,36 @@ fn round(sum: i32) -> u8 {
 
 const HALF: i32 = 1 << (PRECISION - 1);
 
-fn convolve_rows(image: &RgbImage, taps: &[Taps]) -> RgbImage {
-    let mut out = RgbImage::new(taps.len() as u32, image.height());
-    let row_bytes = 3 * image.width() as usize;
-    let lines = image.as_raw().chunks_exact(row_bytes).zip(out.chunks_exact_mut(3 * taps.len()));
-    for (line, out_line) in lines {
-        for (pixel, taps) in out_line.chunks_exact_mut(3).zip(taps) {
-            let mut sums = [HALF; 3];
-            for (near, weight) in line[3 * taps.first..].chunks_exact(3).zip(&taps.weights) {
-                for (sum, value) in sums.iter_mut().zip(near) {
+fn convolve_rows(image: &Image, taps: &[Taps]) -> Image {
+    let width = taps.len();
+    let mut pixels = vec![0; image.channels * image.height * width];
+    for (line, out) in image.pixels.chunks_exact(image.width).zip(pixels.chunks_exact_mut(width)) {
+        for (value, taps) in out.iter_mut().zip(taps) {
+            let near = &line[taps.first..taps.first + taps.weights.len()];
+            let sum: i32 = near.iter().zip(&taps.weights).map(|(near, weight)| i32::from(*near) * weight).sum();
+            *value = round(HALF + sum);
+        }
+    }
+    Image { channels: image.channels, height: image.height, width, pixels }
+}
+
+fn convolve_columns(image: &Image, taps: &[Taps]) -> Image {
+    let (width, height) = (image.width, taps.len());
+    let mut pixels = vec![0; image.channels * height * width];
+    let mut sums = vec![HALF; width];
+    let planes = image.pixels.chunks_exact(width * image.height).zip(pixels.chunks_exact_mut(width * height));
+    for (plane, out) in planes {
+        for (out_line, taps) in out.chunks_exact_mut(width).zip(taps) {
+            sums.fill(HALF);
+            for (line, weight) in plane[width * taps.first..].chunks_exact(width).zip(&taps.weights) {
+                for (sum, value) in sums.iter_mut().zip(line) {
                     *sum += i32::from(*value) * weight;
                 }
             }
-            pixel.iter_mut().zip(sums).for_each(|(value, sum)| *value = round(sum));
+            out_line.iter_mut().zip(&sums).for_each(|(value, sum)| *value = round(*sum));
         }
     }
-    out
-}
-
-fn convolve_columns(image: &RgbImage, taps: &[Taps]) -> RgbImage {
-    let mut out = RgbImage::new(image.width(), taps.len() as u32);
-    let row_bytes = 3 * image.width() as usize;
-    let mut sums = vec![HALF; row_bytes];
-    for (out_line, taps) in out.chunks_exact_mut(row_bytes).zip(taps) {
-        sums.fill(HALF);
-        for (line, weight) in image.as_raw()[row_bytes * taps.first..].chunks_exact(row_bytes).zip(&taps.weights) {
-            for (sum, value) in sums.iter_mut().zip(line) {
-                *sum += i32::from(*value) * weight;
-            }
-        }
-        out_line.iter_mut().zip(&sums).for_each(|(value, sum)| *value = round(*sum));
-    }
-    out
+    Image { channels: image.channels, height, width, pixels }
 }
 
 #[cfg(test)]
@@ -115,22 +141,39 @@ mod tests {
     proptest! {
         #[test]
         fn a_flat_image_stays_flat(
-            value in any::<u8>(), width in 1u32..40, height in 1u32..40, to_width in 1u32..40, to_height in 1u32..40,
-            cubic in any::<bool>(),
+            value in any::<u8>(), width in 1usize..40, height in 1usize..40, to_width in 1u32..40, to_height in 1u32..40,
+            channels in 1usize..4, filter in 0usize..3,
         ) {
-            let interpolation = if cubic { Interpolation::Bicubic } else { Interpolation::Bilinear };
-            let image = RgbImage::from_pixel(width, height, image::Rgb([value; 3]));
-            let out = resize(&image, to_width, to_height, interpolation);
-            prop_assert_eq!((out.width(), out.height()), (to_width, to_height));
-            prop_assert!(out.iter().all(|v| v.abs_diff(value) <= 1));
+            let interpolation = [Interpolation::Bilinear, Interpolation::Bicubic, Interpolation::Nearest][filter];
+            let image = Image { channels, height, width, pixels: vec![value; channels * height * width] };
+            let out = resize(image, to_width, to_height, interpolation);
+            prop_assert_eq!((out.channels, out.width, out.height), (channels, to_width as usize, to_height as usize));
+            prop_assert_eq!(out.pixels.len(), channels * out.width * out.height);
+            prop_assert!(out.pixels.iter().all(|v| v.abs_diff(value) <= 1));
+        }
+
+        #[test]
+        fn each_plane_is_resized_alone(
+            pixels in proptest::collection::vec(any::<u8>(), 3 * 7 * 5), to_width in 1u32..20, to_height in 1u32..20,
+            filter in 0usize..3,
+        ) {
+            let interpolation = [Interpolation::Bilinear, Interpolation::Bicubic, Interpolation::Nearest][filter];
+            let planes: Vec<u8> = pixels
+                .chunks(35)
+                .flat_map(|plane| {
+                    let image = Image { channels: 1, height: 7, width: 5, pixels: plane.to_vec() };
+                    resize(image, to_width, to_height, interpolation).pixels
+                })
+                .collect();
+            let image = Image { channels: 3, height: 7, width: 5, pixels };
+            prop_assert_eq!(resize(image, to_width, to_height, interpolation).pixels, planes);
         }
     }
 
     #[test]
     fn halving_a_row_weighs_four_neighbours_by_a_triangle() {
-        let image = RgbImage::from_fn(4, 1, |x, _| image::Rgb([[0, 80, 160, 240][x as usize]; 3]));
-        let out = resize(&image, 2, 1, Interpolation::Bilinear);
+        let image = Image { channels: 1, height: 1, width: 4, pixels: vec![0, 80, 160, 240] };
         // Weights 3, 3, 1 of 7 at the border; the fourth neighbour lies outside.
-        assert_eq!(out.as_raw()[..], [57, 57, 57, 183, 183, 183]);
+        assert_eq!(resize(image, 2, 1, Interpolation::Bilinear).pixels, [57, 183]);
     }
 }

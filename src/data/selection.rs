@@ -130,7 +130,7 @@ impl Selection {
 
     fn leave_out_broken(&mut self, dataset: &dyn Dataset) {
         let reasons: Vec<Option<String>> =
-            self.indices.par_iter().map(|&index| dataset.image(index).err().map(|error| with_cause(&error))).collect();
+            self.indices.par_iter().map(|&index| dataset.image(index).err().map(|error| error.with_cause())).collect();
         let mut reasons = reasons.into_iter();
         self.indices.retain(|&index| match reasons.next().flatten() {
             None => true,
@@ -153,13 +153,6 @@ pub fn load(dataset: &dyn Dataset, indices: &[usize]) -> Result<Vec<Sample>, Dat
         .collect();
     // Collected before it is searched, so that which error is reported does not depend on the threads.
     loaded.into_iter().collect()
-}
-
-fn with_cause(error: &DataError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 /// Indices of `wanted` samples: rounds over the classes, in a random order of classes for each round.
@@ -240,6 +233,12 @@ mod tests {
                 return Err(DataError::Dataset(format!("sample {index} is broken")));
             }
             Ok(Image { channels: 1, height: 1, width: 1, pixels: vec![index as u8] })
+        }
+        fn size(&self, _: usize) -> Option<(u32, u32)> {
+            Some((1, 1))
+        }
+        fn location(&self, index: usize) -> std::path::PathBuf {
+            index.to_string().into()
         }
         fn fingerprint(&self, _: usize) -> Result<u64, DataError> {
             Ok(0)

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
 use super::device;
 use super::guard::{LibtorchError, guarded};
 use super::judge::{floats, integers};
-use crate::data::{DataError, Image, Pictures};
+use crate::data::{DataError, Image, Pictures, in_batches};
 use crate::interrupt;
 use crate::model::{LayerInfo, Model, ModelError, Taps};
 use crate::objective::{PixelObjective, missing, unit_means, unit_values};
@@ -148,9 +147,9 @@ impl<'m> Predictor<'m> {
         (Prediction { logits, classes, activations, gradient: None }, behind)
     }
 
-    /// Predicts `pictures` batch by batch and writes the file `out`, which appears whole or not at all. A table has the
-    /// mean of each unit of the layers asked for, as unit objectives have it; safetensors have the activations as their framework
-    /// holds them.
+    /// Predicts `pictures` batch by batch, of which the next one is decoded meanwhile on all cores, and writes the file `out`,
+    /// which appears whole or not at all. A table has the mean of each unit of the layers asked for, as unit objectives have it;
+    /// safetensors have the activations as their framework holds them.
     ///
     /// # Errors
     /// See [`PredictError`].
@@ -162,27 +161,40 @@ impl<'m> Predictor<'m> {
         let [_, height, width] = self.model.input;
         let batch = device::rows(self.model.device(), height * width);
         let total = pictures.len();
-        for start in (0..total).step_by(batch) {
-            if interrupt::requested() {
-                return Err(PredictError::Interrupted { done: start, total });
+        let (model, needed) = (self.model.name.as_str(), self.model.input);
+        let decode = |index| fitting(pictures, index, model, needed);
+        in_batches(total, batch, decode, |batches| -> Result<(), PredictError> {
+            for (range, images) in batches {
+                if interrupt::requested() {
+                    return Err(PredictError::Interrupted { done: range.start, total });
+                }
+                let ids: Vec<_> = range.map(|index| pictures.id(index)).collect();
+                let (classes, values) = self.values(&images?, &infos, means)?;
+                writer.write(&ids, &classes, &values)?;
             }
-            let range = start..total.min(start + batch);
-            let ids: Vec<_> = range.clone().map(|index| pictures.id(index)).collect();
-            let images = self.load(pictures, range)?;
-            let (classes, values) = guarded(|| {
-                let prediction = self.predict(&self.pixels(&images));
-                let mut values = vec![floats(&prediction.logits)];
-                values.extend(prediction.activations.iter().zip(&infos).map(|(activation, info)| match means {
-                    true => floats(&unit_means(activation, self.model.prefix_tokens())),
-                    false if info.channels_inner => floats(&activation.permute([0, 2, 3, 1])),
-                    false => floats(activation),
-                }));
-                values.extend(prediction.gradient.as_ref().map(floats));
-                (integers(&prediction.classes), values)
-            })?;
-            writer.write(&ids, &classes, &values)?;
-        }
+            Ok(())
+        })?;
         Ok(writer.finish()?)
+    }
+
+    /// The predicted classes of some images, and the values of each field.
+    fn values(
+        &self,
+        images: &[Image],
+        infos: &[LayerInfo],
+        means: bool,
+    ) -> Result<(Vec<i64>, Vec<Vec<f32>>), LibtorchError> {
+        guarded(|| {
+            let prediction = self.predict(&self.pixels(images));
+            let mut values = vec![floats(&prediction.logits)];
+            values.extend(prediction.activations.iter().zip(infos).map(|(activation, info)| match means {
+                true => floats(&unit_means(activation, self.model.prefix_tokens())),
+                false if info.channels_inner => floats(&activation.permute([0, 2, 3, 1])),
+                false => floats(activation),
+            }));
+            values.extend(prediction.gradient.as_ref().map(floats));
+            (integers(&prediction.classes), values)
+        })
     }
 
     fn fields(&self, infos: &[LayerInfo], means: bool) -> Vec<PredictionField> {
@@ -208,28 +220,21 @@ impl<'m> Predictor<'m> {
         notes
     }
 
-    /// Decodes images on all cores and checks their sizes; the first error in their order is the one that is shown.
-    fn load(&self, pictures: &Pictures, range: std::ops::Range<usize>) -> Result<Vec<Image>, PredictError> {
-        let (model, needed) = (&self.model.name, self.model.input);
-        let loaded: Vec<Result<Image, PredictError>> = range
-            .into_par_iter()
-            .map(|index| {
-                let image = pictures.image(index)?;
-                let found = [image.channels as i64, image.height as i64, image.width as i64];
-                if found == needed {
-                    return Ok(image);
-                }
-                let image = pictures.path(index).display().to_string();
-                Err(PredictError::Size { image, found, model: model.clone(), needed })
-            })
-            .collect();
-        loaded.into_iter().collect()
-    }
-
     fn pixels(&self, images: &[Image]) -> Tensor {
         let bytes: Vec<u8> = images.iter().flat_map(|image| image.pixels.iter().copied()).collect();
         let [channels, height, width] = self.model.input;
         let pixels = Tensor::from_slice(&bytes).view([images.len() as i64, channels, height, width]);
         pixels.to_device(self.model.device()).to_kind(Kind::Float) / 255.0
     }
+}
+
+/// A picture, decoded, of the size that the model takes.
+fn fitting(pictures: &Pictures, index: usize, model: &str, needed: [i64; 3]) -> Result<Image, PredictError> {
+    let image = pictures.image(index)?;
+    let found = [image.channels as i64, image.height as i64, image.width as i64];
+    if found == needed {
+        return Ok(image);
+    }
+    let image = pictures.path(index).display().to_string();
+    Err(PredictError::Size { image, found, model: model.to_owned(), needed })
 }

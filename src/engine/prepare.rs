@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
@@ -22,7 +23,7 @@ pub struct Prepared {
     /// The suite, with the command line's overrides.
     pub suite: Suite,
     /// The data set.
-    pub dataset: Box<dyn Dataset>,
+    pub dataset: Arc<dyn Dataset>,
     /// The samples.
     pub selection: Selection,
     /// The models' weights, in the suite's order.
@@ -43,7 +44,7 @@ impl Prepared {
     /// Missing or wrong data, weights, layers, units or devices: see [`RunError`].
     pub fn new(suite: Suite, limit: Option<usize>) -> Result<Self, RunError> {
         let device = device::resolve(suite.run.device)?;
-        let dataset = data::open(&suite.data.source)?;
+        let dataset: Arc<dyn Dataset> = data::open(&suite.data)?.into();
         let mut selection = data::select(dataset.as_ref(), suite.data.samples, suite.seed, suite.data.on_error)?;
         if let Some(limit) = limit {
             selection.truncate(limit);

@@ -15,6 +15,7 @@ use super::prepare::Prepared;
 use super::units::{DrivenUnit, choose};
 use crate::attack::Noise;
 use crate::boundary::PathBlock;
+use crate::data::{Loading, Sample};
 use crate::interrupt;
 use crate::model::Model;
 use crate::record::{AdversarialImages, Block, Manifest, RunDir, StoreError};
@@ -43,13 +44,16 @@ pub struct Run<'a> {
     /// The models of the block at hand: the one that searches and the one that decides.
     models: Option<(usize, Rc<Model>, Rc<Model>)>,
     clean: HashMap<usize, Rc<CleanBlock>>,
+    /// The samples of a block to come, which are decoded while another one is computed.
+    ahead: Option<(usize, Loading)>,
     units: HashMap<usize, Rc<Vec<DrivenUnit>>>,
 }
 
 impl<'a> Run<'a> {
     /// A run of `prepared` in `dir`.
     pub fn new(prepared: &'a Prepared, dir: &'a RunDir, save_adversarial: bool) -> Self {
-        Run { prepared, dir, save_adversarial, models: None, clean: HashMap::new(), units: HashMap::new() }
+        let (clean, units) = (HashMap::new(), HashMap::new());
+        Run { prepared, dir, save_adversarial, models: None, clean, ahead: None, units }
     }
 
     /// Computes the blocks of `shard` that are missing.
@@ -74,7 +78,7 @@ impl<'a> Run<'a> {
         for (at, unit) in missing.iter().enumerate() {
             let started = Instant::now();
             observer.block_started(unit, self.prepared);
-            let block = self.guarded(unit)?;
+            let block = self.guarded(unit, &missing[at + 1..])?;
             block.write(self.dir)?;
             manifest.seconds += started.elapsed().as_secs_f64();
             observer.block_finished(unit, &block);
@@ -106,16 +110,17 @@ impl<'a> Run<'a> {
     }
 
     /// Computes a block; a panic of libtorch becomes an error.
-    fn guarded(&mut self, unit: &WorkUnit) -> Result<Block, RunError> {
-        guarded(|| self.compute(unit)).unwrap_or_else(|LibtorchError { reason, retry }| {
+    fn guarded(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
+        guarded(|| self.compute(unit, later)).unwrap_or_else(|LibtorchError { reason, retry }| {
             Err(RunError::Libtorch { block: unit.key.clone(), reason, retry })
         })
     }
 
-    fn compute(&mut self, unit: &WorkUnit) -> Result<Block, RunError> {
+    fn compute(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
         let started = Instant::now();
         let (model, verifier) = self.models(unit.model)?;
         let clean = self.clean(unit, &verifier)?;
+        self.look_ahead(unit, later);
         let (capacity, seed) = (self.prepared.capacity(), self.prepared.suite.seed);
         let poll = device::poll(self.prepared.device);
         let mut block = Block { key: unit.key.clone(), ..Block::default() };
@@ -174,7 +179,7 @@ impl<'a> Run<'a> {
             return Ok(clean.clone());
         }
         const CACHED_VALUES: i64 = 1 << 26;
-        let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), unit.samples.clone())?;
+        let samples = self.samples(unit)?;
         let clean = Rc::new(CleanBlock::new(verifier, &samples));
         let each = clean.pixels.numel() as i64;
         if each * (self.clean.len() as i64 + 1) > CACHED_VALUES {
@@ -182,6 +187,23 @@ impl<'a> Run<'a> {
         }
         self.clean.insert(unit.block, clean.clone());
         Ok(clean)
+    }
+
+    /// The block's samples, which may have been decoded already.
+    fn samples(&mut self, unit: &WorkUnit) -> Result<Vec<Sample>, RunError> {
+        match self.ahead.take() {
+            Some((block, loading)) if block == unit.block => Ok(loading.wait()?),
+            _ => Ok(self.prepared.selection.load_block(self.prepared.dataset.as_ref(), unit.samples.clone())?),
+        }
+    }
+
+    /// Begins to decode the next block that will be asked for.
+    fn look_ahead(&mut self, unit: &WorkUnit, later: &[WorkUnit]) {
+        let held = |next: &&WorkUnit| next.model == unit.model && self.clean.contains_key(&next.block);
+        if let (None, Some(next)) = (&self.ahead, later.iter().find(|next| !held(next))) {
+            let indices = self.prepared.selection.indices()[next.samples.clone()].to_vec();
+            self.ahead = Some((next.block, Loading::start(self.prepared.dataset.clone(), indices)));
+        }
     }
 
     /// The units of an attack, chosen from the reference images: the first of the run, whatever the shard.

@@ -88,6 +88,16 @@ pub struct ModelProvenance {
     pub normalize: Value,
 }
 
+/// The data source as the suite resolved it, with its preprocessing, if it has one.
+fn data(resolved: &Value) -> Value {
+    let mut data = resolved["data"]["source"].clone();
+    let preprocess = &resolved["data"]["preprocess"];
+    if let (Some(fields), false) = (data.as_object_mut(), preprocess.is_null()) {
+        fields.insert("preprocess".to_owned(), preprocess.clone());
+    }
+    data
+}
+
 impl Provenance {
     /// What the manifest tells.
     pub fn of(manifest: &Manifest) -> Self {
@@ -120,7 +130,7 @@ impl Provenance {
             seed: manifest.seed,
             device: manifest.device.clone(),
             versions: manifest.versions.clone(),
-            data: resolved["data"]["source"].clone(),
+            data: data(resolved),
             attacks: attacks.collect(),
             boundary: resolved["boundary"].clone(),
             models: models.collect(),
@@ -377,4 +387,24 @@ impl Collector {
 /// Six digits: what a baseline holds, and so what is compared.
 fn rounded(distance: f64) -> f64 {
     format!("{distance:.5e}").parse().unwrap_or(distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::Suite;
+
+    #[test]
+    fn preprocessing_is_part_of_the_data() {
+        let data_of = |keys: &str| {
+            let text = format!(
+                "schema = 1\nname = \"s\"\n[data]\nkind = \"mnist\"\nroot = \"m\"\n{keys}\n[[model]]\nname = \"m\"\n\
+                 arch = \"a\"\nweights = \"w\"\nnormalize = {{ mean = [0.5], std = [0.5] }}\n[boundary]\n"
+            );
+            data(&serde_json::to_value(Suite::parse("s.toml", text).unwrap()).unwrap())
+        };
+        assert_eq!(data_of(""), serde_json::json!({ "kind": "mnist", "split": "test" }));
+        let resized = data_of("resize = 32\ncrop = 28");
+        assert_eq!(resized["preprocess"], serde_json::json!({ "resize": 32, "crop": 28, "interpolation": "bilinear" }));
+    }
 }

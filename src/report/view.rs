@@ -159,7 +159,7 @@ pub struct View {
 pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
     let headline =
         headlines(summary).first().map(|at| format!("{} ε {}", format::norm(at.norm), format::epsilon(at.epsilon)));
-    let cells = cell_rows(summary);
+    let cells = cell_rows(summary, &manifest.classes);
     View {
         run: manifest.run.clone(),
         suite: manifest.suite_name.clone(),
@@ -252,16 +252,16 @@ fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
 }
 
 /// All cells if they are not too many; else class logits first, then units, then controls, in the summary's order.
-fn cell_rows(summary: &RunSummary) -> Vec<CellRow> {
+fn cell_rows(summary: &RunSummary, classes: &[String]) -> Vec<CellRow> {
     let mut cells: Vec<&CellSummary> = summary.cells.iter().collect();
     if cells.len() > MOST_CELLS {
         cells.sort_by_key(|cell| cell.cell.kind);
         cells.truncate(MOST_CELLS);
     }
-    cells.into_iter().map(cell_row).collect()
+    cells.into_iter().map(|cell| cell_row(cell, classes)).collect()
 }
 
-fn cell_row(cell: &CellSummary) -> CellRow {
+fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
     let of = &cell.cell;
     CellRow {
         model: of.model.clone(),
@@ -272,7 +272,7 @@ fn cell_row(cell: &CellSummary) -> CellRow {
             CellKind::ControlNoise => "control: noise",
             CellKind::ControlRandomUnit => "control: random unit",
         },
-        on: on(of),
+        on: on(of, classes),
         ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),
         epsilon: of.epsilon.value(),
         n: cell.n,
@@ -287,13 +287,15 @@ fn cell_row(cell: &CellSummary) -> CellRow {
     }
 }
 
-/// What an attack drives: the target rule, or layer and unit.
-fn on(of: &crate::record::Cell) -> String {
+/// What an attack drives: the target rule, whose class is named, or layer and unit.
+fn on(of: &crate::record::Cell, classes: &[String]) -> String {
+    let class = of.target.strip_prefix("class:").and_then(|index| index.parse::<usize>().ok());
+    let name = class.and_then(|index| classes.get(index)).filter(|name| !name.is_empty());
     match (&of.layer, &of.unit) {
         (Some(layer), Some(unit)) => format!("{layer} · {unit}"),
         (Some(layer), None) => layer.to_string(),
         (None, Some(unit)) => unit.clone(),
-        (None, None) => of.target.clone(),
+        (None, None) => name.map_or_else(|| of.target.clone(), |name| format!("{} · {name}", of.target)),
     }
 }
 
@@ -305,7 +307,7 @@ pub fn picture(manifest: &Manifest, example: &Example) -> Picture {
         sample: example.sample_id.to_string(),
         model: of.model.clone(),
         attack: of.attack.clone(),
-        on: on(of),
+        on: on(of, &manifest.classes),
         ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),
         label: class(example.label),
         clean_pred: class(example.clean_pred),
@@ -371,6 +373,21 @@ fn command(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::fixture::realistic;
+
+    #[test]
+    fn a_target_class_has_its_name_if_there_is_one() {
+        let mut cell = realistic(&["m"]).cells[0].cell.clone();
+        let classes = ["cat".to_owned(), String::new()];
+        let mut shown = |target: &str| {
+            cell.target = target.to_owned();
+            on(&cell, &classes)
+        };
+        assert_eq!(
+            ["class:0", "class:1", "class:7", "random"].map(&mut shown),
+            ["class:0 · cat", "class:1", "class:7", "random"]
+        );
+    }
 
     #[test]
     fn commands_are_quoted_for_a_shell() {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::data_config::DataConfig;
 use crate::terms::{Epsilon, LayerName, Norm, Unit};
 
 /// A validated suite. `raw` turns a file into one; see DESIGN in the README for the file's form.
@@ -97,112 +98,6 @@ pub struct RunConfig {
     pub batch: Option<usize>,
     /// Samples per block, the unit of resume and of sharding.
     pub block: usize,
-}
-
-/// `[data]`.
-#[derive(Debug, Clone, Serialize)]
-pub struct DataConfig {
-    /// Where the images come from.
-    pub source: DataSource,
-    /// How many samples to draw, class-balanced, by the suite's seed; none takes all.
-    pub samples: Option<usize>,
-    /// What to do with an image that cannot be decoded or has another size.
-    pub on_error: OnDataError,
-}
-
-/// What to do with an undecodable or mis-sized image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnDataError {
-    /// Stop with an error that names the file.
-    #[default]
-    Fail,
-    /// Leave the image out and count it in the manifest.
-    Skip,
-}
-
-/// A data set.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum DataSource {
-    /// Procedural images, 10 classes, 32x32 RGB, made from seed and index.
-    Synthetic {
-        /// Which half of the index space: the shipped models were trained on `train`.
-        split: Split,
-        /// Size of the split to draw from.
-        size: usize,
-    },
-    /// CIFAR-10: the official binary batches, or folders `<root>/{train,val}/<class>/` of images.
-    Cifar10 {
-        /// Folder that holds the batches or the class folders.
-        #[serde(skip)]
-        root: PathBuf,
-        /// `train` or `test` (`val` in the folder form).
-        split: Split,
-    },
-    /// One folder per class, in alphabetical order.
-    ImageFolder {
-        /// The folder of class folders.
-        #[serde(skip)]
-        root: PathBuf,
-        /// Resizing and cropping, none to demand images of one size.
-        preprocess: Option<Preprocess>,
-    },
-}
-
-impl DataSource {
-    /// Rows and columns of every image, where the suite tells them.
-    pub fn image_size(&self) -> Option<[i64; 2]> {
-        match self {
-            DataSource::Synthetic { .. } | DataSource::Cifar10 { .. } => Some([32, 32]),
-            DataSource::ImageFolder { preprocess, .. } => {
-                preprocess.and_then(|how| how.crop).map(|side| [i64::from(side); 2])
-            }
-        }
-    }
-}
-
-/// A split of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Split {
-    /// Images for training.
-    Train,
-    /// Held-out images.
-    #[default]
-    Test,
-}
-
-impl Split {
-    /// The name used in suites and sample ids.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Split::Train => "train",
-            Split::Test => "test",
-        }
-    }
-}
-
-/// torchvision's evaluation preprocessing: resize the shorter side, then crop the centre.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Preprocess {
-    /// Length of the shorter side after resizing; none leaves the size.
-    pub resize: Option<u32>,
-    /// Side of the centred square; none leaves the size.
-    pub crop: Option<u32>,
-    /// The resampling filter.
-    pub interpolation: Interpolation,
-}
-
-/// The resampling filter, with antialiasing, as Pillow defines it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Interpolation {
-    /// Triangle filter.
-    #[default]
-    Bilinear,
-    /// Catmull-Rom filter (a = -0.5).
-    Bicubic,
 }
 
 /// `[[model]]`.

@@ -1,6 +1,7 @@
 //! What can be said about a suite's gate before anything has run.
 
-use super::config::{DataSource, Suite};
+use super::config::Suite;
+use super::data_config::DataSource;
 use crate::gate::power::{DISCORDANT, Design, samples_for};
 use crate::gate::{Level, Metric, Rule};
 

@@ -5,6 +5,8 @@
 //! ([`SuiteErrors`]). [`schema`] is the JSON Schema of the file, made from the same tables.
 
 mod config;
+mod data_config;
+mod data_files;
 mod foresight;
 mod identity;
 mod model_folder;
@@ -12,6 +14,7 @@ mod place;
 mod plan;
 mod problem;
 mod raw;
+mod raw_data;
 mod raw_gate;
 mod read;
 mod rules_file;
@@ -26,6 +29,7 @@ mod words;
 mod tests;
 
 pub use config::*;
+pub use data_config::*;
 pub use place::Place;
 pub use plan::{Estimate, Known, Line, Plan, Shard, ShardError, Task, WorkUnit};
 pub use problem::{Problem, SuiteErrors};

@@ -144,7 +144,7 @@ fn preprocess(config: &Value) -> Option<Preprocess> {
         _ => Interpolation::Bilinear,
     };
     let resize = Some((f64::from(crop) / percentage).floor() as u32);
-    Some(Preprocess { resize, crop: Some(crop), interpolation })
+    Some(Preprocess { channels: None, resize, crop: Some(crop), interpolation })
 }
 
 /// The timm architecture of a Hugging Face ViT or DeiT, by its sizes.
@@ -192,7 +192,12 @@ mod tests {
         assert_eq!(found.arch.as_deref(), Some("timm/vit_tiny_patch16_224"));
         assert_eq!(found.normalize, Some(Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] }));
         // timm.data.create_transform of this configuration resizes to 248.
-        let expected = Preprocess { resize: Some(248), crop: Some(224), interpolation: Interpolation::Bicubic };
+        let expected = Preprocess {
+            resize: Some(248),
+            crop: Some(224),
+            interpolation: Interpolation::Bicubic,
+            ..Preprocess::default()
+        };
         assert_eq!(found.preprocess, Some(expected));
     }
 

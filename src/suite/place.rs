@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::config::{DataSource, Goal, Suite};
+use super::config::{Goal, Suite};
 use super::problem::{Problems, SuiteErrors};
 use super::suggest::{did_you_mean, nearest};
 
@@ -56,7 +56,7 @@ impl Suite {
         problems.into_errors(&self.path, &self.source)
     }
 
-    fn report(
+    pub(super) fn report(
         &self,
         problems: &mut Problems,
         place: Place,
@@ -77,18 +77,7 @@ impl Suite {
     /// Every file that is missing or of the wrong kind, with the path that was looked for.
     pub fn check_files(&self) -> Result<(), SuiteErrors> {
         let mut problems = Problems::default();
-        match &self.data.source {
-            DataSource::Synthetic { .. } => {}
-            DataSource::Cifar10 { root, .. } => {
-                let help = "put the binary batches (data_batch_1.bin … test_batch.bin) or the folders train/ and val/ \
-                            there, or name another folder with --data-root";
-                self.check_folder(root, help, &mut problems);
-            }
-            DataSource::ImageFolder { root, .. } => {
-                let help = "name a folder that holds one folder of images per class, here or with --data-root";
-                self.check_folder(root, help, &mut problems);
-            }
-        }
+        self.check_data(&mut problems);
         for (index, model) in self.models.iter().enumerate() {
             let path = &model.weights;
             let place = Place::Model(index, "weights");
@@ -98,16 +87,6 @@ impl Suite {
             }
         }
         self.verdict(problems)
-    }
-
-    fn check_folder(&self, root: &Path, help: &str, problems: &mut Problems) {
-        let place = Place::Data("root");
-        if root.is_file() {
-            let message = format!("the data root is a file, not a folder: {}", root.display());
-            self.report(problems, place, message, "not a folder", help);
-        } else if !root.is_dir() {
-            self.report(problems, place, format!("no data at {}", root.display()), "no such folder", help);
-        }
     }
 
     /// Check that each model's architecture is one of `known`.

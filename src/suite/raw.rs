@@ -5,10 +5,9 @@
 use schemars::JsonSchema;
 use toml::de::DeValue;
 
-use super::config::{
-    BoundaryMethod, Control, Direction, Interpolation, Loss, OnDataError, SearchPrecision, Split, Stop, UnitSelection,
-};
+use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop, UnitSelection};
 use super::problem::Problems;
+use super::raw_data::RawData;
 use super::raw_gate::{RawRule, RawWaiver};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use super::tables::{Tables, kind, tagged};
@@ -57,88 +56,12 @@ raw_table! {
 }
 
 kind! {
-    /// `kind = "synthetic"`.
-    SyntheticKind = "synthetic"
-}
-kind! {
-    /// `kind = "cifar10"`.
-    Cifar10Kind = "cifar10"
-}
-kind! {
-    /// `kind = "image-folder"`.
-    ImageFolderKind = "image-folder"
-}
-kind! {
     /// `kind = "class-logit"`.
     ClassLogitKind = "class-logit"
 }
 kind! {
     /// `kind = "unit"`.
     UnitKind = "unit"
-}
-
-tagged! {
-    /// The images.
-    enum RawData ("`[data]`") {
-        /// Procedural images.
-        Synthetic(RawSynthetic) = "synthetic",
-        /// CIFAR-10.
-        Cifar10(RawCifar10) = "cifar10",
-        /// A folder of class folders.
-        ImageFolder(RawImageFolder) = "image-folder",
-    }
-}
-
-raw_table! {
-    /// Procedural images, 10 classes, 32x32 RGB, made from seed and index.
-    struct RawSynthetic ("`[data]` of kind `synthetic`") {
-        /// Procedural images.
-        kind: SyntheticKind, required;
-        /// Which half of the index space; the shipped models were trained on train. Default test.
-        split: Split;
-        /// Images in the split that samples are drawn from. Default 2000.
-        size: Count<1, 100_000_000>;
-        /// How many samples to draw, class-balanced, by the seed. Default all.
-        samples: Count<1, 100_000_000>;
-        /// What to do with an image that cannot be used. Default fail.
-        on_error: OnDataError;
-    }
-}
-
-raw_table! {
-    /// CIFAR-10: the official binary batches, or folders `<root>/{train,val}/<class>/` of images.
-    struct RawCifar10 ("`[data]` of kind `cifar10`") {
-        /// CIFAR-10.
-        kind: Cifar10Kind, required;
-        /// Folder that holds the batches or the class folders, relative to this file.
-        root: Text, required;
-        /// Which split. Default test.
-        split: Split;
-        /// How many samples to draw, class-balanced, by the seed. Default all.
-        samples: Count<1, 100_000_000>;
-        /// What to do with an image that cannot be decoded or has another size. Default fail.
-        on_error: OnDataError;
-    }
-}
-
-raw_table! {
-    /// One folder per class, in alphabetical order.
-    struct RawImageFolder ("`[data]` of kind `image-folder`") {
-        /// A folder of class folders.
-        kind: ImageFolderKind, required;
-        /// The folder of class folders, relative to this file.
-        root: Text, required;
-        /// Length of the shorter side after resizing, in pixels. Default: the size is left.
-        resize: Count<1, 16_384>;
-        /// Side of the centred square that is cut out, in pixels. Default: the size is left.
-        crop: Count<1, 16_384>;
-        /// The resampling filter of `resize`, with antialiasing. Default bilinear.
-        interpolation: Interpolation;
-        /// How many samples to draw, class-balanced, by the seed. Default all.
-        samples: Count<1, 100_000_000>;
-        /// What to do with an image that cannot be decoded or has another size. Default fail.
-        on_error: OnDataError;
-    }
 }
 
 raw_table! {

@@ -170,6 +170,9 @@ pub(super) fn example(key: &str) -> &'static str {
             "pixels are in [0, 1]; write `normalize = { mean = [0.0], std = [1.0] }` if the network takes them as they are"
         }
         "root" => "add the folder of the images, such as `root = \"../data/cifar10\"`",
+        "file" => "add the table, such as `file = \"../data/labels.csv\"`",
+        "labels" => "add the file of labels",
+        "images" => "add the file of images",
         "norm" => "add `norm = \"linf\"` or `norm = \"l2\"`",
         "epsilons" => "add the radii, such as `epsilons = [\"1/255\", \"8/255\"]`",
         "steps" => "add the number of ascent steps, such as `steps = 40`",

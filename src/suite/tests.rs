@@ -1,5 +1,6 @@
 //! The reader as a whole: what it accepts, what it says of what it does not, and that nothing makes it panic.
 
+mod data;
 mod files;
 mod fuzz;
 mod messages;

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::{DeInteger, DeValue};
 
 use super::config::{DeviceChoice, Target};
+use super::data_config::Channels;
 use super::problem::Problems;
 use super::read::{FromToml, Value, wrong};
 use super::words::unknown_word;
@@ -149,6 +150,42 @@ impl FromToml for Amount {
 }
 
 schema_of!(Amount, "Amount", { "type": "number", "minimum": 0 });
+
+/// A number above 0, at most 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Share(pub f64);
+
+impl FromToml for Share {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        let Positive(number) = Positive::from_toml(key, value, problems)?;
+        if number <= 1.0 {
+            return Some(Share(number));
+        }
+        wrong(key, value, "at most 1", problems);
+        None
+    }
+}
+
+schema_of!(Share, "Share", { "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
+
+/// 1 or 3 colour channels.
+#[derive(Debug, Clone, Copy)]
+pub struct ColourChannels(pub Channels);
+
+impl FromToml for ColourChannels {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        match value.get_ref().as_integer().and_then(integer) {
+            Some(1) => Some(ColourChannels(Channels::Grey)),
+            Some(3) => Some(ColourChannels(Channels::Rgb)),
+            _ => {
+                wrong(key, value, "1 (grey) or 3 (RGB)", problems);
+                None
+            }
+        }
+    }
+}
+
+schema_of!(ColourChannels, "ColourChannels", { "type": "integer", "enum": [1, 3] });
 
 /// A radius in pixel units of [0, 1]: a number, or a fraction such as "8/255".
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 use toml::de::DeValue;
 
-use super::config::{
-    BoundaryMethod, Control, Direction, Interpolation, Loss, OnDataError, SearchPrecision, Split, Stop,
-};
+use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop};
+use super::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use super::problem::Problems;
 use super::read::{FromToml, Value, wrong};
 use super::suggest::{nearest, shown};
@@ -70,7 +69,7 @@ pub(super) fn unknown_word(key: &str, text: &str, value: &Value, known: &[&str],
         "methods" => "method",
         "controls" => "control",
         "by" => "measure",
-        "on_error" => "choice",
+        "on_error" | "labels" => "choice",
         key => key,
     };
     problems.add(value.span(), format!("unknown {noun} `{}`", shown(text)), format!("not a {noun}")).help(help);
@@ -90,6 +89,7 @@ words!(
     SearchPrecision,
     OnDataError,
     Split,
+    Cifar100Labels,
     Interpolation,
     Loss,
     Stop,

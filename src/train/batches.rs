@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use super::TrainError;
 use super::recipe::TrainRecipe;
 use crate::data::{self, Image};
-use crate::suite::DataSource;
+use crate::suite::{DataConfig, DataSource};
 
 /// All images of a split, decoded.
 pub struct Images {
@@ -26,7 +26,7 @@ impl Images {
     /// # Errors
     /// If the data set cannot be opened or an image cannot be read.
     pub fn load(source: &DataSource) -> Result<Self, TrainError> {
-        let dataset = data::open(source)?;
+        let dataset = data::open(&DataConfig::plain(source.clone()))?;
         let images: Vec<Image> =
             (0..dataset.len()).into_par_iter().map(|index| dataset.image(index)).collect::<Result<_, _>>()?;
         let labels = (0..dataset.len()).map(|index| i64::from(dataset.label(index))).collect();

@@ -12,7 +12,7 @@ use crate::model::{Compute, Model, ModelSource};
 use crate::record::write_atomically;
 use crate::report::format;
 use crate::stats::{Estimate, wilson};
-use crate::suite::{Loss, ModelConfig, OnDataError, SearchPrecision, Split, Stop};
+use crate::suite::{DataConfig, Loss, ModelConfig, OnDataError, SearchPrecision, Split, Stop};
 use crate::terms::Norm;
 
 /// Held-out images that are attacked, at most.
@@ -73,7 +73,7 @@ impl Trainer {
         let images = Images::load(&held_out)?;
         let clean_images = images.images.len();
         let right = (accuracy(&verifier, &images) * clean_images as f64).round() as u64;
-        let dataset = data::open(&held_out)?;
+        let dataset = data::open(&DataConfig::plain(held_out))?;
         let attacked = dataset.len().min(ATTACKED);
         let selection = data::select(dataset.as_ref(), Some(attacked), self.recipe.seed, OnDataError::Fail)?;
         let mut robust = 0;

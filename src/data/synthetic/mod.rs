@@ -9,6 +9,8 @@ mod scene;
 mod shape;
 mod texture;
 
+use std::path::PathBuf;
+
 use super::{DataError, Dataset, Image};
 use crate::suite::Split;
 use crate::terms::SampleId;
@@ -62,6 +64,14 @@ impl Dataset for Synthetic {
         let mut dice = dice::Dice::new(VERSION, self.split.as_str(), index as u64);
         let pixels = scene::render(index % self.classes.len(), &mut dice);
         Ok(Image { channels: 3, height: SIDE, width: SIDE, pixels })
+    }
+
+    fn size(&self, _index: usize) -> Option<(u32, u32)> {
+        Some((SIDE as u32, SIDE as u32))
+    }
+
+    fn location(&self, index: usize) -> PathBuf {
+        format!("synthetic {}", self.id(index)).into()
     }
 
     fn fingerprint(&self, _index: usize) -> Result<u64, DataError> {

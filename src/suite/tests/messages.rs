@@ -11,9 +11,8 @@ fn the_full_suite_means_what_it_says() {
     assert_eq!((suite.name.as_str(), suite.seed), ("full", 3));
     assert_eq!(suite.run.device, DeviceChoice::Cuda(1));
     assert_eq!((suite.run.precision, suite.run.batch, suite.run.block), (SearchPrecision::Bf16, Some(64), 25));
-    let DataSource::ImageFolder { root, preprocess: Some(preprocess) } = &suite.data.source else {
-        panic!("{:?}", suite.data.source)
-    };
+    let DataSource::ImageFolder { root } = &suite.data.source else { panic!("{:?}", suite.data.source) };
+    let preprocess = suite.data.preprocess;
     assert_eq!(root, std::path::Path::new("suites/../data/val"));
     assert_eq!((preprocess.resize, preprocess.crop), (Some(256), Some(224)));
     assert_eq!(preprocess.interpolation, Interpolation::Bicubic);
@@ -94,6 +93,15 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("kind = \"image-folder\"", "kind = \"imagefolder\"", "unknown kind `imagefolder`"),
         ("root = \"../data/val\"", "path = \"../data/val\"", "unknown key `path` in `[data]` of kind `image-folder`"),
         ("crop = 224", "crop = 257", "`crop` is larger than the resized image"),
+        ("crop = 224", "crop = 224\ncrop_pct = 0.875", "`crop_pct` and `resize` say the same thing twice"),
+        ("resize = 256\ncrop = 224", "crop_pct = 0.875", "`crop_pct` without `crop` has no effect"),
+        (
+            "resize = 256\ncrop = 224\ninterpolation = \"bicubic\"",
+            "crop = 224\ncrop_pct = 1.5",
+            "`crop_pct` must be at most 1, not 1.5",
+        ),
+        ("resize = 256\n", "", "`interpolation` without `resize` has no effect"),
+        ("crop = 224", "crop = 224\nchannels = 2", "`channels` must be 1 (grey) or 3 (RGB), not 2"),
         ("name = \"neurons\"", "name = \"Untargeted\"", "attack name `Untargeted` stands twice"),
         ("mean = [0.5], std = [0.5]", "mean = [0.5], std = [0.5, 0.5]", "`std` has 2 values but `mean` has 1"),
         ("mean = [0.5], std = [0.5]", "mean = [0.5, 0.5], std = [0.5, 0.5]", "`mean` has 2 values"),

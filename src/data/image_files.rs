@@ -1,0 +1,71 @@
+//! A data set whose images are files of their own.
+
+use std::path::{Path, PathBuf};
+
+use super::decode::{decode, file_size, read};
+use super::listing::LabelledFile;
+use super::{DataError, Dataset, Image};
+use crate::terms::SampleId;
+
+/// Labelled image files below a folder; ids are paths relative to it.
+#[derive(Debug)]
+pub(super) struct ImageFiles {
+    /// The data set's name.
+    pub(super) name: &'static str,
+    /// The folder.
+    pub(super) root: PathBuf,
+    /// Class names.
+    pub(super) classes: Vec<String>,
+    /// The files.
+    pub(super) files: Vec<LabelledFile>,
+}
+
+impl ImageFiles {
+    fn path(&self, index: usize) -> PathBuf {
+        self.root.join(self.files[index].id.as_str())
+    }
+}
+
+impl Dataset for ImageFiles {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn id(&self, index: usize) -> SampleId {
+        self.files[index].id.clone()
+    }
+
+    fn label(&self, index: usize) -> u32 {
+        self.files[index].label
+    }
+
+    fn image(&self, index: usize) -> Result<Image, DataError> {
+        decode_file(&self.path(index))
+    }
+
+    fn size(&self, index: usize) -> Option<(u32, u32)> {
+        file_size(&self.path(index))
+    }
+
+    fn location(&self, index: usize) -> PathBuf {
+        self.path(index)
+    }
+
+    fn fingerprint(&self, index: usize) -> Result<u64, DataError> {
+        let path = self.path(index);
+        std::fs::metadata(&path).map(|about| about.len()).map_err(DataError::read(path))
+    }
+}
+
+/// Reads and decodes an image file.
+pub(super) fn decode_file(path: &Path) -> Result<Image, DataError> {
+    decode(&read(path)?, path)
+}
