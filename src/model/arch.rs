@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tch::Device;
 
-use super::weights::{Compute, Scope};
-use super::{Model, ModelError, Network, convnext, densenet, mobilenet, residual, squeezenet, vgg, vit};
+use super::weights::{Compute, Scope, WeightsFile};
+use super::{Model, ModelError, Network, convnext, densenet, mobilenet, residual, squeezenet, swin, vgg, vit};
 use crate::suite::Normalize;
 
 /// The images and classes that a network is built for.
@@ -49,6 +49,9 @@ pub trait Family: std::fmt::Debug + Sync {
     fn unfit(&self, _geometry: Geometry) -> Option<String> {
         None
     }
+
+    /// Brings the weights to the family's names, where they are those of another framework that the family knows.
+    fn adopt(&self, _weights: &mut WeightsFile) {}
 }
 
 /// What the harness knows about an architecture before any weights are read.
@@ -67,7 +70,7 @@ pub struct Architecture {
     /// Whether activations with the channels innermost are faster on the CPU (measured by `benches/layout.rs`).
     pub channels_last: bool,
     /// The configuration.
-    pub(super) family: &'static dyn Family,
+    pub family: &'static dyn Family,
 }
 
 /// The members of every family.
@@ -79,6 +82,7 @@ const FAMILIES: &[&[Architecture]] = &[
     mobilenet::ARCHITECTURES,
     convnext::ARCHITECTURES,
     vit::ARCHITECTURES,
+    swin::ARCHITECTURES,
 ];
 
 impl Architecture {
@@ -105,8 +109,8 @@ impl Architecture {
         Model::assemble(self.name, self, Scope::outline(Compute::f32(Device::Cpu)), &normalize, geometry)
     }
 
-    /// The architecture whose tensors are most like `shapes`, by name, if nearly all are.
-    pub fn resembling(shapes: &BTreeMap<String, Vec<i64>>) -> Option<&'static Architecture> {
+    /// The architectures whose tensors are most like `shapes`, if nearly all are: several, where they differ in no tensor.
+    pub fn resembling(shapes: &BTreeMap<String, Vec<i64>>) -> Vec<&'static Architecture> {
         const NEARLY_ALL: f64 = 0.9;
         let likeness = |architecture: &&'static Architecture| {
             let second = |tensor: &str, place: usize| shapes.get(tensor).and_then(|shape| shape.get(place).copied());
@@ -119,10 +123,11 @@ impl Architecture {
             let equal = expected().filter(|(name, tensor)| shapes.get(*name) == Some(&tensor.size())).count();
             Some(equal as f64 / expected().count().max(shapes.len()) as f64)
         };
-        Self::all()
+        let likenesses: Vec<(f64, &'static Architecture)> = Self::all()
             .filter_map(|architecture| Some((likeness(&architecture)?, architecture)))
             .filter(|(likeness, _)| *likeness >= NEARLY_ALL)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, architecture)| architecture)
+            .collect();
+        let most = likenesses.iter().map(|(likeness, _)| *likeness).fold(0.0, f64::max);
+        likenesses.into_iter().filter(|(likeness, _)| *likeness == most).map(|(_, architecture)| architecture).collect()
     }
 }

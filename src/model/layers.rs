@@ -38,23 +38,30 @@ impl LayerNorm {
     }
 }
 
-/// A matrix product with bias over the last dimension.
+/// A matrix product over the last dimension.
 pub struct Linear {
-    site: Site,
+    /// Where probes see the output.
+    pub site: Site,
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     compute: Compute,
 }
 
 impl Linear {
-    /// Takes `weight` `[output, input]` and `bias` `[output]`. Fresh weights: normal with standard deviation 0.02 or, if
-    /// smaller layers need more, 1/sqrt(input) of Xavier's rule.
+    /// Takes `weight` `[output, input]` and `bias` `[output]`. Fresh weights: normal with the variance 2 / (input + output) of
+    /// Glorot and Bengio 2010.
     pub fn new(scope: Scope, input: i64, output: i64) -> Self {
+        let bias = scope.bias(output);
+        Linear { bias: Some(bias), ..Linear::without_bias(scope, input, output) }
+    }
+
+    /// The same without `bias`.
+    pub fn without_bias(scope: Scope, input: i64, output: i64) -> Self {
         let deviation = (2.0 / (input + output) as f64).sqrt();
         Linear {
             site: Site { macs_per_value: input as u64, ..Site::new(scope.name(""), "Linear") },
             weight: scope.weight(&[output, input], Init::Normal(deviation)),
-            bias: scope.bias(output),
+            bias: None,
             compute: scope.compute,
         }
     }
@@ -66,9 +73,36 @@ impl Linear {
 
     /// `[.., in]` to `[.., out]`, in the precision that the network computes in.
     pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        self.site.show(self.product(x), probe)
+    }
+
+    /// What [`Linear::forward`] shows.
+    pub fn product(&self, x: &Tensor) -> Tensor {
         let kind = self.compute.kind;
-        let y = x.to_kind(kind).linear(&self.weight.to_kind(kind), Some(self.bias.to_kind(kind)));
-        self.site.show(y, probe)
+        let bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
+        x.to_kind(kind).linear(&self.weight.to_kind(kind), bias)
+    }
+}
+
+/// A factor for each feature (Touvron et al. 2021, <https://arxiv.org/abs/2103.17239>), in f32.
+pub struct LayerScale {
+    site: Site,
+    gamma: Tensor,
+}
+
+impl LayerScale {
+    /// Takes `gamma` `[width]`.
+    pub fn new(scope: Scope, width: i64) -> Self {
+        let gamma = scope.parameter("gamma", &[width], Init::Constant(1e-5));
+        LayerScale { site: Site::new(scope.name(""), "LayerScale"), gamma }
+    }
+
+    /// `[.., width]` to the same; without a layer scale as it is.
+    pub fn forward(scale: Option<&LayerScale>, x: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        match scale {
+            Some(scale) => probe.visit(&scale.site, x * &scale.gamma),
+            None => Flow::Continue(x),
+        }
     }
 }
 

@@ -10,9 +10,11 @@ mod probe;
 mod residual;
 mod source;
 mod squeezenet;
+pub mod swin;
 mod torchscript;
+mod transformer;
 mod vgg;
-mod vit;
+pub mod vit;
 mod weights;
 
 use std::ops::ControlFlow;
@@ -140,7 +142,7 @@ impl Model {
         }
         let compute = scope.compute;
         let network = arch.family.build(&scope, geometry);
-        let tensors = scope.finish(arch.name)?;
+        let tensors = scope.finish(arch)?;
         Ok(Model::around(name, network, geometry, normalize, compute, tensors))
     }
 

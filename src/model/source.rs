@@ -34,20 +34,31 @@ impl ModelSource {
     /// An unknown architecture, an unusable file, a number of classes that the weights do not have, or images that the
     /// architecture cannot take.
     pub fn open(config: &ModelConfig, size: Option<[i64; 2]>) -> Result<Self, ModelError> {
-        let form = match config.arch.as_str() {
-            TORCHSCRIPT => {
-                let [height, width] = size.unwrap_or([224, 224]);
-                let channels = config.normalize.mean.len() as i64;
-                Form::Script(Script::read(&config.weights, [channels, height, width])?)
-            }
-            name => {
-                Form::Native { architecture: Architecture::find(name)?, weights: WeightsFile::read(&config.weights)? }
-            }
-        };
-        let geometry = match &form {
-            Form::Script(script) => script.geometry,
-            Form::Native { architecture, weights } => stored(architecture, weights, size),
-        };
+        if config.arch != TORCHSCRIPT {
+            return Self::open_as(Architecture::find(&config.arch)?, config, size);
+        }
+        let [height, width] = size.unwrap_or([224, 224]);
+        let channels = config.normalize.mean.len() as i64;
+        let script = Script::read(&config.weights, [channels, height, width])?;
+        Self::checked(script.geometry, Form::Script(script), config)
+    }
+
+    /// The same for an architecture that need not be one of the listed; `config.arch` is not looked at.
+    ///
+    /// # Errors
+    /// See [`ModelSource::open`].
+    pub fn open_as(
+        architecture: &'static Architecture,
+        config: &ModelConfig,
+        size: Option<[i64; 2]>,
+    ) -> Result<Self, ModelError> {
+        let mut weights = WeightsFile::read(&config.weights)?;
+        architecture.family.adopt(&mut weights);
+        let geometry = stored(architecture, &weights, size);
+        Self::checked(geometry, Form::Native { architecture, weights }, config)
+    }
+
+    fn checked(geometry: Geometry, form: Form, config: &ModelConfig) -> Result<Self, ModelError> {
         let source = ModelSource { name: config.name.clone(), geometry, normalize: config.normalize.clone(), form };
         source.check(config)
     }

@@ -3,139 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Div;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
 use super::arch::Architecture;
 
-/// Why weights cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightsError {
-    /// The file could not be read.
-    #[error("failed to read weights {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Not a safetensors file, truncated, or of a dtype that weights do not have.
-    #[error("{path}: not usable as safetensors: {problem}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
-    /// Not a TorchScript model that can be evaluated.
-    #[error("{path}: not usable as a TorchScript model: {problem}")]
-    Script {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The tensors are not those of the architecture.
-    #[error("{path}: these are not the weights of {arch}:{}{}", list(.problems), resemblance(.resembles.as_deref()))]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// The architecture that the suite names.
-        arch: String,
-        /// One line for each tensor.
-        problems: Vec<String>,
-        /// The architecture whose weights they seem to be.
-        resembles: Option<String>,
-    },
-}
+mod file;
 
-fn resemblance(arch: Option<&str>) -> String {
-    arch.map_or_else(String::new, |arch| format!("\n  they look like the weights of {arch}"))
-}
-
-fn list(problems: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let mut text: String = problems.iter().take(SHOWN).map(|problem| format!("\n  {problem}")).collect();
-    if problems.len() > SHOWN {
-        text += &format!("\n  and {} more", problems.len() - SHOWN);
-    }
-    text
-}
-
-/// A safetensors file in memory, with its hash.
-pub struct WeightsFile {
-    path: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
-    /// The file's own notes (`__metadata__`).
-    pub notes: BTreeMap<String, String>,
-    /// blake3 of the file.
-    pub hash: String,
-}
-
-impl WeightsFile {
-    /// Reads all tensors as f32 (f16 and bf16 are widened, integers kept).
-    ///
-    /// # Errors
-    /// If the file cannot be read, is not safetensors, holds NaN or infinity, or a dtype that weights do not have.
-    pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
-        let format = |problem: String| WeightsError::Format { path: path.into(), problem };
-        let damaged = |error| format(format!("{error}; the file may be truncated or damaged"));
-        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.tensors() {
-            let kind = match view.dtype() {
-                Dtype::F64 => Kind::Double,
-                Dtype::F32 => Kind::Float,
-                Dtype::F16 => Kind::Half,
-                Dtype::BF16 => Kind::BFloat16,
-                Dtype::I64 => Kind::Int64,
-                other => {
-                    return Err(format(format!("tensor `{name}` has dtype {other:?}; weights are f32, f16 or bf16")));
-                }
-            };
-            let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-            let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
-                .map_err(|error| format(format!("tensor `{name}`: {error}")))?;
-            let tensor = if kind == Kind::Int64 { tensor } else { tensor.to_kind(Kind::Float) };
-            if kind != Kind::Int64 && tensor.isfinite().all().int64_value(&[]) == 0 {
-                return Err(format(format!("tensor `{name}` holds NaN or infinity")));
-            }
-            tensors.insert(name, tensor);
-        }
-        let notes = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let hash = blake3::hash(&bytes).to_hex().to_string();
-        Ok(WeightsFile { path: path.into(), tensors, notes, hash })
-    }
-
-    /// The tensors by name.
-    pub fn into_tensors(self) -> BTreeMap<String, Tensor> {
-        self.tensors
-    }
-
-    /// Number of floating-point values, running statistics included.
-    pub fn parameters(&self) -> u64 {
-        self.tensors.values().filter(|tensor| tensor.kind() == Kind::Float).map(|tensor| tensor.numel() as u64).sum()
-    }
-
-    /// The shapes of the tensors of floating-point values.
-    pub fn shapes(&self) -> BTreeMap<String, Vec<i64>> {
-        let floats = self.tensors.iter().filter(|(_, tensor)| tensor.kind() == Kind::Float);
-        floats.map(|(name, tensor)| (name.clone(), tensor.size())).collect()
-    }
-
-    /// The shape of a tensor, if the file has it.
-    pub fn shape(&self, name: &str) -> Option<Vec<i64>> {
-        self.tensors.get(name).map(Tensor::size)
-    }
-}
+pub use file::{WeightsError, WeightsFile};
 
 /// How a fresh parameter is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -156,6 +34,9 @@ enum Source<'a> {
 struct Store<'a> {
     source: Source<'a>,
     used: BTreeSet<String>,
+    /// Tensors that the file does not have.
+    missing: Vec<String>,
+    /// What is wrong with its tensors, one line for each, missing ones included.
     problems: Vec<String>,
     parameters: BTreeMap<String, Tensor>,
     buffers: BTreeMap<String, Tensor>,
@@ -184,6 +65,8 @@ impl Compute {
 pub struct Scope<'a> {
     store: Rc<RefCell<Store<'a>>>,
     prefix: String,
+    /// What stands between the prefix and a tensor's own name.
+    separator: &'static str,
     /// How the network will compute.
     pub compute: Compute,
     /// Shared switch of all normalization layers: batch statistics (training) or running ones.
@@ -211,6 +94,7 @@ impl<'a> Scope<'a> {
         let store = Store {
             source,
             used: BTreeSet::new(),
+            missing: Vec::new(),
             problems: Vec::new(),
             parameters: BTreeMap::new(),
             buffers: BTreeMap::new(),
@@ -218,6 +102,7 @@ impl<'a> Scope<'a> {
         Scope {
             store: Rc::new(RefCell::new(store)),
             prefix: String::new(),
+            separator: ".",
             compute,
             training: Rc::new(Cell::new(trainable)),
             trainable,
@@ -229,7 +114,28 @@ impl<'a> Scope<'a> {
         match (self.prefix.is_empty(), name.is_empty()) {
             (true, _) => name.to_owned(),
             (_, true) => self.prefix.clone(),
-            _ => format!("{}.{name}", self.prefix),
+            _ => format!("{}{}{name}", self.prefix, self.separator),
+        }
+    }
+
+    /// The same place, whose tensors are named with another separator than a point: `in_proj_weight`.
+    pub fn separated_by(self, separator: &'static str) -> Self {
+        Scope { separator, ..self }
+    }
+
+    /// The shape of a tensor in the file; none where there is no file, or no such tensor in it.
+    pub fn stored(&self, name: &str) -> Option<Vec<i64>> {
+        match self.store.borrow().source {
+            Source::File(file) => file.shape(&self.name(name)),
+            Source::Fresh { .. } | Source::Outline => None,
+        }
+    }
+
+    /// The epsilon of layer normalization: that of the framework which the file is from, or else `usual`.
+    pub fn layer_norm_epsilon(&self, usual: f64) -> f64 {
+        match self.store.borrow().source {
+            Source::File(file) => file.layer_norm_epsilon.unwrap_or(usual),
+            Source::Fresh { .. } | Source::Outline => usual,
         }
     }
 
@@ -296,6 +202,9 @@ impl<'a> Scope<'a> {
                         Some(tensor) => format!("`{full}` has shape {:?}, expected {shape:?}", tensor.size()),
                         None => format!("`{full}` {shape:?} is missing"),
                     };
+                    if found.is_none() {
+                        store.missing.push(full.to_owned());
+                    }
                     store.problems.push(problem);
                     Tensor::zeros(shape, (Kind::Float, Device::Cpu))
                 }
@@ -305,9 +214,18 @@ impl<'a> Scope<'a> {
     }
 
     /// Ends the construction: the named tensors, or every difference between the file and the architecture.
-    pub fn finish(self, arch: &str) -> Result<Tensors, WeightsError> {
+    pub(super) fn finish(self, arch: &Architecture) -> Result<Tensors, WeightsError> {
         let mut store = self.store.borrow_mut();
         if let Source::File(file) = store.source {
+            let classifier = arch.classifier.trim_end_matches(".weight");
+            let (path, name) = (file.path.clone(), arch.name.to_owned());
+            if store.missing.iter().any(|missing| missing == arch.classifier)
+                && store.missing.iter().all(|missing| missing.starts_with(classifier))
+                && store.problems.len() == store.missing.len()
+            {
+                let missing = std::mem::take(&mut store.missing);
+                return Err(WeightsError::NoClassifier { path, arch: name, missing });
+            }
             let unexpected: Vec<String> = file
                 .tensors
                 .iter()
@@ -317,10 +235,12 @@ impl<'a> Scope<'a> {
             store.problems.extend(unexpected);
             if !store.problems.is_empty() {
                 let problems = std::mem::take(&mut store.problems);
-                let found = Architecture::resembling(&file.shapes()).filter(|found| found.name != arch);
-                let resembles = found.map(|found| found.name.to_owned());
-                let (path, arch) = (file.path.clone(), arch.to_owned());
-                return Err(WeightsError::Mismatch { path, arch, problems, resembles });
+                let mut resembling = Architecture::resembling(&file.shapes());
+                if resembling.iter().any(|found| found.name == arch.name) {
+                    resembling.clear();
+                }
+                let resembles = resembling.iter().map(|found| found.name.to_owned()).collect();
+                return Err(WeightsError::Mismatch { path, arch: name, problems, resembles });
             }
         }
         let parameters = std::mem::take(&mut store.parameters);
@@ -332,7 +252,7 @@ impl<'a> Scope<'a> {
 impl<'a> Div<&str> for &Scope<'a> {
     type Output = Scope<'a>;
     fn div(self, name: &str) -> Scope<'a> {
-        Scope { prefix: self.name(name), ..self.clone() }
+        Scope { prefix: self.name(name), separator: ".", ..self.clone() }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Files that are not the weights of the architecture, or not whole, are refused by name.
 
+use std::path::Path;
+
 use half::{bf16, f16};
 use proptest::prelude::*;
-use safetensors::serialize;
 use safetensors::tensor::TensorView;
+use safetensors::{Dtype, serialize};
 
 use super::*;
 use crate::model::{Architecture, Model, ModelError, ModelSource};
@@ -15,15 +17,15 @@ fn f32s(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn fresh() -> Model {
-    let (arch, normalize) =
-        (Architecture::find("cifar/resnet8").unwrap(), Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] });
-    Model::fresh(arch, 0, Compute::f32(Device::Cpu), &normalize, arch.geometry).unwrap()
-}
-
 /// The tensors of a fresh ResNet-8.
 fn whole() -> Stored {
-    let model = fresh();
+    whole_of("cifar/resnet8")
+}
+
+/// The tensors of a fresh network.
+fn whole_of(arch: &str) -> Stored {
+    let (arch, normalize) = (Architecture::find(arch).unwrap(), Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] });
+    let model = Model::fresh(arch, 0, Compute::f32(Device::Cpu), &normalize, arch.geometry).unwrap();
     let tensors = model.tensors();
     let each = tensors.parameters.iter().chain(&tensors.buffers).map(|(name, tensor)| {
         let shape = tensor.size().iter().map(|&size| size as usize).collect();
@@ -31,6 +33,11 @@ fn whole() -> Stored {
         (name.clone(), (Dtype::F32, shape, f32s(&values)))
     });
     each.collect()
+}
+
+/// A file's beginning: the length of the header, and the header.
+fn header(json: &str) -> Vec<u8> {
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat()
 }
 
 fn bytes(stored: &Stored) -> Vec<u8> {
@@ -42,11 +49,15 @@ fn bytes(stored: &Stored) -> Vec<u8> {
 
 /// The model built from a file with these bytes, or what is said, without the folder's name.
 fn opened(bytes: &[u8]) -> Result<Model, String> {
+    opened_as("cifar/resnet8", "resnet8.safetensors", bytes)
+}
+
+fn opened_as(arch: &str, file: &str, bytes: &[u8]) -> Result<Model, String> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("resnet8.safetensors");
+    let path = folder.path().join(file);
     std::fs::write(&path, bytes).unwrap();
     let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
-    let source = ModelSource::open(&ModelConfig::of_file("cifar/resnet8", &path, normalize), None);
+    let source = ModelSource::open(&ModelConfig::of_file(arch, &path, normalize), None);
     let built = source.and_then(|source| source.build(Compute::f32(Device::Cpu)));
     built.map_err(|error: ModelError| error.to_string().replace(&folder.path().display().to_string(), "FOLDER"))
 }
@@ -70,6 +81,7 @@ fn differences_from_the_architecture_are_named() {
     with("another network", &|stored| {
         *stored = [("fc.weight".to_owned(), (Dtype::F32, vec![2, 3], f32s(&[0.0; 6])))].into();
     });
+    with("without classifier", &|stored| stored.retain(|name, _| !name.starts_with("fc.")));
     with("integers", &|stored| {
         drop(stored.insert("bn1.bias".into(), (Dtype::I64, vec![16], vec![0; 16 * 8])));
     });
@@ -101,7 +113,7 @@ fn a_tolerated_twin_has_the_same_names() {
         if tolerated {
             scope.tolerate_twin("block1", "sub_block1");
         }
-        scope.finish("twins").is_ok()
+        scope.finish(Architecture::find("cifar/resnet8").unwrap()).is_ok()
     };
     assert!(finish(&["block1.bias"], true));
     assert!(finish(&["block1.bias", "sub_block1.bias"], true));
@@ -112,8 +124,7 @@ fn a_tolerated_twin_has_the_same_names() {
 #[test]
 fn files_that_are_not_safetensors_are_named() {
     let whole = bytes(&whole());
-    let header = |json: &str| [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
-    let cases: [(&str, Vec<u8>); 9] = [
+    let cases: [(&str, Vec<u8>); 12] = [
         ("empty", Vec::new()),
         ("cut in the header", whole[..100].to_vec()),
         ("cut in the tensors", whole[..whole.len() - 4].to_vec()),
@@ -126,9 +137,87 @@ fn files_that_are_not_safetensors_are_named() {
             "a shape that overflows",
             header(r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}}"#),
         ),
+        (
+            "a shape that no tensor has",
+            header(r#"{"a":{"dtype":"F32","shape":[18446744073709551615,0],"data_offsets":[0,0]}}"#),
+        ),
+        (
+            "overlapping tensors",
+            [
+                header(concat!(
+                    r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"#,
+                    r#""b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#
+                )),
+                vec![0; 12],
+            ]
+            .concat(),
+        ),
+        (
+            "a name twice",
+            [
+                header(concat!(
+                    r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"#,
+                    r#""a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#
+                )),
+                vec![0; 8],
+            ]
+            .concat(),
+        ),
     ];
     let messages = cases.map(|(what, bytes)| format!("{what}: {}", said(&bytes)));
     insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn pickles_are_refused_with_the_conversion() {
+    let cases: [(&str, &[u8]); 4] = [
+        ("model.pth", b"PK\x03\x04\x00\x00\x08\x08 an archive"),
+        ("model.weights", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19. an old pickle"),
+        ("pytorch_model.bin", b""),
+        ("model.safetensors", b"PK\x03\x04 an archive of that name"),
+    ];
+    let said = cases.map(|(file, bytes)| opened_as("cifar/resnet8", file, bytes).err().unwrap());
+    insta::assert_snapshot!(said.join("\n"));
+    // A length of 896 begins like a pickle.
+    let mut json = r#"{"fc.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_owned();
+    json.extend(std::iter::repeat_n(' ', 896 - json.len()));
+    let file = [header(&json), vec![0; 4]].concat();
+    assert_eq!(file[..2], [0x80, 3]);
+    assert!(opened(&file).err().unwrap().contains("is missing"));
+}
+
+#[test]
+fn weights_of_another_architecture_are_recognised() {
+    let vit = bytes(&whole_of("cifar/vit-tiny"));
+    insta::assert_snapshot!(opened_as("timm/vit_tiny_patch16_224", "vit.safetensors", &vit).err().unwrap());
+}
+
+#[test]
+fn architectures_that_differ_in_no_tensor_are_all_named() {
+    let like = |arch: &str, classes: i64| {
+        let arch = Architecture::find(arch).unwrap();
+        let model = arch.outline(crate::model::Geometry { classes, ..arch.geometry }).unwrap();
+        let tensors = model.tensors();
+        let named = tensors.parameters.iter().chain(&tensors.buffers);
+        let found = Architecture::resembling(&named.map(|(name, tensor)| (name.clone(), tensor.size())).collect());
+        found.iter().map(|found| found.name).collect::<Vec<_>>()
+    };
+    assert_eq!(like("timm/vit_tiny_patch16_224", 7), ["timm/vit_tiny_patch16_224", "timm/deit_tiny_patch16_224"]);
+    assert_eq!(like("timm/vit_tiny_patch16_384", 7), ["timm/vit_tiny_patch16_384"]);
+    assert_eq!(like("torchvision/swin_t", 1000), ["torchvision/swin_t"]);
+    assert_eq!(like("cifar/resnet20", 10), ["cifar/resnet20"]);
+}
+
+/// The position embeddings of any square grid serve, and no others.
+#[test]
+fn position_embeddings_are_those_of_a_square_grid() {
+    let whole = whole_of("cifar/vit-tiny");
+    for tokens in [0, 1, 2, 49, 63, 64, 65, 81] {
+        let mut stored = whole.clone();
+        stored.insert("pos_embed".into(), (Dtype::F32, vec![1, tokens, 64], vec![0; tokens * 64 * 4]));
+        let found = opened_as("cifar/vit-tiny", "vit.safetensors", &bytes(&stored));
+        assert_eq!(found.is_ok(), [1, 49, 64, 81].contains(&tokens), "{tokens}: {:?}", found.err());
+    }
 }
 
 #[test]
@@ -178,12 +267,40 @@ fn a_model_in_half_precision_storage_computes_in_f32() {
     assert!(difference > 0.0 && difference < 0.01 * scale, "{difference} of {scale}");
 }
 
+/// Numbers that no honest header has, and small ones.
+const ODD: &[&str] =
+    &["0", "4", "8", "16", "-1", "1.5", "4294967296", "9223372036854775808", "18446744073709551615", "1e300"];
+
+/// A number for a shape or an offset, as JSON.
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![3 => (0..20u64).prop_map(|n| n.to_string()), 2 => proptest::sample::select(ODD).prop_map(str::to_owned)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_bytes_are_refused_by_name(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(said(&bytes).starts_with("FOLDER/resnet8.safetensors: "), "{}", said(&bytes));
+    }
+
+    /// Headers that are well-formed JSON with any shapes, offsets and lengths, names more than once among them.
+    #[test]
+    fn hostile_headers_are_errors(
+        tensors in proptest::collection::vec((0..3usize, 0..4usize, proptest::collection::vec(number(), 0..4), number(), number()), 1..4),
+        length in proptest::option::of(any::<u64>()),
+    ) {
+        let entry = |(name, dtype, shape, from, to): (usize, usize, Vec<String>, String, String)| {
+            let (name, dtype) = (["fc.weight", "fc.bias", "conv1.weight"][name], ["F32", "BF16", "I64", "F8_E4M3"][dtype]);
+            format!(r#""{name}":{{"dtype":"{dtype}","shape":[{}],"data_offsets":[{from},{to}]}}"#, shape.join(","))
+        };
+        let json = format!("{{{}}}", tensors.into_iter().map(entry).collect::<Vec<_>>().join(","));
+        let mut file = [header(&json), vec![0; 16]].concat();
+        if let Some(length) = length {
+            file[..8].copy_from_slice(&length.to_le_bytes());
+        }
+        let said = said(&file);
+        prop_assert!(said.contains("FOLDER/resnet8.safetensors") || said.starts_with("model `"), "{said}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn unit_means(activation: &Tensor, prefix: i64) -> Tensor {
 
 /// The activation `[R]` of each row's own unit; `units` has one entry for each row.
 ///
-/// Neurons of token layers are addressed as (row, column) of the patch grid.
+/// Neurons of token layers are addressed as (row, column) of the patch grid, which is a square ([`missing`] checks it).
 pub fn unit_values(activation: &Tensor, units: &[Unit], prefix: i64) -> Tensor {
     let device = activation.device();
     let index: Vec<i64> = units.iter().map(|unit| unit.index as i64).collect();
@@ -50,7 +50,7 @@ pub fn missing(unit: Unit, shape: &[i64], prefix: i64) -> Option<String> {
         [channels, height, width] => (channels, Some((height, width))),
         [tokens, features] => {
             let side = ((tokens - prefix) as f64).sqrt() as i64;
-            (features, Some((side, side)))
+            (features, (side * side == tokens - prefix).then_some((side, side)))
         }
         _ => (shape.iter().product(), None),
     };
@@ -60,6 +60,9 @@ pub fn missing(unit: Unit, shape: &[i64], prefix: i64) -> Option<String> {
     match (unit.position, grid) {
         (Some((y, x)), Some((height, width))) if y as i64 >= height || x as i64 >= width => {
             Some(format!("its positions go from 0,0 to {},{}", height - 1, width - 1))
+        }
+        (Some(_), None) if shape.len() == 2 => {
+            Some("its patches make no square, so units have no positions".to_owned())
         }
         (Some(_), None) => Some("its units have no positions".to_owned()),
         _ => None,
@@ -94,5 +97,7 @@ mod tests {
         assert!(missing(Unit::channel(4), &[4, 2, 2], 0).is_some());
         assert!(missing(Unit { index: 0, position: Some((2, 0)) }, &[4, 2, 2], 0).is_some());
         assert!(missing(Unit { index: 0, position: Some((0, 0)) }, &[10], 0).is_some());
+        assert!(missing(Unit { index: 0, position: Some((0, 3)) }, &[17, 8], 1).is_none());
+        assert!(missing(Unit { index: 0, position: Some((0, 3)) }, &[21, 8], 1).is_some());
     }
 }

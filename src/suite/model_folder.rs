@@ -149,9 +149,10 @@ fn preprocess(config: &Value) -> Option<Preprocess> {
 
 /// The timm architecture of a Hugging Face ViT or DeiT, by its sizes.
 fn hugging_face_arch(config: &Value) -> Option<String> {
-    let family = match config["model_type"].as_str()? {
-        "vit" => "vit",
-        "deit" => "deit",
+    // Theirs always has the distillation token; DeiT without it is a `vit` there.
+    let (family, distilled) = match config["model_type"].as_str()? {
+        "vit" => ("vit", ""),
+        "deit" => ("deit", "_distilled"),
         _ => return None,
     };
     let size = match config["hidden_size"].as_u64()? {
@@ -162,7 +163,7 @@ fn hugging_face_arch(config: &Value) -> Option<String> {
         _ => return None,
     };
     let (patch, side) = (config["patch_size"].as_u64()?, config["image_size"].as_u64()?);
-    Some(format!("timm/{family}_{size}_patch{patch}_{side}"))
+    Some(format!("timm/{family}_{size}{distilled}_patch{patch}_{side}"))
 }
 
 #[cfg(test)]
@@ -210,6 +211,10 @@ mod tests {
         assert_eq!(found.arch.as_deref(), Some("timm/vit_base_patch16_224"));
         assert_eq!(found.normalize.unwrap().std, [0.25; 3]);
         assert_eq!(found.preprocess, None);
+        let deit = config.replace("vit", "deit").replace("768", "192");
+        let files = [(CONFIG, deit.as_str()), (WEIGHTS, "")];
+        let found = ModelFolder::read(self::folder(&files).path()).unwrap();
+        assert_eq!(found.arch.as_deref(), Some("timm/deit_tiny_distilled_patch16_224"));
     }
 
     #[test]

@@ -13,6 +13,19 @@ pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 /// See [`MEAN`].
 pub const STD: [f32; 3] = [0.2470, 0.2435, 0.2616];
 
+/// How the names of tokens and of position embeddings end, as in the script.
+const TOKENS: [&str; 9] = [
+    "pos_embed",
+    "pos_embedding",
+    "position_embeddings",
+    "cls_token",
+    "class_token",
+    "dist_token",
+    "reg_token",
+    "distillation_token",
+    "relative_position_bias_table",
+];
+
 /// What PyTorch says: a file that `make.py` has written.
 pub struct Fixture(Vec<u8>);
 
@@ -62,6 +75,14 @@ impl Fixture {
         state(&architecture.outline(Geometry::rgb(size, classes)).unwrap())
     }
 
+    /// Images that are drawn too: their shape `[N, C, H, W]`, and values floor((u + 1) * 128).
+    pub fn drawn_images(&self) -> (Vec<i64>, Vec<f32>) {
+        let (_, header) = SafeTensors::read_metadata(&self.0).unwrap();
+        let shape: Vec<i64> = serde_json::from_str(&header.metadata().as_ref().unwrap()["shape"]).unwrap();
+        let values = uniform("images", shape.iter().product::<i64>() as usize);
+        (shape, values.map(|u| ((u + 1.0) * 128.0).floor() as f32).collect())
+    }
+
     /// Draws the parameters that PyTorch's network has into `folder`.
     pub fn write_weights(&self, folder: &Path) -> PathBuf {
         let drawn: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = self
@@ -88,20 +109,22 @@ pub fn state(model: &Model) -> BTreeMap<String, Vec<usize>> {
     named.map(|(name, tensor)| (name.clone(), shape(tensor))).chain(counters).collect()
 }
 
+/// Counters of batches, and places in tables, which both sides compute.
 fn dtype(name: &str) -> Dtype {
-    if name.ends_with("num_batches_tracked") { Dtype::I64 } else { Dtype::F32 }
+    let integers = name.ends_with("num_batches_tracked") || name.ends_with("relative_position_index");
+    if integers { Dtype::I64 } else { Dtype::F32 }
 }
 
 fn draw(name: &str, shape: &[usize]) -> Vec<u8> {
     if dtype(name) == Dtype::I64 {
-        return vec![0; 8];
+        return vec![0; 8 * shape.iter().product::<usize>()];
     }
     let inner: usize = shape.iter().skip(1).product();
-    let value = |u: f64| match (shape.len(), name) {
+    let value = |u: f64| match shape.len() {
         _ if name.ends_with("running_var") => 1.0 + u / 2.0,
-        (1, _) if name.ends_with("weight") => 1.0 + u / 5.0,
-        (1, _) => u / 10.0,
-        (_, "pos_embed" | "cls_token") => u / 2.0,
+        1 if name.ends_with("weight") => 1.0 + u / 5.0,
+        1 => u / 10.0,
+        _ if TOKENS.iter().any(|end| name.ends_with(end)) => u / 2.0,
         _ => u * (6.0 / inner as f64).sqrt(),
     };
     uniform(name, shape.iter().product()).flat_map(|u| (value(u) as f32).to_le_bytes()).collect()
