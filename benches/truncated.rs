@@ -21,7 +21,8 @@ fn depths(criterion: &mut Criterion) {
     for (arch, layers, pixels) in [
         ("cifar/resnet20", ["relu", "layer1", "layer2", "layer3"], batch(ROWS)),
         ("cifar/vit-c", ["blocks.0", "blocks.1", "blocks.2", "blocks.3"], batch(ROWS)),
-        ("torchvision/resnet50", ["maxpool", "layer1", "layer2.0", "layer3"], few),
+        ("torchvision/resnet50", ["maxpool", "layer1", "layer2.0", "layer3"], few.shallow_clone()),
+        ("timm/vit_tiny_patch16_224", ["pos_drop", "blocks.2", "blocks.5", "blocks.8"], few),
     ] {
         let architecture = Architecture::find(arch).expect("a known architecture");
         let compute = Compute { channels_last: architecture.channels_last, ..Compute::f32(Device::Cpu) };
