@@ -76,6 +76,9 @@ pub struct RunArgs {
     /// Folder of the images, instead of the suite's `data.root`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_root: Option<PathBuf>,
+    /// Folder of the weights, instead of those that the suite names; files are looked for by their names
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub weights_root: Option<PathBuf>,
     /// Write every adversarial image as f32 safetensors to `adversarial/`
     #[arg(long)]
     pub save_adversarial: bool,

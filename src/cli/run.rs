@@ -47,6 +47,9 @@ fn load(path: &Path, args: &RunArgs) -> Result<Suite, Failure> {
     if let Some(folder) = &args.data_root {
         suite.data.source.move_to(folder);
     }
+    if let Some(folder) = &args.weights_root {
+        suite.models.iter_mut().for_each(|model| model.move_to(folder));
+    }
     suite.check_files().map_err(wrong)?;
     if args.baseline.is_some() && suite.gates.is_empty() {
         return Err(gate::no_rules(&suite.name));

@@ -117,6 +117,13 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// Looks for the weights file in `folder`, under its own name.
+    pub fn move_to(&mut self, folder: &Path) {
+        if let Some(name) = self.weights.file_name() {
+            self.weights = folder.join(name);
+        }
+    }
+
     /// The model of a weights file, named after the file.
     pub fn of_file(arch: &str, weights: &Path, normalize: Normalize) -> Self {
         let name = weights.file_stem().map_or_else(|| arch.to_owned(), |stem| stem.to_string_lossy().into_owned());

@@ -138,12 +138,19 @@ fn weights_help(path: &Path, arch: &str) -> String {
         .filter(|name| name.ends_with(".safetensors"))
         .collect();
     beside.sort();
-    match nearest(&wanted, beside.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`, which is in the same folder?"),
-        None => download(path, arch).unwrap_or_else(|| {
-            "paths are relative to the suite's file; `am-eval models` lists the shipped weights".to_owned()
-        }),
+    let near = nearest(&wanted, beside.iter().map(String::as_str));
+    let near = near.map(|near| format!("did you mean `{near}`, which is in the same folder?"));
+    match (near, training(path).or_else(|| download(path, arch))) {
+        (Some(near), Some(other)) => format!("{near} Or {other}"),
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => "paths are relative to the suite's file; `am-eval models` lists the shipped weights".to_owned(),
     }
+}
+
+/// The command that makes weights which are not shipped, if their recipe is beside them.
+fn training(path: &Path) -> Option<String> {
+    let recipe = path.parent()?.join("recipes").join(path.file_stem()?).with_extension("toml");
+    recipe.is_file().then(|| format!("make them with `am-eval train {}`", recipe.display()))
 }
 
 /// The command that writes the published weights of an architecture to `path`.
@@ -159,10 +166,13 @@ fn download(path: &Path, arch: &str) -> Option<String> {
         ),
         _ if arch == "torchscript" => {
             return Some(format!(
-                "write it in Python: torch.jit.trace(model.eval(), torch.rand(2, 3, 224, 224)).save('{path}')"
+                "write it there in Python: torch.jit.trace(model.eval(), torch.rand(2, 3, 224, 224)).save('{path}')"
             ));
         }
         _ => return None,
     };
-    Some(format!("published weights (pip install {} safetensors): python3 -c \"{script}\"", arch.split('/').next()?))
+    Some(format!(
+        "write the published ones there (pip install {} safetensors): python3 -c \"{script}\"",
+        arch.split('/').next()?
+    ))
 }

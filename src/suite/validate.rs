@@ -110,9 +110,20 @@ fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> 
 
     let base = path.parent().unwrap_or(Path::new(""));
     let run = run(raw.run);
-    let data = raw.data.and_then(|data| data::resolve(data, base, problems));
+    let data_span = raw.data.as_ref().map(|data| data.span.clone());
+    let mut data = raw.data.and_then(|data| data::resolve(data, base, problems));
     let names = raw.model.as_ref().map(|models| model_names(&models.value.0, problems)).unwrap_or_default();
-    let models = models(raw.model, base, problems);
+    let (models, told): (Vec<ModelConfig>, Vec<_>) = models(raw.model, base, problems).into_iter().unzip();
+    if let (Some(data), Some(span)) = (&mut data, data_span) {
+        match model::told_preprocessing(data.preprocess, &told) {
+            Ok(preprocess) => data.preprocess = preprocess,
+            Err(problem) => {
+                problems
+                    .add(span, problem, "no `resize` and no `crop`")
+                    .help("add `resize`, `crop` and `interpolation`");
+            }
+        }
+    }
     let attacks = raw.attack.map(|attacks| attacks.value.0).unwrap_or_default();
     if attacks.is_empty() && raw.boundary.is_none() && problems.is_empty() {
         problems
@@ -200,7 +211,11 @@ fn repeated<T, K: Hash + Eq>(values: &[At<T>], key: impl Fn(&T) -> K) -> Vec<(&A
     repeated
 }
 
-fn models(raw: Option<At<super::tables::Tables<RawModel>>>, base: &Path, problems: &mut Problems) -> Vec<ModelConfig> {
+fn models(
+    raw: Option<At<super::tables::Tables<RawModel>>>,
+    base: &Path,
+    problems: &mut Problems,
+) -> Vec<model::Resolved> {
     let Some(raw) = raw else { return Vec::new() };
     if raw.value.0.is_empty() && problems.none_within(&raw.span) {
         problems.add(raw.span, "the suite names no model", "no model").help("add a `[[model]]`");

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use super::TrainError;
 use super::recipe::TrainRecipe;
 use crate::data::{self, Image};
+use crate::model::Geometry;
 use crate::suite::{DataConfig, DataSource};
 
 /// All images of a split, decoded.
@@ -31,6 +32,17 @@ impl Images {
             (0..dataset.len()).into_par_iter().map(|index| dataset.image(index)).collect::<Result<_, _>>()?;
         let labels = (0..dataset.len()).map(|index| i64::from(dataset.label(index))).collect();
         Ok(Images { images, labels, classes: dataset.classes().len() })
+    }
+
+    /// What a network for these images and classes is built for.
+    pub fn geometry(&self) -> Geometry {
+        let side = |size: fn(&Image) -> usize| self.images.first().map_or(0, size) as i64;
+        Geometry {
+            channels: side(|image| image.channels),
+            height: side(|image| image.height),
+            width: side(|image| image.width),
+            classes: self.classes as i64,
+        }
     }
 
     /// The order of one epoch (Fisher-Yates).

@@ -54,8 +54,10 @@ impl Trainer {
     ) -> Result<PathBuf, TrainError> {
         let recipe = self.recipe();
         let model = ModelConfig::of_file(&recipe.arch, &self.output(), recipe.normalize.clone());
-        let source = ModelSource::open(&model, None)?;
-        let judged = self.judge(&source, &mut after_block, &stop)?;
+        let images = self.held_out()?;
+        let geometry = images.geometry();
+        let source = ModelSource::open(&model, Some([geometry.height, geometry.width]))?;
+        let judged = self.judge(&source, &images, &mut after_block, &stop)?;
         let card = self.card();
         write_atomically(&card, self.text(&source, &judged).as_bytes())?;
         Ok(card)
@@ -64,15 +66,15 @@ impl Trainer {
     fn judge(
         &self,
         source: &ModelSource,
+        images: &Images,
         after_block: &mut dyn FnMut(usize, usize),
         stop: &dyn Fn() -> bool,
     ) -> Result<Judged, TrainError> {
         let held_out = self.recipe.data.source(Split::Test, &self.folder, self.data_root.as_deref());
         let verifier = source.build(Compute::f32(self.device))?;
         let model = source.build(device::searches_with(SearchPrecision::F32, source, self.device))?;
-        let images = Images::load(&held_out)?;
         let clean_images = images.images.len();
-        let right = (accuracy(&verifier, &images) * clean_images as f64).round() as u64;
+        let right = (accuracy(&verifier, images) * clean_images as f64).round() as u64;
         let dataset = data::open(&DataConfig::plain(held_out))?;
         let attacked = dataset.len().min(ATTACKED);
         let selection = data::select(dataset.as_ref(), Some(attacked), self.recipe.seed, OnDataError::Fail)?;
@@ -168,7 +170,11 @@ impl Trainer {
              accuracy itself.\n\n## Make it again\n\n    am-eval train {recipe_path}\n\nin this folder{}. The same recipe gives \
              the same tensors on the same kind of device with the same libtorch; others round differently.\n\n## Recipe\n\n\
              ```toml\n{}\n```\n",
-            if matches!(recipe.data, DataRecipe::Cifar10 { .. }) { ", with `--data-root` for the images" } else { "" },
+            if !matches!(recipe.data, DataRecipe::Synthetic { .. }) {
+                ", with `--data-root` for the images"
+            } else {
+                ""
+            },
             self.source.trim_end()
         )
     }
@@ -208,6 +214,9 @@ fn data_line(data: &DataRecipe, held_out: usize) -> String {
             data::synthetic::VERSION,
             format::count(*train as u64)
         ),
+        DataRecipe::Mnist { .. } => {
+            format!("MNIST (LeCun et al. 1998): its training images, {held_out} held out")
+        }
         DataRecipe::Cifar10 { .. } => format!(
             "CIFAR-10 (Krizhevsky 2009, <https://www.cs.toronto.edu/~kriz/cifar.html>): its training images, {held_out} held \
              out"

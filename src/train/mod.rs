@@ -18,7 +18,7 @@ use optimizer::{Optimizer, cross_entropy};
 pub use recipe::{AdversarialRecipe, DataRecipe, OptimizerKind, Precision, Recipe, Schedule, Storage, TrainRecipe};
 
 use crate::data::DataError;
-use crate::model::{Architecture, Compute, Geometry, Model, ModelError, WeightsFile};
+use crate::model::{Architecture, Compute, Model, ModelError, WeightsFile};
 use crate::record::StoreError;
 use crate::suite::Split;
 
@@ -189,7 +189,7 @@ impl Trainer {
         let train = Images::load(&recipe.data.source(Split::Train, &self.folder, self.data_root.as_deref()))?;
         let held_out = self.held_out()?;
         let compute = self.compute(arch);
-        let geometry = Geometry { classes: train.classes as i64, ..arch.geometry };
+        let geometry = train.geometry();
         let model = Model::fresh(arch, recipe.seed, compute, &recipe.normalize, geometry)?;
         self.begin(&model)?;
         let mut optimizer = Optimizer::new(&recipe.train, &model.tensors().parameters);

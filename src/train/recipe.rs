@@ -50,19 +50,23 @@ pub enum DataRecipe {
         /// The folder, relative to the recipe.
         root: PathBuf,
     },
+    /// MNIST.
+    Mnist {
+        /// The folder, relative to the recipe.
+        root: PathBuf,
+    },
 }
 
 impl DataRecipe {
     /// The data set of one split; paths are relative to `folder`, or to `data_root` if one is given.
     pub fn source(&self, split: Split, folder: &Path, data_root: Option<&Path>) -> DataSource {
+        let at = |root: &Path| data_root.map_or_else(|| folder.join(root), Path::to_path_buf);
         match self {
             DataRecipe::Synthetic { train, test } => {
                 DataSource::Synthetic { split, size: if split == Split::Train { *train } else { *test } }
             }
-            DataRecipe::Cifar10 { root } => {
-                let root = data_root.map_or_else(|| folder.join(root), Path::to_path_buf);
-                DataSource::Cifar10 { root, split }
-            }
+            DataRecipe::Cifar10 { root } => DataSource::Cifar10 { root: at(root), split },
+            DataRecipe::Mnist { root } => DataSource::Mnist { root: at(root), split },
         }
     }
 }

@@ -6,10 +6,13 @@ use crate::suite::model_folder::ModelFolder;
 use crate::suite::problem::Problems;
 use crate::suite::raw::{RawModel, RawNormalize};
 use crate::suite::read::{At, example};
-use crate::suite::{ModelConfig, Normalize};
+use crate::suite::{ModelConfig, Normalize, Preprocess};
+
+/// A model, and how its folder says that images are prepared for it.
+pub type Resolved = (ModelConfig, Option<Preprocess>);
 
 /// The model, or none after a problem was found.
-pub fn resolve(raw: At<RawModel>, base: &Path, problems: &mut Problems) -> Option<ModelConfig> {
+pub fn resolve(raw: At<RawModel>, base: &Path, problems: &mut Problems) -> Option<Resolved> {
     let At { value: raw, span } = raw;
     let stated = (raw.arch.is_some(), raw.normalize.is_some());
     let normalize = raw.normalize.and_then(|raw| normalize(raw, problems));
@@ -22,9 +25,9 @@ pub fn resolve(raw: At<RawModel>, base: &Path, problems: &mut Problems) -> Optio
             return None;
         }
     };
-    let (weights, arch, told) = match folder {
-        Some(folder) => (folder.weights, folder.arch, folder.normalize),
-        None => (path, None, None),
+    let (weights, arch, told, preprocess) = match folder {
+        Some(folder) => (folder.weights, folder.arch, folder.normalize, folder.preprocess),
+        None => (path, None, None, None),
     };
     let arch = raw.arch.map(|arch| arch.value.0).or(arch);
     let normalize = normalize.or(told);
@@ -36,13 +39,27 @@ pub fn resolve(raw: At<RawModel>, base: &Path, problems: &mut Problems) -> Optio
                 .help(example(key));
         }
     }
-    Some(ModelConfig {
+    let model = ModelConfig {
         name: raw.name?.value.0,
         arch: arch?,
         weights,
         normalize: normalize?,
         classes: raw.classes.map(|classes| classes.value.size()),
-    })
+    };
+    Some((model, preprocess))
+}
+
+/// How the models' folders say that images are prepared, if the suite leaves them as they are and the folders agree.
+pub fn told_preprocessing(stated: Preprocess, folders: &[Option<Preprocess>]) -> Result<Preprocess, String> {
+    if stated.resize.is_some() || stated.crop.is_some() {
+        return Ok(stated);
+    }
+    let mut told = folders.iter().flatten();
+    let Some(first) = told.next() else { return Ok(stated) };
+    if told.any(|other| other != first) {
+        return Err("the models' folders ask for different sizes or filters".to_owned());
+    }
+    Ok(Preprocess { channels: stated.channels, ..*first })
 }
 
 fn normalize(raw: At<RawNormalize>, problems: &mut Problems) -> Option<Normalize> {
