@@ -54,6 +54,17 @@ fn samples_are_members_of_one_key() {
 }
 
 #[test]
+fn a_shard_of_pythons_tarfile_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/webdataset");
+    let data = open(&folder, &[], "label", None).unwrap();
+    let all: Vec<(String, u32)> = (0..data.len()).map(|at| (data.id(at).to_string(), data.label(at))).collect();
+    let long = format!("{}0002", "deep/".repeat(30));
+    assert_eq!(all, [("ä/0000".to_owned(), 2), ("ä/0001".to_owned(), 0), (long, 1)]);
+    let first = |index: usize| data.image(index).unwrap().pixels.iter().step_by(20).copied().collect::<Vec<_>>();
+    assert_eq!([first(0), first(1), first(2)], [[10, 20, 30], [40, 50, 60], [70, 80, 90]]);
+}
+
+#[test]
 fn keys_of_two_shards_are_told_apart() {
     let shard = |label: &[u8]| packed(&[("1.png", &picture(1)), ("1.cls", label)]);
     let data = opened(&[shard(b"cat"), shard(b"ant")], "label").unwrap();
