@@ -65,7 +65,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub fresh: bool,
     /// Device, instead of the suite's [auto, cpu, cuda, cuda:N]
-    #[arg(long, value_parser = device)]
+    #[arg(long)]
     pub device: Option<DeviceChoice>,
     /// Use at most N samples, still class-balanced: for trying a suite out
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -99,6 +99,12 @@ pub struct ValidateArgs {
     /// Suite files
     #[arg(required = true, value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub suites: Vec<PathBuf>,
+    /// Folder of the images, instead of the suite's `data.root`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_root: Option<PathBuf>,
+    /// Folder of the models' weights, instead of the suite's: each file or folder is looked for there by its name
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub weights_root: Option<PathBuf>,
 }
 
 /// `am-eval report`.
@@ -229,7 +235,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "OBJECTIVE")]
     pub gradient: Option<String>,
     /// Device [auto, cpu, cuda, cuda:N]
-    #[arg(long, value_parser = device, default_value = "auto")]
+    #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
 }
 
@@ -240,7 +246,7 @@ pub struct TrainArgs {
     #[arg(required = true, value_name = "RECIPE", value_hint = ValueHint::FilePath)]
     pub recipes: Vec<PathBuf>,
     /// Device [auto, cpu, cuda, cuda:N]
-    #[arg(long, value_parser = device, default_value = "auto")]
+    #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Folder of the images, instead of the recipe's `data.root`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -277,19 +283,6 @@ fn image_size(text: &str) -> Result<[i64; 2], String> {
     }
 }
 
-fn device(text: &str) -> Result<DeviceChoice, String> {
-    let wrong = || format!("unknown device `{text}`; known are auto, cpu, cuda, cuda:N");
-    match text {
-        "auto" => Ok(DeviceChoice::Auto),
-        "cpu" => Ok(DeviceChoice::Cpu),
-        "cuda" => Ok(DeviceChoice::Cuda(0)),
-        _ => {
-            let index = text.strip_prefix("cuda:").ok_or_else(wrong)?;
-            index.parse().map(DeviceChoice::Cuda).map_err(|_| wrong())
-        }
-    }
-}
-
 fn finite(text: &str) -> Result<f32, String> {
     text.trim().parse().ok().filter(|value: &f32| value.is_finite()).ok_or_else(|| "must be a number".into())
 }
@@ -323,10 +316,9 @@ mod tests {
 
     #[test]
     fn devices_are_read_and_others_named() {
-        assert_eq!(device("cuda"), Ok(DeviceChoice::Cuda(0)));
-        assert_eq!(device("cuda:3"), Ok(DeviceChoice::Cuda(3)));
-        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
-            assert!(device(text).unwrap_err().contains("known are auto"), "{text}");
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "CPU"] {
+            let error = Cli::try_parse_from(["am-eval", "run", "s.toml", &format!("--device={text}")]).unwrap_err();
+            assert!(error.to_string().contains("known are auto"), "{text}: {error}");
         }
     }
 

@@ -15,7 +15,7 @@ mod store;
 mod table;
 mod types;
 
-pub use adversarial::{AdversarialImages, assemble_adversarial};
+pub use adversarial::{AdversarialImages, adversarial_file, assemble_adversarial};
 pub(crate) use atomic::PARTIAL;
 pub use atomic::{AtomicFile, write_atomically};
 pub use block::{BLOCK_FORMAT, Block};

@@ -10,6 +10,7 @@ use serde::Serialize;
 pub use shard::{Shard, ShardError};
 
 use super::config::Suite;
+use crate::record::adversarial_file;
 
 /// What a unit of work does with its model and samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -99,7 +100,7 @@ impl Plan {
                 Task::Attack(attack) => Some((&suite.models[model].name, &suite.attacks[attack].name)),
                 Task::Boundary => None,
             });
-            files.extend(attacks.map(|(model, attack)| format!("adversarial/{model}--{attack}.safetensors")));
+            files.extend(attacks.map(|(model, attack)| format!("adversarial/{}", adversarial_file(model, attack))));
         }
         files
     }
