@@ -10,6 +10,7 @@ pub mod attack;
 #[cfg(feature = "torch")]
 pub mod boundary;
 pub mod cli;
+pub mod compare;
 #[cfg(feature = "torch")]
 pub mod cuda;
 pub mod data;
