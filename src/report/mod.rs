@@ -18,6 +18,7 @@ mod health;
 mod html;
 mod palette;
 mod robust_accuracy;
+mod shell;
 mod terminal;
 mod view;
 
@@ -61,8 +62,8 @@ pub enum ReportError {
         #[source]
         source: DrawError,
     },
-    /// The page could not be made.
-    #[error("failed to make report.html")]
+    /// A page could not be made.
+    #[error("failed to make the page")]
     Page(#[source] minijinja::Error),
 }
 
