@@ -5,6 +5,10 @@
 //! after them does.
 #![warn(missing_docs)]
 
+// Under this name tests inside the library share helpers with tests outside.
+#[cfg(test)]
+extern crate self as am_eval;
+
 #[cfg(feature = "torch")]
 pub mod attack;
 #[cfg(feature = "torch")]

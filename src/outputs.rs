@@ -1,10 +1,12 @@
-//! The files that people read, made from the finished blocks of a run: tables, charts and the report.
+//! The files that people read, made from the finished blocks of a run: tables, charts and the report; and those of a
+//! gate.
 
 use std::path::Path;
 
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
 use crate::record::{
-    Example, Manifest, RunDir, RunStatus, StoreError, assemble_adversarial, assemble_tables, write_atomically,
+    Example, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial, assemble_tables,
+    write_atomically,
 };
 use crate::report::gate::{junit, markdown, show_gate};
 use crate::report::{ReportError, write_reports};
@@ -64,11 +66,13 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     }
     let mut summarizer = Summarizer::default();
     let mut worst = WorstExamples::default();
+    let mut thumbnails = Thumbnails::default();
     let mut unconfirmed = 0;
     let assembled = assemble_tables(dir, &keys, |block| {
         summarizer.add_block(block);
         unconfirmed += block.unconfirmed_hits;
         block.examples.iter().for_each(|example| worst.add(example));
+        block.thumbnails.iter().for_each(|of| thumbnails.add(of));
     })?;
     let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
     let summary = summarizer.finish(&models, &manifest.attack_names());
@@ -80,6 +84,10 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     manifest.outputs.insert("samples.csv".to_owned(), assembled.samples_hash);
     manifest.outputs.insert("distances.csv".to_owned(), assembled.distances_hash);
     manifest.outputs.insert("summary.csv".to_owned(), write_summary(&dir.summary_path(), &summary)?);
+    if !thumbnails.is_empty() {
+        let path = dir.thumbnails_path();
+        manifest.outputs.insert(inside(dir, &path), thumbnails.save(&path)?);
+    }
     if adversarial {
         let files = assemble_adversarial(dir, &keys)?;
         manifest.outputs.extend(files.into_iter().map(|(path, hash)| (inside(dir, &path), hash)));

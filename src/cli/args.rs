@@ -102,7 +102,7 @@ pub struct ValidateArgs {
     /// Folder of the images, instead of the suite's `data.root`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_root: Option<PathBuf>,
-    /// Folder of the models' weights, instead of the suite's: each file or folder is looked for there by its name
+    /// Folder of the weights, instead of those that the suite names; files are looked for by their names
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub weights_root: Option<PathBuf>,
 }
