@@ -1,15 +1,16 @@
-//! The files that people read, made from the finished blocks of a run: tables, charts and the report; and those of a
-//! gate.
+//! The files that people read, made from the finished blocks of a run: tables, charts and the report; and those of a gate and of
+//! a comparison.
 
 use std::path::Path;
 
+use crate::compare::{Comparison, write_changed, write_compare};
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
 use crate::record::{
     Example, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial, assemble_tables,
     write_atomically,
 };
 use crate::report::gate::{junit, markdown, show_gate};
-use crate::report::{ReportError, write_reports};
+use crate::report::{self, ReportError, write_reports};
 use crate::summary::{RunSummary, Summarizer, write_summary};
 
 /// Pictures of each model and attack that the gallery may choose from.
@@ -155,6 +156,25 @@ pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, table: &str) -> Result<St
     write_atomically(&dir.path().join("summary.md"), summary.as_bytes())?;
     show_gate(dir.path(), outcome)?;
     Ok(summary)
+}
+
+/// Writes a comparison into `folder`, which is made if it is not there: `compare.csv`, `changed.csv`, and `compare.html`,
+/// which shows `command` as the way to make it again.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_comparison(
+    folder: &Path,
+    comparison: &Comparison,
+    thumbnails: &Thumbnails,
+    command: &[String],
+) -> Result<(), OutputsError> {
+    std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+    write_compare(&folder.join("compare.csv"), comparison)?;
+    write_changed(&folder.join("changed.csv"), comparison)?;
+    let page = report::compare::page(comparison, thumbnails, command)?;
+    write_atomically(&folder.join("compare.html"), page.as_bytes())?;
+    Ok(())
 }
 
 /// The gate's outcome in the run's directory, if it was found on these very results.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::exit::help_table;
+use crate::compare::ModelPair;
 use crate::suite::DeviceChoice;
 
 /// `am-eval`.
@@ -36,6 +37,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Judge a finished run by rules, against a baseline; the exit code tells the verdict
     Gate(GateArgs),
+    /// Put finished runs side by side, paired by sample: differences, and the samples that changed
+    Compare(CompareArgs),
     /// Save a run as the baseline of later ones, or show what a baseline holds
     Baseline(BaselineArgs),
     /// List the architectures and the shipped models
@@ -148,6 +151,38 @@ pub enum GateFormat {
     Gitlab,
     /// Markdown, for comments
     Markdown,
+}
+
+/// `am-eval compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Directories of runs, or baselines; the first is the reference
+    #[arg(required = true, value_name = "RUN", value_hint = ValueHint::AnyPath)]
+    pub runs: Vec<PathBuf>,
+    /// Compare model A of the reference with model B of the others, instead of models of the same name; may be given
+    /// several times. With a single RUN, models of that run
+    #[arg(long = "model", value_name = "A=B")]
+    pub models: Vec<ModelPair>,
+    /// Compare although the runs were made under different conditions
+    #[arg(long)]
+    pub allow_mismatch: bool,
+    /// Folder for compare.html, compare.csv and changed.csv [default: reports/compare-HASH]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// How the comparison is printed
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub format: CompareFormat,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// Plain text
+    Text,
+    /// Markdown, for comments
+    Markdown,
+    /// All numbers, for machines
+    Json,
 }
 
 /// `am-eval baseline`.

@@ -5,11 +5,13 @@
 //! comparability and its paired changes; but it judges nothing, so its tests are two-sided.
 
 mod contrast;
+mod csv;
 mod error;
 mod models;
 
 use serde::Serialize;
 
+pub use csv::{write_changed, write_compare};
 pub use error::CompareError;
 pub use models::ModelPair;
 
@@ -131,6 +133,24 @@ impl Contrast {
     /// The rows about single cells.
     pub fn cells(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| !row.is_headline())
+    }
+
+    /// What it shows in sum, in words: significant differences of the worst case and of distances, or of the cells where
+    /// neither could be compared.
+    pub fn finding(&self) -> &'static str {
+        let rows = || self.rows.iter().filter(|row| row.metric != Metric::CleanAccuracy && !row.is_control());
+        let headline = rows().any(Row::is_headline);
+        let significant = rows().filter(|row| row.is_headline() == headline && row.is_significant());
+        let signs = significant.fold((false, false), |(worse, better), row| {
+            let point = row.change.estimate.point;
+            (worse || point < 0.0, better || point > 0.0)
+        });
+        match signs {
+            (true, true) => "less robust in some respects, more in others",
+            (true, false) => "less robust",
+            (false, true) => "more robust",
+            (false, false) => "no significant difference",
+        }
     }
 
     /// Samples that broke (or were `fixed`), each with the first row that shows it: clean accuracy first, then the worst

@@ -109,9 +109,10 @@ fn models_are_paired_by_name_by_wish_or_because_they_are_the_only_ones() {
     assert_eq!(only(&both, &other).models.to_string(), "vit");
 
     let asked = |text: &str| Options { models: vec![text.parse().unwrap()], allow_mismatch: false };
-    let within = compare(&both, &[both.clone()], &asked("cnn=vit")).unwrap();
+    let within = compare(&both, std::slice::from_ref(&both), &asked("cnn=vit")).unwrap();
     assert_eq!(numbers(&of(&within.contrasts[0], Metric::RobustAccuracy).broken), [3, 4]);
-    let error = |options: &Options, run: &Snapshot| compare(&both, &[run.clone()], options).unwrap_err().to_string();
+    let error =
+        |options: &Options, run: &Snapshot| compare(&both, std::slice::from_ref(run), options).unwrap_err().to_string();
     insta::assert_snapshot!(error(&asked("cnn=vti"), &other), @"run suite-new has no model `vti`; did you mean `vit`?");
     insta::assert_snapshot!(error(&Options::default(), &called(other.clone(), "mlp")), @"the runs have no model of the same name: cnn, vit in suite-old, mlp in suite-new; name pairs with --model cnn=mlp");
     for text in ["", "=", "a=", "=b", "a=b=c"] {
@@ -124,7 +125,7 @@ fn other_conditions_are_refused_by_name_unless_allowed() {
     let mut other = run(20, 0..5);
     other.provenance.attacks.get_mut("a").unwrap()["steps"] = 10.into();
     other.provenance.data["split"] = "train".into();
-    let refused = |options: &Options| compare(&old(20, 0..3), &[other.clone()], options);
+    let refused = |options: &Options| compare(&old(20, 0..3), std::slice::from_ref(&other), options);
     let error = refused(&Options::default()).unwrap_err();
     assert!(matches!(error, CompareError::Incomparable { .. }));
     insta::assert_snapshot!(error, @r"

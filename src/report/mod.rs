@@ -5,6 +5,7 @@
 
 mod axis;
 mod canvas;
+pub mod compare;
 mod distance_cdf;
 mod encode;
 mod figure;
@@ -20,6 +21,7 @@ mod palette;
 mod robust_accuracy;
 mod shell;
 mod terminal;
+mod thumbs;
 mod view;
 
 use std::io::Write;
