@@ -5,11 +5,16 @@
 //! after them does.
 #![warn(missing_docs)]
 
+// Under this name tests inside the library share helpers with tests outside.
+#[cfg(test)]
+extern crate self as am_eval;
+
 #[cfg(feature = "torch")]
 pub mod attack;
 #[cfg(feature = "torch")]
 pub mod boundary;
 pub mod cli;
+pub mod compare;
 #[cfg(feature = "torch")]
 pub mod cuda;
 pub mod data;

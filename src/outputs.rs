@@ -1,13 +1,16 @@
-//! The files that people read, made from the finished blocks of a run: tables, charts and the report.
+//! The files that people read, made from the finished blocks of a run: tables, charts and the report; and those of a gate and of
+//! a comparison.
 
 use std::path::Path;
 
+use crate::compare::{Comparison, write_changed, write_compare};
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
 use crate::record::{
-    Example, Manifest, RunDir, RunStatus, StoreError, assemble_adversarial, assemble_tables, write_atomically,
+    Example, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial, assemble_tables,
+    write_atomically,
 };
 use crate::report::gate::{junit, markdown, show_gate};
-use crate::report::{ReportError, write_reports};
+use crate::report::{self, ReportError, write_reports};
 use crate::summary::{RunSummary, Summarizer, write_summary};
 
 /// Pictures of each model and attack that the gallery may choose from.
@@ -64,11 +67,13 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     }
     let mut summarizer = Summarizer::default();
     let mut worst = WorstExamples::default();
+    let mut thumbnails = Thumbnails::default();
     let mut unconfirmed = 0;
     let assembled = assemble_tables(dir, &keys, |block| {
         summarizer.add_block(block);
         unconfirmed += block.unconfirmed_hits;
         block.examples.iter().for_each(|example| worst.add(example));
+        block.thumbnails.iter().for_each(|of| thumbnails.add(of));
     })?;
     let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
     let summary = summarizer.finish(&models, &manifest.attack_names());
@@ -80,6 +85,10 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     manifest.outputs.insert("samples.csv".to_owned(), assembled.samples_hash);
     manifest.outputs.insert("distances.csv".to_owned(), assembled.distances_hash);
     manifest.outputs.insert("summary.csv".to_owned(), write_summary(&dir.summary_path(), &summary)?);
+    if !thumbnails.is_empty() {
+        let path = dir.thumbnails_path();
+        manifest.outputs.insert(inside(dir, &path), thumbnails.save(&path)?);
+    }
     if adversarial {
         let files = assemble_adversarial(dir, &keys)?;
         manifest.outputs.extend(files.into_iter().map(|(path, hash)| (inside(dir, &path), hash)));
@@ -147,6 +156,25 @@ pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, table: &str) -> Result<St
     write_atomically(&dir.path().join("summary.md"), summary.as_bytes())?;
     show_gate(dir.path(), outcome)?;
     Ok(summary)
+}
+
+/// Writes a comparison into `folder`, which is made if it is not there: `compare.csv`, `changed.csv`, and `compare.html`,
+/// which shows `command` as the way to make it again.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_comparison(
+    folder: &Path,
+    comparison: &Comparison,
+    thumbnails: &Thumbnails,
+    command: &[String],
+) -> Result<(), OutputsError> {
+    std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+    write_compare(&folder.join("compare.csv"), comparison)?;
+    write_changed(&folder.join("changed.csv"), comparison)?;
+    let page = report::compare::page(comparison, thumbnails, command)?;
+    write_atomically(&folder.join("compare.html"), page.as_bytes())?;
+    Ok(())
 }
 
 /// The gate's outcome in the run's directory, if it was found on these very results.

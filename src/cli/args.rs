@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::exit::help_table;
+use crate::compare::ModelPair;
 use crate::suite::DeviceChoice;
 
 /// `am-eval`.
@@ -36,6 +37,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Judge a finished run by rules, against a baseline; the exit code tells the verdict
     Gate(GateArgs),
+    /// Put finished runs side by side, paired by sample: differences, and the samples that changed
+    Compare(CompareArgs),
     /// Save a run as the baseline of later ones, or show what a baseline holds
     Baseline(BaselineArgs),
     /// List the architectures and the shipped models
@@ -65,7 +68,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub fresh: bool,
     /// Device, instead of the suite's [auto, cpu, cuda, cuda:N]
-    #[arg(long, value_parser = device)]
+    #[arg(long)]
     pub device: Option<DeviceChoice>,
     /// Use at most N samples, still class-balanced: for trying a suite out
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -99,6 +102,12 @@ pub struct ValidateArgs {
     /// Suite files
     #[arg(required = true, value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub suites: Vec<PathBuf>,
+    /// Folder of the images, instead of the suite's `data.root`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_root: Option<PathBuf>,
+    /// Folder of the weights, instead of those that the suite names; files are looked for by their names
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub weights_root: Option<PathBuf>,
 }
 
 /// `am-eval report`.
@@ -142,6 +151,38 @@ pub enum GateFormat {
     Gitlab,
     /// Markdown, for comments
     Markdown,
+}
+
+/// `am-eval compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Directories of runs, or baselines; the first is the reference
+    #[arg(required = true, value_name = "RUN", value_hint = ValueHint::AnyPath)]
+    pub runs: Vec<PathBuf>,
+    /// Compare model A of the reference with model B of the others, instead of models of the same name; may be given
+    /// several times. With a single RUN, models of that run
+    #[arg(long = "model", value_name = "A=B")]
+    pub models: Vec<ModelPair>,
+    /// Compare although the runs were made under different conditions
+    #[arg(long)]
+    pub allow_mismatch: bool,
+    /// Folder for compare.html, compare.csv and changed.csv [default: reports/compare-HASH]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// How the comparison is printed
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub format: CompareFormat,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// Plain text
+    Text,
+    /// Markdown, for comments
+    Markdown,
+    /// All numbers, for machines
+    Json,
 }
 
 /// `am-eval baseline`.
@@ -229,7 +270,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "OBJECTIVE")]
     pub gradient: Option<String>,
     /// Device [auto, cpu, cuda, cuda:N]
-    #[arg(long, value_parser = device, default_value = "auto")]
+    #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
 }
 
@@ -240,7 +281,7 @@ pub struct TrainArgs {
     #[arg(required = true, value_name = "RECIPE", value_hint = ValueHint::FilePath)]
     pub recipes: Vec<PathBuf>,
     /// Device [auto, cpu, cuda, cuda:N]
-    #[arg(long, value_parser = device, default_value = "auto")]
+    #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Folder of the images, instead of the recipe's `data.root`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -277,19 +318,6 @@ fn image_size(text: &str) -> Result<[i64; 2], String> {
     }
 }
 
-fn device(text: &str) -> Result<DeviceChoice, String> {
-    let wrong = || format!("unknown device `{text}`; known are auto, cpu, cuda, cuda:N");
-    match text {
-        "auto" => Ok(DeviceChoice::Auto),
-        "cpu" => Ok(DeviceChoice::Cpu),
-        "cuda" => Ok(DeviceChoice::Cuda(0)),
-        _ => {
-            let index = text.strip_prefix("cuda:").ok_or_else(wrong)?;
-            index.parse().map(DeviceChoice::Cuda).map_err(|_| wrong())
-        }
-    }
-}
-
 fn finite(text: &str) -> Result<f32, String> {
     text.trim().parse().ok().filter(|value: &f32| value.is_finite()).ok_or_else(|| "must be a number".into())
 }
@@ -323,10 +351,9 @@ mod tests {
 
     #[test]
     fn devices_are_read_and_others_named() {
-        assert_eq!(device("cuda"), Ok(DeviceChoice::Cuda(0)));
-        assert_eq!(device("cuda:3"), Ok(DeviceChoice::Cuda(3)));
-        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
-            assert!(device(text).unwrap_err().contains("known are auto"), "{text}");
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "CPU"] {
+            let error = Cli::try_parse_from(["am-eval", "run", "s.toml", &format!("--device={text}")]).unwrap_err();
+            assert!(error.to_string().contains("known are auto"), "{text}: {error}");
         }
     }
 

@@ -7,6 +7,7 @@ pub mod args;
 mod baseline;
 #[cfg(feature = "torch")]
 mod columns;
+mod compare;
 mod doctor;
 mod exit;
 mod failure;
@@ -58,6 +59,7 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Validate(args) => validate::validate(&args),
         Command::Report(args) => report::report(&args),
         Command::Gate(args) => gate::gate(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Baseline(args) => baseline::baseline(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => doctor::doctor(&args),

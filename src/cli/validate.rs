@@ -13,7 +13,7 @@ use crate::suite::{OnDataError, Place, Suite, SuiteErrors};
 pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for path in &args.suites {
-        match check(path) {
+        match check(path, args) {
             Ok(suite) => {
                 print(&format!("{}: {}\n", path.display(), outline(&suite)))?;
                 suite.gate_warnings().iter().for_each(|text| eprintln!("{}: warning: {text}", path.display()));
@@ -27,8 +27,14 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn check(path: &Path) -> Result<Suite, Vec<SuiteErrors>> {
-    let suite = Suite::load(path).map_err(|errors| vec![errors])?;
+fn check(path: &Path, args: &ValidateArgs) -> Result<Suite, Vec<SuiteErrors>> {
+    let mut suite = Suite::load(path).map_err(|errors| vec![errors])?;
+    if let Some(folder) = &args.data_root {
+        suite.data.source.move_to(folder);
+    }
+    if let Some(folder) = &args.weights_root {
+        suite.models.iter_mut().for_each(|model| model.move_to(folder));
+    }
     let mut found: Vec<SuiteErrors> = suite.check_files().err().into_iter().collect();
     if suite.has_data() {
         found.extend(data_problem(&suite));

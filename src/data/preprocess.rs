@@ -2,7 +2,7 @@
 
 use super::Image;
 use super::resample::resize;
-use crate::suite::{Channels, Preprocess};
+use crate::suite::{Channels, Interpolation, Preprocess};
 
 /// Most pixels that an image may have after resizing: a guard against very long, thin images.
 const LARGEST: u64 = 100_000_000;
@@ -59,6 +59,18 @@ fn crop(image: &Image, left: u32, top: u32, side: u32) -> Image {
     Image { channels: image.channels, height: side, width: side, pixels }
 }
 
+impl Image {
+    /// The image, made smaller if its longer side has more than `side` pixels; proportions are kept.
+    pub fn within(&self, side: usize) -> Image {
+        let longer = self.width.max(self.height);
+        if longer <= side {
+            return self.clone();
+        }
+        let scaled = |length: usize| (length * side).div_ceil(longer).max(1) as u32;
+        resize(self.clone(), scaled(self.width), scaled(self.height), Interpolation::Bilinear)
+    }
+}
+
 /// The size after resizing, which is checked to hold the crop.
 fn resized(how: &Preprocess, width: u32, height: u32) -> Result<(u32, u32), String> {
     let (new_width, new_height) = match how.resize {
@@ -100,6 +112,20 @@ mod tests {
 
     fn how(resize: Option<u32>, crop: Option<u32>) -> Preprocess {
         Preprocess { resize, crop, ..Preprocess::default() }
+    }
+
+    #[test]
+    fn a_small_image_stays_and_a_large_one_shrinks_in_proportion() {
+        let image = |channels: usize, height: usize, width: usize| {
+            let pixels = (0..channels * height * width).map(|place| (place * 7 % 256) as u8).collect();
+            Image { channels, height, width, pixels }
+        };
+        assert_eq!(image(3, 32, 48).within(48), image(3, 32, 48));
+        let small = image(3, 100, 200).within(48);
+        assert_eq!((small.channels, small.height, small.width), (3, 24, 48));
+        assert_eq!(image(3, 1, 300).within(48).height, 1);
+        let grey = Image { pixels: vec![90; 64 * 64], ..image(1, 64, 64) }.within(48);
+        assert_eq!(grey, Image { channels: 1, height: 48, width: 48, pixels: vec![90; 48 * 48] });
     }
 
     #[test]

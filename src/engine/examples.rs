@@ -1,10 +1,11 @@
-//! Pictures for the gallery.
+//! Pictures for the gallery, and small ones of every sample.
 
 use tch::{Kind, Tensor};
 
+use super::clean::CleanBlock;
 use super::judge::floats;
 use crate::data::Image;
-use crate::record::{Example, Record};
+use crate::record::{Example, Record, THUMBNAIL_SIDE, Thumbnail};
 
 /// The pictures of one flipped record; images `[1, C, H, W]` in [0, 1].
 pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
@@ -29,7 +30,17 @@ pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
     }
 }
 
+/// The clean image of sample `index`, small.
+pub fn thumbnail(clean: &CleanBlock, index: usize) -> Thumbnail {
+    let image = plain(&clean.pixels.get(index as i64).unsqueeze(0));
+    Thumbnail { sample_id: clean.ids[index].clone(), png: image.within(THUMBNAIL_SIDE).to_png() }
+}
+
 fn png(image: &Tensor) -> Vec<u8> {
+    plain(image).to_png()
+}
+
+fn plain(image: &Tensor) -> Image {
     let size: Vec<usize> = image.size()[1..].iter().map(|&size| size as usize).collect();
-    Image::from_unit(size[0], size[1], size[2], &floats(&image.to_kind(Kind::Float))).to_png()
+    Image::from_unit(size[0], size[1], size[2], &floats(&image.to_kind(Kind::Float)))
 }

@@ -10,6 +10,7 @@ use super::attack::AttackBlock;
 use super::clean::{CleanBlock, pixels};
 use super::device;
 use super::error::RunError;
+use super::examples::thumbnail;
 use super::guard::{LibtorchError, guarded};
 use super::prepare::Prepared;
 use super::units::{DrivenUnit, choose};
@@ -18,7 +19,7 @@ use crate::boundary::PathBlock;
 use crate::data::{Loading, Sample};
 use crate::interrupt;
 use crate::model::Model;
-use crate::record::{AdversarialImages, Block, Manifest, RunDir, StoreError};
+use crate::record::{AdversarialImages, Block, MOST_THUMBNAILS, Manifest, RunDir, StoreError};
 use crate::suite::{Goal, Shard, Task, WorkUnit};
 
 /// Images by which units are ranked and gains are scaled.
@@ -124,6 +125,10 @@ impl<'a> Run<'a> {
         let (capacity, seed) = (self.prepared.capacity(), self.prepared.suite.seed);
         let poll = device::poll(self.prepared.device);
         let mut block = Block { key: unit.key.clone(), ..Block::default() };
+        if self.prepared.plan.is_first_look(unit) {
+            let room = MOST_THUMBNAILS.saturating_sub(unit.samples.start);
+            block.thumbnails = (0..clean.len().min(room)).map(|index| thumbnail(&clean, index)).collect();
+        }
         match unit.task {
             Task::Attack(index) => {
                 let attack = &self.prepared.suite.attacks[index];

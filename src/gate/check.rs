@@ -4,6 +4,7 @@ use super::distances::MOST_IDS;
 use super::measure::Measure;
 use super::{Change, Check, Rule, Subject, Verdict};
 use crate::stats::{Estimate, mcnemar, paired_difference, wilson};
+use crate::summary::SampleSet;
 use crate::terms::SampleId;
 
 /// A check whose verdict is not known yet.
@@ -122,31 +123,55 @@ pub fn rate(of: &Measure) -> Option<Estimate> {
     (!of.of.is_empty()).then(|| wilson(of.yes.len(), of.of.len()))
 }
 
-/// The paired change of a rate, and the p value of "not better". `more_is_better` tells which change breaks a sample.
-/// None without a sample in both.
-pub fn change(before: &Measure, now: &Measure, more_is_better: bool, samples: &[SampleId]) -> Option<(Change, f64)> {
+/// Two rates, sample by sample.
+#[derive(Debug, Clone)]
+pub struct Paired {
+    /// The samples that both were asked about.
+    pub both: SampleSet,
+    /// Those that got worse.
+    pub broken: SampleSet,
+    /// Those that got better.
+    pub fixed: SampleSet,
+    /// The second rate minus the first, with Tango's 95 % interval.
+    pub estimate: Estimate,
+}
+
+/// The pairs of two rates. `more_is_better` tells which change breaks a sample. None without a sample in both.
+pub fn paired(before: &Measure, now: &Measure, more_is_better: bool) -> Option<Paired> {
     let both = before.of.and(&now.of);
-    let n = both.len();
-    if n == 0 {
+    if both.is_empty() {
         return None;
     }
     let gained = now.yes.and_not(&before.yes).and(&both);
     let lost = before.yes.and_not(&now.yes).and(&both);
-    let estimate = paired_difference(gained.len(), lost.len(), n);
+    let estimate = paired_difference(gained.len(), lost.len(), both.len());
     let (broken, fixed) = if more_is_better { (lost, gained) } else { (gained, lost) };
-    let ids = |set: &crate::summary::SampleSet| {
-        set.iter().take(MOST_IDS).filter_map(|sample| samples.get(sample as usize).cloned()).collect()
-    };
-    let p = mcnemar(broken.len(), fixed.len()).greater;
-    let change = Change {
-        estimate,
-        n,
-        broken: broken.len(),
-        fixed: fixed.len(),
-        broken_ids: ids(&broken),
-        fixed_ids: ids(&fixed),
-        p,
-        p_adjusted: p,
-    };
-    Some((change, mcnemar(fixed.len(), broken.len()).greater))
+    Some(Paired { both, broken, fixed, estimate })
+}
+
+impl Paired {
+    /// The change, and the p value of "not better".
+    pub fn change(&self, samples: &[SampleId]) -> (Change, f64) {
+        let ids = |set: &SampleSet| {
+            set.iter().take(MOST_IDS).filter_map(|sample| samples.get(sample as usize).cloned()).collect()
+        };
+        let (broken, fixed) = (self.broken.len(), self.fixed.len());
+        let p = mcnemar(broken, fixed).greater;
+        let change = Change {
+            estimate: self.estimate,
+            n: self.both.len(),
+            broken,
+            fixed,
+            broken_ids: ids(&self.broken),
+            fixed_ids: ids(&self.fixed),
+            p,
+            p_adjusted: p,
+        };
+        (change, mcnemar(fixed, broken).greater)
+    }
+}
+
+/// The paired change of a rate, and the p value of "not better" (see [`paired`]).
+pub fn change(before: &Measure, now: &Measure, more_is_better: bool, samples: &[SampleId]) -> Option<(Change, f64)> {
+    Some(paired(before, now, more_is_better)?.change(samples))
 }

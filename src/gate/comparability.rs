@@ -17,7 +17,7 @@ pub fn mismatches(baseline: &Snapshot, run: &Snapshot) -> Vec<Mismatch> {
         let known: BTreeSet<_> = baseline.samples.iter().collect();
         let shared = run.samples.iter().filter(|id| known.contains(id)).count();
         let side = |of: &Snapshot| format!("{} of {}", samples(of.samples.len()), of.provenance.dataset);
-        let run_side = format!("{}, of which {shared} have an id of the baseline", side(run));
+        let run_side = format!("{}, {shared} of them shared", side(run));
         found.push(mismatch(None, "samples (ids and labels)", side(baseline), run_side));
     }
     differences(None, "data", &old.data, &new.data, &mut found);
@@ -36,12 +36,12 @@ pub fn mismatches(baseline: &Snapshot, run: &Snapshot) -> Vec<Mismatch> {
     found
 }
 
-/// Conditions that may move numbers a little, and what was changed on purpose.
-pub fn drift(baseline: &Provenance, run: &Provenance) -> Vec<String> {
+/// Conditions that may move numbers a little, and what was changed on purpose. `side` is what `baseline` is called.
+pub fn drift(baseline: &Provenance, run: &Provenance, side: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |what: &str, old: &str, new: &str| {
         if old != new {
-            found.push(format!("{what}: {old} in the baseline, {new} in the run"));
+            found.push(format!("{what}: {old} in the {side}, {new} in the run"));
         }
     };
     compare("suite", &baseline.suite, &run.suite);

@@ -15,15 +15,20 @@ pub fn subject(of: &Distances) -> Subject {
     Subject { norm: Some(of.norm), method: Some(of.method.clone()), ..Subject::model(&of.model) }
 }
 
-/// Number of samples and Kaplan-Meier median. Where fewer than half the samples flip, the median lies beyond what was
-/// searched: then it is given as that radius.
-pub fn median(of: &Distances) -> (u64, Estimate) {
+/// What is known of each measured sample, as statistics of censored values read it.
+pub fn observations(of: &Distances) -> Vec<Observation> {
     let observe = |value: &Distance| match value {
         Distance::Missing => None,
         Distance::Censored => Some(Observation { distance: of.searched, event: false }),
         Distance::At(distance) => Some(Observation { distance: *distance, event: true }),
     };
-    let mut observations: Vec<Observation> = of.values.iter().filter_map(observe).collect();
+    of.values.iter().filter_map(observe).collect()
+}
+
+/// Number of samples and Kaplan-Meier median. Where fewer than half the samples flip, the median lies beyond what was
+/// searched: then it is given as that radius.
+pub fn median(of: &Distances) -> (u64, Estimate) {
+    let mut observations = observations(of);
     let n = observations.len() as u64;
     let end = if of.searched.is_finite() { of.searched } else { f64::MAX };
     let median = median_distance(&kaplan_meier(&mut observations));
@@ -32,7 +37,7 @@ pub fn median(of: &Distances) -> (u64, Estimate) {
 }
 
 /// The change of the median over the samples that both measured, censored ones at the smaller of the radii searched;
-/// and the p value of "not better". None without such samples.
+/// and the p value of "not better". Ids come by the size of the shift, the largest first. None without such samples.
 pub fn change(before: &Distances, now: &Distances, samples: &[SampleId]) -> Option<(Change, f64)> {
     let end = before.searched.min(now.searched);
     let number = |value: &Distance| match value {
@@ -41,15 +46,14 @@ pub fn change(before: &Distances, now: &Distances, samples: &[SampleId]) -> Opti
         Distance::At(distance) => Some(distance.min(end)),
     };
     let (mut old, mut new) = (Vec::new(), Vec::new());
-    let (mut broken, mut fixed) = ((0, Vec::new()), (0, Vec::new()));
+    let (mut broken, mut fixed) = (Vec::new(), Vec::new());
     for ((before, now), id) in before.values.iter().zip(&now.values).zip(samples) {
         let (Some(before), Some(now)) = (number(before), number(now)) else { continue };
-        let (count, ids) = if now < before { &mut broken } else { &mut fixed };
-        if now != before {
-            *count += 1;
-            if ids.len() < MOST_IDS {
-                ids.push(id.clone());
-            }
+        let shift = now - before;
+        if shift < 0.0 {
+            broken.push((-shift, id));
+        } else if shift > 0.0 {
+            fixed.push((shift, id));
         }
         old.push(before);
         new.push(now);
@@ -64,14 +68,20 @@ pub fn change(before: &Distances, now: &Distances, samples: &[SampleId]) -> Opti
     let change = Change {
         estimate,
         n: new.len() as u64,
-        broken: broken.0,
-        fixed: fixed.0,
-        broken_ids: broken.1,
-        fixed_ids: fixed.1,
+        broken: broken.len() as u64,
+        fixed: fixed.len() as u64,
+        broken_ids: largest(broken),
+        fixed_ids: largest(fixed),
         p: worse,
         p_adjusted: worse,
     };
     Some((change, better))
+}
+
+/// The samples of the largest shifts; those that differ by rounding alone keep their order.
+fn largest(mut shifts: Vec<(f64, &SampleId)>) -> Vec<SampleId> {
+    shifts.sort_by(|(a, _), (b, _)| (*b as f32).total_cmp(&(*a as f32)));
+    shifts.into_iter().take(MOST_IDS).map(|(_, id)| id.clone()).collect()
 }
 
 /// The distances of `snapshot` about `subject`.

@@ -65,7 +65,9 @@ pub fn judge(run: &Snapshot, baseline: Option<&Snapshot>, rules: &RuleSet, optio
         verdict: judged.iter().filter(counts).map(|outcome| outcome.verdict).max().unwrap_or(Verdict::Pass),
         conclusion: judged.iter().filter(counts).map(conclusion).max().unwrap_or(Conclusion::Passed),
         differences: bench.differences(),
-        drift: baseline.map(|old| comparability::drift(&old.provenance, &run.provenance)).unwrap_or_default(),
+        drift: baseline
+            .map(|old| comparability::drift(&old.provenance, &run.provenance, "baseline"))
+            .unwrap_or_default(),
         rules: judged,
         mismatches,
         mismatch_allowed: options.allow_mismatch,

@@ -5,12 +5,12 @@
 //! exit code follows from it alone.
 
 pub mod baseline;
-mod check;
-mod comparability;
+pub(crate) mod check;
+pub(crate) mod comparability;
 mod date;
-mod distances;
+pub(crate) mod distances;
 mod judge;
-mod measure;
+pub(crate) mod measure;
 mod outcome;
 pub mod power;
 mod rule;

@@ -149,11 +149,12 @@ pub struct Change {
     pub broken: u64,
     /// Samples that got better: robust in the run alone.
     pub fixed: u64,
-    /// The first ids of `broken`, in the run's order.
+    /// The first ids of `broken`: of rates in the run's order, of distances by the size of the shift.
     pub broken_ids: Vec<SampleId>,
     /// The first ids of `fixed`.
     pub fixed_ids: Vec<SampleId>,
-    /// One-sided p value of "not worse": McNemar's exact test for rates, Wilcoxon's for medians.
+    /// p value of McNemar's exact test for rates, of Wilcoxon's for medians: one-sided ("not worse") in a gate, two-sided
+    /// in a comparison.
     pub p: f64,
     /// The same after Holm's adjustment.
     pub p_adjusted: f64,
@@ -244,9 +245,16 @@ pub struct Mismatch {
     pub run: String,
 }
 
+impl Mismatch {
+    /// The sentence, with `side` as the name of what the run is compared with.
+    pub fn against(&self, side: &str) -> String {
+        format!("{}: {} in the {side}, {} in the run", self.what, self.baseline, self.run)
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} in the baseline, {} in the run", self.what, self.baseline, self.run)
+        f.write_str(&self.against("baseline"))
     }
 }
 

@@ -230,8 +230,23 @@ impl Snapshot {
         Ok((collector.finish(Provenance::of(manifest), &summary), summary))
     }
 
+    /// What concerns the model `name`, which is called `as_name` from then on.
+    pub(crate) fn of_model(&self, name: &str, as_name: &str) -> Self {
+        let called = |of: &mut String| as_name.clone_into(of);
+        let mut of = Snapshot { provenance: self.provenance.clone(), samples: self.samples.clone(), ..Self::default() };
+        of.provenance.models.retain(|model| model.name == name);
+        of.provenance.models.iter_mut().for_each(|model| called(&mut model.name));
+        of.models.extend(self.models.iter().filter(|model| model.model == name).cloned());
+        of.models.iter_mut().for_each(|model| called(&mut model.model));
+        of.cells.extend(self.cells.iter().filter(|cell| cell.cell.model == name).cloned());
+        of.cells.iter_mut().for_each(|cell| called(&mut cell.cell.model));
+        of.distances.extend(self.distances.iter().filter(|distances| distances.model == name).cloned());
+        of.distances.iter_mut().for_each(|distances| called(&mut distances.model));
+        of
+    }
+
     /// The same with its samples numbered as in `samples`; those that are not listed there are left out.
-    pub(super) fn renumbered(mut self, samples: &[SampleId]) -> Self {
+    pub(crate) fn renumbered(mut self, samples: &[SampleId]) -> Self {
         if self.samples == samples {
             return self;
         }

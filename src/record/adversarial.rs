@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -76,7 +76,7 @@ struct Group {
     index: Vec<i64>,
 }
 
-/// Write `adversarial/<model>--<attack>.safetensors` from the blocks `keys`, in plan order: `x` f32 `[N, 3, H, W]` and
+/// Write `adversarial/` (see [`adversarial_file`]) from the blocks `keys`, in plan order: `x` f32 `[N, 3, H, W]` and
 /// `index` i64 `[N]`, the row of each image in `samples.csv`, from 0. Controls are in the file of their attack. Holds
 /// one block's images in memory at a time. Returns the files written, with their blake3 hashes; blocks without images
 /// contribute none.
@@ -85,7 +85,7 @@ pub fn assemble_adversarial(dir: &RunDir, keys: &[String]) -> Result<Vec<(PathBu
     let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
     for_each_image(dir, keys, |group, shape, index, _| {
         let known = groups.entry(group.clone()).or_insert_with(|| Group {
-            path: folder.join(file_name(&group.0, &group.1)),
+            path: folder.join(adversarial_file(&group.0, &group.1)),
             shape,
             index: Vec::new(),
         });
@@ -101,12 +101,7 @@ pub fn assemble_adversarial(dir: &RunDir, keys: &[String]) -> Result<Vec<(PathBu
     }
     fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
     let mut files = BTreeMap::new();
-    let mut taken: BTreeMap<&Path, &(String, String)> = BTreeMap::new();
     for (name, group) in &groups {
-        if let Some(other) = taken.insert(&group.path, name) {
-            let problem = format!("both {other:?} and {name:?} need this file name; rename a model or an attack");
-            return Err(StoreError::Content { path: group.path.clone(), problem });
-        }
         let mut file = AtomicFile::create(&group.path)?;
         file.put(&header(group))?;
         for index in &group.index {
@@ -174,11 +169,19 @@ fn header(group: &Group) -> Vec<u8> {
     bytes
 }
 
-fn file_name(model: &str, attack: &str) -> String {
+/// The name of the file with a model's and an attack's images: `<model>--<attack>.safetensors`. Where a reader could cut
+/// that in two ways (`a--b` and `c`, or `a` and `b--c`), a part of a hash tells the pairs apart.
+pub fn adversarial_file(model: &str, attack: &str) -> String {
     let plain = |text: &str| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
     };
-    format!("{}--{}.safetensors", plain(model), plain(attack))
+    let joined = format!("{}--{}", plain(model), plain(attack));
+    let cuts = joined.as_bytes().windows(2).filter(|pair| pair == b"--").count();
+    if cuts == 1 && plain(model) == model && plain(attack) == attack {
+        return format!("{joined}.safetensors");
+    }
+    let hash = blake3::hash(format!("{model}\0{attack}").as_bytes()).to_hex();
+    format!("{joined}--{}.safetensors", &hash[..12])
 }
 
 #[cfg(test)]

@@ -33,6 +33,31 @@ fn images_are_grouped_by_model_and_attack_with_their_rows() {
 }
 
 #[test]
+fn names_that_join_to_the_same_text_have_files_of_their_own() {
+    let pairs = [("a--b", "c"), ("a", "b--c"), ("a-", "b"), ("a", "-b"), ("a b", "c"), ("a_b", "c")];
+    let names = pairs.map(|(model, attack)| adversarial_file(model, attack));
+    let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len(), "{names:?}");
+    assert_eq!(adversarial_file("resnet20-adv", "least-likely"), "resnet20-adv--least-likely.safetensors");
+
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(folder.path(), "suite-1").unwrap();
+    for (key, (model, attack)) in ["b-0", "b-1"].into_iter().zip(pairs) {
+        let mut block = block(key);
+        for record in &mut block.records {
+            let cell =
+                crate::record::Cell { model: model.to_owned(), attack: attack.to_owned(), ..(*record.cell).clone() };
+            record.cell = std::sync::Arc::new(cell);
+        }
+        block.write(&dir).unwrap();
+        images(&[0]).write(&dir, key).unwrap();
+    }
+    let files = assemble_adversarial(&dir, &["b-0", "b-1"].map(str::to_owned)).unwrap();
+    assert_eq!(files.len(), 2);
+    assert_ne!(files[0].0, files[1].0);
+}
+
+#[test]
 fn an_image_of_no_record_and_a_cut_file_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let dir = RunDir::create(folder.path(), "suite-1").unwrap();

@@ -1,8 +1,8 @@
 //! A block: the finished work on a fixed group of samples, as one file that proves itself whole.
 //!
 //! The first line is a JSON header with the lengths of the sections that follow and a blake3 hash over header (with an
-//! empty hash) and sections. The sections: cells (JSON), records (CSV), distances (CSV), examples (JSON), and the
-//! examples' PNG files as they are.
+//! empty hash) and sections. The sections: cells (JSON), records (CSV), distances (CSV), examples (JSON), the examples'
+//! PNG files as they are, and, where the block has them, ids (JSON) and PNG files of thumbnails.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::fields::{Fields, Row};
 use super::intern::Interner;
 use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS};
-use super::{Cell, DistanceRecord, Example, Record, RunDir, StoreError, write_atomically};
+use super::{Cell, DistanceRecord, Example, Record, RunDir, StoreError, Thumbnail, write_atomically};
+use crate::terms::SampleId;
 
 /// Version of a block file's form.
 pub const BLOCK_FORMAT: u32 = 1;
@@ -30,6 +31,8 @@ pub struct Block {
     pub distances: Vec<DistanceRecord>,
     /// Pictures for the gallery.
     pub examples: Vec<Example>,
+    /// Small clean images of the block's samples. Of the blocks of the same samples, the plan's first has them.
+    pub thumbnails: Vec<Thumbnail>,
     /// Wall-clock seconds spent.
     pub seconds: f64,
     /// Search hits that the separate f32 pass did not confirm.
@@ -50,6 +53,8 @@ struct Header {
     seconds: f64,
     unconfirmed_hits: u64,
     bytes: [usize; 5],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thumbnails: Option<[usize; 2]>,
     blake3: String,
 }
 
@@ -65,6 +70,9 @@ struct ExampleEntry {
     /// Lengths of its clean, perturbation and adversarial picture.
     pictures: [usize; 3],
 }
+
+/// A sample and the length of its PNG file.
+type ThumbnailEntry = (SampleId, usize);
 
 impl Block {
     /// Forward passes spent on records and distances.
@@ -125,7 +133,15 @@ impl Block {
             json(&entries)?,
             pictures.concat(),
         ];
-        let body = sections.concat();
+        let thumbnails = match self.thumbnails.as_slice() {
+            [] => None,
+            thumbnails => {
+                let entries: Vec<ThumbnailEntry> =
+                    thumbnails.iter().map(|of| (of.sample_id.clone(), of.png.len())).collect();
+                Some([json(&entries)?, thumbnails.iter().flat_map(|of| of.png.iter().copied()).collect()])
+            }
+        };
+        let body = [sections.concat(), thumbnails.as_ref().map_or_else(Vec::new, |parts| parts.concat())].concat();
         let mut header = Header {
             format: BLOCK_FORMAT,
             key: self.key.clone(),
@@ -138,6 +154,7 @@ impl Block {
             seconds: if self.seconds.is_finite() { self.seconds } else { 0.0 },
             unconfirmed_hits: self.unconfirmed_hits,
             bytes: sections.each_ref().map(Vec::len),
+            thumbnails: thumbnails.as_ref().map(|parts| parts.each_ref().map(Vec::len)),
             blake3: String::new(),
         };
         header.blake3 = hash(&header, &body)?;
@@ -172,8 +189,10 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
     if hash(&header, body)? != header.blake3 {
         return Err("its hash does not match its content".to_owned());
     }
-    let [cells, records, distances, entries, pictures] =
-        sections(body, header.bytes).ok_or("its sections have other lengths than the header says")?;
+    let [a, b, c, d, e] = header.bytes;
+    let [f, g] = header.thumbnails.unwrap_or_default();
+    let [cells, records, distances, entries, pictures, ids, images] =
+        sections(body, [a, b, c, d, e, f, g]).ok_or("its sections have other lengths than the header says")?;
 
     let cells: Vec<Arc<Cell>> = from_json::<Vec<Cell>>(cells)?.into_iter().map(Arc::new).collect();
     let mut interner = Interner::default();
@@ -186,11 +205,17 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
     let entries: Vec<ExampleEntry> = from_json(entries)?;
     let mut rest = pictures;
     let examples = entries.into_iter().map(|entry| entry.example(&mut rest)).collect::<Result<Vec<_>, _>>()?;
+    let entries: Vec<ThumbnailEntry> = if ids.is_empty() { Vec::new() } else { from_json(ids)? };
+    let mut rest = images;
+    let thumbnail =
+        |(sample_id, length): ThumbnailEntry| Ok(Thumbnail { sample_id, png: take(&mut rest, length)?.to_vec() });
+    let thumbnails = entries.into_iter().map(thumbnail).collect::<Result<Vec<_>, String>>()?;
     let block = Block {
         key: header.key,
         records,
         distances,
         examples,
+        thumbnails,
         seconds: header.seconds,
         unconfirmed_hits: header.unconfirmed_hits,
     };
@@ -204,8 +229,8 @@ fn hash(header: &Header, body: &[u8]) -> Result<String, String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn sections(mut body: &[u8], lengths: [usize; 5]) -> Option<[&[u8]; 5]> {
-    let mut parts = [&body[..0]; 5];
+fn sections<const N: usize>(mut body: &[u8], lengths: [usize; N]) -> Option<[&[u8]; N]> {
+    let mut parts = [&body[..0]; N];
     for (part, length) in parts.iter_mut().zip(lengths) {
         (*part, body) = body.split_at_checked(length)?;
     }
@@ -259,11 +284,7 @@ impl ExampleEntry {
     }
 
     fn example(self, rest: &mut &[u8]) -> Result<Example, String> {
-        let mut take = |length: usize| -> Result<Vec<u8>, String> {
-            let (picture, tail) = rest.split_at_checked(length).ok_or("its pictures are cut off")?;
-            *rest = tail;
-            Ok(picture.to_vec())
-        };
+        let mut take = |length: usize| take(rest, length).map(<[u8]>::to_vec);
         let [clean, perturbation, adversarial] = self.pictures;
         Ok(Example {
             clean: take(clean)?,
@@ -272,6 +293,13 @@ impl ExampleEntry {
             ..self.example
         })
     }
+}
+
+/// Cuts the next `length` bytes off `rest`.
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], String> {
+    let (picture, tail) = rest.split_at_checked(length).ok_or("its pictures are cut off")?;
+    *rest = tail;
+    Ok(picture)
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ mod rows;
 mod samples_csv;
 mod store;
 mod table;
+mod thumbnails;
 mod types;
 
-pub use adversarial::{AdversarialImages, assemble_adversarial};
+pub use adversarial::{AdversarialImages, adversarial_file, assemble_adversarial};
 pub(crate) use atomic::PARTIAL;
 pub use atomic::{AtomicFile, write_atomically};
 pub use block::{BLOCK_FORMAT, Block};
@@ -27,6 +28,7 @@ pub use predictions::{PredictionField, PredictionsFormat, PredictionsWriter};
 pub use samples_csv::{SAMPLES_COLUMNS, SamplesReader, SamplesWriter};
 pub use store::{RunDir, RunLock};
 pub use table::{Assembled, assemble_tables};
+pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
 pub use types::{Cell, CellKind, DistanceRecord, Example, Record, Status};
 
 #[cfg(test)]

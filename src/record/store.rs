@@ -67,6 +67,11 @@ impl RunDir {
         self.path.join("summary.csv")
     }
 
+    /// `thumbnails.safetensors`.
+    pub fn thumbnails_path(&self) -> PathBuf {
+        self.path.join("thumbnails.safetensors")
+    }
+
     /// The folder of finished blocks.
     pub fn blocks_path(&self) -> PathBuf {
         self.path.join("blocks")

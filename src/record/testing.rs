@@ -4,23 +4,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Block, Cell, CellKind, DistanceRecord, Example, Record, Status};
-use crate::terms::{Epsilon, Norm};
+use super::{Block, Cell, CellKind, DistanceRecord, Example, Record, Status, Thumbnail};
+pub(crate) use shared::{cell, flipped, misclassified, record};
 
-/// A class-logit cell of the model `m` with attack `a` in an l-inf ball.
-pub(crate) fn cell(epsilon: f64) -> Cell {
-    Cell {
-        model: "m".to_owned(),
-        dataset: "synthetic".to_owned(),
-        attack: "a".to_owned(),
-        kind: CellKind::ClassLogit,
-        target: "untargeted".to_owned(),
-        layer: None,
-        unit: None,
-        norm: Norm::Linf,
-        epsilon: Epsilon::new(epsilon).unwrap(),
-    }
-}
+use crate::terms::Norm;
+
+/// The records that the tests of the binary use too.
+#[path = "../../tests/support/records.rs"]
+mod shared;
 
 /// A unit cell, or one of its controls, beside the attack `u`.
 pub(crate) fn unit_cell(kind: CellKind, unit: &str, epsilon: f64) -> Cell {
@@ -32,52 +23,6 @@ pub(crate) fn unit_cell(kind: CellKind, unit: &str, epsilon: f64) -> Cell {
         unit: Some(unit.to_owned()),
         ..cell(epsilon)
     }
-}
-
-/// A record of the sample `sample`, of class 1, clean-correct and not flipped.
-pub(crate) fn record(cell: &Arc<Cell>, sample: usize) -> Record {
-    Record {
-        cell: cell.clone(),
-        sample_id: sample.to_string().into(),
-        label: 1,
-        clean_pred: 1,
-        target: None,
-        steps: 10,
-        forwards: 11,
-        backwards: 10,
-        adv_pred: 1,
-        flipped: false,
-        flipped_u8: false,
-        target_hit: None,
-        margin_clean: 1.5,
-        margin_adv: 0.25,
-        confidence_clean: 0.9,
-        confidence_adv: 0.6,
-        activation_clean: None,
-        activation_adv: None,
-        activation_gain_z: None,
-        linf: 0.03,
-        l2: 0.5,
-        l1: 12.0,
-        l0: 3072,
-        status: Status::Ok,
-    }
-}
-
-/// The record after a flip.
-pub(crate) fn flipped(mut record: Record) -> Record {
-    record.adv_pred = record.clean_pred + 1;
-    record.flipped = true;
-    record.flipped_u8 = true;
-    record
-}
-
-/// The record of a sample that is misclassified and so not attacked.
-pub(crate) fn misclassified(mut record: Record) -> Record {
-    record.clean_pred = record.label + 1;
-    record.adv_pred = record.clean_pred;
-    record.status = Status::SkippedMisclassified;
-    record
 }
 
 /// A distance; none is a censored one.
@@ -173,6 +118,9 @@ pub(crate) fn block(key: &str) -> Block {
             gain: 8.0,
             adversarial: vec![],
         }],
+        thumbnails: ["1", "2"]
+            .map(|id| Thumbnail { sample_id: id.into(), png: vec![137, 80, 10, id.len() as u8] })
+            .into(),
         seconds: 1.25,
         unconfirmed_hits: 1,
     }

@@ -17,6 +17,11 @@ pub fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// A PNG file as an address that holds it.
+pub fn data_uri(png: &[u8]) -> String {
+    format!("data:image/png;base64,{}", base64(png))
+}
+
 /// SHA-256 (FIPS 180-4).
 pub fn sha256(message: &[u8]) -> [u8; 32] {
     let mut padded = message.to_vec();

@@ -1,37 +1,22 @@
-//! `report.html`: one file that needs neither network nor JavaScript to be read, and obeys a strict policy.
+//! `report.html`: the page of a run.
 
-use std::sync::LazyLock;
-
-use minijinja::syntax::SyntaxConfig;
+use minijinja::context;
 use minijinja::value::Serde;
-use minijinja::{Environment, context};
 use serde::Serialize;
 
-use super::encode::{base64, sha256};
+use super::encode::data_uri;
+use super::shell::{self, MOST_BYTES};
 use super::view::{self, Picture};
-use super::{Chart, Figures, ReportError, Section, font, gallery, gate};
+use super::{Chart, Figures, ReportError, Section, gallery, gate};
 use crate::record::{Example, Manifest};
 use crate::summary::RunSummary;
 
-/// Largest size of a page, in bytes.
-pub const MOST_BYTES: usize = 10_000_000;
 /// Most bytes of charts in a page; those beyond are in `charts/` only.
 const MOST_CHART_BYTES: usize = 4_000_000;
 /// Most picture triples in a page.
 const MOST_PICTURES: usize = 48;
 
 const TEMPLATE: &str = include_str!("templates/report.html.jinja");
-const STYLE: &str = include_str!("templates/report.css");
-const SCRIPT: &str = include_str!("templates/report.js");
-
-/// The policy: nothing is loaded, and no script runs but the page's own, told by its hash.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = base64(&sha256(SCRIPT.as_bytes()));
-    format!(
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; script-src 'sha256-{hash}'; \
-         base-uri 'none'; form-action 'none'"
-    )
-});
 
 /// Pictures that a page shows, and what became of the others.
 #[derive(Debug, Default, Serialize)]
@@ -73,34 +58,26 @@ fn fill(manifest: &Manifest, examples: &[Example], room: usize) -> Gallery {
             gallery.dropped += 1;
             continue;
         }
-        let uri = |png: &[u8]| format!("data:image/png;base64,{}", base64(png));
-        picture.clean = uri(&example.clean);
-        picture.perturbation = uri(&example.perturbation);
-        picture.adversarial = uri(&example.adversarial);
+        picture.clean = data_uri(&example.clean);
+        picture.perturbation = data_uri(&example.perturbation);
+        picture.adversarial = data_uri(&example.adversarial);
         gallery.pictures.push(picture);
     }
     gallery
 }
 
 fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<String, ReportError> {
-    let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(ReportError::Page)?;
-    environment.set_syntax(syntax);
-    environment.add_template("report.html", TEMPLATE).map_err(ReportError::Page)?;
-    let template = environment.get_template("report.html").map_err(ReportError::Page)?;
     let (charts, dropped) = within_budget(&figures.charts);
     let of = |section: Section| -> Vec<String> {
         charts.iter().filter(|chart| chart.section == section).map(|chart| chart.svg.clone()).collect()
     };
-    template
-        .render(context! {
+    let title = format!("{} · robustness report", view.suite());
+    shell::render(
+        TEMPLATE,
+        &title,
+        context! {
             view => Serde(view),
             gallery => Serde(gallery),
-            policy => POLICY.as_str(),
-            style => STYLE,
-            script => SCRIPT,
-            font_regular => base64(font::REGULAR),
-            font_semi_bold => base64(font::SEMI_BOLD),
             curves => of(Section::Curves),
             units => of(Section::Units),
             distances => of(Section::Distances),
@@ -108,8 +85,8 @@ fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<Str
             gate_link_place => gate::place("gate-link"),
             gate_place => gate::place("gate"),
             gate_details_place => gate::place("gate-details"),
-        })
-        .map_err(ReportError::Page)
+        },
+    )
 }
 
 /// The charts that fit, and how many do not.

@@ -5,6 +5,7 @@
 
 mod axis;
 mod canvas;
+pub mod compare;
 mod distance_cdf;
 mod encode;
 mod figure;
@@ -18,7 +19,9 @@ mod health;
 mod html;
 mod palette;
 mod robust_accuracy;
+mod shell;
 mod terminal;
+mod thumbs;
 mod view;
 
 use std::io::Write;
@@ -61,8 +64,8 @@ pub enum ReportError {
         #[source]
         source: DrawError,
     },
-    /// The page could not be made.
-    #[error("failed to make report.html")]
+    /// A page could not be made.
+    #[error("failed to make the page")]
     Page(#[source] minijinja::Error),
 }
 

@@ -51,8 +51,9 @@ fn strongest<'s>(summary: &'s RunSummary, model: &str) -> Vec<(String, &'s CellS
     best.into_iter().map(|cell| (label(cell), cell)).collect()
 }
 
-fn align(rows: &[[String; 4]]) -> String {
-    let mut widths = [0; 4];
+/// Cells in columns, two blanks apart, without blanks at a line's end. Ends without a line break.
+pub(super) fn align<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
     for row in rows {
         for (width, text) in widths.iter_mut().zip(row) {
             *width = (*width).max(text.chars().count());

@@ -155,6 +155,13 @@ pub struct View {
     command: String,
 }
 
+impl View {
+    /// The suite's name.
+    pub fn suite(&self) -> &str {
+        &self.suite
+    }
+}
+
 /// The view of a run.
 pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
     let headline =
@@ -358,7 +365,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// A command as a POSIX shell reads it.
-fn command(words: &[String]) -> String {
+pub fn command(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     let quoted = words.iter().map(|word| {
         if !word.is_empty() && word.chars().all(plain) {

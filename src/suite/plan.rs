@@ -10,6 +10,7 @@ use serde::Serialize;
 pub use shard::{Shard, ShardError};
 
 use super::config::Suite;
+use crate::record::adversarial_file;
 
 /// What a unit of work does with its model and samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -80,6 +81,12 @@ impl Plan {
         &self.units
     }
 
+    /// Whether `unit` is the first of the whole plan's units that look at its samples.
+    pub fn is_first_look(&self, unit: &WorkUnit) -> bool {
+        // The first task's blocks come first, in order.
+        self.units.get(unit.block).is_some_and(|first| first.key == unit.key)
+    }
+
     /// This plan's share for one of several shards: every `of`-th unit, so that models and attacks spread evenly. The
     /// shares are disjoint and together the whole.
     pub fn shard(&self, shard: Shard) -> Plan {
@@ -93,13 +100,14 @@ impl Plan {
         if suite.boundary.is_some() {
             files.push("distances.csv".into());
         }
-        files.extend(["charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"].map(String::from));
+        let made = ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
+        files.extend(made.map(String::from));
         if save_adversarial {
             let attacks = tasks(suite).into_iter().filter_map(|(model, task, _)| match task {
                 Task::Attack(attack) => Some((&suite.models[model].name, &suite.attacks[attack].name)),
                 Task::Boundary => None,
             });
-            files.extend(attacks.map(|(model, attack)| format!("adversarial/{model}--{attack}.safetensors")));
+            files.extend(attacks.map(|(model, attack)| format!("adversarial/{}", adversarial_file(model, attack))));
         }
         files
     }

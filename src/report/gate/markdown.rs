@@ -78,7 +78,7 @@ fn rules(outcome: &GateOutcome) -> String {
 }
 
 /// Text that Markdown and HTML leave as it is, on one line.
-fn escaped(text: &str) -> String {
+pub(in crate::report) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -97,6 +97,6 @@ fn escaped(text: &str) -> String {
 }
 
 /// Text inside backticks.
-fn code(text: &str) -> String {
+pub(in crate::report) fn code(text: &str) -> String {
     text.chars().filter(|letter| *letter != '`' && !letter.is_control()).collect()
 }

@@ -3,7 +3,7 @@
 mod github;
 mod gitlab;
 mod junit;
-mod markdown;
+pub(in crate::report) mod markdown;
 mod page;
 mod page_view;
 mod text;
@@ -22,12 +22,12 @@ use crate::stats::Estimate;
 use crate::terms::SampleId;
 
 /// A value with its interval: percent, or pixel units.
-fn value(metric: Metric, estimate: &Estimate) -> String {
+pub(in crate::report) fn value(metric: Metric, estimate: &Estimate) -> String {
     if metric.is_share() { format::rate(estimate) } else { format::distance_estimate(estimate) }
 }
 
 /// A difference with its sign and interval: `-4.8 points (-6.9 to -2.7)`.
-fn difference(metric: Metric, estimate: &Estimate) -> String {
+pub(in crate::report) fn difference(metric: Metric, estimate: &Estimate) -> String {
     let number = |value: f64| match metric.is_share() {
         true => signed(value, format!("{:.1}", value.abs() * 100.0)),
         false => signed(value, format::distance(value.abs())),
@@ -48,7 +48,7 @@ fn signed(value: f64, digits: String) -> String {
 }
 
 /// `p = 0.021`, `p < 0.0001`.
-fn p_value(p: f64) -> String {
+pub(in crate::report) fn p_value(p: f64) -> String {
     match p {
         p if p < 0.0001 => "p < 0.0001".to_owned(),
         p if p < 0.1 => format!("p = {p:.4}"),

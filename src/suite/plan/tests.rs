@@ -55,7 +55,7 @@ fn outputs_follow_what_is_asked() {
     let mut suite = suite(FULL);
     let files = Plan::outputs(&suite, false);
     let tables = ["manifest.json", "samples.csv", "summary.csv", "distances.csv"];
-    let made = ["charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
+    let made = ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
     assert_eq!(files, [&tables[..], &made[..]].concat());
     suite.boundary = None;
     let files = Plan::outputs(&suite, true);

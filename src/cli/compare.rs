@@ -1,0 +1,88 @@
+//! `am-eval compare`: finished runs side by side.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{CompareArgs, CompareFormat};
+use super::exit::Exit;
+use super::failure::{Failure, OrExit, print};
+use super::gate::{load_baseline, snapshot_failure};
+use crate::compare::{CompareError, Comparison, Options, compare as compare_runs};
+use crate::gate::Snapshot;
+use crate::outputs::write_comparison;
+use crate::record::{RunDir, Thumbnails};
+use crate::report::compare as render;
+
+/// Compares the runs with the first of them, writes the tables and the page, and prints what was found.
+pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
+    let mut thumbnails = Thumbnails::default();
+    let mut runs: Vec<Snapshot> = Vec::new();
+    for path in &args.runs {
+        let mut run = load(path, &mut thumbnails)?;
+        if runs.iter().any(|other| other.provenance.run == run.provenance.run) {
+            // The same suite computed twice: only the folder tells the runs apart.
+            run.provenance.run = path.display().to_string();
+        }
+        runs.push(run);
+    }
+    let reference = runs.remove(0);
+    if runs.is_empty() {
+        if args.models.iter().all(|pair| pair.reference == pair.run) {
+            return Err(Failure::message(
+                Exit::Usage,
+                "there is nothing to compare the run with",
+                "give a second run, or two models of this one: --model A=B",
+            ));
+        }
+        runs.push(reference.clone());
+    }
+    let options = Options { models: args.models.clone(), allow_mismatch: args.allow_mismatch };
+    let comparison = compare_runs(&reference, &runs, &options).map_err(failure)?;
+    let folder = args.out.clone().unwrap_or_else(|| default_folder(&comparison));
+    let command: Vec<String> = std::env::args().collect();
+    write_comparison(&folder, &comparison, &thumbnails, &command).or_exit(Exit::RunFailed)?;
+    print(&match args.format {
+        CompareFormat::Text => render::text(&comparison, &folder),
+        CompareFormat::Markdown => render::markdown(&comparison),
+        CompareFormat::Json => serde_json::to_string_pretty(&comparison).or_exit(Exit::RunFailed)? + "\n",
+    })?;
+    Ok(Exit::Success)
+}
+
+/// A run's directory, with its thumbnails, or a baseline.
+fn load(path: &Path, thumbnails: &mut Thumbnails) -> Result<Snapshot, Failure> {
+    if path.is_file() {
+        return load_baseline(path);
+    }
+    let (dir, manifest) = RunDir::open(path).or_exit(Exit::Usage)?;
+    let (snapshot, _) = Snapshot::of_run(&dir, &manifest).map_err(snapshot_failure)?;
+    match Thumbnails::load(&dir.thumbnails_path()) {
+        Ok(found) => thumbnails.add_all(found),
+        // Numbers count more than pictures.
+        Err(error) => eprintln!("warning: {error}; its pictures are left out"),
+    }
+    Ok(snapshot)
+}
+
+/// `reports/compare-<hash>`, by the runs and models that are compared.
+fn default_folder(comparison: &Comparison) -> PathBuf {
+    let mut hash = blake3::Hasher::new();
+    let pairs = comparison.contrasts.iter().flat_map(|of| [&of.run, &of.models.reference, &of.models.run]);
+    for name in std::iter::once(&comparison.reference).chain(pairs) {
+        hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    }
+    Path::new("reports").join(format!("compare-{}", &hash.finalize().to_hex()[..12]))
+}
+
+fn failure(error: CompareError) -> Failure {
+    match error {
+        CompareError::UnknownModel { .. } => Failure::new(Exit::Usage, error),
+        CompareError::NoModelShared { .. } | CompareError::NothingShared { .. } => {
+            Failure::new(Exit::NothingSelected, error)
+        }
+        CompareError::Incomparable { .. } => Failure::message(
+            Exit::NotComparable,
+            error.to_string(),
+            "run both under the same conditions, or compare all the same with --allow-mismatch",
+        ),
+    }
+}

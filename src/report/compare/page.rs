@@ -1,0 +1,219 @@
+//! `compare.html`: the comparison as one self-contained page.
+
+use minijinja::context;
+use minijinja::value::Serde;
+use serde::Serialize;
+
+use super::{cells, cells_sentence, chart, label, warnings};
+use crate::compare::{Comparison, Contrast, Row};
+use crate::gate::Metric;
+use crate::record::Thumbnails;
+use crate::report::shell::{self, MOST_BYTES};
+use crate::report::thumbs::{Album, Thumb};
+use crate::report::view::command as shell_command;
+use crate::report::{ReportError, figure, format, slug};
+
+/// Pictures of newly broken (or fixed) samples of one contrast.
+const MOST_THUMBS: usize = 60;
+/// Rows of a contrast's table of cells; the rest is in `compare.csv`.
+const MOST_CELLS: usize = 600;
+/// Bytes of pictures in a page, and of charts.
+const ROOM: usize = MOST_BYTES / 2;
+const MOST_CHART_BYTES: usize = MOST_BYTES / 5;
+
+const TEMPLATE: &str = include_str!("../templates/compare.html.jinja");
+
+#[derive(Debug, Serialize)]
+struct View {
+    reference: String,
+    dataset: String,
+    n: String,
+    contrasts: Vec<ContrastView>,
+    mismatches: Vec<String>,
+    charts: Vec<String>,
+    charts_dropped: usize,
+    pictures: bool,
+    command: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ContrastView {
+    models: String,
+    run: String,
+    finding: &'static str,
+    class: &'static str,
+    rows: Vec<RowView>,
+    cells_sentence: String,
+    cells: Vec<RowView>,
+    cells_hidden: usize,
+    broken: Changed,
+    fixed: Changed,
+    warnings: Vec<String>,
+    drift: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RowView {
+    label: String,
+    reference: String,
+    run: String,
+    difference: String,
+    /// For sorting.
+    point: f64,
+    class: &'static str,
+    p: String,
+    p_value: f64,
+    n: String,
+    broken: u64,
+    fixed: u64,
+    log_rank: Option<String>,
+    signs: Vec<String>,
+}
+
+/// Samples that changed, grouped by what shows it first.
+#[derive(Debug, Serialize)]
+struct Changed {
+    count: String,
+    groups: Vec<Group>,
+    hidden: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Group {
+    what: String,
+    count: String,
+    thumbs: Vec<Thumb>,
+}
+
+/// The page. `thumbnails` are of any of the runs; `command` made the comparison, and makes it again.
+///
+/// # Errors
+/// If a chart cannot be drawn.
+pub fn page(comparison: &Comparison, thumbnails: &Thumbnails, command: &[String]) -> Result<String, ReportError> {
+    let mut album = Album::new(thumbnails, ROOM);
+    let contrasts = comparison.contrasts.iter().map(|of| contrast_view(comparison, of, &mut album)).collect();
+    let (charts, charts_dropped) = charts(comparison)?;
+    let view = View {
+        reference: comparison.reference.clone(),
+        dataset: comparison.dataset.clone(),
+        n: format::count(comparison.n),
+        contrasts,
+        mismatches: mismatches(comparison),
+        charts,
+        charts_dropped,
+        pictures: !thumbnails.is_empty(),
+        command: shell_command(command),
+    };
+    let title = format!("{} · comparison of runs", comparison.reference);
+    shell::render(TEMPLATE, &title, context! { view => Serde(&view) })
+}
+
+/// The charts that fit, and how many do not.
+fn charts(comparison: &Comparison) -> Result<(Vec<String>, usize), ReportError> {
+    let reach = chart::reach(&comparison.contrasts);
+    let (mut charts, mut used, mut dropped) = (Vec::new(), 0, 0);
+    for (place, contrast) in comparison.contrasts.iter().enumerate() {
+        let Some(figure) = chart::differences(contrast, reach) else { continue };
+        let name = format!("differences-{place}-{}", slug(&contrast.models.to_string()));
+        let svg = figure::svg(&figure, &name).map_err(|source| ReportError::Draw { chart: name, source })?;
+        used += svg.len();
+        if used <= MOST_CHART_BYTES { charts.push(svg) } else { dropped += 1 }
+    }
+    Ok((charts, dropped))
+}
+
+/// Each differing condition once.
+fn mismatches(comparison: &Comparison) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for contrast in &comparison.contrasts {
+        for found in &contrast.mismatches {
+            let line = format!("{}: {}", contrast.run, found.against("reference"));
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}
+
+fn contrast_view(comparison: &Comparison, of: &Contrast, album: &mut Album<'_>) -> ContrastView {
+    let all = of.cells().count();
+    let mut shown: Vec<&Row> = of.cells().collect();
+    if all > MOST_CELLS {
+        shown.sort_by(|a, b| {
+            let size = |row: &Row| row.change.estimate.point.abs();
+            a.is_control().cmp(&b.is_control()).then(size(b).total_cmp(&size(a)))
+        });
+        shown.truncate(MOST_CELLS);
+    }
+    let finding = of.finding();
+    ContrastView {
+        models: of.models.to_string(),
+        run: of.run.clone(),
+        finding,
+        class: match finding {
+            "less robust" => "bad",
+            "more robust" => "good",
+            "no significant difference" => "note",
+            _ => "warn",
+        },
+        rows: of.headline().map(row_view).collect(),
+        cells_sentence: cells_sentence(of),
+        cells: shown.into_iter().map(row_view).collect(),
+        cells_hidden: all.saturating_sub(MOST_CELLS),
+        broken: changed(comparison, of, false, album),
+        fixed: changed(comparison, of, true, album),
+        warnings: warnings(of),
+        drift: of.drift.clone(),
+    }
+}
+
+fn row_view(row: &Row) -> RowView {
+    let [reference, run, difference, p, _, _] = cells(row);
+    let class = match row.change.estimate.point {
+        _ if !row.is_significant() => "",
+        point if point < 0.0 => "bad",
+        _ => "good",
+    };
+    RowView {
+        label: label(row),
+        reference,
+        run,
+        difference: difference.replace('-', "\u{2212}"),
+        point: row.change.estimate.point,
+        class,
+        p,
+        p_value: row.change.p_adjusted,
+        n: format::count(row.change.n),
+        broken: row.change.broken,
+        fixed: row.change.fixed,
+        log_rank: row.log_rank.map(super::p_value),
+        signs: row.new_signs.clone(),
+    }
+}
+
+fn changed(comparison: &Comparison, of: &Contrast, fixed: bool, album: &mut Album<'_>) -> Changed {
+    let samples = of.changed(fixed);
+    let shown = samples.len().min(MOST_THUMBS);
+    let cause = |sample: u32, row: &Row| {
+        let [before, now] = &of.correct;
+        let robust = if fixed { before } else { now };
+        let was_wrong = !robust.contains(sample) && row.metric != Metric::CleanAccuracy;
+        if was_wrong { "misclassified" } else { "" }.to_owned()
+    };
+    let mut groups: Vec<Group> = Vec::new();
+    for part in samples.chunk_by(|(_, a), (_, b)| std::ptr::eq(*a, *b)) {
+        let taken: usize = groups.iter().map(|group| group.thumbs.len()).sum();
+        let thumbs = part.iter().take(shown.saturating_sub(taken)).filter_map(|(sample, row)| {
+            let id = comparison.samples.get(*sample as usize)?;
+            Some(album.thumb(id, cause(*sample, row)))
+        });
+        let what = label(part[0].1);
+        groups.push(Group { what, count: format::count(part.len() as u64), thumbs: thumbs.collect() });
+    }
+    Changed {
+        count: format::count(samples.len() as u64),
+        hidden: format::count((samples.len() - shown) as u64),
+        groups,
+    }
+}
