@@ -159,7 +159,8 @@ fn corrupt_images_are_skipped_and_counted_if_the_suite_says_so() {
 
 #[test]
 fn images_of_another_size() {
-    let sandbox = image_folder(&FOLDER.replace("root =", "crop = 16\nroot ="), 2, 1);
+    let vit = FOLDER.replace("cifar/resnet8", "cifar/vit-c-tiny").replace("synthetic-cnn", "synthetic-vit");
+    let sandbox = image_folder(&vit.replace("root =", "crop = 18\nroot ="), 2, 1);
     insta::assert_snapshot!(sandbox.complaint(&[], 2));
 }
 
@@ -193,10 +194,12 @@ fn complaint_with_file_size(sandbox: &Sandbox, limit: u64) -> String {
 #[test]
 fn a_full_disk_is_a_clear_error_that_keeps_finished_blocks() {
     let size = |path: &Path| fs::metadata(path).unwrap().len();
-    // Units first: their blocks are smaller than those of class logits, which hold more pictures.
+    // Units first: their blocks are smaller than those of class logits in four radii, which hold more pictures.
     let parts: Vec<&str> = SMALL.split("[[attack]]").collect();
     let (units, boundary) = parts[2].split_once("[boundary]").unwrap();
-    let suite = format!("{}[[attack]]{units}[[attack]]{}[boundary]{boundary}", parts[0], parts[1]);
+    let in_four_radii = parts[1].replace("[\"1/255\", ", "[\"1/255\", \"2/255\", \"3/255\", ");
+    assert_ne!(in_four_radii, parts[1]);
+    let suite = format!("{}[[attack]]{units}[[attack]]{}[boundary]{boundary}", parts[0], in_four_radii);
     let whole = Sandbox::new(&suite);
     whole.run(&[]).assert().success();
     let sizes: Vec<u64> = files_of(&whole.run_dir().join("blocks")).iter().map(|path| size(path)).collect();

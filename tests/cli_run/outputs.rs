@@ -40,6 +40,7 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
         "samples.csv",
         "summary.csv",
         "summary.md",
+        "thumbnails.safetensors",
     ];
     assert_eq!(names, expected);
     let charts = files_of(&dir.join("charts"));
