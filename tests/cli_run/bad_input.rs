@@ -194,12 +194,16 @@ fn complaint_with_file_size(sandbox: &Sandbox, limit: u64) -> String {
 #[test]
 fn a_full_disk_is_a_clear_error_that_keeps_finished_blocks() {
     let size = |path: &Path| fs::metadata(path).unwrap().len();
-    // Units first: their blocks are smaller than those of class logits in four radii, which hold more pictures.
+    // Units first: their blocks are smaller than those of class logits in nine radii, which hold more pictures.
     let parts: Vec<&str> = SMALL.split("[[attack]]").collect();
     let (units, boundary) = parts[2].split_once("[boundary]").unwrap();
-    let in_four_radii = parts[1].replace("[\"1/255\", ", "[\"1/255\", \"2/255\", \"3/255\", ");
-    assert_ne!(in_four_radii, parts[1]);
-    let suite = format!("{}[[attack]]{units}[[attack]]{}[boundary]{boundary}", parts[0], in_four_radii);
+    let units = units.replace("top = 2", "top = 1").replace(", \"random-unit\"", "");
+    let in_nine_radii = parts[1].replace(
+        "[\"1/255\", ",
+        "[\"0.25/255\", \"0.5/255\", \"0.75/255\", \"1/255\", \"1.5/255\", \"2/255\", \"2.5/255\", \"3/255\", ",
+    );
+    assert_ne!(in_nine_radii, parts[1]);
+    let suite = format!("{}[[attack]]{units}[[attack]]{}[boundary]{boundary}", parts[0], in_nine_radii);
     let whole = Sandbox::new(&suite);
     whole.run(&[]).assert().success();
     let sizes: Vec<u64> = files_of(&whole.run_dir().join("blocks")).iter().map(|path| size(path)).collect();
