@@ -17,11 +17,11 @@ fn truncated(model: &Model, pixels: &Tensor, layer: &LayerName) -> Tensor {
 
 fn depths(criterion: &mut Criterion) {
     let few = noise("torchvision/resnet50", 4);
-    // A quarter of ResNet-50's sixteen blocks lies before `layer2.1`.
+    // A quarter of ResNet-50's multiply-adds ends with `layer2.0.conv2`, and the first of its four stages with `layer1`.
     for (arch, layers, pixels) in [
         ("cifar/resnet20", ["relu", "layer1", "layer2", "layer3"], batch(ROWS)),
         ("cifar/vit-c", ["blocks.0", "blocks.1", "blocks.2", "blocks.3"], batch(ROWS)),
-        ("torchvision/resnet50", ["maxpool", "layer1", "layer2.0", "layer3"], few.shallow_clone()),
+        ("torchvision/resnet50", ["maxpool", "layer1", "layer2.0.conv2", "layer3"], few.shallow_clone()),
         ("timm/vit_tiny_patch16_224", ["pos_drop", "blocks.2", "blocks.5", "blocks.8"], few),
     ] {
         let architecture = Architecture::find(arch).expect("a known architecture");

@@ -2,6 +2,7 @@
 
 use tch::{Cuda, Device, Kind};
 
+use super::memory;
 use crate::cuda::{self, Backend};
 use crate::model::{Compute, ModelSource};
 use crate::suite::{DeviceChoice, SearchPrecision};
@@ -11,11 +12,12 @@ use crate::suite::{DeviceChoice, SearchPrecision};
 #[error("{0}")]
 pub struct DeviceError(String);
 
-/// The device for a choice; `auto` is the first CUDA device, else the CPU.
+/// The device for a choice; `auto` is the first CUDA device, else the CPU. Prepares the process for passes on it.
 ///
 /// # Errors
 /// If a CUDA device is asked for that libtorch does not see.
 pub fn resolve(choice: DeviceChoice) -> Result<Device, DeviceError> {
+    memory::keep_freed();
     if choice == DeviceChoice::Cpu {
         return Ok(Device::Cpu);
     }

@@ -7,6 +7,7 @@ mod error;
 mod examples;
 mod guard;
 mod judge;
+mod memory;
 mod predict;
 mod prepare;
 mod run;
