@@ -37,7 +37,7 @@ fn side_by_side(heads: &Tensor) -> Tensor {
     heads.transpose(1, 2).reshape([rows, tokens, -1])
 }
 
-/// The function between the two matrix products of an [`Mlp`].
+/// The function between the two matrix products of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// Hendrycks and Gimpel 2016 (<https://arxiv.org/abs/1606.08415>), exact.
