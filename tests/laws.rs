@@ -180,8 +180,9 @@ proptest! {
         for record in &found.records {
             let index: usize = record.sample_id.as_str()[1..].parse().unwrap();
             let (distance, epsilon) = (expected[index], record.cell.epsilon.value());
-            // Apart from the rounding of f32 at the boundary itself.
-            if (distance / epsilon - 1.0).abs() > 1e-4 {
+            // Apart from the rounding of f32 at the boundary itself, which a verified flip has to exceed: relative to the distance, and
+            // to the sums of pixels in [0, 1] that the logits are.
+            if (distance - epsilon).abs() > 1e-4 * epsilon + 5e-6 {
                 prop_assert_eq!(record.flipped, distance < epsilon, "{} {}", distance, epsilon);
             }
         }
