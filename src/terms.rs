@@ -124,15 +124,17 @@ impl FromStr for Epsilon {
     }
 }
 
-/// Whole and half multiples of 1/255 up to 1 print as fractions of 255, as the field writes them; all else as a number.
+/// Multiples of a quarter of 1/255 print as fractions of 255, as the field writes them, unless the number is as short; all
+/// else as a number.
 impl fmt::Display for Epsilon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let levels = self.0 * 255.0;
-        let halves = (levels * 2.0).round() / 2.0;
-        if self.0 > 0.0 && levels <= 64.0 && (levels - halves).abs() < 1e-9 {
-            write!(f, "{halves}/255")
+        let (levels, number) = (self.0 * 255.0, self.0.to_string());
+        let quarters = (levels * 4.0).round() / 4.0;
+        let fraction = format!("{quarters}/255");
+        if levels <= 64.0 && (levels - quarters).abs() < 1e-9 && fraction.len() < number.len() {
+            f.write_str(&fraction)
         } else {
-            write!(f, "{}", self.0)
+            f.write_str(&number)
         }
     }
 }
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn epsilon_reads_fractions_and_prints_them_back() {
-        for text in ["0", "8/255", "0.5/255", "0.5", "3", "1/255"] {
+        for text in ["0", "8/255", "0.5/255", "0.25/255", "0.5", "0.2", "0.1", "0.05", "3", "1/255"] {
             let epsilon: Epsilon = text.parse().unwrap();
             assert_eq!(epsilon.to_string().parse::<Epsilon>().unwrap(), epsilon, "{text}");
         }
