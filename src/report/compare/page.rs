@@ -14,7 +14,7 @@ use crate::report::view::command as shell_command;
 use crate::report::{ReportError, figure, format, slug};
 
 /// Pictures of newly broken (or fixed) samples of one contrast.
-const MOST_THUMBS: usize = 60;
+const MOST_THUMBS: usize = 120;
 /// Rows of a contrast's table of cells; the rest is in `compare.csv`.
 const MOST_CELLS: usize = 600;
 /// Bytes of pictures in a page, and of charts.
@@ -55,9 +55,9 @@ struct ContrastView {
 #[derive(Debug, Serialize)]
 struct RowView {
     label: String,
-    reference: String,
-    run: String,
-    difference: String,
+    reference: Value,
+    run: Value,
+    difference: Value,
     /// For sorting.
     point: f64,
     class: &'static str,
@@ -68,6 +68,21 @@ struct RowView {
     fixed: u64,
     log_rank: Option<String>,
     signs: Vec<String>,
+}
+
+/// A number, and its interval in parentheses.
+#[derive(Debug, Serialize)]
+struct Value {
+    text: String,
+    interval: String,
+}
+
+impl Value {
+    fn new(text: &str) -> Self {
+        let text = text.replace('-', "\u{2212}");
+        let (number, interval) = text.find(" (").map_or((text.as_str(), ""), |at| text.split_at(at));
+        Value { text: number.to_owned(), interval: interval.trim_start().to_owned() }
+    }
 }
 
 /// Samples that changed, grouped by what shows it first.
@@ -177,9 +192,9 @@ fn row_view(row: &Row) -> RowView {
     };
     RowView {
         label: label(row),
-        reference,
-        run,
-        difference: difference.replace('-', "\u{2212}"),
+        reference: Value::new(&reference),
+        run: Value::new(&run),
+        difference: Value::new(&difference),
         point: row.change.estimate.point,
         class,
         p,
