@@ -100,7 +100,7 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         manifest.outputs.insert(inside(dir, chart), blake3::hash(&bytes).to_hex().to_string());
     }
     if let Some(outcome) = stored_gate(dir, manifest) {
-        show_gate(dir.path(), &outcome)?;
+        show_gate(dir.path(), &outcome, &thumbnails)?;
     }
     // The manifest comes last: a run that it calls complete has all its files.
     manifest.save(&dir.manifest_path())?;
@@ -154,7 +154,9 @@ pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, table: &str) -> Result<St
     write_atomically(&path, format!("{json}\n").as_bytes())?;
     write_atomically(&dir.path().join("junit.xml"), junit(outcome).as_bytes())?;
     write_atomically(&dir.path().join("summary.md"), summary.as_bytes())?;
-    show_gate(dir.path(), outcome)?;
+    // A page without pictures is better than none.
+    let thumbnails = Thumbnails::load(&dir.thumbnails_path()).unwrap_or_default();
+    show_gate(dir.path(), outcome, &thumbnails)?;
     Ok(summary)
 }
 

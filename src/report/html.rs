@@ -37,7 +37,7 @@ pub(super) fn page(
     let view = view::view(manifest, summary);
     let empty = Gallery { total: examples.len(), ..Gallery::default() };
     let bare = render(&view, figures, &empty)?;
-    let room = MOST_BYTES.saturating_sub(bare.len() + 1000);
+    let room = MOST_BYTES.saturating_sub(bare.len() + gate::ROOM);
     let gallery = fill(manifest, examples, room);
     if gallery.pictures.is_empty() && gallery.dropped == 0 { Ok(bare) } else { render(&view, figures, &gallery) }
 }
@@ -84,6 +84,8 @@ fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<Str
             charts_dropped => dropped,
             gate_link_place => gate::place("gate-link"),
             gate_place => gate::place("gate"),
+            gate_lead_place => gate::place("gate-lead"),
+            gate_broken_place => gate::place("gate-broken"),
             gate_details_place => gate::place("gate-details"),
         },
     )

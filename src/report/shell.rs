@@ -29,14 +29,6 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 /// A page: `template` includes `head.html` before and `foot.html` after its own, `thumbs.html` where it shows the samples of
 /// `thumbs`, and sees the values of `content`.
 pub fn render(template: &str, title: &str, content: Value) -> Result<String, ReportError> {
-    let mut environment = Environment::new();
-    // What is included ends with the line break that it has.
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
-    environment.set_syntax(syntax.map_err(ReportError::Page)?);
-    // The names' ending turns escaping on.
-    for (name, source) in [("head.html", HEAD), ("foot.html", FOOT), ("thumbs.html", THUMBS), ("page.html", template)] {
-        environment.add_template(name, source).map_err(ReportError::Page)?;
-    }
     let shared = context! {
         title => title,
         policy => POLICY.as_str(),
@@ -45,6 +37,19 @@ pub fn render(template: &str, title: &str, content: Value) -> Result<String, Rep
         font_regular => base64(font::REGULAR),
         font_semi_bold => base64(font::SEMI_BOLD),
     };
-    let page = environment.get_template("page.html").map_err(ReportError::Page)?;
-    page.render(context! { ..shared, ..content }).map_err(ReportError::Page)
+    part(template, context! { ..shared, ..content })
+}
+
+/// A part of a page.
+pub fn part(template: &str, content: Value) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    // What is included ends with the line break that it has.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    environment.set_syntax(syntax.map_err(ReportError::Page)?);
+    // The names' ending turns escaping on.
+    for (name, source) in [("head.html", HEAD), ("foot.html", FOOT), ("thumbs.html", THUMBS), ("part.html", template)] {
+        environment.add_template(name, source).map_err(ReportError::Page)?;
+    }
+    let template = environment.get_template("part.html").map_err(ReportError::Page)?;
+    template.render(content).map_err(ReportError::Page)
 }

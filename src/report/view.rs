@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::format;
-use super::gallery;
 use super::headline::{headlines, worst_case_at};
 use super::health::{self, Sign};
+use super::{format, gallery, gate};
+use crate::gate::Subject;
 use crate::record::{CellKind, Example, Manifest, RunStatus};
 use crate::stats::Estimate;
 use crate::summary::{CellSummary, ModelSummary, RunSummary};
@@ -47,6 +47,8 @@ pub struct ModelCard {
     parameters: Option<String>,
     n: String,
     clean: Rate,
+    /// Place of its difference to the baseline.
+    clean_delta: String,
     /// Worst case at the headline radius of each norm.
     headline: Vec<Ball>,
     /// Worst case at every radius.
@@ -61,6 +63,8 @@ pub struct Ball {
     norm: &'static str,
     epsilon: String,
     rate: Rate,
+    /// Place of its difference to the baseline.
+    delta: String,
 }
 
 /// One ball of the table of attacks.
@@ -203,6 +207,7 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
         norm: format::norm(norm),
         epsilon: format::epsilon(epsilon),
         rate: Rate::new(estimate),
+        delta: delta_place(&Subject { norm: Some(norm), epsilon: Some(epsilon), ..Subject::model(&of.model) }),
     };
     let distances = summary.distances.iter().filter(|distance| distance.model == of.model).map(|distance| {
         let median = distance.median.as_ref().map_or("not reached".to_owned(), format::distance_estimate);
@@ -216,11 +221,16 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
         parameters: entry.map(|entry| format::count(entry.parameters)),
         n: format::count(of.n),
         clean: Rate::new(&of.clean_accuracy),
+        clean_delta: delta_place(&Subject::model(&of.model)),
         headline: at.filter_map(|at| Some(ball(at.norm, at.epsilon, &worst_case_at(of, at)?))).collect(),
         worst_case: of.worst_case.iter().map(|(norm, epsilon, estimate)| ball(*norm, *epsilon, estimate)).collect(),
         distances: distances.collect(),
         health: health::signs_of_model(summary, &of.model),
     }
+}
+
+fn delta_place(subject: &Subject) -> String {
+    gate::place(&gate::delta_name(subject))
 }
 
 fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {

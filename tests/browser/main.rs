@@ -57,6 +57,12 @@ fn hostile(name: &str) -> String {
     )
 }
 
+/// Puts a page where the browser looks for it.
+fn keep_page(page: &Path, folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::copy(page, folder.join("report.html")).unwrap();
+}
+
 /// Writes the pages that the browser opens: one folder for each.
 fn write_pages(folder: &Path) {
     let at = |name: &str| folder.join(name);
@@ -75,6 +81,8 @@ fn write_pages(folder: &Path) {
         gate
     };
     gate(&changed).assert().code(100);
+    am_eval(&["compare", "--out"], &[&at("compared"), &plain, &changed]).assert().success();
+    keep_page(&at("compared").join("compare.html"), &at("compare"));
 
     let same = Recipe::default().write(&at("passed"));
     report(&same);
@@ -93,8 +101,7 @@ fn write_pages(folder: &Path) {
     gate(&run).assert().code(100);
 
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/example/report.html");
-    std::fs::create_dir(at("example")).unwrap();
-    std::fs::copy(example, at("example").join("report.html")).unwrap();
+    keep_page(&example, &at("example"));
 
     let part = Recipe { complete: false, pictures: false, ..Recipe::default() }.write(&at("incomplete"));
     am_eval(&["report"], &[&part]).assert().code(5);

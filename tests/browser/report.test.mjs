@@ -352,4 +352,25 @@ describe("what the page can do", () => {
       }
     });
   });
+
+  test("each card tells the difference to the baseline, and newly broken samples are shown", async () => {
+    await withReport(name, {}, async (page) => {
+      for (const card of await page.locator(".card").all()) {
+        assert.match(await card.locator(".big .delta").first().innerText(), /^[+−]?\d+\.\d points \([+−]?\d+\.\d to [+−]?\d+\.\d\)$/);
+        assert.equal(await card.locator(".bars .delta").count(), await card.locator(".bars tbody tr").count());
+      }
+      await page.locator("#gate a[href='#gate-broken']").click();
+      const pictures = page.locator("#gate-broken img");
+      assert.ok(await pictures.count() > 5);
+      for (const picture of await pictures.all()) {
+        assert.equal(await picture.evaluate((of) => of.complete && of.naturalWidth), 32);
+        assert.match(await picture.getAttribute("alt"), /^Sample test\//);
+      }
+    });
+    await withReport("passed", {}, async (page) => {
+      assert.equal(await page.locator("#gate-broken").count(), 0);
+      assert.ok(await page.locator(".card .delta").count() > 3);
+    });
+    await withReport("plain", {}, async (page) => assert.equal(await page.locator(".delta").count(), 0));
+  });
 });

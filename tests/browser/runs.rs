@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use am_eval::record::{
     Block, Cell, CellKind, DistanceRecord, Example, MANIFEST_FORMAT, Manifest, ModelEntry, Record, RunDir, RunStatus,
-    Status,
+    Status, Thumbnail,
 };
 use am_eval::terms::{Epsilon, Norm, SampleId};
 
@@ -51,6 +51,27 @@ fn draw(words: &[u64]) -> f64 {
     (mixed >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// A picture of 32x32 pixels with values in [0, 1].
+fn png(value: &dyn Fn(u32, u32, u32) -> f64) -> Vec<u8> {
+    let image = image::RgbImage::from_fn(32, 32, |x, y| {
+        image::Rgb([0, 1, 2].map(|c| (value(x, y, c) * 255.0).clamp(0.0, 255.0) as u8))
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A disc before a sky, both of colours that are drawn.
+fn disc(salt: u64, x: u32, y: u32, c: u32) -> f64 {
+    let (x, y) = (f64::from(x) / 32.0 - 0.5, f64::from(y) / 32.0 - 0.5);
+    let inside = (x * x + y * y).sqrt() < 0.2 + 0.2 * draw(&[salt]);
+    0.2 + 0.3 * draw(&[salt, u64::from(c)]) + if inside { 0.4 } else { 0.2 * (y + 0.5) }
+}
+
+fn scene(salt: u64) -> Vec<u8> {
+    png(&|x, y, c| disc(salt, x, y, c))
+}
+
 impl Recipe<'_> {
     /// Write the run into `folder`, as an engine would have left it before its reports are made.
     pub fn write(&self, folder: &Path) -> PathBuf {
@@ -61,6 +82,10 @@ impl Recipe<'_> {
             self.class_logits(place, model, &mut block);
             self.units(place, model, &mut block);
             self.distances(place, model, &mut block);
+            if place == 0 && self.pictures {
+                let thumbnail = |sample| Thumbnail { sample_id: self.sample(sample), png: scene(u64::from(sample)) };
+                block.thumbnails = (0..self.samples).map(thumbnail).collect();
+            }
             block.write(&dir).unwrap();
         }
         manifest.save(&dir.manifest_path()).unwrap();
@@ -196,20 +221,7 @@ impl Recipe<'_> {
     }
 
     fn example(&self, record: &Record) -> Example {
-        let (side, salt) = (32, u64::from(record.label));
-        let png = |value: &dyn Fn(u32, u32, u32) -> f64| {
-            let image = image::RgbImage::from_fn(side, side, |x, y| {
-                image::Rgb([0, 1, 2].map(|c| (value(x, y, c) * 255.0).clamp(0.0, 255.0) as u8))
-            });
-            let mut bytes = std::io::Cursor::new(Vec::new());
-            image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-            bytes.into_inner()
-        };
-        let scene = |x: u32, y: u32, c: u32| {
-            let (x, y) = (f64::from(x) / 32.0 - 0.5, f64::from(y) / 32.0 - 0.5);
-            let inside = (x * x + y * y).sqrt() < 0.2 + 0.2 * draw(&[salt]);
-            0.2 + 0.3 * draw(&[salt, u64::from(c)]) + if inside { 0.4 } else { 0.2 * (y + 0.5) }
-        };
+        let salt = u64::from(record.label);
         let noise = |x: u32, y: u32, c: u32| draw(&[salt, x.into(), y.into(), c.into()]) - 0.5;
         Example {
             cell: (*record.cell).clone(),
@@ -221,10 +233,10 @@ impl Recipe<'_> {
             confidence_adv: record.confidence_adv,
             linf: record.linf,
             l2: record.l2,
-            clean: png(&scene),
+            clean: scene(salt),
             perturbation: png(&|x, y, c| 0.5 + noise(x, y, c)),
             gain: 16.0,
-            adversarial: png(&|x, y, c| scene(x, y, c) + noise(x, y, c) * 8.0 / 255.0),
+            adversarial: png(&|x, y, c| disc(salt, x, y, c) + noise(x, y, c) * 8.0 / 255.0),
         }
     }
 

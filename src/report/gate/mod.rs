@@ -5,6 +5,7 @@ mod gitlab;
 mod junit;
 pub(in crate::report) mod markdown;
 mod page;
+mod page_pictures;
 mod page_view;
 mod text;
 
@@ -12,8 +13,8 @@ pub use github::github;
 pub use gitlab::gitlab;
 pub use junit::junit;
 pub use markdown::markdown;
-pub(super) use page::place;
 pub use page::show_gate;
+pub(super) use page::{ROOM, delta_name, place};
 pub use text::text;
 
 use super::format;
@@ -45,6 +46,11 @@ fn signed(value: f64, digits: String) -> String {
     } else {
         format!("+{digits}")
     }
+}
+
+/// Numbers with a true minus sign.
+fn typeset(numbers: String) -> String {
+    numbers.replace('-', "\u{2212}")
 }
 
 /// `p = 0.021`, `p < 0.0001`.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Gravity, detectable, difference, gravity, numbers, p_value, state, value};
+use super::page::delta_name;
+use super::{Gravity, detectable, difference, gravity, numbers, p_value, state, typeset, value};
 use crate::gate::{Change, Check, GateOutcome, Metric, RuleOutcome, Verdict};
 use crate::report::format;
 use crate::stats::Estimate;
@@ -145,6 +146,21 @@ pub fn view(outcome: &GateOutcome) -> View {
     }
 }
 
+/// The difference of each accuracy to the baseline's, by the name of its place on the page: numbers alone, so nothing to escape.
+pub fn deltas(outcome: &GateOutcome) -> impl Iterator<Item = (String, String)> {
+    outcome.differences.iter().map(|of| {
+        let estimate = &of.change.estimate;
+        let class = match estimate {
+            Estimate { hi, .. } if *hi < 0.0 => " worse",
+            Estimate { lo, .. } if *lo > 0.0 => " better",
+            _ => "",
+        };
+        let text = typeset(difference(Metric::CleanAccuracy, estimate));
+        let text = text.replace(" points", " <span class=\"unit\">points</span>");
+        (delta_name(&of.subject), format!("<span class=\"delta{class}\">{text}</span>"))
+    })
+}
+
 /// The rules with something to look at, those that fail first, and a word on the others.
 fn summarized(outcome: &GateOutcome) -> (Vec<FoundView>, Option<String>) {
     let mut rules: Vec<&RuleOutcome> = outcome.rules.iter().filter(|rule| state(rule) != "pass").collect();
@@ -196,11 +212,6 @@ fn finding(metric: Metric, check: &Check) -> String {
     let told = check.change.is_some() && check.verdict == Verdict::Regressed;
     let why = check.why.as_ref().filter(|_| !told).map_or(String::new(), |why| format!("; {why}"));
     format!("{}: {}{why}", check.subject, typeset(numbers))
-}
-
-/// Numbers with a true minus sign.
-fn typeset(numbers: String) -> String {
-    numbers.replace('-', "\u{2212}")
 }
 
 /// A rule's colour: that of its verdict, unless it fails the gate.

@@ -7,6 +7,7 @@ use crate::gate::{
     Metric, Pattern, Rule, RuleSet, Snapshot, Waiver,
     testing::{judged, no_drop, old, run, with_distances},
 };
+use crate::record::{Thumbnail, Thumbnails};
 use crate::report::fixture::{manifest, realistic};
 
 fn with_wrong(mut snapshot: Snapshot, model: &str) -> Snapshot {
@@ -17,6 +18,14 @@ fn with_wrong(mut snapshot: Snapshot, model: &str) -> Snapshot {
         of.model = model.to_owned();
     }
     snapshot
+}
+
+fn thumbnails() -> Thumbnails {
+    let mut thumbnails = Thumbnails::default();
+    for sample in 0..20 {
+        thumbnails.add(&Thumbnail { sample_id: sample.to_string().into(), png: vec![0; 9] });
+    }
+    thumbnails
 }
 
 /// A regression, a waived one, a warning, a rule that selects nothing, drift and an expired waiver.
@@ -84,7 +93,7 @@ fn hostile_names_stay_text() {
     let folder = tempfile::tempdir().unwrap();
     let models = ["resnet20"];
     crate::report::write_reports(folder.path(), &manifest("quick", &models), &realistic(&models), &[]).unwrap();
-    assert!(show_gate(folder.path(), &outcome).unwrap());
+    assert!(show_gate(folder.path(), &outcome, &Thumbnails::default()).unwrap());
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert_eq!((page.matches("<script>").count(), page.matches("<!--/gate-->").count()), (1, 1));
 }
@@ -96,20 +105,22 @@ fn the_page_shows_the_last_outcome_and_loses_a_silent_one() {
     crate::report::write_reports(folder.path(), &manifest("quick", &models), &realistic(&models), &[]).unwrap();
     let page = || std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     let bare = page();
-    assert!(show_gate(folder.path(), &outcome("m")).unwrap());
+    assert!(show_gate(folder.path(), &outcome("resnet20"), &thumbnails()).unwrap());
     let shown = page();
-    for name in ["gate", "gate-details"] {
+    for name in ["gate", "gate-broken", "gate-details"] {
         let section = shown.split_once(&format!("<!--{name}-->")).unwrap().1;
         insta::assert_snapshot!(format!("page-{name}"), section.split_once("<!--/").unwrap().0);
     }
     assert!(shown.find("id=\"gate\"") < shown.find("id=\"verdict\""));
+    let deltas = shown.matches("<span class=\"delta").count();
+    assert_eq!(deltas, 3, "of the clean accuracy, and of the only radius, which is the headline too");
     assert!(shown.contains("<a href=\"#gate\">") && !bare.contains("<a href=\"#gate\">"));
-    assert!(show_gate(folder.path(), &outcome("m")).unwrap());
+    assert!(show_gate(folder.path(), &outcome("resnet20"), &thumbnails()).unwrap());
     assert_eq!(page(), shown, "once");
     let silent = judged(&run(10, 0..1), None, &RuleSet::default());
-    assert!(show_gate(folder.path(), &silent).unwrap());
+    assert!(show_gate(folder.path(), &silent, &thumbnails()).unwrap());
     assert_eq!(page(), bare);
-    assert!(!show_gate(&folder.path().join("none"), &silent).unwrap());
+    assert!(!show_gate(&folder.path().join("none"), &silent, &thumbnails()).unwrap());
 }
 
 #[test]
