@@ -22,7 +22,7 @@ const PLACES: [(&str, &str); 5] = [
     ("gate", include_str!("../templates/gate.html.jinja")),
     (
         "gate-lead",
-        "{% if gate.differences %} Beside each number, the difference to the baseline in points, with its 95&nbsp;% interval, \
+        "{% if gate.differences %} Below each number, its difference to the baseline in points, with its 95&nbsp;% interval, \
          paired by sample.{% endif %}",
     ),
     ("gate-broken", include_str!("../templates/gate-broken.html.jinja")),
