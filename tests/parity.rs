@@ -3,7 +3,7 @@
 #![cfg(feature = "torch")]
 
 use am_eval::engine::Predictor;
-use am_eval::model::{Compute, Model, ModelSource, Taps};
+use am_eval::model::{Compute, Model, ModelSource, Taps, Tokens};
 use am_eval::objective::{PixelObjective, unit_means};
 use am_eval::suite::{ModelConfig, Normalize};
 use am_eval::terms::LayerName;
@@ -76,7 +76,7 @@ fn compare(name: &str, arch: &str) {
         let prediction = predictor.predict(&pixels);
         assert_close(&prediction.logits, &fixture.floats("logits")[""], &format!("{arch}, {layout}: logits"));
         for ((layer, theirs), activation) in activations.iter().zip(&prediction.activations) {
-            assert_close(&unit_means(activation, 0), theirs, &format!("{arch}, {layout}: {layer}"));
+            assert_close(&unit_means(activation, Tokens::default()), theirs, &format!("{arch}, {layout}: {layer}"));
         }
         for (objective, theirs) in fixture.floats("gradient.") {
             let objective: PixelObjective = objective.parse().unwrap();

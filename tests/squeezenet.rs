@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use am_eval::engine::Predictor;
-use am_eval::model::{Compute, Model, ModelSource};
+use am_eval::model::{Compute, Model, ModelSource, Tokens};
 use am_eval::objective::{PixelObjective, unit_means};
 use am_eval::suite::{ModelConfig, Normalize};
 use am_eval::terms::{LayerName, Unit};
@@ -80,7 +80,7 @@ fn imagenet_answers_are_torchvisions() {
         assert_close(&prediction.logits, &logits, "logits");
         assert!(prediction.classes.equal(&logits.argmax(-1, false)));
         for (layer, activation) in layers.iter().zip(&prediction.activations) {
-            assert_close(&unit_means(activation, 0), &tensor(&file, &format!("{layer}.mean")), layer);
+            assert_close(&unit_means(activation, Tokens::default()), &tensor(&file, &format!("{layer}.mean")), layer);
         }
         let first = pixels.narrow(0, 0, 4);
         let unit = PixelObjective::Unit { layer: "features.5".into(), unit: Unit::channel(7) };

@@ -76,7 +76,7 @@ fn compare(name: &str, architecture: &'static Architecture) {
     let prediction = Predictor::new(&model, layers, None).unwrap().predict(&pixels);
     assert_close(&prediction.logits, &fixture.floats("logits")[""], &format!("{name}: logits"));
     for ((layer, theirs), activation) in activations.iter().zip(&prediction.activations) {
-        assert_close(&unit_means(activation, model.prefix_tokens()), theirs, &format!("{name}: {layer}"));
+        assert_close(&unit_means(activation, model.tokens()), theirs, &format!("{name}: {layer}"));
     }
     for (objective, theirs) in fixture.floats("gradient.") {
         let what = format!("{name}: gradient of {objective}");

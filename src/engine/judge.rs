@@ -65,7 +65,7 @@ fn judge_chunk(model: &Model, images: &Tensor, labels: &[i64], units: Option<(&L
     let confidences = pick(&logits.softmax(-1, Kind::Float), &predictions);
     let finite = logits.isfinite().all_dim(1, false);
     let activations = match (&activation, units) {
-        (Some(activation), Some((_, units))) => Some(floats(&unit_values(activation, units, model.prefix_tokens()))),
+        (Some(activation), Some((_, units))) => Some(floats(&unit_values(activation, units, model.tokens()))),
         _ => None,
     };
     let (predictions, finite) = (integers(&predictions), integers(&finite));

@@ -99,7 +99,7 @@ impl<'m> Predictor<'m> {
                 return Err(ModelError::Unusable { model: model.name.clone(), problem });
             }
             Some(PixelObjective::Unit { layer, unit }) => {
-                if let Some(problem) = missing(*unit, &model.layer(layer)?.shape, model.prefix_tokens()) {
+                if let Some(problem) = missing(*unit, &model.layer(layer)?.shape, model.tokens()) {
                     let (model, layer, unit) = (model.name.clone(), layer.clone(), unit.to_string());
                     return Err(ModelError::UnknownUnit { model, layer, unit, problem });
                 }
@@ -122,7 +122,7 @@ impl<'m> Predictor<'m> {
             PixelObjective::Class(class) => prediction.logits.select(1, *class as i64),
             PixelObjective::Unit { unit, .. } => {
                 let units = vec![*unit; pixels.size()[0] as usize];
-                unit_values(&behind[0], &units, self.model.prefix_tokens())
+                unit_values(&behind[0], &units, self.model.tokens())
             }
         };
         let gradient = Tensor::run_backward(&[score.sum(Kind::Float)], &[&pixels], false, false).pop();
@@ -188,7 +188,7 @@ impl<'m> Predictor<'m> {
             let prediction = self.predict(&self.pixels(images));
             let mut values = vec![floats(&prediction.logits)];
             values.extend(prediction.activations.iter().zip(infos).map(|(activation, info)| match means {
-                true => floats(&unit_means(activation, self.model.prefix_tokens())),
+                true => floats(&unit_means(activation, self.model.tokens())),
                 false if info.channels_inner => floats(&activation.permute([0, 2, 3, 1])),
                 false => floats(activation),
             }));

@@ -331,7 +331,7 @@ impl Search<'_> {
                 let units: Vec<Unit> =
                     batch.rows.iter().map(|active| active.row.unit.unwrap_or(Unit::channel(0))).collect();
                 let activation = tap.into_activation().unwrap_or_else(|| pixels.shallow_clone());
-                let value = unit_values(&activation, &units, self.model.prefix_tokens());
+                let value = unit_values(&activation, &units, self.model.tokens());
                 let score = match direction {
                     Direction::Maximize => value,
                     Direction::Suppress => -value,

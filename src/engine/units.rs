@@ -33,7 +33,7 @@ pub fn choose(
     noise: &Noise,
 ) -> Result<Vec<DrivenUnit>, ModelError> {
     let info = model.layer(layer)?;
-    let prefix = model.prefix_tokens();
+    let tokens = model.tokens();
     let mut units: Vec<Unit> = match selection {
         UnitSelection::Listed(units) => units.clone(),
         UnitSelection::All => (0..info.units).map(Unit::channel).collect(),
@@ -48,7 +48,7 @@ pub fn choose(
         }
     };
     for unit in &units {
-        if let Some(problem) = missing(*unit, &info.shape, prefix) {
+        if let Some(problem) = missing(*unit, &info.shape, tokens) {
             let (model, layer, unit) = (model.name.clone(), layer.clone(), unit.to_string());
             return Err(ModelError::UnknownUnit { model, layer, unit, problem });
         }
@@ -67,7 +67,7 @@ pub fn choose(
 fn means(model: &Model, layer: &LayerName, batches: &[Tensor]) -> Result<Tensor, ModelError> {
     let parts: Result<Vec<Tensor>, ModelError> = batches
         .iter()
-        .map(|batch| tch::no_grad(|| Ok(unit_means(&model.tap(batch, layer)?, model.prefix_tokens()))))
+        .map(|batch| tch::no_grad(|| Ok(unit_means(&model.tap(batch, layer)?, model.tokens()))))
         .collect();
     Ok(Tensor::cat(&parts?, 0))
 }
@@ -77,12 +77,12 @@ fn deviations(model: &Model, layer: &LayerName, units: &[Unit], batches: &[Tenso
     let mut columns: Vec<Vec<Tensor>> = units.iter().map(|_| Vec::new()).collect();
     for batch in batches {
         let activation = tch::no_grad(|| model.tap(batch, layer))?;
-        let all = unit_means(&activation, model.prefix_tokens());
+        let all = unit_means(&activation, model.tokens());
         let rows = batch.size()[0] as usize;
         for (column, unit) in columns.iter_mut().zip(units) {
             column.push(match unit.position {
                 None => all.select(1, unit.index as i64),
-                Some(_) => unit_values(&activation, &vec![*unit; rows], model.prefix_tokens()),
+                Some(_) => unit_values(&activation, &vec![*unit; rows], model.tokens()),
             });
         }
     }

@@ -11,6 +11,7 @@ mod residual;
 mod source;
 mod squeezenet;
 pub mod swin;
+mod tokens;
 mod torchscript;
 mod transformer;
 mod vgg;
@@ -25,6 +26,7 @@ use tch::{Device, Kind, Tensor};
 pub use arch::{Architecture, Family, Geometry};
 pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
 pub use source::{ModelSource, TORCHSCRIPT};
+pub use tokens::Tokens;
 pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, channels_last};
 
 use crate::suite::Normalize;
@@ -35,9 +37,9 @@ pub trait Network {
     /// The forward pass, shown layer by layer to `probe`.
     fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor>;
 
-    /// Tokens before the patch tokens (class token, registers) in activations `[N, T, D]`.
-    fn prefix_tokens(&self) -> i64 {
-        0
+    /// What the tokens of activations `[N, T, D]` are.
+    fn tokens(&self) -> Tokens {
+        Tokens::default()
     }
 }
 
@@ -216,9 +218,9 @@ impl Model {
         ModelError::UnknownLayer { model: self.name.clone(), layer: layer.clone(), near }
     }
 
-    /// Tokens before the patch tokens in activations `[N, T, D]`.
-    pub fn prefix_tokens(&self) -> i64 {
-        self.network.prefix_tokens()
+    /// What the tokens of activations `[N, T, D]` are.
+    pub fn tokens(&self) -> Tokens {
+        self.network.tokens()
     }
 
     /// The named tensors.

@@ -23,6 +23,7 @@ use super::arch::{Family, Geometry};
 use super::convolution::{BatchNorm2d, Conv2d, ConvForm};
 use super::layers::{LayerNorm, Linear, wide};
 use super::probe::{Flow, Probe, Site};
+use super::tokens::Tokens;
 use super::weights::{Init, Scope, WeightsFile};
 use block::Block;
 
@@ -192,6 +193,7 @@ impl Tokenizer {
 /// A Vision Transformer.
 pub struct VisionTransformer {
     tokenizer: Tokenizer,
+    grid: [i64; 2],
     prefix: Vec<Tensor>,
     positions: Tensor,
     prefix_positions: bool,
@@ -229,6 +231,7 @@ impl VisionTransformer {
         let head = |name: &str| Linear::new(scope / name, width, geometry.classes);
         VisionTransformer {
             tokenizer: Tokenizer::new(scope, config, geometry.channels),
+            grid,
             prefix,
             positions,
             prefix_positions: config.prefix_positions,
@@ -281,7 +284,7 @@ impl Network for VisionTransformer {
         Flow::Continue((wide(&logits) + wide(&distilled)) / 2.0)
     }
 
-    fn prefix_tokens(&self) -> i64 {
-        self.prefix.iter().map(|token| token.size()[1]).sum()
+    fn tokens(&self) -> Tokens {
+        Tokens { prefix: self.prefix.iter().map(|token| token.size()[1]).sum(), grid: Some(self.grid) }
     }
 }
