@@ -247,8 +247,8 @@ pub struct PredictArgs {
     /// Architecture, for a model without a suite
     #[arg(long, requires_all = ["weights", "mean", "std"], conflicts_with_all = ["suite", "model"])]
     pub arch: Option<String>,
-    /// The model's safetensors file
-    #[arg(long, value_name = "FILE", requires = "arch", value_hint = ValueHint::FilePath)]
+    /// The model's safetensors file, or its folder
+    #[arg(long, value_name = "PATH", requires = "arch", value_hint = ValueHint::AnyPath)]
     pub weights: Option<PathBuf>,
     /// Mean of the pixels in [0, 1], one value per channel, as in 0.485,0.456,0.406
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', value_parser = finite, requires = "arch")]

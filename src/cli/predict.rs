@@ -9,7 +9,7 @@ use crate::interrupt;
 use crate::model::{Compute, ModelError, ModelSource};
 use crate::objective::PixelObjective;
 use crate::record::StoreError;
-use crate::suite::{Channels, ModelConfig, Normalize, Preprocess, Suite, did_you_mean};
+use crate::suite::{Channels, ModelConfig, ModelFolder, Normalize, Preprocess, Suite, did_you_mean};
 use crate::terms::LayerName;
 
 /// Predicts and writes. With a suite, image files are resized and cropped as its `[data]` says; they become grey for a
@@ -56,7 +56,11 @@ impl Request {
             ));
         };
         let normalize = Normalize { mean: args.mean.clone(), std: args.std.clone() };
-        Ok(Request::of(ModelConfig::of_file(arch, weights, normalize), Preprocess::default()))
+        let told =
+            ModelFolder::at(weights).map_err(|error| Failure::message(Exit::Usage, error.problem, error.help))?;
+        let layer_norm_epsilon = told.layer_norm_epsilon;
+        let model = ModelConfig { layer_norm_epsilon, ..ModelConfig::of_file(arch, &told.weights, normalize) };
+        Ok(Request::of(model, Preprocess::default()))
     }
 
     fn of(model: ModelConfig, mut preprocess: Preprocess) -> Self {

@@ -41,14 +41,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
 /// The suite with the command line's overrides.
 fn load(path: &Path, args: &RunArgs) -> Result<Suite, Failure> {
     let wrong = |errors| Failure::diagnostic(Exit::Usage, errors);
-    let mut suite = Suite::load(path).map_err(wrong)?;
+    let mut suite = Suite::load_from(path, args.weights_root.as_deref()).map_err(wrong)?;
     suite.run.device = args.device.unwrap_or(suite.run.device);
     suite.seed = args.seed.unwrap_or(suite.seed);
     if let Some(folder) = &args.data_root {
         suite.data.source.move_to(folder);
-    }
-    if let Some(folder) = &args.weights_root {
-        suite.models.iter_mut().for_each(|model| model.move_to(folder));
     }
     suite.check_files().map_err(wrong)?;
     if args.baseline.is_some() && suite.gates.is_empty() {

@@ -28,12 +28,9 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
 }
 
 fn check(path: &Path, args: &ValidateArgs) -> Result<Suite, Vec<SuiteErrors>> {
-    let mut suite = Suite::load(path).map_err(|errors| vec![errors])?;
+    let mut suite = Suite::load_from(path, args.weights_root.as_deref()).map_err(|errors| vec![errors])?;
     if let Some(folder) = &args.data_root {
         suite.data.source.move_to(folder);
-    }
-    if let Some(folder) = &args.weights_root {
-        suite.models.iter_mut().for_each(|model| model.move_to(folder));
     }
     let mut found: Vec<SuiteErrors> = suite.check_files().err().into_iter().collect();
     if suite.has_data() {

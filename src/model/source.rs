@@ -54,6 +54,9 @@ impl ModelSource {
     ) -> Result<Self, ModelError> {
         let mut weights = WeightsFile::read(&config.weights)?;
         architecture.family.adopt(&mut weights);
+        if let (Some(usual), Some(told)) = (&mut weights.layer_norm_epsilon, config.layer_norm_epsilon) {
+            *usual = told;
+        }
         let geometry = stored(architecture, &weights, size);
         Self::checked(geometry, Form::Native { architecture, weights }, config)
     }

@@ -114,20 +114,17 @@ pub struct ModelConfig {
     pub normalize: Normalize,
     /// Number of classes; none takes the architecture's own or the weights'.
     pub classes: Option<usize>,
+    /// Epsilon of layer normalization, where a configuration of Hugging Face beside the weights gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_norm_epsilon: Option<f64>,
 }
 
 impl ModelConfig {
-    /// Looks for the weights file in `folder`, under its own name.
-    pub fn move_to(&mut self, folder: &Path) {
-        if let Some(name) = self.weights.file_name() {
-            self.weights = folder.join(name);
-        }
-    }
-
     /// The model of a weights file, named after the file.
     pub fn of_file(arch: &str, weights: &Path, normalize: Normalize) -> Self {
         let name = weights.file_stem().map_or_else(|| arch.to_owned(), |stem| stem.to_string_lossy().into_owned());
-        ModelConfig { name, arch: arch.to_owned(), weights: weights.to_path_buf(), normalize, classes: None }
+        let (arch, weights) = (arch.to_owned(), weights.to_path_buf());
+        ModelConfig { name, arch, weights, normalize, classes: None, layer_norm_epsilon: None }
     }
 }
 

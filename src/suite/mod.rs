@@ -8,6 +8,7 @@ mod config;
 mod data_config;
 mod data_files;
 mod foresight;
+mod hugging_face;
 mod identity;
 mod model_folder;
 mod place;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use config::*;
 pub use data_config::*;
+pub use model_folder::{FolderError, ModelFolder};
 pub use place::Place;
 pub use plan::{Estimate, Known, Line, Plan, Shard, ShardError, Task, WorkUnit};
 pub use problem::{Problem, SuiteErrors};

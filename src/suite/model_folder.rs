@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::hugging_face::HuggingFace;
 use super::{Interpolation, Normalize, Preprocess};
 
 /// The files that make a folder one of a model.
@@ -22,6 +23,8 @@ pub struct ModelFolder {
     pub normalize: Option<Normalize>,
     /// Resizing and cropping for evaluation, if it is given.
     pub preprocess: Option<Preprocess>,
+    /// Epsilon of layer normalization, if the configuration is one of Hugging Face.
+    pub layer_norm_epsilon: Option<f64>,
 }
 
 /// Why a folder is not one of a model, and what would be right.
@@ -48,21 +51,48 @@ impl ModelFolder {
             return Err(FolderError { problem, help: weights_elsewhere(&folder) });
         }
         let config = json(&folder.join(CONFIG))?;
-        let mut found = ModelFolder { weights, arch: None, normalize: None, preprocess: None };
+        let mut found = ModelFolder::of(weights);
         if let Some(name) = config["architecture"].as_str() {
             found.arch = Some(format!("timm/{name}"));
             let pretrained = if config["pretrained_cfg"].is_object() { &config["pretrained_cfg"] } else { &config };
             found.normalize = normalization(&pretrained["mean"], &pretrained["std"], &folder.join(CONFIG))?;
             found.preprocess = preprocess(pretrained);
-        } else if config["model_type"].is_string() {
-            found.arch = hugging_face_arch(&config);
+        } else if let Some(config) = HuggingFace::read(&config, &folder.join(CONFIG))? {
+            found.arch = Some(config.arch);
+            found.layer_norm_epsilon = Some(config.layer_norm_epsilon);
             let path = folder.join("preprocessor_config.json");
             if path.is_file() {
                 let processor = json(&path)?;
-                found.normalize = normalization(&processor["image_mean"], &processor["image_std"], &path)?;
+                found.normalize = match processor["do_normalize"].as_bool() {
+                    Some(false) => Some(Normalize { mean: vec![0.0; 3], std: vec![1.0; 3] }),
+                    _ => normalization(&processor["image_mean"], &processor["image_std"], &path)?,
+                };
             }
         }
         Ok(found)
+    }
+
+    /// The same for a model's folder or its file of weights. All that is taken from the configuration beside a file is Hugging
+    /// Face's epsilon of layer normalization, which no tensor shows.
+    ///
+    /// # Errors
+    /// See [`ModelFolder::read`].
+    pub fn at(path: &Path) -> Result<Self, FolderError> {
+        if path.is_dir() {
+            return ModelFolder::read(path);
+        }
+        let mut found = ModelFolder::of(path.to_path_buf());
+        let config = path.with_file_name(CONFIG);
+        if path.ends_with(WEIGHTS) && config.is_file() {
+            found.layer_norm_epsilon =
+                HuggingFace::read(&json(&config)?, &config)?.map(|config| config.layer_norm_epsilon);
+        }
+        Ok(found)
+    }
+
+    /// Weights without a description.
+    fn of(weights: PathBuf) -> Self {
+        ModelFolder { weights, arch: None, normalize: None, preprocess: None, layer_norm_epsilon: None }
     }
 }
 
@@ -147,25 +177,6 @@ fn preprocess(config: &Value) -> Option<Preprocess> {
     Some(Preprocess { channels: None, resize, crop: Some(crop), interpolation })
 }
 
-/// The timm architecture of a Hugging Face ViT or DeiT, by its sizes.
-fn hugging_face_arch(config: &Value) -> Option<String> {
-    // Theirs always has the distillation token; DeiT without it is a `vit` there.
-    let (family, distilled) = match config["model_type"].as_str()? {
-        "vit" => ("vit", ""),
-        "deit" => ("deit", "_distilled"),
-        _ => return None,
-    };
-    let size = match config["hidden_size"].as_u64()? {
-        192 => "tiny",
-        384 => "small",
-        768 => "base",
-        1024 => "large",
-        _ => return None,
-    };
-    let (patch, side) = (config["patch_size"].as_u64()?, config["image_size"].as_u64()?);
-    Some(format!("timm/{family}_{size}{distilled}_patch{patch}_{side}"))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -204,17 +215,36 @@ mod tests {
 
     #[test]
     fn a_hugging_face_vit_is_named_after_its_timm_twin() {
-        let config = r#"{"model_type": "vit", "hidden_size": 768, "patch_size": 16, "image_size": 224}"#;
+        let config =
+            r#"{"model_type": "vit", "layer_norm_eps": 1e-6, "hidden_size": 768, "patch_size": 16, "image_size": 224}"#;
         let processor = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}"#;
         let folder = folder(&[(CONFIG, config), ("preprocessor_config.json", processor), (WEIGHTS, "")]);
         let found = ModelFolder::read(folder.path()).unwrap();
         assert_eq!(found.arch.as_deref(), Some("timm/vit_base_patch16_224"));
         assert_eq!(found.normalize.unwrap().std, [0.25; 3]);
-        assert_eq!(found.preprocess, None);
-        let deit = config.replace("vit", "deit").replace("768", "192");
-        let files = [(CONFIG, deit.as_str()), (WEIGHTS, "")];
-        let found = ModelFolder::read(self::folder(&files).path()).unwrap();
+        assert_eq!((found.preprocess, found.layer_norm_epsilon), (None, Some(1e-6)));
+        let deit = r#"{"model_type": "deit", "hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}"#;
+        let found = ModelFolder::read(self::folder(&[(CONFIG, deit), (WEIGHTS, "")]).path()).unwrap();
         assert_eq!(found.arch.as_deref(), Some("timm/deit_tiny_distilled_patch16_224"));
+        assert_eq!(found.layer_norm_epsilon, Some(1e-12));
+    }
+
+    #[test]
+    fn pixels_that_are_not_normalized_stay_as_they_are() {
+        let processor = r#"{"do_normalize": false, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+        let files = [(CONFIG, r#"{"model_type": "vit"}"#), ("preprocessor_config.json", processor), (WEIGHTS, "")];
+        let found = ModelFolder::read(folder(&files).path()).unwrap();
+        assert_eq!(found.normalize, Some(Normalize { mean: vec![0.0; 3], std: vec![1.0; 3] }));
+    }
+
+    #[test]
+    fn a_file_that_is_named_itself_has_the_epsilon_of_the_configuration_beside_it() {
+        let config = r#"{"model_type": "vit", "layer_norm_eps": 1e-6}"#;
+        let folder = folder(&[(CONFIG, config), (WEIGHTS, ""), ("other.safetensors", "")]);
+        let epsilon = |name: &str| ModelFolder::at(&folder.path().join(name)).unwrap().layer_norm_epsilon;
+        assert_eq!((epsilon(WEIGHTS), epsilon(""), epsilon("other.safetensors")), (Some(1e-6), Some(1e-6), None));
+        let timm = self::folder(&[(CONFIG, TIMM), (WEIGHTS, "")]);
+        assert_eq!(ModelFolder::at(&timm.path().join(WEIGHTS)).unwrap().layer_norm_epsilon, None);
     }
 
     #[test]

@@ -35,9 +35,17 @@ impl Suite {
     /// # Errors
     /// The file cannot be read, is not UTF-8, is not TOML, or says something wrong; all problems come at once.
     pub fn load(path: impl Into<PathBuf>) -> Result<Suite, SuiteErrors> {
+        Suite::load_from(path, None)
+    }
+
+    /// The same, with the models' weights (files or folders) in `weights_root` under their own names, if one is given.
+    ///
+    /// # Errors
+    /// See [`Suite::load`].
+    pub fn load_from(path: impl Into<PathBuf>, weights_root: Option<&Path>) -> Result<Suite, SuiteErrors> {
         let path = path.into();
         let source = text_of(&path)?;
-        Suite::parse(path, source)
+        parse(path, source, weights_root)
     }
 
     /// Validate a suite's text; `path` is its file, to which the paths in it are relative.
@@ -45,12 +53,15 @@ impl Suite {
     /// # Errors
     /// Every problem of the text, with its place.
     pub fn parse(path: impl Into<PathBuf>, source: impl Into<String>) -> Result<Suite, SuiteErrors> {
-        let (path, source) = (path.into(), source.into());
-        let mut problems = Problems::default();
-        match resolve(&path, &source, &mut problems) {
-            Some(suite) if problems.is_empty() => Ok(suite),
-            _ => Err(problems.into_errors(&path, &source)),
-        }
+        parse(path.into(), source.into(), None)
+    }
+}
+
+fn parse(path: PathBuf, source: String, weights_root: Option<&Path>) -> Result<Suite, SuiteErrors> {
+    let mut problems = Problems::default();
+    match resolve(&path, &source, weights_root, &mut problems) {
+        Some(suite) if problems.is_empty() => Ok(suite),
+        _ => Err(problems.into_errors(&path, &source)),
     }
 }
 
@@ -104,7 +115,7 @@ pub(super) fn root<'i>(source: &'i str, problems: &mut Problems) -> Option<Value
 }
 
 /// The suite, or none after at least one problem was found.
-fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> {
+fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mut Problems) -> Option<Suite> {
     let value = root(source, problems)?;
     let raw = RawSuite::from_toml("suite", &value, problems)?;
 
@@ -113,7 +124,8 @@ fn resolve(path: &Path, source: &str, problems: &mut Problems) -> Option<Suite> 
     let data_span = raw.data.as_ref().map(|data| data.span.clone());
     let mut data = raw.data.and_then(|data| data::resolve(data, base, problems));
     let names = raw.model.as_ref().map(|models| model_names(&models.value.0, problems)).unwrap_or_default();
-    let (models, told): (Vec<ModelConfig>, Vec<_>) = models(raw.model, base, problems).into_iter().unzip();
+    let models = models(raw.model, base, weights_root, problems);
+    let (models, told): (Vec<ModelConfig>, Vec<_>) = models.into_iter().unzip();
     if let (Some(data), Some(span)) = (&mut data, data_span) {
         match model::told_preprocessing(data.preprocess, &told) {
             Ok(preprocess) => data.preprocess = preprocess,
@@ -214,11 +226,12 @@ fn repeated<T, K: Hash + Eq>(values: &[At<T>], key: impl Fn(&T) -> K) -> Vec<(&A
 fn models(
     raw: Option<At<super::tables::Tables<RawModel>>>,
     base: &Path,
+    weights_root: Option<&Path>,
     problems: &mut Problems,
 ) -> Vec<model::Resolved> {
     let Some(raw) = raw else { return Vec::new() };
     if raw.value.0.is_empty() && problems.none_within(&raw.span) {
         problems.add(raw.span, "the suite names no model", "no model").help("add a `[[model]]`");
     }
-    raw.value.0.into_iter().filter_map(|raw| model::resolve(raw, base, problems)).collect()
+    raw.value.0.into_iter().filter_map(|raw| model::resolve(raw, base, weights_root, problems)).collect()
 }

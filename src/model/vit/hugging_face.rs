@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use crate::model::weights::WeightsFile;
 
-/// `layer_norm_eps` of these networks, where timm has 1e-6.
+/// `layer_norm_eps` of these networks if no configuration says another, where timm has 1e-6.
 const EPSILON: f64 = 1e-12;
 
 /// Renames the tensors of `weights` and joins queries, keys and values, if they have Hugging Face's names.
@@ -49,14 +49,16 @@ fn timm_name(name: &str) -> Option<String> {
         "classifier" | "cls_classifier" => "head".to_owned(),
         "distillation_classifier" => "head_dist".to_owned(),
         _ => {
-            let (block, part) = layer.strip_prefix("encoder.layer.")?.split_once('.')?;
+            // The second of each is that of a state dict of transformers 5, whose files keep the first.
+            let blocks = layer.strip_prefix("encoder.layer.").or_else(|| layer.strip_prefix("layers."));
+            let (block, part) = blocks?.split_once('.')?;
             let part = match part {
-                "attention.attention.query" => "attn.query",
-                "attention.attention.key" => "attn.key",
-                "attention.attention.value" => "attn.value",
-                "attention.output.dense" => "attn.proj",
-                "intermediate.dense" => "mlp.fc1",
-                "output.dense" => "mlp.fc2",
+                "attention.attention.query" | "attention.q_proj" => "attn.query",
+                "attention.attention.key" | "attention.k_proj" => "attn.key",
+                "attention.attention.value" | "attention.v_proj" => "attn.value",
+                "attention.output.dense" | "attention.o_proj" => "attn.proj",
+                "intermediate.dense" | "mlp.fc1" => "mlp.fc1",
+                "output.dense" | "mlp.fc2" => "mlp.fc2",
                 "layernorm_before" => "norm1",
                 "layernorm_after" => "norm2",
                 _ => return None,
@@ -106,6 +108,8 @@ mod tests {
         let [query, key, value] = ["query", "key", "value"].map(|part| format!("{of}.{part}.bias"));
         let whole = names(&[(&query, &[4]), (&key, &[4]), (&value, &[4])]);
         assert_eq!(whole, [("blocks.3.attn.qkv.bias".to_owned(), vec![12])]);
+        let five = ["q_proj", "k_proj", "v_proj"].map(|part| format!("vit.layers.3.attention.{part}.bias"));
+        assert_eq!(names(&[(&five[0], &[4]), (&five[1], &[4]), (&five[2], &[4])]), whole);
         let missing = names(&[(&query, &[4]), (&key, &[4])]);
         assert_eq!(missing.len(), 2);
         let unlike = names(&[(&query, &[4]), (&key, &[5]), (&value, &[4])]);

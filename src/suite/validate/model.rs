@@ -11,42 +11,55 @@ use crate::suite::{ModelConfig, Normalize, Preprocess};
 /// A model, and how its folder says that images are prepared for it.
 pub type Resolved = (ModelConfig, Option<Preprocess>);
 
-/// The model, or none after a problem was found.
-pub fn resolve(raw: At<RawModel>, base: &Path, problems: &mut Problems) -> Option<Resolved> {
+/// The model, or none after a problem was found. Its weights lie in `weights_root` under their own name, if there is such a folder,
+/// or else where the suite says, relative to `base`.
+pub fn resolve(
+    raw: At<RawModel>,
+    base: &Path,
+    weights_root: Option<&Path>,
+    problems: &mut Problems,
+) -> Option<Resolved> {
     let At { value: raw, span } = raw;
     let stated = (raw.arch.is_some(), raw.normalize.is_some());
     let normalize = raw.normalize.and_then(|raw| normalize(raw, problems));
     let weights = raw.weights?;
-    let path = base.join(&weights.value.0);
-    let folder = match path.is_dir().then(|| ModelFolder::read(&path)).transpose() {
-        Ok(folder) => folder,
+    let stated_path = Path::new(&weights.value.0);
+    let path = match (weights_root, stated_path.file_name()) {
+        (Some(root), Some(name)) => root.join(name),
+        _ => base.join(stated_path),
+    };
+    let told = match ModelFolder::at(&path) {
+        Ok(told) => told,
         Err(error) => {
-            problems.add(weights.span, error.problem, "not a model's folder").help(error.help);
+            problems.add(weights.span, error.problem, "not a model that can be read").help(error.help);
             return None;
         }
     };
-    let (weights, arch, told, preprocess) = match folder {
-        Some(folder) => (folder.weights, folder.arch, folder.normalize, folder.preprocess),
-        None => (path, None, None, None),
-    };
-    let arch = raw.arch.map(|arch| arch.value.0).or(arch);
-    let normalize = normalize.or(told);
+    let arch = raw.arch.map(|arch| arch.value.0).or(told.arch);
+    let normalize = normalize.or(told.normalize);
     for (key, stated, known) in [("arch", stated.0, arch.is_some()), ("normalize", stated.1, normalize.is_some())] {
         // A misspelling of the key was told.
         if !stated && !known && problems.none_within(&span) {
+            let help = match path.exists() {
+                true => example(key).to_owned(),
+                false => {
+                    format!("{}; a model's folder would tell it, but there is none at {}", example(key), path.display())
+                }
+            };
             problems
                 .add(span.clone(), format!("missing key `{key}` in `[[model]]`"), format!("`{key}` is missing"))
-                .help(example(key));
+                .help(help);
         }
     }
     let model = ModelConfig {
         name: raw.name?.value.0,
         arch: arch?,
-        weights,
+        weights: told.weights,
         normalize: normalize?,
         classes: raw.classes.map(|classes| classes.value.size()),
+        layer_norm_epsilon: told.layer_norm_epsilon,
     };
-    Some((model, preprocess))
+    Some((model, told.preprocess))
 }
 
 /// How the models' folders say that images are prepared, if the suite leaves them as they are and the folders agree.

@@ -1,0 +1,167 @@
+//! The configuration of a ViT or DeiT of Hugging Face (`config.json` with `model_type`), as far as weights do not show it: what of it
+//! am-eval computes is named after its twin in timm, and all else is refused.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::model_folder::FolderError;
+
+/// Name, width, blocks and heads of the sizes that timm has.
+const SIZES: [(&str, u64, u64, u64); 4] =
+    [("tiny", 192, 12, 3), ("small", 384, 12, 6), ("base", 768, 12, 12), ("large", 1024, 24, 16)];
+
+/// What a configuration says of a network that am-eval has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HuggingFace {
+    /// The architecture.
+    pub arch: String,
+    /// Epsilon of layer normalization.
+    pub layer_norm_epsilon: f64,
+}
+
+impl HuggingFace {
+    /// Reads the configuration in the file `path`; none if it is not one of a ViT or DeiT. What it leaves out has the value that
+    /// `ViTConfig` and `DeiTConfig` give it.
+    ///
+    /// # Errors
+    /// If the network is one that am-eval does not compute, or a value cannot be meant.
+    pub fn read(config: &Value, path: &Path) -> Result<Option<Self>, FolderError> {
+        // Theirs always has the distillation token; DeiT without it is a `vit` there.
+        let (family, distilled) = match config["model_type"].as_str() {
+            Some("vit") => ("vit", ""),
+            Some("deit") => ("deit", "_distilled"),
+            _ => return Ok(None),
+        };
+        let refused =
+            |problem: String, help: String| FolderError { problem: format!("{} {problem}", path.display()), help };
+        let number = |key: &str, usual: u64| match &config[key] {
+            Value::Null => Ok(usual),
+            value => side(value).ok_or_else(|| {
+                refused(
+                    format!("gives {value} as `{key}`"),
+                    "expected a positive whole number; images and patches are squares".to_owned(),
+                )
+            }),
+        };
+        let width = number("hidden_size", 768)?;
+        let Some((size, _, depth, heads)) = SIZES.into_iter().find(|(_, known, ..)| *known == width) else {
+            let known = SIZES.map(|(size, width, ..)| format!("{width} ({size})")).join(", ");
+            let help = format!("expected one of {known}{TORCHSCRIPT}");
+            return Err(refused(format!("has `hidden_size` {width}"), help));
+        };
+        for (key, expected, usual) in [
+            ("num_hidden_layers", depth, 12),
+            ("num_attention_heads", heads, 12),
+            ("intermediate_size", 4 * width, 3072),
+        ] {
+            let found = number(key, usual)?;
+            if found != expected {
+                let help = format!("the {size} {family} of `hidden_size` {width} has {expected}{TORCHSCRIPT}");
+                return Err(refused(format!("has `{key}` {found}"), help));
+            }
+        }
+        match &config["hidden_act"] {
+            Value::Null => {}
+            Value::String(word) if word == "gelu" => {}
+            other => {
+                let help = format!("this network is computed with \"gelu\" alone{TORCHSCRIPT}");
+                return Err(refused(format!("has `hidden_act` {other}"), help));
+            }
+        }
+        if config["qkv_bias"] == Value::Bool(false) {
+            let help = format!("queries, keys and values are computed with their biases{TORCHSCRIPT}");
+            return Err(refused("has `qkv_bias` false".to_owned(), help));
+        }
+        let layer_norm_epsilon = match &config["layer_norm_eps"] {
+            Value::Null => 1e-12,
+            value => value.as_f64().filter(|epsilon| (0.0..1.0).contains(epsilon)).ok_or_else(|| {
+                refused(format!("gives {value} as `layer_norm_eps`"), "expected a number from 0 to 1".to_owned())
+            })?,
+        };
+        let (patch, side) = (number("patch_size", 16)?, number("image_size", 224)?);
+        let arch = format!("timm/{family}_{size}{distilled}_patch{patch}_{side}");
+        Ok(Some(HuggingFace { arch, layer_norm_epsilon }))
+    }
+}
+
+/// A positive number, or the side of a square that is given as `[side, side]`.
+fn side(value: &Value) -> Option<u64> {
+    let number = match value.as_array().map(Vec::as_slice) {
+        Some([rows, columns]) if rows == columns => rows.as_u64(),
+        _ => value.as_u64(),
+    };
+    number.filter(|number| *number > 0)
+}
+
+/// The way out for networks that are refused.
+const TORCHSCRIPT: &str = "; any other network can come as a TorchScript file";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(config: Value) -> Result<Option<HuggingFace>, FolderError> {
+        HuggingFace::read(&config, Path::new("FOLDER/config.json"))
+    }
+
+    #[test]
+    fn what_is_left_out_has_hugging_faces_value() {
+        let found = read(json!({ "model_type": "vit" })).unwrap().unwrap();
+        let expected = HuggingFace { arch: "timm/vit_base_patch16_224".to_owned(), layer_norm_epsilon: 1e-12 };
+        assert_eq!(found, expected);
+        assert_eq!(read(json!({ "model_type": "vit", "patch_size": [16, 16] })).unwrap().unwrap(), expected);
+        assert_eq!(read(json!({ "model_type": "resnet" })), Ok(None));
+        assert_eq!(read(json!([])), Ok(None));
+    }
+
+    #[test]
+    fn a_configuration_as_it_is_saved() {
+        // `ViTConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, patch_size=32,
+        // image_size=384, layer_norm_eps=1e-6).save_pretrained`, without what says nothing of the network.
+        let found = read(json!({
+            "architectures": ["ViTForImageClassification"], "attention_probs_dropout_prob": 0.0, "encoder_stride": 16,
+            "hidden_act": "gelu", "hidden_dropout_prob": 0.0, "hidden_size": 1024, "image_size": 384,
+            "initializer_range": 0.02, "intermediate_size": 4096, "layer_norm_eps": 1e-06, "model_type": "vit",
+            "num_attention_heads": 16, "num_channels": 3, "num_hidden_layers": 24, "patch_size": 32,
+            "pooler_act": "tanh", "pooler_output_size": 1024, "qkv_bias": true, "transformers_version": "4.57.1"
+        }));
+        let found = found.unwrap().unwrap();
+        assert_eq!((found.arch.as_str(), found.layer_norm_epsilon), ("timm/vit_large_patch32_384", 1e-6));
+    }
+
+    #[test]
+    fn networks_that_are_not_computed_are_refused() {
+        let changes = [
+            json!({ "hidden_act": "quick_gelu" }),
+            json!({ "hidden_act": 3 }),
+            json!({ "qkv_bias": false }),
+            json!({ "hidden_size": 32 }),
+            json!({ "hidden_size": "wide" }),
+            json!({ "hidden_size": 384, "num_attention_heads": 12 }),
+            json!({ "num_attention_heads": 8 }),
+            json!({ "num_hidden_layers": 6 }),
+            json!({ "intermediate_size": 1536 }),
+            json!({ "layer_norm_eps": -1e-6 }),
+            json!({ "patch_size": 0 }),
+            json!({ "image_size": [224, 192] }),
+        ];
+        let said = changes.map(|mut config| {
+            config["model_type"] = "vit".into();
+            let error = read(config).unwrap_err();
+            format!("{error} | {}", error.help)
+        });
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_are_read_or_refused(key in "hidden_(act|size)|layer_norm_eps|qkv_bias|patch_size", value in ".{0,12}", number: f64) {
+            let _ = read(json!({ "model_type": "vit", (key.clone()): value }));
+            let _ = read(json!({ "model_type": "deit", (key): number }));
+        }
+    }
+}
