@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde_json::Value;
@@ -16,6 +16,8 @@ const IMAGES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "ppm"];
 const LARGEST_LABEL: u64 = 1 << 24;
 /// A tar file comes in blocks of so many bytes.
 const BLOCK: u64 = 512;
+/// How a gzipped file begins.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// A sample: its key, the text of its label, and where its image lies in the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,10 +47,16 @@ pub(super) fn samples(path: &Path, label_field: &str) -> Result<Vec<Found>, Data
     let wrong = |problem: String| DataError::content(path, problem);
     let file = File::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
-    let mut archive = Archive::new(BufReader::new(file));
+    let mut file = BufReader::new(file);
+    if file.fill_buf().map_err(DataError::read(path))?.starts_with(GZIP) {
+        return Err(wrong(
+            "is gzipped, and images are read from their places in a tar file: unpack it with gunzip".into(),
+        ));
+    }
+    let mut archive = Archive::new(file);
     let unreadable = |error: std::io::Error| match error.kind() {
         ErrorKind::Other | ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => {
-            wrong("is no tar file, or damaged (a .tar.gz must be unpacked)".into())
+            wrong("is no tar file, or damaged".into())
         }
         _ => DataError::Read { path: path.to_path_buf(), source: error },
     };

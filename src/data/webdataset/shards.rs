@@ -52,7 +52,10 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
     }
     if shards.is_empty() {
-        return Err(DataError::content(folder, "has no tar files; shards end in .tar (unpack .tar.gz)"));
+        return Err(DataError::content(
+            folder,
+            "has no tar files; shards end in .tar, and those that end in .tar.gz or .tgz must be unpacked with gunzip",
+        ));
     }
     shards.sort_by(|a, b| natural(&a.to_string_lossy(), &b.to_string_lossy()));
     Ok(shards)

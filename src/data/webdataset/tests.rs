@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use proptest::prelude::*;
 use tar::{Builder, Header};
 
@@ -87,7 +89,10 @@ fn wrong_shards_name_the_sample() {
     insta::assert_snapshot!(said(&[("1.png", &image), ("1.json", b"{")]), @"ROOT/s-0.tar: sample `1` has a json member that is no JSON: EOF while parsing an object at line 1 column 1");
     insta::assert_snapshot!(said(&[("1.png", b"GIF89a"), ("1.cls", b"1")]), @"ROOT/s-0.tar (sample 1): is not a JPEG, PNG, WebP, BMP or PNM image");
     insta::assert_snapshot!(said(&[("notes", b"")]), @"ROOT: the tar files have no samples");
-    insta::assert_snapshot!(opened(&[b"not a tar file, but a text that is long enough to be one".repeat(20)], "id").unwrap_err(), @"ROOT/s-0.tar: is no tar file, or damaged (a .tar.gz must be unpacked)");
+    insta::assert_snapshot!(opened(&[b"not a tar file, but a text that is long enough to be one".repeat(20)], "id").unwrap_err(), @"ROOT/s-0.tar: is no tar file, or damaged");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&packed(&[("1.png", &image), ("1.cls", b"1")])).unwrap();
+    insta::assert_snapshot!(opened(&[gzip.finish().unwrap()], "id").unwrap_err(), @"ROOT/s-0.tar: is gzipped, and images are read from their places in a tar file: unpack it with gunzip");
 }
 
 #[test]
