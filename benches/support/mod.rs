@@ -78,6 +78,15 @@ pub fn pass(model: &Model, pixels: &Tensor) -> Tensor {
     Tensor::run_backward(&[score], &[&pixels], false, false).remove(0)
 }
 
+/// What this process and its threads have used of processors so far.
+pub fn processor_seconds() -> f64 {
+    unsafe extern "C" {
+        fn clock() -> std::ffi::c_long;
+    }
+    // SAFETY: clock takes nothing and only reads. POSIX counts in microseconds.
+    unsafe { clock() as f64 / 1e6 }
+}
+
 /// How long `work` takes.
 pub fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let started = Instant::now();
