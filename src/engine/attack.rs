@@ -1,5 +1,7 @@
 //! One block of one attack: rows and controls go in, records come out.
 
+mod noise_control;
+
 use std::sync::Arc;
 
 use tch::Tensor;
@@ -9,7 +11,7 @@ use super::examples::example;
 use super::judge::{floats, judge};
 use super::search::{Drive, Finished, Row, Search};
 use super::units::DrivenUnit;
-use crate::attack::{Balls, Lengths, Noise};
+use crate::attack::Noise;
 use crate::model::Model;
 use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, Status};
 use crate::suite::{AttackConfig, Control, Direction, Goal, Target};
@@ -57,10 +59,10 @@ pub struct AttackOutcome {
     pub unconfirmed: u64,
 }
 
-/// A record with its adversarial image, if it was attacked.
+/// A record with the row and the adversarial image that it tells of, if its sample was attacked.
 struct Entry {
     record: Record,
-    image: Option<Tensor>,
+    found: Option<(Row, Tensor)>,
 }
 
 impl AttackBlock<'_> {
@@ -81,33 +83,30 @@ impl AttackBlock<'_> {
     fn outcome(&self, entries: Vec<Entry>, unconfirmed: u64) -> AttackOutcome {
         let shape: Vec<usize> = self.clean.pixels.size()[1..].iter().map(|&size| size as usize).collect();
         let mut images = AdversarialImages { shape: [shape[0], shape[1], shape[2]], rows: vec![], pixels: vec![] };
-        let mut candidates: Vec<(usize, &Entry)> = Vec::new();
-        for (row, entry) in entries.iter().enumerate() {
-            if let Some(image) = &entry.image {
+        let mut candidates: Vec<(usize, &Record, &Row, &Tensor)> = Vec::new();
+        for (at, Entry { record, found }) in entries.iter().enumerate() {
+            if let Some((row, image)) = found {
                 if self.keep_images {
-                    images.rows.push(row as i64);
+                    images.rows.push(at as i64);
                     images.pixels.extend(floats(image));
                 }
-                if entry.record.flipped && !entry.record.cell.kind.is_control() {
-                    candidates.push((row, entry));
+                if record.flipped && !record.cell.kind.is_control() {
+                    candidates.push((at, record, row, image));
                 }
             }
         }
         // The smallest radius and the surest mistake make the most telling pictures.
-        candidates.sort_by(|(at, a), (other, b)| {
-            let radius = a.record.cell.epsilon.cmp(&b.record.cell.epsilon);
-            let sure = b.record.confidence_adv.total_cmp(&a.record.confidence_adv);
+        candidates.sort_by(|(at, a, ..), (other, b, ..)| {
+            let radius = a.cell.epsilon.cmp(&b.cell.epsilon);
+            let sure = b.confidence_adv.total_cmp(&a.confidence_adv);
             radius.then(sure).then(at.cmp(other))
         });
-        let mut shown: Vec<&str> = Vec::new();
+        let mut shown: Vec<usize> = Vec::new();
         let mut examples = Vec::new();
-        for (_, entry) in candidates {
-            let id = entry.record.sample_id.as_str();
-            if examples.len() < EXAMPLES && !shown.contains(&id) {
-                shown.push(id);
-                let place = self.clean.ids.iter().position(|other| other.as_str() == id).unwrap_or(0);
-                let clean = self.clean.pixels.narrow(0, place as i64, 1);
-                examples.extend(entry.image.as_ref().map(|image| example(&entry.record, &clean, image)));
+        for (_, record, row, image) in candidates {
+            if examples.len() < EXAMPLES && !shown.contains(&row.sample) {
+                shown.push(row.sample);
+                examples.push(example(record, &self.clean.pixels.narrow(0, row.sample as i64, 1), image));
             }
         }
         AttackOutcome {
@@ -240,67 +239,6 @@ impl AttackBlock<'_> {
         judged.into_iter().map(|judgement| judgement.activation.unwrap_or(0.0)).collect()
     }
 
-    /// Random noise as long as the ball allows, [`NOISE_DRAWS`] times: what chance does with the same norm.
-    fn noise_control(&self, layer: &LayerName) -> Vec<Entry> {
-        let noise = self.noise("noise-control");
-        let attacked = self.attacked();
-        let mut entries = Vec::new();
-        for &epsilon in &self.attack.epsilons {
-            for draw in 0..NOISE_DRAWS {
-                let cell = self.cell(CellKind::ControlNoise, Some(format!("draw:{draw}")), Some(layer), epsilon);
-                let mut drawn = self.draw(&noise, &attacked, epsilon, draw).into_iter();
-                for sample in 0..self.clean.len() {
-                    entries.push(if self.clean.attackable(sample) {
-                        drawn.next().map_or_else(|| self.skipped(&cell, sample), |row| self.entry(&cell, &row))
-                    } else {
-                        self.skipped(&cell, sample)
-                    });
-                }
-            }
-        }
-        entries
-    }
-
-    fn draw(&self, noise: &Noise, attacked: &[usize], epsilon: Epsilon, draw: usize) -> Vec<Finished> {
-        if attacked.is_empty() {
-            return Vec::new();
-        }
-        let index: Vec<i64> = attacked.iter().map(|&sample| sample as i64).collect();
-        let index = Tensor::from_slice(&index).to_device(self.clean.pixels.device());
-        let center = self.clean.pixels.index_select(0, &index);
-        let balls = Balls::new(self.attack.norm, center, &vec![epsilon.value(); attacked.len()]);
-        let keys: Vec<String> =
-            attacked.iter().map(|&sample| format!("{}/{}/{draw}", self.clean.ids[sample], epsilon.value())).collect();
-        let images = balls.full_noise(noise, &keys);
-        let rounded = (&images * 255.0).round() / 255.0;
-        let labels: Vec<i64> = attacked.iter().map(|&sample| self.clean.labels[sample]).collect();
-        let judged = judge(self.verifier, &images, &labels, None, self.capacity);
-        let judged_u8 = judge(self.verifier, &rounded, &labels, None, self.capacity);
-        let lengths = Lengths::of(&images, balls.center());
-        attacked
-            .iter()
-            .enumerate()
-            .map(|(at, &sample)| {
-                let clean = self.clean.judgements[sample].prediction;
-                let flipped = judged[at].flips(clean);
-                Finished {
-                    row: Row { sample, epsilon: epsilon.value(), restart: draw, unit: None },
-                    image: images.narrow(0, at as i64, 1),
-                    verdict: judged[at],
-                    flipped,
-                    flipped_u8: flipped && judged_u8[at].flips(clean),
-                    hit: false,
-                    lengths: lengths[at],
-                    steps: 0,
-                    forwards: 2,
-                    backwards: 0,
-                    zero_gradient: false,
-                    non_finite: !judged[at].finite,
-                }
-            })
-            .collect()
-    }
-
     fn attacked(&self) -> Vec<usize> {
         (0..self.clean.len()).filter(|&sample| self.clean.attackable(sample)).collect()
     }
@@ -388,7 +326,7 @@ impl AttackBlock<'_> {
         record.l2 = row.lengths.l2 as f32;
         record.l1 = row.lengths.l1 as f32;
         record.l0 = row.lengths.l0;
-        entry.image = Some(row.image.shallow_clone());
+        entry.found = Some((row.row.clone(), row.image.shallow_clone()));
         entry
     }
 
@@ -421,6 +359,6 @@ impl AttackBlock<'_> {
             l0: 0,
             status: if clean.finite { Status::SkippedMisclassified } else { Status::NonFinite },
         };
-        Entry { record, image: None }
+        Entry { record, found: None }
     }
 }
