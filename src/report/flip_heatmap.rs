@@ -7,6 +7,7 @@ use super::axis::{self, SMALL};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
 use super::format;
+use super::heat;
 use super::palette::{self, AXIS, INK, MUTED};
 use crate::record::CellKind;
 use crate::summary::{CellSummary, RunSummary};
@@ -62,9 +63,7 @@ pub fn figures(summary: &RunSummary) -> Vec<FlipHeatmap> {
         rows.truncate(MOST_ROWS);
         figures.push(FlipHeatmap { model: model.model.clone(), rows, hidden_rows, most: 1.0 });
     }
-    let rates = figures.iter().flat_map(|figure| &figure.rows).flat_map(Row::rates);
-    let highest = rates.fold(0.0, f64::max);
-    let most = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75].into_iter().find(|most| highest <= *most).unwrap_or(1.0);
+    let most = heat::most(figures.iter().flat_map(|figure| &figure.rows).flat_map(Row::rates));
     for figure in &mut figures {
         figure.most = most;
     }
@@ -178,19 +177,6 @@ impl FlipHeatmap {
             None => canvas.text(centre, y + 23.0, &text, face),
         }
     }
-
-    fn draw_scale<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>) -> Drawn {
-        let (left, width, steps) = (WIDTH - 152.0, 150.0, 75);
-        for step in 0..steps {
-            let share = (f64::from(step) + 0.5) / f64::from(steps);
-            let part = width / f64::from(steps);
-            canvas.rectangle(left + f64::from(step) * part, 8.0, part + 0.5, 10.0, palette::sequential(share))?;
-        }
-        let face = Type::new(SMALL - 1.0, MUTED);
-        canvas.text(left, 33.0, "0 %", face)?;
-        canvas.text(left + width, 33.0, &format!("{:.0} %", self.most * 100.0), face.align(Align::Right))?;
-        canvas.text(left + width / 2.0, 33.0, "flip rate", face.align(Align::Centre))
-    }
 }
 
 impl Figure for FlipHeatmap {
@@ -225,7 +211,7 @@ impl Figure for FlipHeatmap {
     fn draw<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>) -> Drawn {
         let subtitle = "Bold: percent of clean-correct samples flipped. Small: the unit's index, the strongest first";
         axis::heading(canvas, &self.title(), subtitle, WIDTH - 220.0)?;
-        self.draw_scale(canvas)?;
+        heat::draw_scale(canvas, WIDTH, self.most, "flip rate")?;
         let columns = self.columns();
         let head = Type::new(SMALL - 1.0, MUTED);
         canvas.text(columns.left, TOP - 9.0, "units, ranked by flip rate", head)?;

@@ -16,6 +16,7 @@ mod gallery;
 pub mod gate;
 mod headline;
 mod health;
+mod heat;
 mod html;
 mod palette;
 mod robust_accuracy;
