@@ -60,7 +60,8 @@ fn outline(suite: &Suite) -> String {
     };
     let (models, attacks) = (count(suite.models.len(), "model"), count(suite.attacks.len(), "attack"));
     let boundary = if suite.boundary.is_some() { ", boundary distance" } else { "" };
-    format!("ok, {models}, {attacks}{boundary}")
+    let transfer = if suite.transfer.is_some() { ", transfer" } else { "" };
+    format!("ok, {models}, {attacks}{boundary}{transfer}")
 }
 
 #[cfg(not(feature = "torch"))]

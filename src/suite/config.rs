@@ -24,6 +24,9 @@ pub struct Suite {
     pub attacks: Vec<AttackConfig>,
     /// The boundary-distance measurement, if the suite asks for one.
     pub boundary: Option<BoundaryConfig>,
+    /// Which images are shown to other models, if the suite asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferConfig>,
     /// The gate's rules.
     pub gates: Vec<crate::gate::Rule>,
     /// Known violations that the gate excuses for a time.
@@ -34,6 +37,13 @@ pub struct Suite {
     /// The file's text, verbatim.
     #[serde(skip)]
     pub source: String,
+}
+
+impl Suite {
+    /// Whether the images that `attack` makes on one model are shown to the others.
+    pub fn transfers(&self, attack: &AttackConfig) -> bool {
+        self.transfer.as_ref().is_some_and(|transfer| transfer.attacks.contains(&attack.name))
+    }
 }
 
 /// Which device runs the networks.
@@ -304,6 +314,13 @@ pub struct BoundaryConfig {
     pub loss: Loss,
     /// Bisection steps after the bracket is found.
     pub bisections: usize,
+}
+
+/// `[transfer]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct TransferConfig {
+    /// Names of class-logit attacks, in the suite's order, at least one.
+    pub attacks: Vec<String>,
 }
 
 /// How the boundary is searched.

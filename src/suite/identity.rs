@@ -8,7 +8,7 @@ impl Suite {
     /// Everything in the suite that determines a run's results, with every default filled in. Paths, the device and the
     /// gate's rules are left out: hash this together with the weights' content, the data's ids, and the device.
     pub fn run_key_material(&self) -> Value {
-        json!({
+        let mut material = json!({
             "seed": self.seed,
             "precision": self.run.precision,
             "batch": self.run.batch,
@@ -17,7 +17,12 @@ impl Suite {
             "models": self.models,
             "attacks": self.attacks,
             "boundary": self.boundary,
-        })
+        });
+        // A suite that asks for none keeps the name that its runs have had before there was transfer.
+        if let (Some(transfer), Some(fields)) = (&self.transfer, material.as_object_mut()) {
+            fields.insert("transfer".to_owned(), json!(transfer));
+        }
+        material
     }
 }
 
@@ -63,6 +68,7 @@ mod tests {
             ("\"4@3,5\"", "\"4@3,6\""),
             ("\"noise\", \"random-unit\"", "\"noise\""),
             ("bisections = 10", "bisections = 11"),
+            ("attacks = [\"untarget*\"]", "attacks = [\"untarget*\", \"class-*\"]"),
         ];
         for (old, new) in changes {
             assert_eq!(SOURCE.matches(old).count(), 1, "{old}");

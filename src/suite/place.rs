@@ -20,6 +20,8 @@ pub enum Place {
     Attack(usize, &'static str),
     /// A key of `[boundary]`.
     Boundary(&'static str),
+    /// A key of `[transfer]`.
+    Transfer(&'static str),
     /// A key of `[run]`.
     Run(&'static str),
 }
@@ -32,6 +34,7 @@ impl Place {
             Place::Model(index, key) => ("model", Some(index), key),
             Place::Attack(index, key) => ("attack", Some(index), key),
             Place::Boundary(key) => ("boundary", None, key),
+            Place::Transfer(key) => ("transfer", None, key),
             Place::Run(key) => ("run", None, key),
         };
         let (root, _) = DeTable::parse_recoverable(source);

@@ -100,6 +100,9 @@ impl Plan {
         if suite.boundary.is_some() {
             files.push("distances.csv".into());
         }
+        if suite.transfer.is_some() {
+            files.push("transfer.csv".into());
+        }
         let made = ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
         files.extend(made.map(String::from));
         if save_adversarial {

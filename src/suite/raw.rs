@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop, UnitSelection};
 use super::problem::Problems;
 use super::raw_data::RawData;
-use super::raw_gate::{RawRule, RawWaiver};
+use super::raw_gate::{Glob, RawRule, RawWaiver};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use super::tables::{Tables, kind, tagged};
 use super::values::{Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName};
@@ -34,6 +34,8 @@ raw_table! {
         attack: Tables<RawAttack>;
         /// Measure how far each image is from the decision boundary.
         boundary: RawBoundary;
+        /// Show the images that attacks made on one model to all the others.
+        transfer: RawTransfer;
         /// What the results must fulfil.
         gate: Tables<RawRule>;
         /// Known violations that do not fail the gate for a time.
@@ -248,5 +250,13 @@ raw_table! {
         loss: Loss;
         /// Bisection steps after the bracket is found. Default 20.
         bisections: Count<0, 1_000>;
+    }
+}
+
+raw_table! {
+    /// Show the images that class-logit attacks made on one model to all the others.
+    struct RawTransfer ("`[transfer]`") {
+        /// The attacks, by name; `*` stands for any characters and `?` for any one. Default all attacks of kind `class-logit`.
+        attacks: Vec<At<Glob>>;
     }
 }

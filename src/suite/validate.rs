@@ -5,6 +5,7 @@ mod boundary;
 mod data;
 pub(super) mod gate;
 mod model;
+mod transfer;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -146,9 +147,13 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
     let boundary = raw.boundary.and_then(|boundary| boundary::resolve(boundary, problems));
     let gates = raw.gate.map(|gates| gate::rules(gates.value.0, problems)).unwrap_or_default();
     let waivers = raw.waiver.map(|waivers| gate::waivers(waivers.value.0, problems)).unwrap_or_default();
-    if problems.is_empty() {
+    // What selects among attacks and models is judged only where all of them can be used.
+    let sound = problems.is_empty();
+    if sound {
         gate::check_selections(&gates, &models, &attacks, boundary.as_ref(), problems);
     }
+    let transfer =
+        raw.transfer.filter(|_| sound).map(|transfer| transfer::resolve(transfer, &attacks, &models, problems));
     Some(Suite {
         name: raw.name?.value.0,
         seed: raw.seed.map_or(0, |seed| seed.value.0),
@@ -157,6 +162,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
         models,
         attacks,
         boundary,
+        transfer,
         gates: gates.into_iter().map(|rule| rule.value).collect(),
         waivers,
         path: path.to_path_buf(),

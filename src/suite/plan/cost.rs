@@ -10,9 +10,11 @@
 //! | unit | U E R (S + 3) | U E R S |
 //! | control `random-unit` | the same as the unit attack again | the same again |
 //! | control `noise` | 5 E 2 | |
+//! | transfer of a class logit to V models | V (2 E + 1) | |
 //! | boundary, each method | (S + 3) + 17 + B + 2 + 1 | S + min(C, 10) - 1 |
 //!
 //! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.
+//! Transfer shows each image, and noise of its length, to each victim, which also sees the clean images.
 //! The boundary adds 16 points of the geometric grid and the path's end, B bisections, twice the point that is
 //! reported, and the linearized distance: one pass, and a gradient for each other class among the ten likeliest of C.
 //!
@@ -29,6 +31,8 @@ use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, Suite, U
 const NOISE_DRAWS: u64 = 5;
 /// Passes of a noise draw: in f32, and after rounding to 8 bits.
 const NOISE_PASSES: u64 = 2;
+/// Passes of a victim for each image that it is shown: the image, and noise of the same length.
+const TRANSFER_PASSES: u64 = 2;
 /// Verification passes of one row.
 const VERIFICATION: u64 = 3;
 /// Points that bracket the boundary: a geometric grid and the path's end.
@@ -100,7 +104,10 @@ impl Plan {
             let Some(model) = suite.models.get(unit.model) else { continue };
             let each = match unit.task {
                 Task::Attack(index) => match suite.attacks.get(index) {
-                    Some(attack) => of_attack(attack, known.units.get(&(unit.model, index)).copied()),
+                    Some(attack) => {
+                        let layer_units = known.units.get(&(unit.model, index)).copied();
+                        with_transfer(suite, attack, of_attack(attack, layer_units))
+                    }
                     None => continue,
                 },
                 Task::Boundary => match &suite.boundary {
@@ -169,6 +176,17 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
         backwards: product(&[rows, steps]),
         partial,
     }
+}
+
+/// The same with the passes that show the attack's images to the other models, if the suite asks for them.
+fn with_transfer(suite: &Suite, attack: &AttackConfig, alone: PerSample) -> PerSample {
+    if !suite.transfers(attack) {
+        return alone;
+    }
+    let victims = number(suite.models.len().saturating_sub(1));
+    let images = number(attack.epsilons.len());
+    let passes = product(&[victims, product(&[TRANSFER_PASSES, images]).saturating_add(1)]);
+    PerSample { forwards: alone.forwards.saturating_add(passes), ..alone }
 }
 
 fn of_boundary(boundary: &BoundaryConfig, classes: Option<u64>) -> PerSample {

@@ -41,6 +41,7 @@ fn names_that_run_into_each_other_stay_distinct() {
         .replace("\"cnn\"", "\"a--b\"")
         .replace("\"vit\"", "\"a\"")
         .replace("name = \"untargeted\"", "name = \"c\"")
+        .replace("\"untarget*\"", "\"c\"")
         .replace("name = \"class-seven\"", "name = \"b--c\"")
         .replace("name = \"neurons\"", "name = \"boundary\"");
     let plan = Plan::new(&suite(&source), 60);
@@ -54,12 +55,12 @@ fn outputs_follow_what_is_asked() {
     assert!(Suite::parse("x.toml", without_boundary).is_err());
     let mut suite = suite(FULL);
     let files = Plan::outputs(&suite, false);
-    let tables = ["manifest.json", "samples.csv", "summary.csv", "distances.csv"];
+    let tables = ["manifest.json", "samples.csv", "summary.csv", "distances.csv", "transfer.csv"];
     let made = ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
     assert_eq!(files, [&tables[..], &made[..]].concat());
-    suite.boundary = None;
+    (suite.boundary, suite.transfer) = (None, None);
     let files = Plan::outputs(&suite, true);
-    assert!(!files.contains(&"distances.csv".to_string()));
+    assert!(!files.iter().any(|file| ["distances.csv", "transfer.csv"].contains(&file.as_str())));
     assert!(files.contains(&"adversarial/cnn--class-seven.safetensors".to_string()), "{files:?}");
     assert_eq!(files.iter().filter(|file| file.starts_with("adversarial/")).count(), 7);
 }
@@ -75,8 +76,9 @@ fn costs_match_their_closed_forms() {
         let line: &Line = &lines[index];
         (line.cells, line.rows, line.blocks, line.forwards, line.backwards, line.partial)
     };
-    // Three epsilons, 40 steps.
-    assert_eq!(numbers(0), (3, 180, 3, 60 * (3 * 43 + 1), 60 * 3 * 40, false));
+    // Three epsilons, 40 steps; the other model sees the clean image, three images, and as many of noise.
+    assert_eq!(numbers(0), (3, 180, 3, 60 * (3 * 43 + 1 + 7), 60 * 3 * 40, false));
+    assert_eq!(numbers(5), numbers(0));
     // Two epsilons, three restarts, 100 steps.
     assert_eq!(numbers(1), (2, 360, 3, 60 * (6 * 103 + 1), 60 * 6 * 100, false));
     // Three units and three random ones, 20 steps, five draws of noise.

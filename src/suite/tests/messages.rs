@@ -60,6 +60,38 @@ fn shipped_suites_are_valid() {
 }
 
 #[test]
+fn transfer_takes_class_logit_attacks_by_name() {
+    let attacks =
+        |transfer: &str| parse(&replaced("attacks = [\"untarget*\"]", transfer)).unwrap().transfer.unwrap().attacks;
+    assert_eq!(attacks(""), ["untargeted", "class-seven"], "all of them, none of units");
+    assert_eq!(attacks("attacks = [\"class-seven\", \"*\"]"), ["untargeted", "class-seven"], "in the suite's order");
+    let suite = parse(FULL).unwrap();
+    let shown: Vec<bool> = suite.attacks.iter().map(|attack| suite.transfers(attack)).collect();
+    assert_eq!(shown, [true, false, false, false]);
+}
+
+#[test]
+fn what_cannot_be_transferred_is_told_at_the_table() {
+    let (data, rest) = FULL.split_once("[[model]]\nname = \"cnn\"").unwrap();
+    let (_, vit) = rest.split_once("[[model]]").unwrap();
+    let vit = format!("{data}[[model]]{vit}");
+    let (models, _) = vit.split_once("[[attack]]").unwrap();
+    let unit = FULL.split_once("[[attack]]\nname = \"every-unit\"").unwrap().1.split_once("[boundary]").unwrap().0;
+    let attack = "[[attack]]\nname = \"a\"\nkind = \"class-logit\"\nnorm = \"l2\"\nepsilons = [1]\nsteps = 1\n";
+    let one_model = format!("{models}{attack}[transfer]\n");
+    let (both, _) = FULL.split_once("[[attack]]").unwrap();
+    let units_alone = format!("{both}[[attack]]\nname = \"every-unit\"{unit}[transfer]\n");
+    let classes = replaced("normalize = { mean = [0.5]", "classes = 11\nnormalize = { mean = [0.5]");
+    let said = [one_model, units_alone, classes].map(|source| {
+        let errors = parse(&source).unwrap_err();
+        let (line, _) = errors.position(&errors.problems()[0]).unwrap();
+        assert!(source.lines().nth(line - 1).unwrap().starts_with("[transfer]"), "{errors:#}");
+        render(&errors)
+    });
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn defaults_of_the_boundary_depend_on_its_norm() {
     let with = |boundary: &str| {
         let (head, _) = FULL.split_once("[boundary]").unwrap();
@@ -142,6 +174,18 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("target = 7\nloss = \"dlr\"", "stop = \"target\"", "an untargeted attack has no target"),
         ("methods = [\"path\"]", "methods = [\"fmn\"]", "unknown method `fmn`"),
         ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),
+        ("attacks = [\"untarget*\"]", "attacks = [\"untargted\"]", "unknown attack `untargted`"),
+        ("attacks = [\"untarget*\"]", "attacks = [\"pgd*\"]", "`pgd*` selects no attack of this suite"),
+        (
+            "attacks = [\"untarget*\"]",
+            "attacks = [\"*\", \"neu?ons\"]",
+            "`neu?ons` selects attacks of kind `unit` alone",
+        ),
+        ("attacks = [\"untarget*\"]", "attacks = [\"*\", \"*\"]", "attack `*` stands twice"),
+        ("attacks = [\"untarget*\"]", "attacks = []", "`attacks` is empty"),
+        ("attacks = [\"untarget*\"]", "attacks = \"untarget*\"", "`attacks` must be a list in brackets"),
+        ("attacks = [\"untarget*\"]", "attacks = [true]", "`attacks` must be a name, or a pattern"),
+        ("attacks = [\"untarget*\"]", "attack = [\"untarget*\"]", "unknown key `attack` in `[transfer]`"),
         ("metric = \"robust_accuracy\"", "metric = \"loudness\"", "unknown metric `loudness`"),
         ("max_drop = 0.02", "max_drop = 2", "`max_drop` 2 is more than the whole range of a rate"),
         ("max_drop = 0.02", "", "the gate has no bound"),
