@@ -11,7 +11,7 @@ use crate::record::{
 };
 use crate::report::gate::{junit, markdown, show_gate};
 use crate::report::{self, ReportError, write_reports};
-use crate::summary::{RunSummary, Summarizer, write_summary};
+use crate::summary::{RunSummary, Summarizer, write_summary, write_transfer};
 
 /// Pictures of each model and attack that the gallery may choose from.
 const EXAMPLES: usize = 8;
@@ -85,6 +85,9 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     manifest.outputs.insert("samples.csv".to_owned(), assembled.samples_hash);
     manifest.outputs.insert("distances.csv".to_owned(), assembled.distances_hash);
     manifest.outputs.insert("summary.csv".to_owned(), write_summary(&dir.summary_path(), &summary)?);
+    if manifest.has_transfer() {
+        manifest.outputs.insert("transfer.csv".to_owned(), write_transfer(&dir.transfer_path(), &summary.transfers)?);
+    }
     if !thumbnails.is_empty() {
         let path = dir.thumbnails_path();
         manifest.outputs.insert(inside(dir, &path), thumbnails.save(&path)?);

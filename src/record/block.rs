@@ -2,7 +2,7 @@
 //!
 //! The first line is a JSON header with the lengths of the sections that follow and a blake3 hash over header (with an
 //! empty hash) and sections. The sections: cells (JSON), records (CSV), distances (CSV), examples (JSON), the examples'
-//! PNG files as they are, and, where the block has them, ids (JSON) and PNG files of thumbnails.
+//! PNG files as they are, and, where the block has them, ids (JSON) and PNG files of thumbnails, and transfers (CSV).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,12 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::{Fields, Row};
 use super::intern::Interner;
-use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS};
-use super::{Cell, DistanceRecord, Example, Record, RunDir, StoreError, Thumbnail, write_atomically};
+use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS, TRANSFER_COLUMNS};
+use super::{Cell, DistanceRecord, Example, Record, RunDir, StoreError, Thumbnail, TransferRecord, write_atomically};
 use crate::terms::SampleId;
 
-/// Version of a block file's form.
-pub const BLOCK_FORMAT: u32 = 1;
+/// Newest version of a block file's form: 2 has transfers.
+pub const BLOCK_FORMAT: u32 = 2;
+
+/// The form of a block without transfers, which older versions of am-eval read too.
+const FORMAT_WITHOUT_TRANSFERS: u32 = 1;
 
 /// The finished work on one block.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,6 +36,8 @@ pub struct Block {
     pub examples: Vec<Example>,
     /// Small clean images of the block's samples. Of the blocks of the same samples, the plan's first has them.
     pub thumbnails: Vec<Thumbnail>,
+    /// What other models say of the block's adversarial images.
+    pub transfers: Vec<TransferRecord>,
     /// Wall-clock seconds spent.
     pub seconds: f64,
     /// Search hits that the separate f32 pass did not confirm.
@@ -55,6 +60,8 @@ struct Header {
     bytes: [usize; 5],
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thumbnails: Option<[usize; 2]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transfers: Option<usize>,
     blake3: String,
 }
 
@@ -75,10 +82,11 @@ struct ExampleEntry {
 type ThumbnailEntry = (SampleId, usize);
 
 impl Block {
-    /// Forward passes spent on records and distances.
+    /// Forward passes spent on records, distances and transfers.
     pub fn forwards(&self) -> u64 {
         let records = self.records.iter().map(|record| u64::from(record.forwards));
-        records.chain(self.distances.iter().map(|distance| u64::from(distance.forwards))).sum()
+        let distances = self.distances.iter().map(|distance| u64::from(distance.forwards));
+        records.chain(distances).chain(self.transfers.iter().map(|transfer| u64::from(transfer.forwards))).sum()
     }
 
     /// Backward passes spent on records and distances.
@@ -101,38 +109,19 @@ impl Block {
     }
 
     fn encode(&self, run: &str) -> Result<Vec<u8>, String> {
-        let mut cells: Vec<&Cell> = Vec::new();
-        let mut known: HashMap<&Cell, usize> = HashMap::new();
-        let mut records = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-        let mut row = Row::default();
-        for record in &self.records {
-            let index = *known.entry(record.cell.as_ref()).or_insert_with(|| {
-                cells.push(&record.cell);
-                cells.len() - 1
-            });
-            row.clear();
-            rows::write_record(&mut row, index, record);
-            records.write_record(&row.fields).map_err(|error| error.to_string())?;
-        }
-        let mut distances = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-        for distance in &self.distances {
-            row.clear();
-            rows::write_distance(&mut row, distance);
-            distances.write_record(&row.fields).map_err(|error| error.to_string())?;
-        }
+        let mut cells = Cells::default();
+        let records = csv_of(&self.records, |row, record| rows::write_record(row, cells.place(&record.cell), record))?;
+        let distances = csv_of(&self.distances, rows::write_distance)?;
+        let transfers = csv_of(&self.transfers, |row, transfer| {
+            rows::write_transfer(row, cells.place(&transfer.cell), transfer);
+        })?;
         let entries: Vec<ExampleEntry> = self.examples.iter().map(ExampleEntry::of).collect();
         let pictures: Vec<&[u8]> = self
             .examples
             .iter()
             .flat_map(|example| [&example.clean[..], &example.perturbation, &example.adversarial])
             .collect();
-        let sections = [
-            json(&cells)?,
-            records.into_inner().map_err(|error| error.to_string())?,
-            distances.into_inner().map_err(|error| error.to_string())?,
-            json(&entries)?,
-            pictures.concat(),
-        ];
+        let sections = [json(&cells.listed)?, records, distances, json(&entries)?, pictures.concat()];
         let thumbnails = match self.thumbnails.as_slice() {
             [] => None,
             thumbnails => {
@@ -141,9 +130,10 @@ impl Block {
                 Some([json(&entries)?, thumbnails.iter().flat_map(|of| of.png.iter().copied()).collect()])
             }
         };
-        let body = [sections.concat(), thumbnails.as_ref().map_or_else(Vec::new, |parts| parts.concat())].concat();
+        let small = thumbnails.as_ref().map_or_else(Vec::new, |parts| parts.concat());
+        let body = [sections.concat(), small, transfers.clone()].concat();
         let mut header = Header {
-            format: BLOCK_FORMAT,
+            format: if transfers.is_empty() { FORMAT_WITHOUT_TRANSFERS } else { BLOCK_FORMAT },
             key: self.key.clone(),
             run: run.to_owned(),
             records: self.records.len() as u64,
@@ -155,6 +145,7 @@ impl Block {
             unconfirmed_hits: self.unconfirmed_hits,
             bytes: sections.each_ref().map(Vec::len),
             thumbnails: thumbnails.as_ref().map(|parts| parts.each_ref().map(Vec::len)),
+            transfers: (!transfers.is_empty()).then_some(transfers.len()),
             blake3: String::new(),
         };
         header.blake3 = hash(&header, &body)?;
@@ -191,8 +182,9 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
     }
     let [a, b, c, d, e] = header.bytes;
     let [f, g] = header.thumbnails.unwrap_or_default();
-    let [cells, records, distances, entries, pictures, ids, images] =
-        sections(body, [a, b, c, d, e, f, g]).ok_or("its sections have other lengths than the header says")?;
+    let h = header.transfers.unwrap_or_default();
+    let [cells, records, distances, entries, pictures, ids, images, transfers] =
+        sections(body, [a, b, c, d, e, f, g, h]).ok_or("its sections have other lengths than the header says")?;
 
     let cells: Vec<Arc<Cell>> = from_json::<Vec<Cell>>(cells)?.into_iter().map(Arc::new).collect();
     let mut interner = Interner::default();
@@ -201,6 +193,9 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
     let mut names = Interner::default();
     let distances = table(distances, DISTANCE_COLUMNS, |fields| {
         rows::read_distance(fields, |text| names.name(text), |text| interner.sample(text))
+    })?;
+    let transfers = table(transfers, TRANSFER_COLUMNS, |fields| {
+        rows::read_transfer(fields, &cells, |text| names.name(text), |text| interner.sample(text))
     })?;
     let entries: Vec<ExampleEntry> = from_json(entries)?;
     let mut rest = pictures;
@@ -216,6 +211,7 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
         distances,
         examples,
         thumbnails,
+        transfers,
         seconds: header.seconds,
         unconfirmed_hits: header.unconfirmed_hits,
     };
@@ -235,6 +231,36 @@ fn sections<const N: usize>(mut body: &[u8], lengths: [usize; N]) -> Option<[&[u
         (*part, body) = body.split_at_checked(length)?;
     }
     body.is_empty().then_some(parts)
+}
+
+/// The distinct cells of a block, in the order in which they are met.
+#[derive(Default)]
+struct Cells<'a> {
+    listed: Vec<&'a Cell>,
+    places: HashMap<&'a Cell, usize>,
+}
+
+impl<'a> Cells<'a> {
+    /// Where `cell` stands in the list, which it joins if it is new.
+    fn place(&mut self, cell: &'a Cell) -> usize {
+        let next = self.listed.len();
+        *self.places.entry(cell).or_insert_with(|| {
+            self.listed.push(cell);
+            next
+        })
+    }
+}
+
+/// A row of CSV for each of `values`.
+fn csv_of<'a, T>(values: &'a [T], mut write: impl FnMut(&mut Row, &'a T)) -> Result<Vec<u8>, String> {
+    let mut writer = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    let mut row = Row::default();
+    for value in values {
+        row.clear();
+        write(&mut row, value);
+        writer.write_record(&row.fields).map_err(|error| error.to_string())?;
+    }
+    writer.into_inner().map_err(|error| error.to_string())
 }
 
 fn table<T>(

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::testing::{any_record, block};
+use crate::record::testing::{any_record, any_transfer, block, block_with_transfers};
 
 fn run_dir() -> (tempfile::TempDir, RunDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -18,11 +18,26 @@ fn a_block_reads_back() {
     assert_eq!(dir.block_keys().unwrap(), ["b-0"]);
     assert_eq!(dir.block("b-1").unwrap(), None);
     assert_eq!((block.forwards(), block.backwards()), (4 * 11 + 2 * 36, 4 * 10 + 2 * 20));
+    let block = block_with_transfers("b-2");
+    block.write(&dir).unwrap();
+    assert_eq!(dir.block("b-2").unwrap().unwrap(), block);
+    assert_eq!(block.forwards(), 4 * 11 + 2 * 36 + 2 * 2);
+}
+
+#[test]
+fn blocks_without_transfers_keep_the_form_that_older_versions_read() {
+    let header = |block: &Block| {
+        let bytes = block.encode("suite-1").unwrap();
+        String::from_utf8(first_line(&bytes).unwrap().to_vec()).unwrap()
+    };
+    let plain = header(&block("b"));
+    assert!(plain.starts_with("{\"format\":1,") && !plain.contains("transfers"), "{plain}");
+    assert!(header(&block_with_transfers("b")).starts_with("{\"format\":2,"));
 }
 
 #[test]
 fn every_truncation_and_every_changed_byte_is_found() {
-    let bytes = block("b").encode("suite-1").unwrap();
+    let bytes = block_with_transfers("b").encode("suite-1").unwrap();
     assert!(decode(&bytes).is_ok());
     for length in 0..bytes.len() {
         assert!(decode(&bytes[..length]).is_err(), "cut to {length} bytes");
@@ -44,7 +59,7 @@ fn messages() {
     let bytes = block("b").encode("suite-1").unwrap();
     let mut longer = bytes.clone();
     longer.push(b'x');
-    let newer = String::from_utf8_lossy(&bytes).replacen("\"format\":1", "\"format\":2", 1).into_bytes();
+    let newer = String::from_utf8_lossy(&bytes).replacen("\"format\":1", "\"format\":3", 1).into_bytes();
     let mut messages = Vec::new();
     let damaged = [
         bytes[..40].to_vec(),
@@ -67,8 +82,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_records_read_back(records in proptest::collection::vec(any_record(), 0..20)) {
-        let block = Block { key: "b".to_owned(), records, ..Block::default() };
+    fn any_records_read_back(
+        records in proptest::collection::vec(any_record(), 0..20),
+        transfers in proptest::collection::vec(any_transfer(), 0..8),
+    ) {
+        let block = Block { key: "b".to_owned(), records, transfers, ..Block::default() };
         prop_assert_eq!(decode(&block.encode("r").unwrap()).unwrap(), (block, "r".to_owned()));
     }
 
@@ -78,7 +96,7 @@ proptest! {
         cut in any::<proptest::sample::Index>(),
         at in any::<proptest::sample::Index>(),
     ) {
-        let whole = block("b").encode("r").unwrap();
+        let whole = block_with_transfers("b").encode("r").unwrap();
         let _ = decode(&bytes);
         let _ = newer_format(&bytes);
         let mut spliced = whole[..cut.index(whole.len())].to_vec();

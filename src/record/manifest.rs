@@ -135,6 +135,11 @@ impl Manifest {
         attacks.iter().filter_map(|attack| attack["name"].as_str().map(str::to_owned)).collect()
     }
 
+    /// Whether the suite asks how images of one model fool the others.
+    pub fn has_transfer(&self) -> bool {
+        self.suite_resolved["transfer"].is_object()
+    }
+
     /// Largest radius that the boundary search tried, in pixel units of [0, 1]: where censored distances end. Infinite
     /// if the suite measures no distances.
     pub fn searched_radius(&self) -> f64 {

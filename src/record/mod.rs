@@ -14,6 +14,7 @@ mod samples_csv;
 mod store;
 mod table;
 mod thumbnails;
+mod transfer;
 mod types;
 
 pub use adversarial::{AdversarialImages, adversarial_file, assemble_adversarial};
@@ -29,6 +30,7 @@ pub use samples_csv::{SAMPLES_COLUMNS, SamplesReader, SamplesWriter};
 pub use store::{RunDir, RunLock};
 pub use table::{Assembled, assemble_tables};
 pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
+pub use transfer::TransferRecord;
 pub use types::{Cell, CellKind, DistanceRecord, Example, Record, Status};
 
 #[cfg(test)]

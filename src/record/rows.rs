@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{Fields, Row};
-use super::{Cell, DistanceRecord, Record};
+use super::{Cell, DistanceRecord, Record, TransferRecord};
 use crate::terms::SampleId;
 
 /// Columns of a block's records; `cell` is an index into the block's list of cells.
@@ -52,6 +52,10 @@ pub(super) const DISTANCE_COLUMNS: &[&str] = &[
     "backwards",
     "status",
 ];
+
+/// Columns of a block's transfers; `cell` is an index into the block's list of cells.
+pub(super) const TRANSFER_COLUMNS: &[&str] =
+    &["cell", "victim", "sample_id", "flipped", "victim_pred", "fooled", "fooled_by_noise", "forwards"];
 
 /// Everything from `steps` on: the same in a block and in `samples.csv`.
 pub(super) fn write_outcome(row: &mut Row, record: &Record) {
@@ -125,15 +129,19 @@ pub(super) fn write_record(row: &mut Row, cell: usize, record: &Record) {
     write_outcome(row, record);
 }
 
+/// The cell whose index is the next field.
+fn cell(fields: &mut Fields<'_>, cells: &[Arc<Cell>]) -> Result<Arc<Cell>, String> {
+    let index: usize = fields.whole()?;
+    cells.get(index).cloned().ok_or_else(|| format!("cell {index} of {}", cells.len()))
+}
+
 pub(super) fn read_record(
     fields: &mut Fields<'_>,
     cells: &[Arc<Cell>],
     sample: impl FnOnce(&str) -> SampleId,
 ) -> Result<Record, String> {
-    let index: usize = fields.whole()?;
-    let cell = cells.get(index).ok_or_else(|| format!("cell {index} of {}", cells.len()))?.clone();
     let subject = Subject {
-        cell,
+        cell: cell(fields, cells)?,
         sample_id: sample(fields.text()),
         label: fields.whole()?,
         clean_pred: fields.whole()?,
@@ -181,5 +189,34 @@ pub(super) fn read_distance(
         forwards: fields.whole()?,
         backwards: fields.whole()?,
         status: fields.known()?,
+    })
+}
+
+pub(super) fn write_transfer(row: &mut Row, cell: usize, transfer: &TransferRecord) {
+    row.show(cell);
+    row.text(&transfer.victim);
+    row.text(transfer.sample_id.as_str());
+    row.show(transfer.flipped);
+    row.show(transfer.victim_pred);
+    row.show(transfer.fooled);
+    row.show(transfer.fooled_by_noise);
+    row.show(transfer.forwards);
+}
+
+pub(super) fn read_transfer(
+    fields: &mut Fields<'_>,
+    cells: &[Arc<Cell>],
+    name: impl FnOnce(&str) -> Arc<str>,
+    sample: impl FnOnce(&str) -> SampleId,
+) -> Result<TransferRecord, String> {
+    Ok(TransferRecord {
+        cell: cell(fields, cells)?,
+        victim: name(fields.text()),
+        sample_id: sample(fields.text()),
+        flipped: fields.boolean()?,
+        victim_pred: fields.whole()?,
+        fooled: fields.boolean()?,
+        fooled_by_noise: fields.boolean()?,
+        forwards: fields.whole()?,
     })
 }

@@ -67,6 +67,11 @@ impl RunDir {
         self.path.join("summary.csv")
     }
 
+    /// `transfer.csv`.
+    pub fn transfer_path(&self) -> PathBuf {
+        self.path.join("transfer.csv")
+    }
+
     /// `thumbnails.safetensors`.
     pub fn thumbnails_path(&self) -> PathBuf {
         self.path.join("thumbnails.safetensors")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Block, Cell, CellKind, DistanceRecord, Example, Record, Status, Thumbnail};
+use super::{Block, Cell, CellKind, DistanceRecord, Example, Record, Status, Thumbnail, TransferRecord};
 pub(crate) use shared::{cell, flipped, misclassified, record};
 
 use crate::terms::Norm;
@@ -95,6 +95,47 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     })
 }
 
+/// What a victim says of a sample's image, which flips its source.
+pub(crate) fn transfer(cell: &Arc<Cell>, victim: &str, sample: usize, fooled: bool) -> TransferRecord {
+    TransferRecord {
+        cell: cell.clone(),
+        victim: victim.into(),
+        sample_id: sample.to_string().into(),
+        flipped: true,
+        victim_pred: if fooled { 2 } else { 1 },
+        fooled,
+        fooled_by_noise: false,
+        forwards: 2,
+    }
+}
+
+/// Any transfer of one of two cells.
+pub(crate) fn any_transfer() -> impl Strategy<Value = TransferRecord> {
+    let cells = [0.1, 0.2].map(|epsilon| Arc::new(cell(epsilon)));
+    let names = (0usize..2, "[a-z,\"\n é-]{1,8}", "[a-z0-9/,\"\n é.]{0,12}");
+    (names, any::<[bool; 3]>(), any::<[u32; 2]>()).prop_map(move |((at, victim, sample), truths, numbers)| {
+        let [flipped, fooled, fooled_by_noise] = truths;
+        let [victim_pred, forwards] = numbers;
+        TransferRecord {
+            cell: cells[at].clone(),
+            victim: victim.into(),
+            sample_id: sample.into(),
+            flipped,
+            victim_pred,
+            fooled,
+            fooled_by_noise,
+            forwards,
+        }
+    })
+}
+
+/// [`block`] with transfers: of a cell that its records have, and of one that they lack.
+pub(crate) fn block_with_transfers(key: &str) -> Block {
+    let (known, other) = (Arc::new(cell(0.1)), Arc::new(cell(0.2)));
+    let transfers = vec![transfer(&known, "v", 1, true), transfer(&other, "w", 1, false)];
+    Block { transfers, ..block(key) }
+}
+
 /// A block with a record of each kind, distances and an example.
 pub(crate) fn block(key: &str) -> Block {
     let (one, two) = (Arc::new(cell(0.1)), Arc::new(unit_cell(CellKind::Unit, "3", 0.1)));
@@ -121,6 +162,7 @@ pub(crate) fn block(key: &str) -> Block {
         thumbnails: ["1", "2"]
             .map(|id| Thumbnail { sample_id: id.into(), png: vec![137, 80, 10, id.len() as u8] })
             .into(),
+        transfers: Vec::new(),
         seconds: 1.25,
         unconfirmed_hits: 1,
     }

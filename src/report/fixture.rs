@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::record::{Cell, CellKind, Example, Manifest, ModelEntry, RunStatus};
 use crate::stats::Estimate;
-use crate::summary::{CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint};
+use crate::summary::{
+    CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary,
+};
 use crate::terms::{Epsilon, Norm};
 
 /// A share of `n` with an interval of normal approximation: the reports only print it.
@@ -49,7 +51,7 @@ pub fn cell(model: &str, attack: &str, kind: CellKind, unit: Option<&str>, level
 
 /// Three models, two class-logit attacks, unit attacks on four layers with controls, distances.
 pub fn realistic(models: &[&str]) -> RunSummary {
-    let mut summary = RunSummary { cells: vec![], models: vec![], distances: vec![] };
+    let mut summary = RunSummary { cells: vec![], models: vec![], distances: vec![], transfers: vec![] };
     for (index, model) in models.iter().enumerate() {
         let strength = [1.0, 0.18, 0.75, 0.6, 0.5][index % 5];
         let clean = [0.921, 0.794, 0.862, 0.9, 0.7][index % 5];
@@ -85,6 +87,31 @@ pub fn realistic(models: &[&str]) -> RunSummary {
     }
     summary.cells[0].health.push(HealthSign::ZeroGradient(3));
     summary.cells[9].health.push(HealthSign::LostByRounding(2));
+    summary
+}
+
+/// The same with the images of the attack `margin-untargeted` shown to the other models.
+pub fn with_transfers(mut summary: RunSummary) -> RunSummary {
+    let models: Vec<String> = summary.models.iter().map(|of| of.model.clone()).collect();
+    let sources: Vec<Cell> = summary.cells.iter().map(|of| of.cell.clone()).collect();
+    for source in sources.into_iter().filter(|cell| cell.attack == "margin-untargeted") {
+        for (place, victim) in models.iter().enumerate().filter(|(_, victim)| **victim != source.model) {
+            let rate = (source.epsilon.value() * 255.0 * (0.02 + 0.03 * place as f64)).min(0.7);
+            summary.transfers.push(TransferSummary {
+                cell: source.clone(),
+                victim: victim.clone(),
+                n_both_correct: 410,
+                n: 320,
+                fooled: (rate * 320.0) as u64,
+                fooled_all: (rate * 330.0) as u64,
+                transfer_rate: Some(share(rate, 320)),
+                noise_rate: Some(share(0.0125, 320)),
+                transfer_rate_all: Some(share(rate * 330.0 / 410.0, 410)),
+                noise_rate_all: Some(share(0.01, 410)),
+                forwards: 820,
+            });
+        }
+    }
     summary
 }
 

@@ -81,6 +81,7 @@ fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<Str
             curves => of(Section::Curves),
             units => of(Section::Units),
             distances => of(Section::Distances),
+            transfers => of(Section::Transfer),
             charts_dropped => dropped,
             gate_link_place => gate::place("gate-link"),
             gate_place => gate::place("gate"),

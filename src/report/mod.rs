@@ -23,6 +23,8 @@ mod robust_accuracy;
 mod shell;
 mod terminal;
 mod thumbs;
+mod transfer;
+mod transfer_table;
 mod view;
 
 use std::io::Write;
@@ -106,6 +108,7 @@ enum Section {
     Curves,
     Units,
     Distances,
+    Transfer,
 }
 
 /// A chart in both its forms.
@@ -132,6 +135,9 @@ impl Figures {
         }
         for of in &distance_cdf::figures(summary) {
             figures.add(Section::Distances, of.slug(), of)?;
+        }
+        for of in &transfer::figures(summary) {
+            figures.add(Section::Transfer, of.slug(), of)?;
         }
         Ok(figures)
     }

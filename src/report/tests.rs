@@ -1,6 +1,6 @@
 //! The page as a whole, and the files that a run gets.
 
-use super::fixture::{example, manifest, realistic};
+use super::fixture::{example, manifest, realistic, with_transfers};
 use super::*;
 use crate::record::RunStatus;
 
@@ -45,6 +45,24 @@ fn charts_as_text() {
     for chart in Figures::of(&summary).unwrap().charts {
         insta::assert_snapshot!(chart.slug.clone(), chart.svg);
     }
+}
+
+#[test]
+fn transfer_stands_in_a_section_of_its_own() {
+    let models = ["resnet20", "vit-tiny"];
+    let mut manifest = manifest("quick", &models);
+    let plain = page(&manifest, &realistic(&models), &[]);
+    assert!(!plain.contains("id=\"transfer\"") && !plain.contains("transfer rate"));
+    manifest.suite_resolved = serde_json::json!({
+        "attacks": [{ "name": "margin-untargeted", "stop": "flip", "epsilons": [0.1] }],
+    });
+    let with = |manifest: &Manifest| page(manifest, &with_transfers(realistic(&models)), &[]);
+    let shown = outline(&with(&manifest));
+    let (_, section) = shown.split_once("<section id=\"transfer\"").unwrap();
+    insta::assert_snapshot!(section.split_once("</section>").unwrap().0);
+    // A search that uses its whole budget in one radius gives no such images.
+    manifest.suite_resolved["attacks"][0]["stop"] = "budget".into();
+    assert!(!with(&manifest).contains("Lower bounds"));
 }
 
 #[test]
@@ -111,7 +129,7 @@ fn pictures_beyond_the_budget_are_dropped_and_counted() {
 
 #[test]
 fn a_run_of_nothing_has_a_page() {
-    let empty = RunSummary { cells: vec![], models: vec![], distances: vec![] };
+    let empty = RunSummary { cells: vec![], models: vec![], distances: vec![], transfers: vec![] };
     let page = page(&manifest("quick", &[]), &empty, &[]);
     assert!(page.contains("The run holds no model") && page.contains("The run holds no attack"));
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::headline::{headlines, worst_case_at};
 use super::health::{self, Sign};
+use super::transfer_table::{Transfer, transfer};
 use super::{format, gallery, gate};
 use crate::gate::Subject;
 use crate::record::{CellKind, Example, Manifest, RunStatus};
@@ -25,7 +26,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    fn new(estimate: &Estimate) -> Self {
+    pub(super) fn new(estimate: &Estimate) -> Self {
         let finite = |share: f64| if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         Rate {
             point: finite(estimate.point),
@@ -147,6 +148,7 @@ pub struct View {
     models: Vec<ModelCard>,
     health: Vec<Sign>,
     attacks: Vec<AttackGroup>,
+    transfer: Option<Transfer>,
     cells: Vec<CellRow>,
     cells_total: String,
     cells_hidden: usize,
@@ -188,6 +190,7 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
         models: summary.models.iter().enumerate().map(|(index, of)| model_card(manifest, summary, index, of)).collect(),
         health: health::signs(manifest, summary),
         attacks: attack_groups(summary),
+        transfer: transfer(manifest, summary),
         cells_total: format::count(summary.cells.len() as u64),
         cells_hidden: summary.cells.len() - cells.len(),
         cells,

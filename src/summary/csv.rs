@@ -67,14 +67,19 @@ fn row(summary: &CellSummary) -> Vec<String> {
         summary.n.to_string(),
         summary.n_clean_correct.to_string(),
     ];
-    row.extend(estimates.into_iter().flat_map(|estimate| match estimate {
-        Some(Estimate { point, lo, hi }) => [point, lo, hi].map(float_text),
-        None => [const { String::new() }; 3],
-    }));
+    row.extend(estimates.into_iter().flat_map(estimate_fields));
     row.push(summary.gain_z_mean.map(float_text).unwrap_or_default());
     row.push(summary.forwards.to_string());
     row.push(summary.backwards.to_string());
     row.push(float_text(summary.seconds));
     row.push(summary.health.iter().map(|sign| sign.code()).collect::<Vec<_>>().join(";"));
     row
+}
+
+/// An estimate and the ends of its interval; empty for none.
+pub(super) fn estimate_fields(estimate: Option<Estimate>) -> [String; 3] {
+    match estimate {
+        Some(Estimate { point, lo, hi }) => [point, lo, hi].map(float_text),
+        None => [const { String::new() }; 3],
+    }
 }

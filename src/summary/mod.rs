@@ -6,9 +6,12 @@ mod order;
 mod sample_set;
 mod summarizer;
 mod tally;
+mod transfer;
+mod transfer_csv;
 mod types;
 
 pub use csv::{summary_columns, write_summary};
 pub use sample_set::SampleSet;
 pub use summarizer::{Summarizer, summarize};
-pub use types::{CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint};
+pub use transfer_csv::{transfer_columns, write_transfer};
+pub use types::{CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary};

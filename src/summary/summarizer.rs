@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::health;
 use super::order::natural;
 use super::tally::{CellTally, ModelTally};
+use super::transfer::TransferTallies;
 use super::{CellSummary, DistanceSummary, ModelSummary, RunSummary, SurvivalPoint};
 use crate::record::{Block, Cell, DistanceRecord, Record};
 use crate::stats::{Estimate, Observation, kaplan_meier, median_distance, wilson};
@@ -20,6 +21,7 @@ pub struct Summarizer {
     model_places: HashMap<String, usize>,
     samples: HashMap<SampleId, u32>,
     distances: BTreeMap<(Arc<str>, Arc<str>, Norm), Vec<Observation>>,
+    transfers: TransferTallies,
     /// By model and attack.
     unconfirmed_hits: BTreeMap<(String, String), u64>,
 }
@@ -69,7 +71,7 @@ impl Summarizer {
         self.distances.entry(key).or_default().push(observation);
     }
 
-    /// Add a block: its records and distances, its seconds shared out to its cells by passes, and its unconfirmed hits
+    /// Add a block: its records, distances and transfers, its seconds shared out to its cells by passes, and its unconfirmed hits
     /// if they belong to one attack.
     pub fn add_block(&mut self, block: &Block) {
         let mut passes: BTreeMap<usize, u64> = BTreeMap::new();
@@ -78,6 +80,7 @@ impl Summarizer {
             *passes.entry(place).or_default() += u64::from(record.forwards) + u64::from(record.backwards);
         }
         block.distances.iter().for_each(|distance| self.add_distance(distance));
+        block.transfers.iter().for_each(|transfer| self.transfers.add(transfer));
         let total = block.forwards() + block.backwards();
         for (place, passes) in passes {
             if total > 0 {
@@ -110,6 +113,7 @@ impl Summarizer {
         for (key, theirs) in &other.distances {
             self.distances.entry(key.clone()).or_default().extend(theirs);
         }
+        self.transfers.merge(&other.transfers);
         for (key, theirs) in &other.unconfirmed_hits {
             *self.unconfirmed_hits.entry(key.clone()).or_default() += theirs;
         }
@@ -166,7 +170,8 @@ impl Summarizer {
         });
         let cells = cells.collect();
         self.models.sort_by_key(|model| model_rank(&model.name));
-        RunSummary { cells, models: self.models.iter().map(model_summary).collect(), distances }
+        let transfers = self.transfers.finish(model_rank, attack_rank);
+        RunSummary { cells, models: self.models.iter().map(model_summary).collect(), distances, transfers }
     }
 
     fn distance_summaries(&mut self, model_rank: &impl Fn(&str) -> (usize, String)) -> Vec<DistanceSummary> {

@@ -106,6 +106,34 @@ pub struct ModelSummary {
     pub worst_case: Vec<(Norm, Epsilon, Estimate)>,
 }
 
+/// How often images that an attack made on one model, the source, fool another, the victim. Rates are shares in [0, 1] with 95 %
+/// Wilson intervals; none where their denominator is 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransferSummary {
+    /// The source's cell.
+    pub cell: Cell,
+    /// The victim.
+    pub victim: String,
+    /// Samples that source and victim both classify rightly.
+    pub n_both_correct: u64,
+    /// Of these, those whose image flips the source.
+    pub n: u64,
+    /// Of these, those whose image fools the victim: its prediction differs from the one on the clean image.
+    pub fooled: u64,
+    /// Samples that both classify rightly and whose image fools the victim, whether it flips the source or not.
+    pub fooled_all: u64,
+    /// `fooled` of `n`.
+    pub transfer_rate: Option<Estimate>,
+    /// Share of `n` on which random noise as long as the perturbation changes the victim's prediction.
+    pub noise_rate: Option<Estimate>,
+    /// `fooled_all` of `n_both_correct`.
+    pub transfer_rate_all: Option<Estimate>,
+    /// Share of `n_both_correct` on which random noise as long as the perturbation changes the victim's prediction.
+    pub noise_rate_all: Option<Estimate>,
+    /// Forward passes of the victim, those on clean images left out.
+    pub forwards: u64,
+}
+
 /// All of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -115,4 +143,6 @@ pub struct RunSummary {
     pub models: Vec<ModelSummary>,
     /// By model and method.
     pub distances: Vec<DistanceSummary>,
+    /// By source, attack, radius and victim. Blocks tell of transfers; tables of samples do not.
+    pub transfers: Vec<TransferSummary>,
 }

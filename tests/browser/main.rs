@@ -66,7 +66,7 @@ fn keep_page(page: &Path, folder: &Path) {
 /// Writes the pages that the browser opens: one folder for each.
 fn write_pages(folder: &Path) {
     let at = |name: &str| folder.join(name);
-    let plain = Recipe::default().write(&at("plain"));
+    let plain = Recipe { transfer: true, ..Recipe::default() }.write(&at("plain"));
     report(&plain);
 
     let models = [("resnet20", 0.91, 0.008), ("resnet20-adv", 0.79, 0.03), ("vit-tiny", 0.86, 0.028)];
@@ -93,10 +93,11 @@ fn write_pages(folder: &Path) {
     let strong = [("frozen", 0.88, f64::INFINITY), ("masked", 0.52, f64::INFINITY)];
     report(&Recipe { models: &strong, ..Recipe::default() }.write(&at("no-flips")));
 
-    let before = Recipe { name: hostile, ..Recipe::default() }.write(&at("before").join("hostile"));
+    let before = Recipe { name: hostile, transfer: true, ..Recipe::default() }.write(&at("before").join("hostile"));
     report(&before);
     am_eval(&["baseline", "save"], &[&before, &baseline]).assert().success();
-    let run = Recipe { name: hostile, models: &models, salt: 1, ..Recipe::default() }.write(&at("hostile"));
+    let run = Recipe { name: hostile, models: &models, salt: 1, transfer: true, ..Recipe::default() };
+    let run = run.write(&at("hostile"));
     report(&run);
     gate(&run).assert().code(100);
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use am_eval::record::{
     Block, Cell, CellKind, DistanceRecord, Example, MANIFEST_FORMAT, Manifest, ModelEntry, Record, RunDir, RunStatus,
-    Status, Thumbnail,
+    Status, Thumbnail, TransferRecord,
 };
 use am_eval::terms::{Epsilon, Norm, SampleId};
 
@@ -24,6 +24,8 @@ pub struct Recipe<'r> {
     /// Changes every name.
     pub name: fn(&str) -> String,
     pub pictures: bool,
+    /// Whether images are shown to the other models.
+    pub transfer: bool,
     pub complete: bool,
 }
 
@@ -35,6 +37,7 @@ impl Default for Recipe<'_> {
             salt: 0,
             name: str::to_owned,
             pictures: true,
+            transfer: false,
             complete: true,
         }
     }
@@ -85,6 +88,9 @@ impl Recipe<'_> {
             if place == 0 && self.pictures {
                 let thumbnail = |sample| Thumbnail { sample_id: self.sample(sample), png: scene(u64::from(sample)) };
                 block.thumbnails = (0..self.samples).map(thumbnail).collect();
+            }
+            if self.transfer {
+                self.transfers(place, &mut block);
             }
             block.write(&dir).unwrap();
         }
@@ -162,6 +168,28 @@ impl Recipe<'_> {
                         block.examples.push(self.example(&record));
                     }
                     block.records.push(record);
+                }
+            }
+        }
+    }
+
+    fn transfers(&self, place: u64, block: &mut Block) {
+        for (other, victim) in (0u64..).zip(self.models).filter(|(other, _)| *other != place) {
+            for record in block.records.iter().filter(|record| record.cell.kind == CellKind::ClassLogit) {
+                let label = record.label;
+                let luck = draw(&[place, other, block.transfers.len() as u64]);
+                let fooled = record.flipped && luck < 0.01 / victim.2;
+                if record.label == record.clean_pred {
+                    block.transfers.push(TransferRecord {
+                        cell: record.cell.clone(),
+                        victim: (self.name)(victim.0).into(),
+                        sample_id: record.sample_id.clone(),
+                        flipped: record.flipped,
+                        victim_pred: if fooled { (label + 1) % 10 } else { label },
+                        fooled,
+                        fooled_by_noise: luck < 0.02,
+                        forwards: 2,
+                    });
                 }
             }
         }
@@ -263,7 +291,11 @@ impl Recipe<'_> {
             status: if self.complete { RunStatus::Complete } else { RunStatus::Incomplete },
             suite_name: (self.name)("cifar10"),
             suite_source: (self.name)("schema = 1\nname = \"cifar10\"\nseed = 17\n"),
-            suite_resolved: serde_json::json!({ "attacks": attacks, "boundary": { "max_radius": 0.1 } }),
+            suite_resolved: serde_json::json!({
+                "attacks": attacks,
+                "boundary": { "max_radius": 0.1 },
+                "transfer": self.transfer.then(|| serde_json::json!({ "attacks": [] })),
+            }),
             dataset: (self.name)("cifar10"),
             classes: CLASSES.map(|class| (self.name)(class)).to_vec(),
             samples: self.samples.into(),
