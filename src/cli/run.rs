@@ -122,25 +122,27 @@ fn placed(suite: &Suite, error: RunError) -> Failure {
         let drives = |goal: &Goal| matches!(goal, Goal::Unit { layer: other, .. } if other == layer);
         suite.attacks.iter().position(|attack| attack.applies_to(model) && drives(&attack.goal))
     };
-    let (place, help) = match &error {
+    let (place, help): (_, &str) = match &error {
         RunError::Model(ModelError::UnknownArchitecture { name, near }) => {
             let model = suite.models.iter().position(|model| &model.arch == name);
-            (model.map(|index| Place::Model(index, "arch")), near)
+            (model.map(|index| Place::Model(index, "arch")), near.as_str())
         }
         RunError::Model(ModelError::UnknownLayer { model, layer, near }) => {
-            (unit_attack(model, layer).map(|index| Place::Attack(index, "layer")), near)
+            (unit_attack(model, layer).map(|index| Place::Attack(index, "layer")), near.as_str())
         }
         RunError::Model(ModelError::UnknownUnit { model, layer, problem, .. }) => {
-            (unit_attack(model, layer).map(|index| Place::Attack(index, "units")), problem)
+            (unit_attack(model, layer).map(|index| Place::Attack(index, "units")), problem.as_str())
+        }
+        RunError::DifferentClasses { .. } => {
+            (Some(Place::Transfer("attacks")), "leave `[transfer]` out, or give these models suites of their own")
         }
         _ => return failure(error),
     };
     let message = error.to_string();
     // The suite's own form of the message leaves out what its help says.
-    let message =
-        message.strip_suffix(help.as_str()).map_or(message.as_str(), |text| text.trim_end_matches([';', ':', ' ']));
+    let message = message.strip_suffix(help).map_or(message.as_str(), |text| text.trim_end_matches([';', ':', ' ']));
     match place {
-        Some(place) => Failure::diagnostic(Exit::Usage, suite.error_at(place, message, help.as_str())),
+        Some(place) => Failure::diagnostic(Exit::Usage, suite.error_at(place, message, help)),
         None => failure(error),
     }
 }
@@ -153,7 +155,11 @@ pub fn failure(error: RunError) -> Failure {
         RunError::Libtorch { retry: true, .. } => Exit::Device,
         RunError::Libtorch { retry: false, .. } => Exit::RunFailed,
         RunError::Empty(_) => Exit::NothingSelected,
-        RunError::Data(_) | RunError::Model(_) | RunError::Device(_) | RunError::Fit { .. } => Exit::Usage,
+        RunError::Data(_)
+        | RunError::Model(_)
+        | RunError::Device(_)
+        | RunError::Fit { .. }
+        | RunError::DifferentClasses { .. } => Exit::Usage,
     };
     Failure::new(exit, error)
 }

@@ -1,10 +1,12 @@
 //! One block of one attack: rows and controls go in, records come out.
 
 mod noise_control;
+mod transfer;
 
 use std::sync::Arc;
 
 use tch::Tensor;
+pub use transfer::Victim;
 
 use super::clean::CleanBlock;
 use super::examples::example;
@@ -13,7 +15,7 @@ use super::search::{Drive, Finished, Row, Search};
 use super::units::DrivenUnit;
 use crate::attack::Noise;
 use crate::model::Model;
-use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, Status};
+use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, Status, TransferRecord};
 use crate::suite::{AttackConfig, Control, Direction, Goal, Target};
 use crate::terms::{Epsilon, LayerName, Unit};
 
@@ -37,6 +39,8 @@ pub struct AttackBlock<'a> {
     pub clean: &'a CleanBlock,
     /// The units of a unit attack, controls included.
     pub units: &'a [DrivenUnit],
+    /// The models to which the images of a class-logit attack are shown.
+    pub victims: &'a [Victim],
     /// The suite's seed.
     pub seed: u64,
     /// Rows in a batch.
@@ -53,6 +57,8 @@ pub struct AttackOutcome {
     pub records: Vec<Record>,
     /// Pictures of a few flipped samples.
     pub examples: Vec<Example>,
+    /// What the victims say of the images.
+    pub transfers: Vec<TransferRecord>,
     /// Adversarial images of all records that were attacked; empty unless asked for.
     pub images: AdversarialImages,
     /// Search hits that the f32 pass did not confirm.
@@ -111,6 +117,7 @@ impl AttackBlock<'_> {
         }
         AttackOutcome {
             examples,
+            transfers: self.transfers(&entries),
             images,
             unconfirmed,
             records: entries.into_iter().map(|entry| entry.record).collect(),

@@ -30,6 +30,14 @@ pub enum RunError {
         /// What differs.
         problem: String,
     },
+    /// Images are to be shown to a model whose predictions mean something else.
+    #[error("`{}` has {} classes and `{}` has {}: their predictions do not compare", first.0, first.1, other.0, other.1)]
+    DifferentClasses {
+        /// A model and its number of classes.
+        first: (String, i64),
+        /// Another model and its own.
+        other: (String, i64),
+    },
     /// Nothing to run.
     #[error("the suite selects no samples: {0}")]
     Empty(String),

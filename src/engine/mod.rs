@@ -7,6 +7,7 @@ mod error;
 mod examples;
 mod guard;
 mod judge;
+mod loaded;
 mod memory;
 mod predict;
 mod prepare;
@@ -14,7 +15,7 @@ mod run;
 mod search;
 mod units;
 
-pub use attack::{AttackBlock, AttackOutcome, NOISE_DRAWS};
+pub use attack::{AttackBlock, AttackOutcome, NOISE_DRAWS, Victim};
 pub use clean::{CleanBlock, pixels};
 pub use error::RunError;
 pub use guard::{LibtorchError, guarded};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
@@ -71,12 +72,29 @@ impl Prepared {
     ///
     /// # Errors
     /// If the weights are not those of the architecture.
-    pub fn models(&self, index: usize) -> Result<(std::rc::Rc<Model>, std::rc::Rc<Model>), ModelError> {
-        let source = &self.sources[index];
-        let (exact, search) = (Compute::f32(self.device), self.search_compute(index));
-        let verifier = std::rc::Rc::new(source.build(exact)?);
-        let model = if search == exact { verifier.clone() } else { std::rc::Rc::new(source.build(search)?) };
-        Ok((model, verifier))
+    pub fn models(&self, index: usize) -> Result<(Rc<Model>, Rc<Model>), ModelError> {
+        let verifier = self.verifier(index)?;
+        Ok((self.searcher(index, &verifier)?, verifier))
+    }
+
+    /// The model that decides, in f32.
+    ///
+    /// # Errors
+    /// If the weights are not those of the architecture.
+    pub fn verifier(&self, index: usize) -> Result<Rc<Model>, ModelError> {
+        Ok(Rc::new(self.sources[index].build(Compute::f32(self.device))?))
+    }
+
+    /// The model that searches: `verifier`, the one that decides, where both would compute alike.
+    ///
+    /// # Errors
+    /// If the weights are not those of the architecture.
+    pub fn searcher(&self, index: usize, verifier: &Rc<Model>) -> Result<Rc<Model>, ModelError> {
+        let compute = self.search_compute(index);
+        if compute == Compute::f32(self.device) {
+            return Ok(verifier.clone());
+        }
+        Ok(Rc::new(self.sources[index].build(compute)?))
     }
 
     fn search_compute(&self, index: usize) -> Compute {
@@ -88,6 +106,7 @@ impl Prepared {
         let image = &first[0].image;
         let shape = [image.channels as i64, image.height as i64, image.width as i64];
         let classes = self.dataset.classes().len();
+        let mut first_model: Option<(&str, i64)> = None;
         for (index, source) in self.sources.iter().enumerate() {
             let (model, _) = self.models(index)?;
             let fit = |problem: String| RunError::Fit { model: source.name.clone(), problem };
@@ -99,6 +118,12 @@ impl Prepared {
             }
             if (model.classes as usize) < classes {
                 return Err(fit(format!("it has {} classes, the data has {classes}", model.classes)));
+            }
+            let (of_first, expected) = *first_model.get_or_insert((source.name.as_str(), model.classes));
+            if self.suite.transfer.is_some() && model.classes != expected {
+                let of = |name: &str, classes: i64| (name.to_owned(), classes);
+                let [first, other] = [of(of_first, expected), of(&source.name, model.classes)];
+                return Err(RunError::DifferentClasses { first, other });
             }
             let pixels = super::pixels(first, self.device);
             for attack in self.suite.attacks.iter().filter(|attack| attack.applies_to(&source.name)) {

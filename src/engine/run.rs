@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use tch::Tensor;
 
-use super::attack::AttackBlock;
+use super::attack::{AttackBlock, Victim};
 use super::clean::{CleanBlock, pixels};
 use super::device;
 use super::error::RunError;
 use super::examples::thumbnail;
 use super::guard::{LibtorchError, guarded};
+use super::judge::{Judgement, judge};
+use super::loaded::Loaded;
 use super::prepare::Prepared;
 use super::units::{DrivenUnit, choose};
 use crate::attack::Noise;
@@ -42,9 +44,12 @@ pub struct Run<'a> {
     prepared: &'a Prepared,
     dir: &'a RunDir,
     save_adversarial: bool,
-    /// The models of the block at hand: the one that searches and the one that decides.
-    models: Option<(usize, Rc<Model>, Rc<Model>)>,
+    loaded: Loaded<'a>,
+    /// The model that `clean` and `units` belong to.
+    model: Option<usize>,
     clean: HashMap<usize, Rc<CleanBlock>>,
+    /// What models that are shown another's images say of clean ones, by model and block.
+    clean_of_victims: HashMap<(usize, usize), Rc<Vec<Judgement>>>,
     /// The samples of a block to come, which are decoded while another one is computed.
     ahead: Option<(usize, Loading)>,
     units: HashMap<usize, Rc<Vec<DrivenUnit>>>,
@@ -53,8 +58,17 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run of `prepared` in `dir`.
     pub fn new(prepared: &'a Prepared, dir: &'a RunDir, save_adversarial: bool) -> Self {
-        let (clean, units) = (HashMap::new(), HashMap::new());
-        Run { prepared, dir, save_adversarial, models: None, clean, ahead: None, units }
+        Run {
+            prepared,
+            dir,
+            save_adversarial,
+            loaded: Loaded::new(prepared),
+            model: None,
+            clean: HashMap::new(),
+            clean_of_victims: HashMap::new(),
+            ahead: None,
+            units: HashMap::new(),
+        }
     }
 
     /// Computes the blocks of `shard` that are missing.
@@ -119,6 +133,9 @@ impl<'a> Run<'a> {
 
     fn compute(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
         let started = Instant::now();
+        if !std::iter::once(unit).chain(later).any(|unit| self.transfers(unit)) {
+            self.loaded.keep_only(unit.model);
+        }
         let (model, verifier) = self.models(unit.model)?;
         let clean = self.clean(unit, &verifier)?;
         self.look_ahead(unit, later);
@@ -133,6 +150,7 @@ impl<'a> Run<'a> {
             Task::Attack(index) => {
                 let attack = &self.prepared.suite.attacks[index];
                 let units = self.units(index, &verifier)?;
+                let victims = if self.transfers(unit) { self.victims(unit, &clean)? } else { Vec::new() };
                 let outcome = AttackBlock {
                     attack,
                     dataset: self.prepared.dataset.name(),
@@ -140,6 +158,7 @@ impl<'a> Run<'a> {
                     verifier: &verifier,
                     clean: &clean,
                     units: &units,
+                    victims: &victims,
                     seed,
                     capacity,
                     poll,
@@ -151,6 +170,7 @@ impl<'a> Run<'a> {
                 }
                 block.records = outcome.records;
                 block.examples = outcome.examples;
+                block.transfers = outcome.transfers;
                 block.unconfirmed_hits = outcome.unconfirmed;
             }
             Task::Boundary => {
@@ -166,16 +186,32 @@ impl<'a> Run<'a> {
     }
 
     fn models(&mut self, index: usize) -> Result<(Rc<Model>, Rc<Model>), RunError> {
-        match &self.models {
-            Some((held, model, verifier)) if *held == index => Ok((model.clone(), verifier.clone())),
-            _ => {
-                self.clean.clear();
-                self.units.clear();
-                let (model, verifier) = self.prepared.models(index)?;
-                self.models = Some((index, model.clone(), verifier.clone()));
-                Ok((model, verifier))
-            }
+        if self.model != Some(index) {
+            self.clean.clear();
+            self.units.clear();
+            self.model = Some(index);
         }
+        Ok(self.loaded.pair(index)?)
+    }
+
+    /// Whether images of this block are shown to other models.
+    fn transfers(&self, unit: &WorkUnit) -> bool {
+        let suite = &self.prepared.suite;
+        matches!(unit.task, Task::Attack(index) if suite.transfers(&suite.attacks[index]))
+    }
+
+    /// The other models, with what they say of the block's clean images. They stay loaded until no block needs them.
+    fn victims(&mut self, unit: &WorkUnit, clean: &CleanBlock) -> Result<Vec<Victim>, RunError> {
+        let mut victims = Vec::new();
+        for index in (0..self.prepared.sources.len()).filter(|&index| index != unit.model) {
+            let model = self.loaded.verifier(index)?;
+            let judged = self.clean_of_victims.entry((index, unit.block)).or_insert_with(|| {
+                // In one batch, as the model's own clean pass.
+                Rc::new(judge(&model, &clean.pixels, &clean.labels, None, clean.len()))
+            });
+            victims.push(Victim { clean: judged.clone(), model });
+        }
+        Ok(victims)
     }
 
     /// The block's samples, judged once for all attacks on a model while they fit a modest cache.

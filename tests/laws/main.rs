@@ -1,6 +1,8 @@
 //! The laws that attacks and distances obey, on networks whose answers are known in closed form.
 #![cfg(feature = "torch")]
 
+mod transfer;
+
 use std::ops::ControlFlow;
 
 use am_eval::boundary::PathBlock;
@@ -118,6 +120,7 @@ fn run(model: &Model, samples: &[Sample], attack: &AttackConfig, driven: &[Drive
         verifier: model,
         clean: &clean,
         units: driven,
+        victims: &[],
         seed: 3,
         capacity: rows,
         poll: 1,

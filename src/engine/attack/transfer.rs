@@ -1,0 +1,122 @@
+//! Transfer: what the other models of a suite say of the images that an attack made on one of them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tch::Tensor;
+
+use super::{AttackBlock, Entry};
+use crate::attack::Balls;
+use crate::engine::judge::{Judgement, judge};
+use crate::engine::search::Row;
+use crate::model::Model;
+use crate::record::{CellKind, Record, TransferRecord};
+use crate::terms::Norm;
+
+/// Forward passes for one image: itself, and noise of the same length.
+const PASSES: u32 = 2;
+
+/// Another model of the suite, to which an attack's images are shown.
+pub struct Victim {
+    /// The model, in f32.
+    pub model: Rc<Model>,
+    /// What it says of the block's clean images.
+    pub clean: Rc<Vec<Judgement>>,
+}
+
+impl Victim {
+    /// Whether it classifies the clean image of this sample rightly.
+    fn is_right(&self, sample: usize, label: i64) -> bool {
+        self.clean[sample].finite && self.clean[sample].prediction == label
+    }
+}
+
+/// An image that a victim is shown. Cells of several radii may tell of the same one.
+struct Image<'e> {
+    row: &'e Row,
+    pixels: &'e Tensor,
+    /// Length of the perturbation in the attack's norm.
+    length: f64,
+}
+
+/// What a victim says of an image, and of noise of the same length.
+type Verdicts = (Judgement, Judgement);
+
+impl AttackBlock<'_> {
+    /// Shows each victim the image of every class-logit record whose sample it classifies rightly, as the attacked model does too:
+    /// images that flip the attacked model, and those that do not. By victim, cell, then sample.
+    pub(super) fn transfers(&self, entries: &[Entry]) -> Vec<TransferRecord> {
+        let mut images: Vec<Image> = Vec::new();
+        let mut places: HashMap<(usize, u64, usize), usize> = HashMap::new();
+        // Each record with the place of its image, and whether it is the first to tell of it.
+        let mut told: Vec<(&Record, usize, bool)> = Vec::new();
+        for Entry { record, found } in entries.iter().filter(|entry| entry.record.cell.kind == CellKind::ClassLogit) {
+            let Some((row, pixels)) = found else { continue };
+            match places.entry((row.sample, row.epsilon.to_bits(), row.restart)) {
+                Place::Occupied(known) => told.push((record, *known.get(), false)),
+                Place::Vacant(free) => {
+                    told.push((record, *free.insert(images.len()), true));
+                    images.push(Image { row, pixels, length: length(record) });
+                }
+            }
+        }
+        let of_victim = |victim: &Victim| {
+            let (name, verdicts) = (Arc::<str>::from(victim.model.name.as_str()), self.show(victim, &images));
+            let record = |&(record, place, first): &(&Record, usize, bool)| {
+                let ((image, noise), clean) = (verdicts[place]?, victim.clean[images[place].row.sample].prediction);
+                Some(TransferRecord {
+                    cell: record.cell.clone(),
+                    victim: name.clone(),
+                    sample_id: record.sample_id.clone(),
+                    flipped: record.flipped,
+                    victim_pred: image.prediction as u32,
+                    fooled: image.flips(clean),
+                    fooled_by_noise: noise.flips(clean),
+                    forwards: if first { PASSES } else { 0 },
+                })
+            };
+            told.iter().filter_map(record).collect::<Vec<_>>()
+        };
+        self.victims.iter().flat_map(of_victim).collect()
+    }
+
+    /// What the victim says of each image; nothing of samples that it misclassifies anyway.
+    fn show(&self, victim: &Victim, images: &[Image]) -> Vec<Option<Verdicts>> {
+        let noise = self.noise("transfer-noise");
+        let mut verdicts: Vec<Option<Verdicts>> = images.iter().map(|_| None).collect();
+        let label = |place: usize| self.clean.labels[images[place].row.sample];
+        let right: Vec<usize> =
+            (0..images.len()).filter(|&place| victim.is_right(images[place].row.sample, label(place))).collect();
+        for chunk in right.chunks(self.capacity.max(1)) {
+            let pixels: Vec<&Tensor> = chunk.iter().map(|&place| images[place].pixels).collect();
+            let samples: Vec<i64> = chunk.iter().map(|&place| images[place].row.sample as i64).collect();
+            let center =
+                self.clean.pixels.index_select(0, &Tensor::from_slice(&samples).to_device(self.clean.pixels.device()));
+            let lengths: Vec<f64> = chunk.iter().map(|&place| images[place].length).collect();
+            let key = |place: &usize| {
+                let Row { sample, epsilon, restart, .. } = images[*place].row;
+                format!("{}/{epsilon}/{restart}", self.clean.ids[*sample])
+            };
+            let keys: Vec<String> = chunk.iter().map(key).collect();
+            let random = Balls::new(self.attack.norm, center, &lengths).full_noise(&noise, &keys);
+            let labels: Vec<i64> = chunk.iter().map(|&place| label(place)).collect();
+            let of_images = judge(&victim.model, &Tensor::cat(&pixels, 0), &labels, None, self.capacity);
+            let of_noise = judge(&victim.model, &random, &labels, None, self.capacity);
+            for (&place, both) in chunk.iter().zip(of_images.into_iter().zip(of_noise)) {
+                verdicts[place] = Some(both);
+            }
+        }
+        verdicts
+    }
+}
+
+/// Length of a record's perturbation in its cell's norm.
+fn length(record: &Record) -> f64 {
+    f64::from(match record.cell.norm {
+        Norm::Linf => record.linf,
+        Norm::L2 => record.l2,
+        Norm::L1 => record.l1,
+    })
+}
