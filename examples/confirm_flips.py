@@ -1,10 +1,11 @@
-"""Confirms every flip of a run in PyTorch, apart from am-eval.
+"""Confirms every flip of a run, and every rate of its transfer.csv, in PyTorch, apart from am-eval.
 
     am-eval run suites/quickstart.toml --save-adversarial
     python3 examples/confirm_flips.py reports/quickstart-*/ models/
 
 Needs torch, numpy and safetensors. Reads the run's manifest, its adversarial images and samples.csv, builds each model in plain
-PyTorch, loads the same weights file (found by name in the given folder), and compares predictions row by row.
+PyTorch, loads the same weights file (found by name in the given folder), and compares predictions row by row. Where the suite has
+`[transfer]`, the images of each model are shown to all the others, and the counts of transfer.csv are counted again.
 """
 
 import csv
@@ -100,30 +101,57 @@ def network(arch, classes):
     return ViT(*forms[arch], classes)
 
 
+def classifier(entry, manifest, weights):
+    """What a model of the run predicts of pixels in [0, 1]."""
+    model = network(entry["arch"], len(manifest["classes"])).eval()
+    tensors = {key: value.float() for key, value in load_file(weights / Path(entry["weights"]).name).items()}
+    loaded = model.load_state_dict(tensors, strict=False)
+    unexpected = loaded.unexpected_keys + [key for key in loaded.missing_keys if "num_batches_tracked" not in key]
+    assert not unexpected, unexpected
+    normalize = next(of["normalize"] for of in manifest["suite_resolved"]["models"] if of["name"] == entry["name"])
+    mean, std = (torch.tensor(normalize[key]).view(1, -1, 1, 1) for key in ("mean", "std"))
+
+    @torch.no_grad()
+    def predictions(pixels):
+        return torch.cat([model((part - mean) / std).argmax(1) for part in pixels.split(100)]).tolist()
+
+    return predictions
+
+
 def main():
     run, weights = Path(sys.argv[1]), Path(sys.argv[2])
     manifest = json.loads((run / "manifest.json").read_text())
-    normalize = {model["name"]: model["normalize"] for model in manifest["suite_resolved"]["models"]}
+    models = {entry["name"]: classifier(entry, manifest, weights) for entry in manifest["models"]}
     rows = list(csv.DictReader((run / "samples.csv").open()))
+    right = {(row["model"], row["sample_id"]): row["clean_correct"] == "true" for row in rows}
+    transferred = (manifest["suite_resolved"].get("transfer") or {"attacks": []})["attacks"]
     flips = wrong = 0
-    for entry in manifest["models"]:
-        name = entry["name"]
-        model = network(entry["arch"], len(manifest["classes"])).eval()
-        tensors = {key: value.float() for key, value in load_file(weights / Path(entry["weights"]).name).items()}
-        loaded = model.load_state_dict(tensors, strict=False)
-        unexpected = loaded.unexpected_keys + [key for key in loaded.missing_keys if "num_batches_tracked" not in key]
-        assert not unexpected, unexpected
-        mean, std = (torch.tensor(normalize[name][key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-        for path in sorted((run / "adversarial").glob(f"*{name}--*.safetensors")):
-            saved = load_file(path)
-            with torch.no_grad():
-                logits = torch.cat([model((x - mean) / std) for x in saved["x"].split(100)])
-            for prediction, index in zip(logits.argmax(1).tolist(), saved["index"].tolist()):
-                row = rows[index]
-                if row["model"] == name and row["flipped"] == "true":
-                    flips += 1
-                    wrong += prediction != int(row["adv_pred"])
+    counts = {}
+    for path in sorted((run / "adversarial").glob("*.safetensors")):
+        saved = load_file(path)
+        told = [rows[index] for index in saved["index"].tolist()]
+        source = told[0]["model"]
+        for prediction, row in zip(models[source](saved["x"]), told):
+            if row["flipped"] == "true":
+                flips += 1
+                wrong += prediction != int(row["adv_pred"])
+        if told[0]["attack"] not in transferred:
+            continue
+        for victim in (name for name in models if name != source):
+            for prediction, row in zip(models[victim](saved["x"]), told):
+                # A victim without records of its own is not known to be right.
+                if right.get((victim, row["sample_id"]), False):
+                    flipped, fooled = row["flipped"] == "true", prediction != int(row["label"])
+                    key = (source, victim, row["attack"], row["epsilon"])
+                    before = counts.get(key, (0, 0, 0, 0))
+                    counts[key] = tuple(a + b for a, b in zip(before, (1, flipped, flipped and fooled, fooled)))
     print(f"{flips} flips, {flips - wrong} confirmed")
+    if transferred:
+        table = list(csv.DictReader((run / "transfer.csv").open()))
+        columns = ("n_both_correct", "n", "fooled", "fooled_all")
+        differing = [row for row in table if counts.get(tuple(row[key] for key in ("source", "victim", "attack", "epsilon"))) != tuple(int(row[key]) for key in columns)]
+        print(f"{len(table)} transfer rates, {len(table) - len(differing)} confirmed")
+        wrong += len(differing)
     sys.exit(1 if wrong or not flips else 0)
 
 

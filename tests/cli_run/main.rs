@@ -7,3 +7,4 @@ mod resume;
 mod sandbox;
 mod saved_images;
 mod training;
+mod transfer;

@@ -163,6 +163,9 @@ impl Results {
         for name in ["samples.csv", "distances.csv"] {
             results.insert(name.to_owned(), std::fs::read(dir.join(name)).unwrap());
         }
+        if let Ok(transfers) = std::fs::read(dir.join("transfer.csv")) {
+            results.insert("transfer.csv".to_owned(), transfers);
+        }
         results.insert("summary.csv".to_owned(), without_seconds(&dir.join("summary.csv")));
         for path in files_of(&dir.join("charts")) {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();

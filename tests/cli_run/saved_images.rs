@@ -14,28 +14,28 @@ use tch::{Device, Kind, Tensor};
 use crate::sandbox::{Results, Sandbox, UNDISTURBED, assert_same, files_of, models};
 
 /// The rows of `samples.csv`, with a look-up by column.
-struct Samples {
+pub struct Samples {
     columns: StringRecord,
-    rows: Vec<StringRecord>,
+    pub rows: Vec<StringRecord>,
 }
 
 impl Samples {
-    fn read(path: &Path) -> Self {
+    pub fn read(path: &Path) -> Self {
         let mut reader = csv::Reader::from_path(path).unwrap();
         Samples { columns: reader.headers().unwrap().clone(), rows: reader.records().map(Result::unwrap).collect() }
     }
 
-    fn get(&self, row: usize, column: &str) -> &str {
+    pub fn get(&self, row: usize, column: &str) -> &str {
         &self.rows[row][self.columns.iter().position(|name| name == column).unwrap()]
     }
 
-    fn number(&self, row: usize, column: &str) -> f64 {
+    pub fn number(&self, row: usize, column: &str) -> f64 {
         self.get(row, column).parse().unwrap()
     }
 }
 
 /// `x` `[N, 3, H, W]` and `index` `[N]` of a file of adversarial images.
-fn images(path: &Path) -> (Tensor, Vec<usize>) {
+pub fn images(path: &Path) -> (Tensor, Vec<usize>) {
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let (x, index) = (file.tensor("x").unwrap(), file.tensor("index").unwrap());
