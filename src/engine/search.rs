@@ -1,14 +1,19 @@
 //! Continuous batching of rows: every optimization is a row with its own state; finished rows leave, waiting ones take their
 //! place, and no step waits for the device.
 
+mod batch;
+mod verification;
+
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
+use batch::{Active, Batch};
 use tch::{Device, Kind, Tensor};
+use verification::Candidate;
 
 use super::clean::CleanBlock;
-use super::judge::{Judgement, integers, judge};
-use crate::attack::{Balls, Lengths, Noise};
+use super::judge::{Judgement, integers};
+use crate::attack::{Lengths, Noise};
 use crate::model::{Model, NoProbe, Tap};
 use crate::objective::{logit_objective, unit_values};
 use crate::suite::{Direction, Loss, Stop};
@@ -119,41 +124,6 @@ pub struct Found {
     pub unconfirmed: u64,
 }
 
-/// A row on the device.
-#[derive(Clone)]
-struct Active {
-    chain: usize,
-    row: Row,
-    age: usize,
-    forwards: u32,
-    backwards: u32,
-}
-
-/// The rows on the device and their state; every tensor has the row first.
-struct Batch {
-    rows: Vec<Active>,
-    balls: Balls,
-    image: Tensor,
-    kick: Tensor,
-    best_image: Tensor,
-    best_level: Tensor,
-    best_score: Tensor,
-    zero_steps: Tensor,
-    broken: Tensor,
-    clean_prediction: Tensor,
-    target: Option<Tensor>,
-}
-
-/// A row that has left the device and waits for the f32 pass.
-struct Candidate {
-    active: Active,
-    best: Option<Tensor>,
-    last: Tensor,
-    exhausted: bool,
-    zero_steps: i64,
-    broken: bool,
-}
-
 impl Search<'_> {
     /// Runs the rows of each chain in order until one of them reaches what [`Stop`] asks for. Chains advance side by side.
     pub fn run(&self, chains: Vec<Vec<Row>>) -> Found {
@@ -237,45 +207,6 @@ impl Search<'_> {
         match &self.drive {
             Drive::Logits { targets: Some(targets), .. } => Some(targets[sample]),
             _ => None,
-        }
-    }
-
-    /// Puts rows on the device: at their start, or where an unconfirmed hit left them.
-    fn admit(&self, entries: Vec<(Active, Option<Tensor>)>) -> Batch {
-        let device = self.device();
-        let count = entries.len() as i64;
-        let samples: Vec<i64> = entries.iter().map(|(active, _)| active.row.sample as i64).collect();
-        let center = self.clean.pixels.index_select(0, &Tensor::from_slice(&samples).to_device(device));
-        let radius: Vec<f64> = entries.iter().map(|(active, _)| active.row.epsilon).collect();
-        let keys: Vec<String> =
-            entries.iter().map(|(active, _)| active.row.key(&self.clean.ids[active.row.sample])).collect();
-        let balls = Balls::new(self.norm, center, &radius);
-        let kick = balls.random_start(&self.noise, &keys);
-        let starts: Vec<Tensor> = entries
-            .iter()
-            .enumerate()
-            .map(|(place, (active, resumed))| match resumed {
-                Some(image) => image.shallow_clone(),
-                None if active.row.restart > 0 => kick.narrow(0, place as i64, 1),
-                None => balls.center().narrow(0, place as i64, 1),
-            })
-            .collect();
-        let image = Tensor::cat(&starts, 0);
-        let predictions: Vec<i64> =
-            samples.iter().map(|&sample| self.clean.judgements[sample as usize].prediction).collect();
-        let targets: Option<Vec<i64>> = samples.iter().map(|&sample| self.target_of(sample as usize)).collect();
-        Batch {
-            rows: entries.into_iter().map(|(active, _)| active).collect(),
-            kick,
-            best_image: image.copy(),
-            image,
-            balls,
-            best_level: Tensor::zeros([count], (Kind::Int64, device)),
-            best_score: Tensor::full([count], f64::NEG_INFINITY, (Kind::Float, device)),
-            zero_steps: Tensor::zeros([count], (Kind::Int64, device)),
-            broken: Tensor::zeros([count], (Kind::Bool, device)),
-            clean_prediction: Tensor::from_slice(&predictions).to_device(device),
-            target: targets.map(|targets| Tensor::from_slice(&targets).to_device(device)),
         }
     }
 
@@ -366,191 +297,5 @@ impl Search<'_> {
         let keep: Vec<usize> = (0..done.len()).filter(|&place| !done[place]).collect();
         *batch = (!keep.is_empty()).then(|| running.keep(&keep));
         candidates
-    }
-
-    /// The f32 pass over images that left. A hit that it does not confirm goes back to the search (`None`) unless its steps
-    /// are used up.
-    fn verify(&self, candidates: Vec<Candidate>, unconfirmed: &mut u64) -> Vec<(Candidate, Option<Finished>)> {
-        let mut images = Vec::new();
-        let mut owners = Vec::new();
-        for (place, candidate) in candidates.iter().enumerate() {
-            if let Some(best) = &candidate.best {
-                images.push(best.shallow_clone());
-                owners.push(place);
-            }
-            if candidate.exhausted {
-                images.push(candidate.last.shallow_clone());
-                owners.push(place);
-            }
-        }
-        let judged = self.judge(&images, &owners, &candidates);
-        let mut chosen: Vec<Option<(usize, (i64, f64))>> = candidates.iter().map(|_| None).collect();
-        let mut passes = vec![0u32; candidates.len()];
-        for (index, &owner) in owners.iter().enumerate() {
-            passes[owner] += 1;
-            let rank = self.rank(&candidates[owner].active.row, &judged[index]);
-            if chosen[owner].is_none_or(|(_, best)| rank > best) {
-                chosen[owner] = Some((index, rank));
-            }
-        }
-        let rounded: Vec<Tensor> = images.iter().map(|image| (image * 255.0).round() / 255.0).collect();
-        let flips: Vec<usize> =
-            chosen.iter().flatten().filter(|(_, rank)| rank.0 > 0).map(|&(index, _)| index).collect();
-        let rounded: Vec<Tensor> = flips.iter().map(|&index| rounded[index].shallow_clone()).collect();
-        let rounded_owners: Vec<usize> = flips.iter().map(|&index| owners[index]).collect();
-        let mut rounded = self.judge(&rounded, &rounded_owners, &candidates).into_iter();
-        candidates
-            .into_iter()
-            .zip(chosen)
-            .zip(passes)
-            .map(|((mut candidate, chosen), passes)| {
-                candidate.active.forwards += passes;
-                let Some((index, (level, _))) = chosen else { return (candidate, None) };
-                let rounded = if level > 0 { rounded.next() } else { None };
-                if candidate.best.is_some() && level == 0 {
-                    *unconfirmed += 1;
-                    if candidate.active.age < self.steps {
-                        return (candidate, None);
-                    }
-                }
-                if rounded.is_some() {
-                    candidate.active.forwards += 1;
-                }
-                let finished = self.finish(&candidate, images[index].shallow_clone(), judged[index], rounded);
-                (candidate, Some(finished))
-            })
-            .collect()
-    }
-
-    fn judge(&self, images: &[Tensor], owners: &[usize], candidates: &[Candidate]) -> Vec<Judgement> {
-        if images.is_empty() {
-            return Vec::new();
-        }
-        let rows: Vec<&Row> = owners.iter().map(|&owner| &candidates[owner].active.row).collect();
-        let labels: Vec<i64> = rows.iter().map(|row| self.clean.labels[row.sample]).collect();
-        let units: Vec<Unit> = rows.iter().map(|row| row.unit.unwrap_or(Unit::channel(0))).collect();
-        let units = match &self.drive {
-            Drive::Unit { layer, .. } => Some((*layer, units.as_slice())),
-            Drive::Logits { .. } => None,
-        };
-        judge(self.verifier, &Tensor::cat(images, 0), &labels, units, self.capacity)
-    }
-
-    /// First the level reached, then the objective's own measure.
-    fn rank(&self, row: &Row, judged: &Judgement) -> (i64, f64) {
-        let clean = self.clean.judgements[row.sample].prediction;
-        let flipped = judged.flips(clean);
-        let hit = flipped && self.target_of(row.sample) == Some(judged.prediction);
-        let measure = match (&self.drive, judged.activation) {
-            (Drive::Unit { direction: Direction::Suppress, .. }, Some(value)) => f64::from(-value),
-            (Drive::Unit { .. }, Some(value)) => f64::from(value),
-            _ => f64::from(-judged.margin),
-        };
-        (i64::from(flipped) + i64::from(hit), measure)
-    }
-
-    fn finish(&self, candidate: &Candidate, image: Tensor, verdict: Judgement, rounded: Option<Judgement>) -> Finished {
-        let Active { row, age, forwards, backwards, .. } = &candidate.active;
-        let clean = self.clean.judgements[row.sample].prediction;
-        let (level, _) = self.rank(row, &verdict);
-        let center = self.clean.pixels.narrow(0, row.sample as i64, 1);
-        let lengths = Lengths::of(&image, &center)[0];
-        let inside = lengths.get(self.norm) <= row.epsilon * (1.0 + 1e-6) + 1e-12;
-        debug_assert!(inside, "{} > {}", lengths.get(self.norm), row.epsilon);
-        Finished {
-            flipped: level > 0 && inside,
-            hit: level > 1 && inside,
-            flipped_u8: inside && rounded.is_some_and(|rounded| rounded.flips(clean)),
-            image,
-            verdict,
-            lengths,
-            steps: *age as u32,
-            forwards: *forwards,
-            backwards: *backwards,
-            zero_gradient: candidate.zero_steps >= *age as i64 && *age > 0,
-            non_finite: candidate.broken || !verdict.finite,
-            row: row.clone(),
-        }
-    }
-}
-
-impl Active {
-    fn new(chain: usize, row: Row) -> Self {
-        Active { chain, row, age: 0, forwards: 0, backwards: 0 }
-    }
-}
-
-impl Candidate {
-    fn active(&self) -> Active {
-        self.active.clone()
-    }
-}
-
-impl std::ops::Deref for Candidate {
-    type Target = Active;
-    fn deref(&self) -> &Active {
-        &self.active
-    }
-}
-
-impl Batch {
-    /// Remembers the image where it is better than the best so far: a higher level, or for searches that use their whole
-    /// budget the same level and a higher score.
-    fn keep_best(&mut self, search: &Search, score: &Tensor, logits: &Tensor) {
-        let prediction = logits.argmax(-1, false);
-        let moved: Vec<bool> = self.rows.iter().map(|active| active.age > 0 || active.row.restart > 0).collect();
-        let moved = Tensor::from_slice(&moved).to_device(search.device());
-        let flipped = prediction.ne_tensor(&self.clean_prediction).logical_and(&moved);
-        let mut level = flipped.to_kind(Kind::Int64);
-        if let (Some(target), false) = (&self.target, search.stop == Stop::Flip) {
-            level += prediction.eq_tensor(target).logical_and(&flipped).to_kind(Kind::Int64);
-        }
-        let mut better = level.gt_tensor(&self.best_level);
-        if search.stop == Stop::Budget {
-            let tied = level.eq_tensor(&self.best_level).logical_and(&level.gt(0));
-            better = better.logical_or(&tied.logical_and(&score.gt_tensor(&self.best_score)));
-        }
-        self.best_image = self.image.where_self(&better.view([-1, 1, 1, 1]), &self.best_image);
-        self.best_score = score.where_self(&better, &self.best_score);
-        self.best_level = level.where_self(&better, &self.best_level);
-    }
-
-    /// The rows at these places.
-    fn keep(&self, places: &[usize]) -> Batch {
-        let index: Vec<i64> = places.iter().map(|&place| place as i64).collect();
-        let index = Tensor::from_slice(&index).to_device(self.image.device());
-        let pick = |tensor: &Tensor| tensor.index_select(0, &index);
-        Batch {
-            rows: places.iter().map(|&place| self.rows[place].clone()).collect(),
-            balls: self.balls.regroup(&index, None),
-            image: pick(&self.image),
-            kick: pick(&self.kick),
-            best_image: pick(&self.best_image),
-            best_level: pick(&self.best_level),
-            best_score: pick(&self.best_score),
-            zero_steps: pick(&self.zero_steps),
-            broken: pick(&self.broken),
-            clean_prediction: pick(&self.clean_prediction),
-            target: self.target.as_ref().map(pick),
-        }
-    }
-
-    /// These rows, then those of `other`.
-    fn join(self, other: Batch) -> Batch {
-        let all = Tensor::arange(self.rows.len() as i64, (Kind::Int64, self.image.device()));
-        let cat = |mine: &Tensor, its: &Tensor| Tensor::cat(&[mine, its], 0);
-        Batch {
-            balls: self.balls.regroup(&all, Some(&other.balls)),
-            image: cat(&self.image, &other.image),
-            kick: cat(&self.kick, &other.kick),
-            best_image: cat(&self.best_image, &other.best_image),
-            best_level: cat(&self.best_level, &other.best_level),
-            best_score: cat(&self.best_score, &other.best_score),
-            zero_steps: cat(&self.zero_steps, &other.zero_steps),
-            broken: cat(&self.broken, &other.broken),
-            clean_prediction: cat(&self.clean_prediction, &other.clean_prediction),
-            target: self.target.as_ref().zip(other.target.as_ref()).map(|(mine, its)| cat(mine, its)),
-            rows: self.rows.into_iter().chain(other.rows).collect(),
-        }
     }
 }
