@@ -118,13 +118,7 @@ impl Search<'_> {
         (i64::from(flipped) + i64::from(hit), measure)
     }
 
-    fn finish(
-        &self,
-        candidate: &Candidate,
-        image: Tensor,
-        verdict: Judgement,
-        rounded: Option<Judgement>,
-    ) -> Finished {
+    fn finish(&self, candidate: &Candidate, image: Tensor, verdict: Judgement, rounded: Option<Judgement>) -> Finished {
         let Active { row, age, forwards, backwards, .. } = &candidate.active;
         let clean = self.clean.judgements[row.sample].prediction;
         let (level, _) = self.rank(row, &verdict);
