@@ -157,8 +157,11 @@ pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, table: &str) -> Result<St
     write_atomically(&path, format!("{json}\n").as_bytes())?;
     write_atomically(&dir.path().join("junit.xml"), junit(outcome).as_bytes())?;
     write_atomically(&dir.path().join("summary.md"), summary.as_bytes())?;
-    // A page without pictures is better than none.
-    let thumbnails = Thumbnails::load(&dir.thumbnails_path()).unwrap_or_default();
+    // Most gates have no samples to show, and a page without pictures is better than none.
+    let thumbnails = match outcome.broke_samples() {
+        true => Thumbnails::load(&dir.thumbnails_path()).unwrap_or_default(),
+        false => Thumbnails::default(),
+    };
     show_gate(dir.path(), outcome, &thumbnails)?;
     Ok(summary)
 }

@@ -198,6 +198,13 @@ pub struct Check {
     pub excuse: Option<Excuse>,
 }
 
+impl Check {
+    /// The difference by which it found a regression that broke samples.
+    pub fn broke(&self) -> Option<&Change> {
+        self.change.as_ref().filter(|change| self.verdict == Verdict::Regressed && change.broken > 0)
+    }
+}
+
 /// One rule and all that it looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleOutcome {
@@ -293,6 +300,11 @@ impl GateOutcome {
     /// Whether there is nothing to tell: no rule and no baseline.
     pub fn is_silent(&self) -> bool {
         self.rules.is_empty() && self.baseline.is_none()
+    }
+
+    /// Whether a check found a regression that broke samples, which the report then shows.
+    pub fn broke_samples(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.checks).any(|check| check.broke().is_some())
     }
 
     /// Rules whose finding is shown but does not fail the gate.

@@ -8,6 +8,7 @@ use super::{cells, cells_sentence, chart, label, warnings};
 use crate::compare::{Comparison, Contrast, Row};
 use crate::gate::Metric;
 use crate::record::Thumbnails;
+use crate::report::gate::typeset;
 use crate::report::shell::{self, MOST_BYTES};
 use crate::report::thumbs::{Album, Thumb};
 use crate::report::view::command as shell_command;
@@ -78,8 +79,8 @@ struct Value {
 }
 
 impl Value {
-    fn new(text: &str) -> Self {
-        let text = text.replace('-', "\u{2212}");
+    fn new(text: String) -> Self {
+        let text = typeset(text);
         let (number, interval) = text.find(" (").map_or((text.as_str(), ""), |at| text.split_at(at));
         Value { text: number.to_owned(), interval: interval.trim_start().to_owned() }
     }
@@ -192,9 +193,9 @@ fn row_view(row: &Row) -> RowView {
     };
     RowView {
         label: label(row),
-        reference: Value::new(&reference),
-        run: Value::new(&run),
-        difference: Value::new(&difference),
+        reference: Value::new(reference),
+        run: Value::new(run),
+        difference: Value::new(difference),
         point: row.change.estimate.point,
         class,
         p,

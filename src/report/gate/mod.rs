@@ -49,7 +49,7 @@ fn signed(value: f64, digits: String) -> String {
 }
 
 /// Numbers with a true minus sign.
-fn typeset(numbers: String) -> String {
+pub(in crate::report) fn typeset(numbers: String) -> String {
     numbers.replace('-', "\u{2212}")
 }
 

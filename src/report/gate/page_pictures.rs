@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{difference, typeset};
-use crate::gate::{Change, Check, GateOutcome, RuleOutcome, Verdict};
+use crate::gate::{Change, Check, GateOutcome, RuleOutcome};
 use crate::report::format;
 use crate::report::thumbs::{Album, Thumb};
 
@@ -34,7 +34,8 @@ pub fn broken(outcome: &GateOutcome, album: &mut Album<'_>) -> Vec<Broken> {
     let mut left = MOST_IN_ALL;
     let mut all = Vec::new();
     for rule in rules {
-        let mut checks: Vec<(&Check, &Change)> = rule.checks.iter().filter_map(regressed).collect();
+        let mut checks: Vec<(&Check, &Change)> =
+            rule.checks.iter().filter_map(|check| Some((check, check.broke()?))).collect();
         checks.sort_by(|(_, a), (_, b)| loss(rule, b).total_cmp(&loss(rule, a)));
         for (check, change) in checks.into_iter().take(MOST_CHECKS) {
             let shown = change.broken_ids.iter().take(MOST_THUMBS.min(left));
@@ -52,11 +53,6 @@ pub fn broken(outcome: &GateOutcome, album: &mut Album<'_>) -> Vec<Broken> {
         }
     }
     all
-}
-
-fn regressed(check: &Check) -> Option<(&Check, &Change)> {
-    let change = check.change.as_ref()?;
-    (check.verdict == Verdict::Regressed && change.broken > 0).then_some((check, change))
 }
 
 /// How much was lost.
