@@ -7,13 +7,10 @@ use am_eval::model::{Compute, Model, ModelSource, Taps, Tokens};
 use am_eval::objective::{PixelObjective, unit_means};
 use am_eval::suite::{ModelConfig, Normalize};
 use am_eval::terms::LayerName;
-use drawn_weights::{Fixture, MEAN, STD};
+use drawn_weights::{Fixture, MEAN, STD, TOLERANCE, assert_close};
 use tch::{Device, Kind, Tensor};
 
 mod drawn_weights;
-
-/// Largest difference over the largest value that PyTorch gives.
-const TOLERANCE: f64 = 1e-4;
 
 /// Every so many values of a gradient that is stored in part.
 const STRIDE: i64 = 37;
@@ -33,15 +30,6 @@ fn opened(fixture: &Fixture, arch: &str) -> (ModelSource, Tensor) {
 
 fn build(source: &ModelSource, channels_last: bool) -> Model {
     source.build(Compute { channels_last, ..Compute::f32(Device::Cpu) }).unwrap()
-}
-
-fn assert_close(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), what: &str) {
-    assert_eq!(&ours.size(), shape, "{what}");
-    let theirs = Tensor::from_slice(values).view(shape.as_slice());
-    let scale = theirs.abs().max().double_value(&[]);
-    let error = (ours - &theirs).abs().max().double_value(&[]) / scale;
-    assert!(scale > 1e-6, "{what}: PyTorch's values are all but zero");
-    assert!(error <= TOLERANCE, "{what}: relative error {error:e}");
 }
 
 /// The gradient of each image, or of each the values at every [`STRIDE`]th place. Where an input of a ReLU lies within rounding of

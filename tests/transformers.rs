@@ -12,13 +12,10 @@ use am_eval::model::{Architecture, Compute, Family, Geometry, Model, ModelSource
 use am_eval::objective::{PixelObjective, unit_means};
 use am_eval::suite::{ModelConfig, Normalize};
 use am_eval::terms::LayerName;
-use drawn_weights::Fixture;
+use drawn_weights::{Fixture, assert_close};
 use tch::{Device, Tensor};
 
 mod drawn_weights;
-
-/// Largest difference over the largest value that PyTorch gives.
-const TOLERANCE: f64 = 1e-4;
 
 /// Every so many values of a gradient are stored.
 const STRIDE: i64 = 37;
@@ -57,15 +54,6 @@ fn opened(fixture: &Fixture, architecture: &'static Architecture) -> (Model, Ten
     let source = ModelSource::open_as(architecture, &config, Some([shape[2], shape[3]])).unwrap();
     let pixels = Tensor::from_slice(&values).view(shape.as_slice()) / 255.0;
     (source.build(Compute::f32(Device::Cpu)).unwrap(), pixels)
-}
-
-fn assert_close(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), what: &str) {
-    assert_eq!(&ours.size(), shape, "{what}");
-    let theirs = Tensor::from_slice(values).view(shape.as_slice());
-    let scale = theirs.abs().max().double_value(&[]);
-    let error = (ours - &theirs).abs().max().double_value(&[]) / scale;
-    assert!(scale > 1e-6, "{what}: PyTorch's values are all but zero");
-    assert!(error <= TOLERANCE, "{what}: relative error {error:e}");
 }
 
 fn compare(name: &str, architecture: &'static Architecture) {

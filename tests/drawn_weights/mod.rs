@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use am_eval::model::{Architecture, Geometry, Model};
 use safetensors::tensor::{TensorView, serialize_to_file};
 use safetensors::{Dtype, SafeTensors};
+use tch::Tensor;
 
 /// Mean and standard deviation of the pixels, as in the script.
 pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 /// See [`MEAN`].
 pub const STD: [f32; 3] = [0.2470, 0.2435, 0.2616];
+
+/// Largest difference over the largest value that PyTorch gives.
+pub const TOLERANCE: f64 = 1e-4;
 
 /// How the names of tokens and of position embeddings end, as in the script.
 const TOKENS: [&str; 9] = [
@@ -145,4 +149,14 @@ fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 23) - 1.0
     })
+}
+
+/// Fails unless the values are PyTorch's, with their shape, to [`TOLERANCE`] of the largest.
+pub fn assert_close(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), what: &str) {
+    assert_eq!(&ours.size(), shape, "{what}");
+    let theirs = Tensor::from_slice(values).view(shape.as_slice());
+    let scale = theirs.abs().max().double_value(&[]);
+    let error = (ours - &theirs).abs().max().double_value(&[]) / scale;
+    assert!(scale > 1e-6, "{what}: PyTorch's values are all but zero");
+    assert!(error <= TOLERANCE, "{what}: relative error {error:e}");
 }

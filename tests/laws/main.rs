@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use am_eval::boundary::PathBlock;
 use am_eval::data::{Image, Sample};
-use am_eval::engine::{AttackBlock, AttackOutcome, CleanBlock, DrivenUnit};
+use am_eval::engine::{AttackBlock, AttackOutcome, CleanBlock, DrivenUnit, Victim};
 use am_eval::model::{Flow, Geometry, Model, Network, Probe, Site};
 use am_eval::record::{CellKind, DistanceRecord, Status};
 use am_eval::suite::{
@@ -112,6 +112,18 @@ fn units(layer: &str, direction: Direction, norm: Norm, radii: &[f64]) -> Attack
 }
 
 fn run(model: &Model, samples: &[Sample], attack: &AttackConfig, driven: &[DrivenUnit], rows: usize) -> AttackOutcome {
+    run_before(&[], model, samples, attack, driven, rows)
+}
+
+/// The same, with models that are shown the images.
+fn run_before(
+    victims: &[Victim],
+    model: &Model,
+    samples: &[Sample],
+    attack: &AttackConfig,
+    driven: &[DrivenUnit],
+    rows: usize,
+) -> AttackOutcome {
     let clean = CleanBlock::new(model, samples);
     AttackBlock {
         attack,
@@ -120,7 +132,7 @@ fn run(model: &Model, samples: &[Sample], attack: &AttackConfig, driven: &[Drive
         verifier: model,
         clean: &clean,
         units: driven,
-        victims: &[],
+        victims,
         seed: 3,
         capacity: rows,
         poll: 1,

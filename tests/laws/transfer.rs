@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use am_eval::engine::Victim;
 use am_eval::record::TransferRecord;
 
 use super::*;
@@ -16,21 +15,8 @@ fn victim(name: &str, network: Linear, classes: i64, samples: &[Sample]) -> Vict
 }
 
 fn run_with(model: &Model, samples: &[Sample], attack: &AttackConfig, victims: &[Victim]) -> AttackOutcome {
-    let clean = CleanBlock::new(model, samples);
-    AttackBlock {
-        attack,
-        dataset: "test",
-        model,
-        verifier: model,
-        clean: &clean,
-        units: &[DrivenUnit { unit: Unit::channel(0), control: false, deviation: 1.0 }],
-        victims,
-        seed: 3,
-        capacity: 4,
-        poll: 1,
-        keep_images: true,
-    }
-    .run()
+    let driven = [DrivenUnit { unit: Unit::channel(0), control: false, deviation: 1.0 }];
+    run_before(victims, model, samples, attack, &driven, 4)
 }
 
 proptest! {
