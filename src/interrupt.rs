@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Starts to listen. Calling it again changes nothing.
-pub fn listen() {
+/// Starts to listen; a second request calls `leave`. Calling it again changes nothing.
+pub fn listen(leave: fn() -> !) {
     // The only error is a handler that is there already, which is this one.
-    let _ = ctrlc::set_handler(|| {
+    let _ = ctrlc::set_handler(move || {
         if REQUESTED.swap(true, Ordering::SeqCst) {
-            crate::cli::Exit::Incomplete.leave();
+            leave();
         }
         let _ = writeln!(std::io::stderr(), "stopping; what is finished is kept (Ctrl-C again stops at once)");
     });

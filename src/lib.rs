@@ -35,3 +35,4 @@ pub mod summary;
 pub mod terms;
 #[cfg(feature = "torch")]
 pub mod train;
+pub mod wording;

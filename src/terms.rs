@@ -139,6 +139,52 @@ impl fmt::Display for Epsilon {
     }
 }
 
+/// What kind of cell a record belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CellKind {
+    /// Activation maximization of a class logit.
+    ClassLogit,
+    /// Activation maximization of a unit.
+    Unit,
+    /// Random noise of the attack's norm (control of a unit attack); `unit` is `draw:K`.
+    ControlNoise,
+    /// Another, randomly drawn unit of the same layer (control of a unit attack).
+    ControlRandomUnit,
+}
+
+impl CellKind {
+    /// The name used in CSV files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CellKind::ClassLogit => "class-logit",
+            CellKind::Unit => "unit",
+            CellKind::ControlNoise => "control-noise",
+            CellKind::ControlRandomUnit => "control-random-unit",
+        }
+    }
+
+    /// Whether this is a control rather than an attack.
+    pub fn is_control(self) -> bool {
+        matches!(self, CellKind::ControlNoise | CellKind::ControlRandomUnit)
+    }
+}
+
+impl fmt::Display for CellKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for CellKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [CellKind::ClassLogit, CellKind::Unit, CellKind::ControlNoise, CellKind::ControlRandomUnit];
+        let known = all.into_iter().find(|known| known.as_str() == text);
+        known.ok_or_else(|| "known are class-logit, unit, control-noise, control-random-unit".to_owned())
+    }
+}
+
 macro_rules! shared_name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -2,7 +2,7 @@
 
 use am_eval::cli::Exit;
 use am_eval::cli::args::Cli;
-use am_eval::gate::RuleSet;
+use am_eval::suite::gate::RuleSet;
 use am_eval::suite::Suite;
 use clap::CommandFactory;
 

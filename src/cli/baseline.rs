@@ -6,7 +6,7 @@ use super::failure::{Failure, OrExit, print};
 use super::gate::{baseline_failure, load_baseline, snapshot_failure};
 use crate::gate::{Snapshot, baseline};
 use crate::record::RunDir;
-use crate::report::format;
+use crate::wording::format;
 use crate::stats::wilson;
 
 /// Saves or shows a baseline.

@@ -5,7 +5,7 @@ use std::path::Path;
 use tch::Device;
 
 use super::args::LayersArgs;
-use super::columns::{Align, columns};
+use crate::wording::columns::{Align, columns};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, TORCHSCRIPT};

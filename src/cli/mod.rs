@@ -5,8 +5,6 @@
 
 pub mod args;
 mod baseline;
-#[cfg(feature = "torch")]
-mod columns;
 mod compare;
 mod doctor;
 mod exit;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::args::ModelsArgs;
-use super::columns::{Align, columns};
+use crate::wording::columns::{Align, columns};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use crate::data::TensorFile;

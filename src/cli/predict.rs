@@ -9,14 +9,15 @@ use crate::interrupt;
 use crate::model::{Compute, ModelError, ModelSource};
 use crate::objective::PixelObjective;
 use crate::record::StoreError;
-use crate::suite::{Channels, ModelConfig, ModelFolder, Normalize, Preprocess, Suite, did_you_mean};
+use crate::suite::{Channels, ModelConfig, ModelFolder, Normalize, Preprocess, Suite};
+use crate::wording::did_you_mean;
 use crate::terms::LayerName;
 
 /// Predicts and writes. With a suite, image files are resized and cropped as its `[data]` says; they become grey for a
 /// model of one channel.
 pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     let objective = args.gradient.as_deref().map(str::parse::<PixelObjective>).transpose().or_exit(Exit::Usage)?;
-    interrupt::listen();
+    interrupt::listen(|| Exit::Incomplete.leave());
     let request = Request::new(args)?;
     let pictures = Pictures::open(&args.images, request.preprocess).or_exit(Exit::Usage)?;
     let first = pictures.image(0).or_exit(Exit::Usage)?;

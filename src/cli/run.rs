@@ -21,7 +21,7 @@ use crate::terms::LayerName;
 
 /// Runs each suite; the first failure ends the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    interrupt::listen();
+    interrupt::listen(|| Exit::Incomplete.leave());
     // A baseline that cannot be read is told before hours are spent.
     let baseline = args.baseline.as_deref().map(gate::load_baseline).transpose()?;
     let mut gravest = Exit::Success;

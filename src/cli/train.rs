@@ -15,7 +15,7 @@ use crate::train::{TrainError, Trainer};
 /// Trains each recipe in turn.
 pub fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let device = device::resolve(args.device).or_exit(Exit::Usage)?;
-    interrupt::listen();
+    interrupt::listen(|| Exit::Incomplete.leave());
     for path in &args.recipes {
         let trainer = Trainer::new(path, args.data_root.clone(), args.out.clone(), device).map_err(failure)?;
         if args.fresh {

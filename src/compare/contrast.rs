@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use super::{CompareError, Contrast, ModelPair, Row};
 use crate::gate::check::{paired, rate};
 use crate::gate::measure::{Measure, measures};
-use crate::gate::{Distance, Distances, Metric, Mismatch, Snapshot, Subject, comparability, distances};
+use crate::gate::{Distance, Distances, Mismatch, Snapshot, Subject, comparability, distances};
+use crate::suite::gate::Metric;
 use crate::stats::log_rank;
 use crate::summary::SampleSet;
 

@@ -1,7 +1,7 @@
 //! Why runs cannot be compared.
 
 use crate::gate::Mismatch;
-use crate::suite::did_you_mean;
+use crate::wording::did_you_mean;
 
 /// Why runs cannot be compared.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,8 @@ pub use csv::{write_changed, write_compare};
 pub use error::CompareError;
 pub use models::ModelPair;
 
-use crate::gate::{Change, Metric, Mismatch, Snapshot, Subject};
+use crate::gate::{Change, Mismatch, Snapshot, Subject};
+use crate::suite::gate::Metric;
 use crate::stats::{Estimate, holm};
 use crate::summary::SampleSet;
 use crate::terms::SampleId;

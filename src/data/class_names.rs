@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::DataError;
 use super::text::TextFile;
-use crate::suite::{ClassNames, nearest};
+use crate::suite::ClassNames;
+use crate::wording::nearest;
 
 /// ILSVRC2012's classes in the order of their synsets: `synset name`, names as torchvision has them.
 const IMAGENET: &str = include_str!("imagenet_classes.txt");

@@ -11,7 +11,7 @@ use super::image_files::ImageFiles;
 use super::labels::{Labelled, classify};
 use super::listing::LabelledFile;
 use super::text::TextFile;
-use crate::suite::did_you_mean;
+use crate::wording::did_you_mean;
 use crate::terms::SampleId;
 
 /// Reads the columns `path` and `label` of a CSV file with a header. Paths are relative to `root` and are the samples' ids, in

@@ -2,7 +2,8 @@
 
 use super::distances::MOST_IDS;
 use super::measure::Measure;
-use super::{Change, Check, Rule, Subject, Verdict};
+use super::{Change, Check, Subject, Verdict};
+use crate::suite::gate::Rule;
 use crate::stats::{Estimate, mcnemar, paired_difference, wilson};
 use crate::summary::SampleSet;
 use crate::terms::SampleId;

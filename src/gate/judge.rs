@@ -5,10 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::check::{self, Draft};
 use super::measure::{Measure, measures};
 use super::power::{DISCORDANT, Design};
-use super::{
-    Check, Conclusion, Date, Difference, Excuse, GateOutcome, Level, Metric, Mismatch, OUTCOME_FORMAT, Rule,
-    RuleOutcome, RuleSet, Snapshot, Subject, Verdict, Waiver, comparability, distances,
-};
+use super::{Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Snapshot, Subject, Verdict, comparability, distances};
+use crate::suite::gate::{Date, Level, Metric, Rule, RuleSet, Waiver};
 use crate::record::CellKind;
 use crate::stats::{Estimate, holm};
 

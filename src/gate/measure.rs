@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Metric, Snapshot, Subject};
+use crate::suite::gate::Metric;
+use super::{Snapshot, Subject};
 use crate::summary::{HealthSign, SampleSet};
 use crate::terms::{Epsilon, Norm};
 

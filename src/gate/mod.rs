@@ -7,23 +7,19 @@
 pub mod baseline;
 pub(crate) mod check;
 pub(crate) mod comparability;
-mod date;
 pub(crate) mod distances;
+mod foresight;
 mod judge;
 pub(crate) mod measure;
 mod outcome;
 pub mod power;
-mod rule;
-mod select;
 mod snapshot;
 
-pub use date::Date;
 pub use judge::{Options, judge, worst_cases};
 pub use outcome::{
-    Change, Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Subject, Verdict,
+    Change, Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Verdict,
 };
-pub use rule::{DEFAULT_ALPHA, Level, Metric, Rule, RuleSet, Waiver};
-pub use select::{Pattern, Selector};
+pub use crate::suite::gate::{DEFAULT_ALPHA, Date, Level, Metric, Pattern, Rule, RuleSet, Selector, Subject, Waiver};
 pub use snapshot::{
     CellSamples, Collector, Distance, Distances, ModelProvenance, ModelSamples, Provenance, Snapshot, SnapshotError,
 };

@@ -31,7 +31,8 @@ pub use store::{RunDir, RunLock};
 pub use table::{Assembled, assemble_tables};
 pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
 pub use transfer::TransferRecord;
-pub use types::{Cell, CellKind, DistanceRecord, Example, Record, Status};
+pub use crate::terms::CellKind;
+pub use types::{Cell, DistanceRecord, Example, Record, Status};
 
 #[cfg(test)]
 pub(crate) mod testing;

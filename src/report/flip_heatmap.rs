@@ -6,7 +6,7 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, SMALL};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
-use super::format;
+use crate::wording::format;
 use super::heat;
 use super::palette::{self, AXIS, INK, MUTED};
 use crate::record::CellKind;

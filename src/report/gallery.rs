@@ -7,7 +7,7 @@ use plotters::prelude::DrawingBackend;
 use super::axis;
 use super::canvas::{Align, Canvas, DrawError, Drawn, Type};
 use super::figure::{self, Figure, MARGIN, PNG_SCALE};
-use super::format;
+use crate::wording::format;
 use super::palette::{INK, MUTED};
 use crate::record::Example;
 

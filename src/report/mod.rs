@@ -11,7 +11,6 @@ mod encode;
 mod figure;
 mod flip_heatmap;
 mod font;
-pub mod format;
 mod gallery;
 pub mod gate;
 mod headline;

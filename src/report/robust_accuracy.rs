@@ -5,7 +5,7 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, LABEL, SMALL, Scale};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
-use super::format;
+use crate::wording::format;
 use super::palette::{self, INK, MUTED, PAPER};
 use crate::record::CellKind;
 use crate::stats::Estimate;

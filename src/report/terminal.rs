@@ -1,6 +1,6 @@
 //! The short table at the end of a run: plain text, aligned, for a terminal or a log.
 
-use super::format;
+use crate::wording::format;
 use super::headline::{headlines, worst_case_at};
 use crate::record::CellKind;
 use crate::summary::{CellSummary, RunSummary};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::format;
+use crate::wording::format;
 use super::view::Rate;
 use crate::record::Manifest;
 use crate::summary::{RunSummary, TransferSummary};

@@ -28,9 +28,9 @@ pub struct Suite {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferConfig>,
     /// The gate's rules.
-    pub gates: Vec<crate::gate::Rule>,
+    pub gates: Vec<super::gate::Rule>,
     /// Known violations that the gate excuses for a time.
-    pub waivers: Vec<crate::gate::Waiver>,
+    pub waivers: Vec<super::gate::Waiver>,
     /// The suite's file.
     #[serde(skip)]
     pub path: PathBuf,

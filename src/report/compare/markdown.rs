@@ -2,7 +2,7 @@
 
 use super::{cells, cells_sentence, changed, label, significant, warnings};
 use crate::compare::{Comparison, Contrast};
-use crate::report::format;
+use crate::wording::format;
 use crate::report::gate::markdown::{code, escaped};
 
 /// Cells of a contrast that are listed; GitHub refuses comments over 64 KiB.

@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::{cells, cells_sentence, chart, label, warnings};
 use crate::compare::{Comparison, Contrast, Row};
-use crate::gate::Metric;
+use crate::suite::gate::Metric;
 use crate::record::Thumbnails;
 use crate::report::gate::typeset;
 use crate::report::shell::{self, MOST_BYTES};
 use crate::report::thumbs::{Album, Thumb};
 use crate::report::view::command as shell_command;
-use crate::report::{ReportError, figure, format, slug};
+use crate::report::{ReportError, figure, slug};
+use crate::wording::format;
 
 /// Pictures of newly broken (or fixed) samples of one contrast.
 const MOST_THUMBS: usize = 120;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{cells, cells_sentence, changed, label, significant, warnings};
 use crate::compare::{Comparison, Contrast, Row};
-use crate::report::format;
+use crate::wording::format;
 use crate::report::terminal::align;
 
 /// Cells of a contrast that are listed.

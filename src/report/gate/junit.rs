@@ -3,7 +3,8 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Gravity, changed, gravity, sentence};
-use crate::gate::{Check, GateOutcome, Level, RuleOutcome, Verdict};
+use crate::gate::{Check, GateOutcome, RuleOutcome, Verdict};
+use crate::suite::gate::Level;
 
 /// The outcome as JUnit XML. Warnings are passing cases with an output; what was waived is a skipped case. Times are left
 /// out, so that the same outcome gives the same bytes.

@@ -1,7 +1,8 @@
 //! Markdown, for the summary of a CI job and for comments: the verdict, what is wrong, and the rest folded away.
 
 use super::{Gravity, changed, difference, noteworthy, p_value, sentence, state, value};
-use crate::gate::{GateOutcome, Metric};
+use crate::gate::GateOutcome;
+use crate::suite::gate::Metric;
 
 /// Checks that are listed; GitHub refuses summaries over 1 MiB.
 const MOST_CHECKS: usize = 50;

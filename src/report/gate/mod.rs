@@ -17,8 +17,9 @@ pub use page::show_gate;
 pub(super) use page::{ROOM, delta_name, place};
 pub use text::text;
 
-use super::format;
-use crate::gate::{Change, Check, GateOutcome, Level, Metric, RuleOutcome, Verdict};
+use crate::wording::format;
+use crate::gate::{Change, Check, GateOutcome, RuleOutcome, Verdict};
+use crate::suite::gate::{Level, Metric};
 use crate::stats::Estimate;
 use crate::terms::SampleId;
 

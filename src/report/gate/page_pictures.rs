@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{difference, typeset};
 use crate::gate::{Change, Check, GateOutcome, RuleOutcome};
-use crate::report::format;
+use crate::wording::format;
 use crate::report::thumbs::{Album, Thumb};
 
 /// Checks of a rule that show samples, and samples of a check.

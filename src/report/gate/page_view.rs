@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::page::delta_name;
 use super::{Gravity, detectable, difference, gravity, numbers, p_value, state, typeset, value};
-use crate::gate::{Change, Check, GateOutcome, Metric, RuleOutcome, Verdict};
-use crate::report::format;
+use crate::gate::{Change, Check, GateOutcome, RuleOutcome, Verdict};
+use crate::suite::gate::Metric;
+use crate::wording::format;
 use crate::stats::Estimate;
 use crate::terms::SampleId;
 

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::gate::{
-    Metric, Pattern, Rule, RuleSet, Snapshot, Waiver,
-    testing::{judged, no_drop, old, run, with_distances},
-};
+use crate::suite::gate::{Metric, Pattern, Rule, RuleSet, Waiver};
+use crate::gate::Snapshot;
+use crate::gate::testing::{judged, no_drop, old, run, with_distances};
 use crate::record::{Thumbnail, Thumbnails};
 use crate::report::fixture::{manifest, realistic};
 
@@ -49,7 +48,7 @@ fn outcome(model: &str) -> GateOutcome {
             Rule { max_drop: Some(0.001), ..Rule::of(Metric::DistanceMedian) },
             Rule { min: Some(0.8), ..Rule::of(Metric::RobustAccuracy) },
             Rule { max_drop: Some(0.01), ..Rule::of(Metric::CleanAccuracy) },
-            Rule { level: crate::gate::Level::Warn, ..nothing },
+            Rule { level: crate::suite::gate::Level::Warn, ..nothing },
         ],
         waivers: vec![waiver(Metric::DistanceMedian, "2027-01-01"), waiver(Metric::WorstCaseAccuracy, "2025-01-01")],
     };

@@ -1,7 +1,7 @@
 //! What the reader accepts, and the messages for what it does not.
 
 use super::{FULL, SHIPPED, parse, render};
-use crate::gate::Level;
+use crate::suite::gate::Level;
 use crate::suite::*;
 use crate::terms::{Epsilon, Norm, Unit};
 
@@ -243,12 +243,12 @@ fn an_empty_file_says_what_it_lacks() {
 fn a_file_of_rules_is_read_like_the_suites_own() {
     let rules =
         "schema = 1\n[[gate]]\nmetric = \"flip_rate\"\nmax_rise = 0.02\nselect = { unit = 17, layer = \"layer*\" }\n";
-    let read = crate::gate::RuleSet::parse("rules.toml", rules).unwrap();
+    let read = crate::suite::gate::RuleSet::parse("rules.toml", rules).unwrap();
     assert_eq!(read.rules[0].to_string(), "flip_rate (layer = \"layer*\", unit = \"17\"): max_rise 0.02");
-    let errors = crate::gate::RuleSet::parse("rules.toml", &rules.replace("max_rise", "min")).unwrap_err();
+    let errors = crate::suite::gate::RuleSet::parse("rules.toml", &rules.replace("max_rise", "min")).unwrap_err();
     assert_eq!(errors.to_string(), "rules rules.toml cannot be used: 1 problem");
     assert_eq!(errors.problems()[0].suggestion(), Some("write `max`"));
-    assert!(crate::gate::RuleSet::parse("rules.toml", "schema = 1\n").is_err());
+    assert!(crate::suite::gate::RuleSet::parse("rules.toml", "schema = 1\n").is_err());
 }
 
 #[test]

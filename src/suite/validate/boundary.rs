@@ -2,7 +2,7 @@
 
 use super::attack::check_linf_radius;
 use crate::suite::config::{BoundaryConfig, BoundaryMethod, Loss};
-use crate::suite::problem::Problems;
+use crate::suite::read::problem::Problems;
 use crate::suite::raw::RawBoundary;
 use crate::suite::read::At;
 use crate::terms::{Epsilon, Norm};

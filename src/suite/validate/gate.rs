@@ -1,13 +1,15 @@
 //! `[[gate]]` and `[[waiver]]`.
 
-use crate::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Subject, Waiver};
-use crate::record::CellKind;
+use crate::suite::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Waiver};
+
+use crate::suite::gate::Subject;
+use crate::terms::CellKind;
 use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, ModelConfig};
-use crate::suite::problem::Problems;
-use crate::suite::raw_gate::{RawRule, RawSelect, RawWaiver};
+use crate::suite::read::problem::Problems;
+use crate::suite::raw::gate::{RawRule, RawSelect, RawWaiver};
 use crate::suite::read::At;
-use crate::suite::suggest::shown;
-use crate::suite::values::Amount;
+use crate::wording::suggest::shown;
+use crate::suite::read::values::Amount;
 use crate::terms::LayerName;
 
 /// The rules, each with the place of its `select`, or its own.
@@ -114,7 +116,7 @@ fn selector(raw: At<RawSelect>, problems: &mut Problems) -> Selector {
             .add(kind.span.clone(), format!("unknown kind `{}`", shown(kind.value.0.as_str())), "not a kind of cell")
             .help(format!("known are {}", known.join(", ")));
     }
-    let pattern = |glob: Option<At<crate::suite::raw_gate::Glob>>| glob.map(|glob| glob.value.0);
+    let pattern = |glob: Option<At<crate::suite::raw::gate::Glob>>| glob.map(|glob| glob.value.0);
     Selector {
         model: pattern(raw.model),
         attack: pattern(raw.attack),

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::suite::model_folder::ModelFolder;
-use crate::suite::problem::Problems;
+use crate::suite::models::model_folder::ModelFolder;
+use crate::suite::read::problem::Problems;
 use crate::suite::raw::{RawModel, RawNormalize};
 use crate::suite::read::{At, example};
 use crate::suite::{ModelConfig, Normalize, Preprocess};

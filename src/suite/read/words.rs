@@ -7,13 +7,12 @@ use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 use toml::de::DeValue;
 
-use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop};
-use super::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
+use crate::suite::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop};
+use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use super::problem::Problems;
-use super::read::{FromToml, Value, wrong};
-use super::suggest::{nearest, shown};
-use super::values::schema_of;
-use crate::gate::{Level, Metric};
+use super::{FromToml, Value, schema_of, wrong};
+use crate::wording::suggest::{nearest, shown};
+use crate::suite::gate::{Level, Metric};
 use crate::terms::Norm;
 
 /// An error of serde that keeps the list of known variants.
@@ -59,7 +58,7 @@ fn word<T: DeserializeOwned>(key: &str, value: &Value, problems: &mut Problems) 
 }
 
 /// Say that a word is none of those that `key` knows.
-pub(super) fn unknown_word(key: &str, text: &str, value: &Value, known: &[&str], problems: &mut Problems) {
+pub(in crate::suite) fn unknown_word(key: &str, text: &str, value: &Value, known: &[&str], problems: &mut Problems) {
     let listed = known.join(", ");
     let help = match nearest(text, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? known are {listed}"),

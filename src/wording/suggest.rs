@@ -43,7 +43,7 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Text of a file as a message shows it: control characters escaped, at most 60 characters.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut escaped = text.chars().flat_map(char::escape_debug);
     let mut short: String = escaped.by_ref().take(LONGEST).collect();

@@ -33,13 +33,13 @@ impl Problem {
     }
 
     /// Say what to do about it.
-    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+    pub(in crate::suite) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }
 
     /// Point at another place that has to do with it.
-    pub(super) fn note(&mut self, span: Range<usize>, label: impl Into<String>) -> &mut Self {
+    pub(in crate::suite) fn note(&mut self, span: Range<usize>, label: impl Into<String>) -> &mut Self {
         self.notes.push((span, label.into()));
         self
     }
@@ -68,7 +68,7 @@ impl Diagnostic for Problem {
 
 /// Collects the problems of one file.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(in crate::suite) struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Add a problem at a place; `label` stands beside the snippet.
@@ -131,7 +131,7 @@ impl SuiteErrors {
     pub const MOST: usize = 100;
 
     /// The same for a file that is something else than a suite.
-    pub(super) fn of(self, what: &'static str) -> Self {
+    pub(in crate::suite) fn of(self, what: &'static str) -> Self {
         SuiteErrors { what, ..self }
     }
 

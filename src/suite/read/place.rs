@@ -5,9 +5,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::config::{Goal, Suite};
+use crate::suite::config::{Goal, Suite};
 use super::problem::{Problems, SuiteErrors};
-use super::suggest::{did_you_mean, nearest};
+use crate::wording::suggest::{did_you_mean, nearest};
 
 /// A value of the suite's file, to point at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Suite {
         problems.into_errors(&self.path, &self.source)
     }
 
-    pub(super) fn report(
+    pub(in crate::suite) fn report(
         &self,
         problems: &mut Problems,
         place: Place,

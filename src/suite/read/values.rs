@@ -5,31 +5,12 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::{DeInteger, DeValue};
 
-use super::config::{DeviceChoice, Target};
-use super::data_config::Channels;
+use crate::suite::config::{DeviceChoice, Target};
+use crate::suite::data_config::Channels;
 use super::problem::Problems;
-use super::read::{FromToml, Value, wrong};
+use super::{FromToml, Value, schema_of, wrong};
 use super::words::unknown_word;
 use crate::terms::{Epsilon, Unit};
-
-/// Give a value type a schema that is written where the type is used.
-macro_rules! schema_of {
-    ($type:ty, $name:literal, $schema:tt) => {
-        impl JsonSchema for $type {
-            fn inline_schema() -> bool {
-                true
-            }
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
-}
-
-pub(super) use schema_of;
 
 fn integer(number: &DeInteger) -> Option<i128> {
     i128::from_str_radix(number.as_str(), number.radix()).ok()

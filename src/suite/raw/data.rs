@@ -3,12 +3,12 @@
 use schemars::{JsonSchema, json_schema};
 use toml::de::DeValue;
 
-use super::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
-use super::problem::Problems;
-use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
-use super::tables::{kind, tagged};
-use super::values::{ColourChannels, Count, Share, Text};
-use super::words::unknown_word;
+use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
+use crate::suite::read::problem::Problems;
+use crate::suite::read::{At, Fields, FromToml, Value, raw_table, wrong};
+use crate::suite::read::kinds::{kind, tagged};
+use crate::suite::read::values::{ColourChannels, Count, Share, Text};
+use crate::suite::read::words::unknown_word;
 
 tagged! {
     /// The images.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::model_folder::FolderError;
+use super::FolderError;
 
 /// Name, width, blocks and heads of the sizes that timm has.
 const SIZES: [(&str, u64, u64, u64); 4] =

@@ -2,17 +2,20 @@
 //!
 //! A value that could not be read is none here; `validate` then skips what depends on it.
 
+pub(in crate::suite) mod data;
+pub(in crate::suite) mod gate;
+
 use schemars::JsonSchema;
 use toml::de::DeValue;
 
 use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop, UnitSelection};
-use super::problem::Problems;
-use super::raw_data::RawData;
-use super::raw_gate::{Glob, RawRule, RawWaiver};
+use crate::suite::read::problem::Problems;
+use self::data::RawData;
+use self::gate::{Glob, RawRule, RawWaiver};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
-use super::tables::{Tables, kind, tagged};
-use super::values::{Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName};
-use super::words::{BallNorm, UnitRanking, unknown_word};
+use crate::suite::read::kinds::{Tables, kind, tagged};
+use crate::suite::read::values::{Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName};
+use crate::suite::read::words::{BallNorm, UnitRanking, unknown_word};
 
 raw_table! {
     /// A suite of am-eval: the images, the models, and the attacks that are run on them. Paths are relative to this file.

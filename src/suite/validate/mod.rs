@@ -3,8 +3,10 @@
 mod attack;
 mod boundary;
 mod data;
+mod data_files;
 pub(super) mod gate;
 mod model;
+mod rules_file;
 mod transfer;
 
 use std::collections::HashMap;
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::config::{DeviceChoice, ModelConfig, RunConfig, SearchPrecision, Suite};
-use super::problem::{Problems, SuiteErrors};
+use crate::suite::read::problem::{Problems, SuiteErrors};
 use super::raw::{RawModel, RawRun, RawSuite};
 use super::read::{At, FromToml, Value};
 
@@ -230,7 +232,7 @@ fn repeated<T, K: Hash + Eq>(values: &[At<T>], key: impl Fn(&T) -> K) -> Vec<(&A
 }
 
 fn models(
-    raw: Option<At<super::tables::Tables<RawModel>>>,
+    raw: Option<At<crate::suite::read::kinds::Tables<RawModel>>>,
     base: &Path,
     weights_root: Option<&Path>,
     problems: &mut Problems,

@@ -3,6 +3,12 @@
 //! serde stops at the first problem and loses the place inside tagged enums; the [`FromToml`] trait does neither. The
 //! `raw_table!` macro declares a table once, as a struct whose documentation becomes the JSON Schema.
 
+pub(in crate::suite) mod kinds;
+pub(in crate::suite) mod place;
+pub(in crate::suite) mod problem;
+pub(in crate::suite) mod values;
+pub(in crate::suite) mod words;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -10,15 +16,15 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::Problems;
-use super::suggest::{did_you_mean, nearest, shown};
+use self::problem::Problems;
+use crate::wording::suggest::{did_you_mean, nearest, shown};
 
 /// A TOML value and its place in the file.
-pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+pub(in crate::suite) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// A value that can be read from TOML. `key` is the key that holds it, for messages. What is wrong goes to `problems`;
 /// none comes back if nothing useful is left.
-pub(super) trait FromToml: Sized {
+pub(in crate::suite) trait FromToml: Sized {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self>;
 }
 
@@ -55,6 +61,25 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
+/// Give a value type a schema that is written where the type is used.
+macro_rules! schema_of {
+    ($type:ty, $name:literal, $schema:tt) => {
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
+            }
+        }
+    };
+}
+
+pub(in crate::suite) use schema_of;
+
 /// A list; elements that cannot be read are left out.
 impl<T: FromToml> FromToml for Vec<At<T>> {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
@@ -71,12 +96,12 @@ impl<T: FromToml> FromToml for Vec<At<T>> {
 }
 
 /// Say that a value is not what its key needs.
-pub(super) fn wrong<'p>(
+pub(in crate::suite) fn wrong<'p>(
     key: &str,
     value: &Value,
     expected: &str,
     problems: &'p mut Problems,
-) -> &'p mut super::problem::Problem {
+) -> &'p mut self::problem::Problem {
     let found = match value.get_ref() {
         DeValue::String(text) => format!("the string \"{}\"", shown(text)),
         DeValue::Integer(number) => shown(&number.to_string()),
@@ -90,7 +115,7 @@ pub(super) fn wrong<'p>(
 }
 
 /// The keys of one table while it is read.
-pub(super) struct Fields<'a, 'i> {
+pub(in crate::suite) struct Fields<'a, 'i> {
     table: &'a DeTable<'i>,
     span: Range<usize>,
     noun: &'static str,
@@ -160,7 +185,7 @@ impl<'a, 'i> Fields<'a, 'i> {
 }
 
 /// How a required key may look.
-pub(super) fn example(key: &str) -> &'static str {
+pub(in crate::suite) fn example(key: &str) -> &'static str {
     match key {
         "schema" => "add `schema = 1`",
         "name" => "add a name of letters, digits, `-`, `_` and `.`, such as `name = \"resnet20\"`",
@@ -252,4 +277,4 @@ macro_rules! raw_table {
         }
     };
 }
-pub(super) use raw_table;
+pub(in crate::suite) use raw_table;

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::problem::{Problems, SuiteErrors};
-use super::raw_gate::RawRules;
-use super::read::FromToml;
-use super::validate::{gate, root, text_of};
-use crate::gate::RuleSet;
+use crate::suite::read::problem::{Problems, SuiteErrors};
+use crate::suite::raw::gate::RawRules;
+use crate::suite::read::FromToml;
+use super::{gate, root, text_of};
+use crate::suite::gate::RuleSet;
 
 impl RuleSet {
     /// Read and validate a file of rules.

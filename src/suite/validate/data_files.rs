@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::config::Suite;
-use super::data_config::{ClassNames, DataSource};
-use super::place::Place;
-use super::problem::Problems;
+use crate::suite::config::Suite;
+use crate::suite::data_config::{ClassNames, DataSource};
+use crate::suite::read::place::Place;
+use crate::suite::read::problem::Problems;
 
 impl Suite {
     /// Whether the files and folders of `[data]` are there.
@@ -16,7 +16,7 @@ impl Suite {
     }
 
     /// Reports what is missing of the data. What the files hold is not looked at.
-    pub(super) fn check_data(&self, problems: &mut Problems) {
+    pub(in crate::suite) fn check_data(&self, problems: &mut Problems) {
         match &self.data.source {
             DataSource::Synthetic { .. } => {}
             DataSource::Cifar10 { root, .. } => {

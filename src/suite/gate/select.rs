@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::outcome::Subject;
+use super::Subject;
 use crate::terms::{Epsilon, Norm};
 
 /// A text with `*` for any run of characters and `?` for any one.

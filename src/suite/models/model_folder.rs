@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::FolderError;
 use super::hugging_face::HuggingFace;
-use super::{Interpolation, Normalize, Preprocess};
+use crate::suite::{Interpolation, Normalize, Preprocess};
 
 /// The files that make a folder one of a model.
 const CONFIG: &str = "config.json";
@@ -25,16 +26,6 @@ pub struct ModelFolder {
     pub preprocess: Option<Preprocess>,
     /// Epsilon of layer normalization, if the configuration is one of Hugging Face.
     pub layer_norm_epsilon: Option<f64>,
-}
-
-/// Why a folder is not one of a model, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}")]
-pub struct FolderError {
-    /// What is wrong.
-    pub problem: String,
-    /// What would be right.
-    pub help: String,
 }
 
 impl ModelFolder {

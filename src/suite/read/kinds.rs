@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 
 use super::problem::Problems;
-use super::read::{At, FromToml, Value};
+use super::{At, FromToml, Value};
 
 /// The word in a table's `kind`. The table was chosen by it, so reading it cannot fail.
 macro_rules! kind {
@@ -52,7 +52,7 @@ macro_rules! tagged {
                 };
                 let Some(kind) = table.get("kind") else {
                     let keys = table.keys().map(|key| key.get_ref().as_ref());
-                    let help = match $crate::suite::suggest::nearest("kind", keys) {
+                    let help = match $crate::wording::suggest::nearest("kind", keys) {
                         Some(near) => format!("did you mean `kind` where `{near}` stands? known are {}", KINDS.join(", ")),
                         None => format!("add `kind`: {}", KINDS.join(", ")),
                     };
@@ -76,7 +76,7 @@ macro_rules! tagged {
         }
     };
 }
-pub(super) use {kind, tagged};
+pub(in crate::suite) use {kind, tagged};
 
 /// The tables of `[[key]]`.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::problem::Problems;
-use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
-use super::tables::Tables;
-use super::values::{Amount, FormVersion, Positive, Radius, Text, schema_of};
-use super::words::BallNorm;
-use crate::gate::{Date, Level, Metric, Pattern};
+use crate::suite::read::problem::Problems;
+use crate::suite::read::{At, Fields, FromToml, Value, raw_table, schema_of, wrong};
+use crate::suite::read::kinds::Tables;
+use crate::suite::read::values::{Amount, FormVersion, Positive, Radius, Text};
+use crate::suite::read::words::BallNorm;
+use crate::suite::gate::{Date, Level, Metric, Pattern};
 
 raw_table! {
     /// A rule that the results must fulfil.

@@ -1,0 +1,11 @@
+//! Rules and waivers: configuration, which the gate applies.
+
+mod date;
+mod rule;
+mod select;
+mod subject;
+
+pub use date::Date;
+pub use rule::{DEFAULT_ALPHA, Level, Metric, Rule, RuleSet, Waiver};
+pub use select::{Pattern, Selector};
+pub use subject::Subject;
