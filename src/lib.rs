@@ -27,6 +27,7 @@ pub mod model;
 #[cfg(feature = "torch")]
 pub mod objective;
 pub mod outputs;
+pub mod random;
 pub mod record;
 pub mod report;
 pub mod stats;

@@ -2,8 +2,8 @@
 
 use am_eval::cli::Exit;
 use am_eval::cli::args::Cli;
-use am_eval::suite::gate::RuleSet;
 use am_eval::suite::Suite;
+use am_eval::suite::gate::RuleSet;
 use clap::CommandFactory;
 
 const README: &str = include_str!("../README.md");

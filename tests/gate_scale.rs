@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use am_eval::suite::gate::{Metric, Rule, RuleSet};
 use am_eval::gate::{Options, Snapshot, Verdict, baseline, judge};
 use am_eval::record::{
     Block, Cell, CellKind, DistancesWriter, MANIFEST_FORMAT, Manifest, Record, RunDir, RunStatus, SamplesWriter, Status,
 };
+use am_eval::suite::gate::{Metric, Rule, RuleSet};
 use am_eval::terms::{Epsilon, LayerName, Norm};
 
 const SUITE: &str = r#"schema = 1

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use am_eval::gate::{CellSamples, Conclusion, ModelProvenance, ModelSamples, Options, Provenance, Snapshot, Verdict, judge};
-use am_eval::suite::gate::{Metric, Rule, RuleSet};
+use am_eval::gate::{
+    CellSamples, Conclusion, ModelProvenance, ModelSamples, Options, Provenance, Snapshot, Verdict, judge,
+};
 use am_eval::record::{Cell, CellKind};
+use am_eval::suite::gate::{Metric, Rule, RuleSet};
 use am_eval::summary::SampleSet;
 use am_eval::terms::{Epsilon, Norm, SampleId};
 use rand_chacha::ChaCha8Rng;

@@ -1,7 +1,6 @@
 //! What moves an image: norm balls with their steps and projections, and keyed randomness.
 
 mod ball;
-mod noise;
 
+pub use crate::random::Noise;
 pub use ball::{Balls, Lengths, flat_norm};
-pub use noise::Noise;

@@ -6,8 +6,8 @@ use super::failure::{Failure, OrExit, print};
 use super::gate::{baseline_failure, load_baseline, snapshot_failure};
 use crate::gate::{Snapshot, baseline};
 use crate::record::RunDir;
-use crate::wording::format;
 use crate::stats::wilson;
+use crate::wording::format;
 
 /// Saves or shows a baseline.
 pub fn baseline(args: &BaselineArgs) -> Result<Exit, Failure> {

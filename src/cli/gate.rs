@@ -8,11 +8,11 @@ use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use crate::gate::baseline::{self, BaselineError};
 use crate::gate::{Conclusion, GateOutcome, Options, Snapshot, SnapshotError, judge};
-use crate::suite::gate::{Date, RuleSet};
 use crate::outputs::write_gate;
 use crate::record::{Manifest, RunDir};
 use crate::report::{self, gate as render};
 use crate::suite::Suite;
+use crate::suite::gate::{Date, RuleSet};
 use crate::summary::RunSummary;
 
 /// Judges a run, writes what CI reads into its directory, and prints the outcome. The exit code follows from it alone.

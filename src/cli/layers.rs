@@ -5,11 +5,11 @@ use std::path::Path;
 use tch::Device;
 
 use super::args::LayersArgs;
-use crate::wording::columns::{Align, columns};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, TORCHSCRIPT};
 use crate::suite::{ModelConfig, Normalize};
+use crate::wording::columns::{Align, columns};
 
 /// Lists the layers in the order of the forward pass.
 pub fn layers(args: &LayersArgs) -> Result<Exit, Failure> {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::args::ModelsArgs;
-use crate::wording::columns::{Align, columns};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use crate::data::TensorFile;
 use crate::model::{Architecture, ModelError, shipped};
+use crate::wording::columns::{Align, columns};
 
 /// Lists architectures, then weights. A file that cannot be read is listed with the reason.
 pub fn models(_args: &ModelsArgs) -> Result<Exit, Failure> {

@@ -10,8 +10,8 @@ use crate::model::{Compute, ModelError, ModelSource};
 use crate::objective::PixelObjective;
 use crate::record::StoreError;
 use crate::suite::{Channels, ModelConfig, ModelFolder, Normalize, Preprocess, Suite};
-use crate::wording::did_you_mean;
 use crate::terms::LayerName;
+use crate::wording::did_you_mean;
 
 /// Predicts and writes. With a suite, image files are resized and cropped as its `[data]` says; they become grey for a
 /// model of one channel.

@@ -6,8 +6,8 @@ use super::{CompareError, Contrast, ModelPair, Row};
 use crate::gate::check::{paired, rate};
 use crate::gate::measure::{Measure, measures};
 use crate::gate::{Distance, Distances, Mismatch, Snapshot, Subject, comparability, distances};
-use crate::suite::gate::Metric;
 use crate::stats::log_rank;
+use crate::suite::gate::Metric;
 use crate::summary::SampleSet;
 
 /// The contrast of `models`; samples are numbered as in `reference`.

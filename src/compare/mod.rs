@@ -16,8 +16,8 @@ pub use error::CompareError;
 pub use models::ModelPair;
 
 use crate::gate::{Change, Mismatch, Snapshot, Subject};
-use crate::suite::gate::Metric;
 use crate::stats::{Estimate, holm};
+use crate::suite::gate::Metric;
 use crate::summary::SampleSet;
 use crate::terms::SampleId;
 

@@ -11,8 +11,8 @@ use super::image_files::ImageFiles;
 use super::labels::{Labelled, classify};
 use super::listing::LabelledFile;
 use super::text::TextFile;
-use crate::wording::did_you_mean;
 use crate::terms::SampleId;
+use crate::wording::did_you_mean;
 
 /// Reads the columns `path` and `label` of a CSV file with a header. Paths are relative to `root` and are the samples' ids, in
 /// the table's order; a label is a class index or a class name (see [`classify`]).

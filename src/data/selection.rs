@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 use super::{DataError, Dataset, Image};
+use crate::random::Stream;
 use crate::suite::OnDataError;
 use crate::terms::SampleId;
 
@@ -165,7 +164,7 @@ fn balanced_order(dataset: &dyn Dataset, wanted: usize, seed: u64) -> Vec<usize>
         }
         classes[label].push_back(index);
     }
-    let mut random = Shuffler::new(seed);
+    let mut random = Stream::new(&[b"select\0", &seed.to_le_bytes()]);
     classes.iter_mut().for_each(|class| random.shuffle(class.make_contiguous()));
     let mut order = Vec::with_capacity(wanted);
     while order.len() < wanted {
@@ -174,23 +173,6 @@ fn balanced_order(dataset: &dyn Dataset, wanted: usize, seed: u64) -> Vec<usize>
         order.extend(classes.iter_mut().filter_map(VecDeque::pop_front).take(wanted - order.len()));
     }
     order
-}
-
-struct Shuffler(ChaCha8Rng);
-
-impl Shuffler {
-    fn new(seed: u64) -> Self {
-        let key = blake3::Hasher::new().update(b"select\0").update(&seed.to_le_bytes()).finalize();
-        Shuffler(ChaCha8Rng::from_seed(*key.as_bytes()))
-    }
-
-    /// Fisher and Yates' shuffle.
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            let chosen = (u128::from(self.0.next_u64()) * (last as u128 + 1)) >> 64;
-            items.swap(last, chosen as usize);
-        }
-    }
 }
 
 #[cfg(test)]

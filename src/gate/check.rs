@@ -3,8 +3,8 @@
 use super::distances::MOST_IDS;
 use super::measure::Measure;
 use super::{Change, Check, Subject, Verdict};
-use crate::suite::gate::Rule;
 use crate::stats::{Estimate, mcnemar, paired_difference, wilson};
+use crate::suite::gate::Rule;
 use crate::summary::SampleSet;
 use crate::terms::SampleId;
 

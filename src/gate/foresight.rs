@@ -1,9 +1,8 @@
 //! What can be said about a suite's gate before anything has run.
 
-use crate::suite::config::Suite;
-use crate::suite::data_config::DataSource;
 use crate::gate::power::{DISCORDANT, Design, samples_for};
 use crate::suite::gate::{Level, Metric, Rule};
+use crate::suite::{DataSource, Suite};
 
 impl Suite {
     /// Warnings about rules whose margin is smaller than the suite's samples can show, one sentence each. Nothing is said

@@ -5,10 +5,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::check::{self, Draft};
 use super::measure::{Measure, measures};
 use super::power::{DISCORDANT, Design};
-use super::{Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Snapshot, Subject, Verdict, comparability, distances};
-use crate::suite::gate::{Date, Level, Metric, Rule, RuleSet, Waiver};
+use super::{
+    Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Snapshot, Subject,
+    Verdict, comparability, distances,
+};
 use crate::record::CellKind;
 use crate::stats::{Estimate, holm};
+use crate::suite::gate::{Date, Level, Metric, Rule, RuleSet, Waiver};
 
 /// What a judgement depends on beside run, baseline and rules.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::suite::gate::Metric;
 use super::{Snapshot, Subject};
+use crate::suite::gate::Metric;
 use crate::summary::{HealthSign, SampleSet};
 use crate::terms::{Epsilon, Norm};
 

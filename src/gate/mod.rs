@@ -15,11 +15,11 @@ mod outcome;
 pub mod power;
 mod snapshot;
 
+pub use crate::suite::gate::{DEFAULT_ALPHA, Date, Level, Metric, Pattern, Rule, RuleSet, Selector, Subject, Waiver};
 pub use judge::{Options, judge, worst_cases};
 pub use outcome::{
     Change, Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Verdict,
 };
-pub use crate::suite::gate::{DEFAULT_ALPHA, Date, Level, Metric, Pattern, Rule, RuleSet, Selector, Subject, Waiver};
 pub use snapshot::{
     CellSamples, Collector, Distance, Distances, ModelProvenance, ModelSamples, Provenance, Snapshot, SnapshotError,
 };

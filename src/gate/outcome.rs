@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::suite::gate::{Date, Level, Metric, Subject};
-use crate::record::{Cell, CellKind};
+use crate::record::Cell;
 use crate::stats::Estimate;
-use crate::terms::{Epsilon, LayerName, Norm, SampleId};
+use crate::suite::gate::{Date, Level, Metric, Subject};
+use crate::terms::{LayerName, SampleId};
 
 /// Version of the outcome's form.
 pub const OUTCOME_FORMAT: u32 = 1;

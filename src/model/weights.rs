@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Div;
 use std::rc::Rc;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
 use super::arch::Architecture;
+use crate::random::{Stream, normal_pair};
 
 mod file;
 
@@ -285,15 +284,13 @@ fn draw(seed: u64, name: &str, shape: &[i64], init: Init) -> Tensor {
         Init::Constant(value) => return Tensor::full(shape, value, (Kind::Float, Device::Cpu)),
         Init::Normal(deviation) => deviation,
     };
-    let mut key = *blake3::hash(format!("{seed}/{name}").as_bytes()).as_bytes();
-    key[31] ^= 1;
-    let mut generator = ChaCha8Rng::from_seed(key);
-    let mut uniform = move || (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    // The second stream: the first is that of a noise whose scope has the parameter's name.
+    let mut stream = Stream::second(&[format!("{seed}/{name}").as_bytes()]);
     let count: i64 = shape.iter().product();
     let values: Vec<f32> = (0..count)
         .map(|_| {
-            let (u, v) = (1.0 - uniform(), uniform());
-            ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos() * deviation) as f32
+            let (u, v) = (1.0 - stream.fine_unit(), stream.fine_unit());
+            (normal_pair(u, v)[0] * deviation) as f32
         })
         .collect();
     Tensor::from_slice(&values).reshape(shape)

@@ -17,6 +17,7 @@ mod thumbnails;
 mod transfer;
 mod types;
 
+pub use crate::terms::CellKind;
 pub use adversarial::{AdversarialImages, adversarial_file, assemble_adversarial};
 pub(crate) use atomic::PARTIAL;
 pub use atomic::{AtomicFile, write_atomically};
@@ -31,7 +32,6 @@ pub use store::{RunDir, RunLock};
 pub use table::{Assembled, assemble_tables};
 pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
 pub use transfer::TransferRecord;
-pub use crate::terms::CellKind;
 pub use types::{Cell, DistanceRecord, Example, Record, Status};
 
 #[cfg(test)]

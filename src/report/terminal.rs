@@ -1,9 +1,9 @@
 //! The short table at the end of a run: plain text, aligned, for a terminal or a log.
 
-use crate::wording::format;
 use super::headline::{headlines, worst_case_at};
 use crate::record::CellKind;
 use crate::summary::{CellSummary, RunSummary};
+use crate::wording::format;
 
 /// Models by attacks, each at its largest radius: robust accuracy and flip rate with 95 % intervals. Of a unit attack
 /// the unit that flips most is shown. Ends without a line break.

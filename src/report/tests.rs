@@ -7,7 +7,7 @@ use crate::record::RunStatus;
 const MODELS: [&str; 3] = ["resnet20", "resnet20-adv", "vit-tiny"];
 
 fn page(manifest: &Manifest, summary: &RunSummary, examples: &[Example]) -> String {
-    html::page(manifest, summary, examples, &Figures::of(summary).unwrap()).unwrap()
+    page::page(manifest, summary, examples, &chart::Figures::of(summary).unwrap()).unwrap()
 }
 
 /// The page without what is long and looked at elsewhere: fonts, style, script and pictures.
@@ -42,7 +42,7 @@ fn charts_as_text() {
         of.curve.truncate(5);
     }
     summary.cells.retain(|cell| cell.cell.layer.is_none() || cell.cell.unit.as_deref() == Some("6"));
-    for chart in Figures::of(&summary).unwrap().charts {
+    for chart in chart::Figures::of(&summary).unwrap().charts {
         insta::assert_snapshot!(chart.slug.clone(), chart.svg);
     }
 }
@@ -103,7 +103,7 @@ fn the_page_loads_nothing_and_its_policy_names_its_script() {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     let script = page.split_once("<script>").unwrap().1.split_once("</script>").unwrap().0;
-    let hash = encode::base64(&encode::sha256(script.as_bytes()));
+    let hash = page::encode::base64(&page::encode::sha256(script.as_bytes()));
     assert!(page.contains(&format!("script-src 'sha256-{hash}'")));
 }
 
@@ -123,7 +123,7 @@ fn pictures_beyond_the_budget_are_dropped_and_counted() {
     large.clean = vec![7; 1_000_000];
     let examples: Vec<Example> = (0..20).map(|_| large.clone()).collect();
     let page = page(&manifest("quick", &MODELS), &realistic(&MODELS), &examples);
-    assert!(page.len() + gate::ROOM <= shell::MOST_BYTES, "{}", page.len());
+    assert!(page.len() + page::slots::ROOM <= page::shell::MOST_BYTES, "{}", page.len());
     assert!(page.contains("Showing 6 of 20") && page.contains("14 more examples are left out"));
 }
 
@@ -175,7 +175,7 @@ fn an_unwritable_folder_is_named() {
 fn a_broken_picture_is_an_error_that_names_its_sample() {
     let mut broken = example("resnet20", "pgd", 5, 8);
     broken.adversarial.truncate(20);
-    let error = gallery::contact_sheet(&[broken], &[]).unwrap_err();
+    let error = chart::gallery::contact_sheet(&[broken], &[]).unwrap_err();
     assert!(error.to_string().contains("val/cat/0005.png"), "{error}");
 }
 

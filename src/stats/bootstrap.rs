@@ -1,11 +1,10 @@
 //! Bias-corrected and accelerated bootstrap intervals (Efron 1987), the same on any number of threads.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 use super::normal::{normal_cdf, normal_quantile};
 use super::{Estimate, Z95};
+use crate::random::Stream;
 
 /// Groups left out in turn to estimate the acceleration; with fewer observations each is a group.
 const JACKKNIFE_GROUPS: usize = 500;
@@ -31,11 +30,9 @@ pub fn bootstrap(
         .map_init(
             || vec![0; n],
             |indices, resample| {
-                let mut generator = ChaCha8Rng::seed_from_u64(seed);
-                generator.set_stream(resample as u64);
+                let mut stream = Stream::numbered(seed, resample as u64);
                 for index in indices.iter_mut() {
-                    // The high half of a 64 x 64 bit product: uniform up to n / 2^64.
-                    *index = ((u128::from(generator.next_u64()) * n as u128) >> 64) as usize;
+                    *index = stream.below(n);
                 }
                 statistic(indices)
             },

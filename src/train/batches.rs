@@ -1,7 +1,5 @@
 //! Training images in memory, shuffled and augmented by generators keyed by seed, epoch and position.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
@@ -9,6 +7,7 @@ use super::TrainError;
 use super::recipe::TrainRecipe;
 use crate::data::{self, Image};
 use crate::model::Geometry;
+use crate::random::Stream;
 use crate::suite::{DataConfig, DataSource};
 
 /// All images of a split, decoded.
@@ -49,9 +48,7 @@ impl Images {
     pub fn order(&self, seed: u64, epoch: usize) -> Vec<usize> {
         let mut generator = generator(seed, epoch, u64::MAX);
         let mut order: Vec<usize> = (0..self.images.len()).collect();
-        for last in (1..order.len()).rev() {
-            order.swap(last, below(&mut generator, last + 1));
-        }
+        generator.shuffle(&mut order);
         order
     }
 
@@ -78,23 +75,19 @@ impl Images {
     }
 }
 
-fn generator(seed: u64, epoch: usize, stream: u64) -> ChaCha8Rng {
-    ChaCha8Rng::from_seed(*blake3::hash(format!("train/{seed}/{epoch}/{stream}").as_bytes()).as_bytes())
+fn generator(seed: u64, epoch: usize, stream: u64) -> Stream {
+    Stream::new(&[format!("train/{seed}/{epoch}/{stream}").as_bytes()])
 }
 
-fn below(generator: &mut ChaCha8Rng, bound: usize) -> usize {
-    ((u128::from(generator.next_u64()) * bound as u128) >> 64) as usize
-}
-
-fn augment(image: &Image, recipe: &TrainRecipe, generator: &mut ChaCha8Rng) -> Vec<u8> {
+fn augment(image: &Image, recipe: &TrainRecipe, generator: &mut Stream) -> Vec<u8> {
     let (height, width) = (image.height as isize, image.width as isize);
-    let mirrored = recipe.flip && below(generator, 2) == 1;
+    let mirrored = recipe.flip && generator.below(2) == 1;
     let reach = recipe.crop;
-    let (down, right) = (below(generator, 2 * reach + 1) as isize, below(generator, 2 * reach + 1) as isize);
+    let (down, right) = (generator.below(2 * reach + 1) as isize, generator.below(2 * reach + 1) as isize);
     let (down, right) = (down - reach as isize, right - reach as isize);
     let hole = recipe.cutout as isize;
     let (top, left) =
-        (below(generator, image.height) as isize - hole / 2, below(generator, image.width) as isize - hole / 2);
+        (generator.below(image.height) as isize - hole / 2, generator.below(image.width) as isize - hole / 2);
     let mut out = vec![0u8; image.pixels.len()];
     for channel in 0..image.channels {
         let plane = channel * image.height * image.width;

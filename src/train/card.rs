@@ -10,10 +10,10 @@ use crate::data;
 use crate::engine::{CleanBlock, Drive, Row, Search, device};
 use crate::model::{Compute, Model, ModelSource};
 use crate::record::write_atomically;
-use crate::wording::format;
 use crate::stats::{Estimate, wilson};
 use crate::suite::{DataConfig, Loss, ModelConfig, OnDataError, SearchPrecision, Split, Stop};
 use crate::terms::Norm;
+use crate::wording::format;
 
 /// Held-out images that are attacked, at most.
 const ATTACKED: usize = 1000;

@@ -90,6 +90,19 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Numbers with a true minus sign.
+pub fn typeset(numbers: String) -> String {
+    numbers.replace('-', "\u{2212}")
+}
+
+/// `name` as a part of a file's name or an id: lower-case letters, digits and hyphens, at most 60.
+pub fn slug(name: &str) -> String {
+    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let slug: String = letters.take(60).collect();
+    let slug = slug.trim_matches('-');
+    if slug.is_empty() { "unnamed".to_owned() } else { slug.to_owned() }
+}
+
 /// Keeps a value that rounds to zero from printing as `-0.0`.
 fn positive_zero(value: f64, half: f64) -> f64 {
     if value.abs() < half { value.abs() } else { value }

@@ -1,26 +1,20 @@
 //! Random numbers of one image, and a sine that is the same on every platform.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use crate::random::Stream;
 
 /// A stream of random numbers that depends on its key alone.
-pub(super) struct Dice(ChaCha8Rng);
+pub(super) struct Dice(Stream);
 
 impl Dice {
     /// The stream of sample `index` of the split called `split`.
     pub(super) fn new(version: u32, split: &str, index: u64) -> Self {
-        let mut key = blake3::Hasher::new();
-        key.update(b"synthetic\0");
-        key.update(&version.to_le_bytes());
-        key.update(split.as_bytes());
-        key.update(&[0]);
-        key.update(&index.to_le_bytes());
-        Dice(ChaCha8Rng::from_seed(*key.finalize().as_bytes()))
+        let key: [&[u8]; 5] = [b"synthetic\0", &version.to_le_bytes(), split.as_bytes(), &[0], &index.to_le_bytes()];
+        Dice(Stream::new(&key))
     }
 
     /// Uniform in [0, 1).
     pub(super) fn unit(&mut self) -> f32 {
-        (self.0.next_u32() >> 8) as f32 / (1 << 24) as f32
+        self.0.unit()
     }
 
     /// Uniform in [`low`, `high`).
@@ -30,7 +24,7 @@ impl Dice {
 
     /// Uniform in 0..`count`.
     pub(super) fn pick(&mut self, count: usize) -> usize {
-        ((u64::from(self.0.next_u32()) * count as u64) >> 32) as usize
+        ((u64::from(self.0.bits()) * count as u64) >> 32) as usize
     }
 
     /// True with the given probability.
@@ -40,7 +34,7 @@ impl Dice {
 
     /// Mean 0, standard deviation 1: the sum of four uniform bytes, close enough to normal for sensor noise.
     pub(super) fn noise(&mut self) -> f32 {
-        let sum: u32 = self.0.next_u32().to_le_bytes().iter().map(|byte| u32::from(*byte)).sum();
+        let sum: u32 = self.0.bits().to_le_bytes().iter().map(|byte| u32::from(*byte)).sum();
         (sum as f32 - 510.0) / 147.8
     }
 

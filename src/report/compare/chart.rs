@@ -5,10 +5,10 @@ use plotters::prelude::DrawingBackend;
 use super::label;
 use crate::compare::{Contrast, Row};
 use crate::record::CellKind;
-use crate::report::axis::{self, LABEL, SMALL, Scale};
-use crate::report::canvas::{Align, Canvas, Drawn, Type};
-use crate::report::figure::Figure;
-use crate::report::palette::{self, AXIS, GRID, INK, MUTED, PAPER};
+use crate::report::chart::axis::{self, LABEL, SMALL, Scale};
+use crate::report::chart::canvas::{Align, Canvas, Drawn, Type};
+use crate::report::chart::figure::Figure;
+use crate::report::chart::palette::{self, AXIS, GRID, INK, MUTED, PAPER};
 use crate::stats::Estimate;
 
 const WIDTH: u32 = 860;

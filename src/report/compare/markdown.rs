@@ -2,8 +2,8 @@
 
 use super::{cells, cells_sentence, changed, label, significant, warnings};
 use crate::compare::{Comparison, Contrast};
-use crate::wording::format;
 use crate::report::gate::markdown::{code, escaped};
+use crate::wording::format;
 
 /// Cells of a contrast that are listed; GitHub refuses comments over 64 KiB.
 const MOST_CELLS: usize = 20;

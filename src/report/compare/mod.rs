@@ -9,10 +9,10 @@ pub use markdown::markdown;
 pub use page::page;
 pub use text::text;
 
-use crate::wording::format;
 use super::gate::{difference, p_value, value};
 use crate::compare::{Comparison, Contrast, Row};
 use crate::suite::gate::Metric;
+use crate::wording::format;
 
 /// What the row is about, without its model.
 fn label(row: &Row) -> String {

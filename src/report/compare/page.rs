@@ -6,14 +6,16 @@ use serde::Serialize;
 
 use super::{cells, cells_sentence, chart, label, warnings};
 use crate::compare::{Comparison, Contrast, Row};
-use crate::suite::gate::Metric;
 use crate::record::Thumbnails;
-use crate::report::gate::typeset;
-use crate::report::shell::{self, MOST_BYTES};
-use crate::report::thumbs::{Album, Thumb};
-use crate::report::view::command as shell_command;
-use crate::report::{ReportError, figure, slug};
+use crate::report::ReportError;
+use crate::report::chart::figure;
+use crate::report::page::shell::{self, MOST_BYTES};
+use crate::report::page::thumbs::{Album, Thumb};
+use crate::report::page::view::command as shell_command;
+use crate::suite::gate::Metric;
 use crate::wording::format;
+use crate::wording::format::slug;
+use crate::wording::format::typeset;
 
 /// Pictures of newly broken (or fixed) samples of one contrast.
 const MOST_THUMBS: usize = 120;
@@ -23,7 +25,7 @@ const MOST_CELLS: usize = 600;
 const ROOM: usize = MOST_BYTES / 2;
 const MOST_CHART_BYTES: usize = MOST_BYTES / 5;
 
-const TEMPLATE: &str = include_str!("../templates/compare.html.jinja");
+const TEMPLATE: &str = include_str!("../page/templates/compare.html.jinja");
 
 #[derive(Debug, Serialize)]
 struct View {

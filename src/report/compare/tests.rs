@@ -9,7 +9,8 @@ use crate::gate::testing::{old, run, with_distances};
 use crate::gate::{CellSamples, Distance, Snapshot};
 use crate::record::testing::cell;
 use crate::record::{Thumbnail, Thumbnails};
-use crate::report::{fixture, shell};
+use crate::report::fixture;
+use crate::report::page::shell;
 use crate::summary::HealthSign;
 
 /// A second radius, distances, and misclassified samples.
@@ -100,7 +101,7 @@ fn the_chart_of_differences() {
     let comparison = comparison();
     let reach = chart::reach(&comparison.contrasts);
     let figure = chart::differences(&comparison.contrasts[0], reach).unwrap();
-    insta::assert_snapshot!(crate::report::figure::svg(&figure, "differences").unwrap());
+    insta::assert_snapshot!(crate::report::chart::figure::svg(&figure, "differences").unwrap());
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{cells, cells_sentence, changed, label, significant, warnings};
 use crate::compare::{Comparison, Contrast, Row};
-use crate::wording::format;
 use crate::report::terminal::align;
+use crate::wording::format;
 
 /// Cells of a contrast that are listed.
 const MOST_CELLS: usize = 10;

@@ -14,14 +14,13 @@ pub use gitlab::gitlab;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use page::show_gate;
-pub(super) use page::{ROOM, delta_name, place};
 pub use text::text;
 
-use crate::wording::format;
 use crate::gate::{Change, Check, GateOutcome, RuleOutcome, Verdict};
-use crate::suite::gate::{Level, Metric};
 use crate::stats::Estimate;
+use crate::suite::gate::{Level, Metric};
 use crate::terms::SampleId;
+use crate::wording::format;
 
 /// A value with its interval: percent, or pixel units.
 pub(in crate::report) fn value(metric: Metric, estimate: &Estimate) -> String {
@@ -47,11 +46,6 @@ fn signed(value: f64, digits: String) -> String {
     } else {
         format!("+{digits}")
     }
-}
-
-/// Numbers with a true minus sign.
-pub(in crate::report) fn typeset(numbers: String) -> String {
-    numbers.replace('-', "\u{2212}")
 }
 
 /// `p = 0.021`, `p < 0.0001`.

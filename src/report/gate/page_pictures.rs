@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::{difference, typeset};
+use super::difference;
 use crate::gate::{Change, Check, GateOutcome, RuleOutcome};
+use crate::report::page::thumbs::{Album, Thumb};
 use crate::wording::format;
-use crate::report::thumbs::{Album, Thumb};
+use crate::wording::format::typeset;
 
 /// Checks of a rule that show samples, and samples of a check.
 const MOST_CHECKS: usize = 4;

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use super::page::delta_name;
-use super::{Gravity, detectable, difference, gravity, numbers, p_value, state, typeset, value};
+use super::{Gravity, detectable, difference, gravity, numbers, p_value, state, value};
 use crate::gate::{Change, Check, GateOutcome, RuleOutcome, Verdict};
-use crate::suite::gate::Metric;
-use crate::wording::format;
+use crate::report::page::slots::delta_name;
 use crate::stats::Estimate;
+use crate::suite::gate::Metric;
 use crate::terms::SampleId;
+use crate::wording::format;
+use crate::wording::format::typeset;
 
 /// Rules on the first screen.
 const MOST_RULES: usize = 5;

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::*;
-use crate::suite::gate::{Metric, Pattern, Rule, RuleSet, Waiver};
 use crate::gate::Snapshot;
 use crate::gate::testing::{judged, no_drop, old, run, with_distances};
 use crate::record::{Thumbnail, Thumbnails};
 use crate::report::fixture::{manifest, realistic};
+use crate::suite::gate::{Metric, Pattern, Rule, RuleSet, Waiver};
 
 fn with_wrong(mut snapshot: Snapshot, model: &str) -> Snapshot {
     snapshot.models[0].model = model.to_owned();

@@ -4,11 +4,11 @@ use schemars::{JsonSchema, json_schema};
 use toml::de::DeValue;
 
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
-use crate::suite::read::problem::Problems;
-use crate::suite::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use crate::suite::read::kinds::{kind, tagged};
+use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{ColourChannels, Count, Share, Text};
 use crate::suite::read::words::unknown_word;
+use crate::suite::read::{At, Fields, FromToml, Value, raw_table, wrong};
 
 tagged! {
     /// The images.

@@ -1,16 +1,13 @@
 //! `[[gate]]` and `[[waiver]]` as they are written, in a suite or in a file of rules.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use crate::suite::read::problem::Problems;
-use crate::suite::read::{At, Fields, FromToml, Value, raw_table, schema_of, wrong};
+use crate::suite::gate::{Date, Level, Metric, Pattern};
 use crate::suite::read::kinds::Tables;
+use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{Amount, FormVersion, Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
-use crate::suite::gate::{Date, Level, Metric, Pattern};
+use crate::suite::read::{At, Fields, FromToml, Value, raw_table, schema_of, wrong};
 
 raw_table! {
     /// A rule that the results must fulfil.

@@ -8,13 +8,15 @@ pub(in crate::suite) mod gate;
 use schemars::JsonSchema;
 use toml::de::DeValue;
 
-use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop, UnitSelection};
-use crate::suite::read::problem::Problems;
 use self::data::RawData;
 use self::gate::{Glob, RawRule, RawWaiver};
+use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop, UnitSelection};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use crate::suite::read::kinds::{Tables, kind, tagged};
-use crate::suite::read::values::{Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName};
+use crate::suite::read::problem::Problems;
+use crate::suite::read::values::{
+    Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName,
+};
 use crate::suite::read::words::{BallNorm, UnitRanking, unknown_word};
 
 raw_table! {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::suite::config::{Goal, Suite};
 use super::problem::{Problems, SuiteErrors};
+use crate::suite::config::{Goal, Suite};
 use crate::wording::suggest::{did_you_mean, nearest};
 
 /// A value of the suite's file, to point at.

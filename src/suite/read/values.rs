@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::{DeInteger, DeValue};
 
+use super::problem::Problems;
+use super::words::unknown_word;
+use super::{FromToml, Value, schema_of, wrong};
 use crate::suite::config::{DeviceChoice, Target};
 use crate::suite::data_config::Channels;
-use super::problem::Problems;
-use super::{FromToml, Value, schema_of, wrong};
-use super::words::unknown_word;
 use crate::terms::{Epsilon, Unit};
 
 fn integer(number: &DeInteger) -> Option<i128> {

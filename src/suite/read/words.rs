@@ -1,19 +1,17 @@
 //! The words that stand in a suite: fixed lists, whose unknown members are shown with the nearest known one.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 use toml::de::DeValue;
 
-use crate::suite::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop};
-use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use super::problem::Problems;
 use super::{FromToml, Value, schema_of, wrong};
-use crate::wording::suggest::{nearest, shown};
+use crate::suite::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop};
+use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use crate::suite::gate::{Level, Metric};
 use crate::terms::Norm;
+use crate::wording::suggest::{nearest, shown};
 
 /// An error of serde that keeps the list of known variants.
 #[derive(Debug)]

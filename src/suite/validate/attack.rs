@@ -2,13 +2,13 @@
 
 use super::{distinct, repeated};
 use crate::suite::config::{AttackConfig, Control, Direction, Goal, Loss, ModelConfig, Stop, Target, UnitSelection};
-use crate::suite::read::problem::Problems;
 use crate::suite::raw::{RawAttack, RawClassLogit, RawUnit, RawUnits};
 use crate::suite::read::At;
-use crate::wording::suggest::{did_you_mean, shown};
+use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{Count, Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
+use crate::wording::suggest::{did_you_mean, shown};
 
 /// The attacks; `names` are the names of all models, `models` those that can be used.
 pub(super) fn resolve(

@@ -2,9 +2,9 @@
 
 use super::attack::check_linf_radius;
 use crate::suite::config::{BoundaryConfig, BoundaryMethod, Loss};
-use crate::suite::read::problem::Problems;
 use crate::suite::raw::RawBoundary;
 use crate::suite::read::At;
+use crate::suite::read::problem::Problems;
 use crate::terms::{Epsilon, Norm};
 
 pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<BoundaryConfig> {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::suite::data_config::{ClassNames, DataConfig, DataSource, OnDataError, Preprocess, Split};
-use crate::suite::read::problem::Problems;
 use crate::suite::raw::data::{RawCommon, RawCsv, RawData, RawWebdataset};
 use crate::suite::read::At;
+use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{Count, Text};
 
 /// Size of the synthetic split if the suite says nothing.

@@ -2,15 +2,15 @@
 
 use crate::suite::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Waiver};
 
-use crate::suite::gate::Subject;
-use crate::terms::CellKind;
 use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, ModelConfig};
-use crate::suite::read::problem::Problems;
+use crate::suite::gate::Subject;
 use crate::suite::raw::gate::{RawRule, RawSelect, RawWaiver};
 use crate::suite::read::At;
-use crate::wording::suggest::shown;
+use crate::suite::read::problem::Problems;
 use crate::suite::read::values::Amount;
+use crate::terms::CellKind;
 use crate::terms::LayerName;
+use crate::wording::suggest::shown;
 
 /// The rules, each with the place of its `select`, or its own.
 pub fn rules(raw: Vec<At<RawRule>>, problems: &mut Problems) -> Vec<At<Rule>> {

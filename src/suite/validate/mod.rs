@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::config::{DeviceChoice, ModelConfig, RunConfig, SearchPrecision, Suite};
-use crate::suite::read::problem::{Problems, SuiteErrors};
 use super::raw::{RawModel, RawRun, RawSuite};
 use super::read::{At, FromToml, Value};
+use crate::suite::read::problem::{Problems, SuiteErrors};
 
 /// Samples in a block if the suite says nothing.
 const DEFAULT_BLOCK: usize = 50;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::suite::models::model_folder::ModelFolder;
-use crate::suite::read::problem::Problems;
+use crate::suite::models::ModelFolder;
 use crate::suite::raw::{RawModel, RawNormalize};
+use crate::suite::read::problem::Problems;
 use crate::suite::read::{At, example};
 use crate::suite::{ModelConfig, Normalize, Preprocess};
 

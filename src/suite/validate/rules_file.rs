@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::suite::read::problem::{Problems, SuiteErrors};
-use crate::suite::raw::gate::RawRules;
-use crate::suite::read::FromToml;
 use super::{gate, root, text_of};
 use crate::suite::gate::RuleSet;
+use crate::suite::raw::gate::RawRules;
+use crate::suite::read::FromToml;
+use crate::suite::read::problem::{Problems, SuiteErrors};
 
 impl RuleSet {
     /// Read and validate a file of rules.

@@ -2,10 +2,10 @@
 
 use super::repeated;
 use crate::suite::config::{AttackConfig, Goal, ModelConfig, TransferConfig};
-use crate::suite::read::problem::Problems;
 use crate::suite::raw::RawTransfer;
 use crate::suite::raw::gate::Glob;
 use crate::suite::read::At;
+use crate::suite::read::problem::Problems;
 use crate::wording::suggest::{did_you_mean, shown};
 
 /// The attacks whose images are shown to other models. `attacks` and `models` are all of the suite, free of problems.

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::wording::format;
 use crate::record::Manifest;
 use crate::summary::{HealthSign, RunSummary};
+use crate::wording::format;
 
 /// One sign with everything that shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

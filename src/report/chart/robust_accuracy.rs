@@ -5,12 +5,12 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, LABEL, SMALL, Scale};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
-use crate::wording::format;
 use super::palette::{self, INK, MUTED, PAPER};
 use crate::record::CellKind;
 use crate::stats::Estimate;
 use crate::summary::{ModelSummary, RunSummary};
 use crate::terms::{Epsilon, Norm};
+use crate::wording::format;
 
 const WIDTH: u32 = 860;
 const TOP: f64 = 66.0;

@@ -124,7 +124,7 @@ fn halve(pixels: &[u8], width: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::canvas::Type;
+    use crate::report::chart::canvas::Type;
 
     struct Hostile;
 

@@ -6,12 +6,12 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, SMALL};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
-use crate::wording::format;
 use super::heat;
 use super::palette::{self, AXIS, INK, MUTED};
 use crate::record::CellKind;
 use crate::summary::{CellSummary, RunSummary};
 use crate::terms::{Epsilon, Norm};
+use crate::wording::format;
 
 const WIDTH: f64 = 860.0;
 const TOP: f64 = 84.0;
@@ -136,7 +136,7 @@ struct Columns {
 impl FlipHeatmap {
     /// A name for files and ids.
     pub fn slug(&self) -> String {
-        format!("flip-rate-{}", super::slug(&self.model))
+        format!("flip-rate-{}", crate::wording::format::slug(&self.model))
     }
 
     fn columns(&self) -> Columns {

@@ -6,7 +6,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 
 use super::encode::{base64, sha256};
-use super::{ReportError, font};
+use crate::report::chart::font;
+use crate::report::error::ReportError;
 
 /// Largest size of a page, in bytes.
 pub const MOST_BYTES: usize = 10_000_000;

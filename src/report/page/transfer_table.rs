@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::wording::format;
-use super::view::Rate;
+use super::rate::Rate;
 use crate::record::Manifest;
 use crate::summary::{RunSummary, TransferSummary};
+use crate::wording::format;
 
 /// Rows of the table; the rest is in `transfer.csv`.
 const MOST_ROWS: usize = 600;

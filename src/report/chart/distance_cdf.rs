@@ -6,10 +6,10 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, LABEL, SMALL, Scale};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
-use crate::wording::format;
 use super::palette::{self, AXIS, INK, MUTED};
 use crate::summary::{DistanceSummary, RunSummary};
 use crate::terms::Norm;
+use crate::wording::format;
 
 const SIZE: (u32, u32) = (860, 430);
 const LEFT: f64 = 56.0;
@@ -40,7 +40,7 @@ pub fn figures(summary: &RunSummary) -> Vec<DistanceCdf<'_>> {
 impl DistanceCdf<'_> {
     /// A name for files and ids; the method's name is one of the suite's keywords.
     pub fn slug(&self) -> String {
-        format!("distance-cdf-{}-{}", self.norm, super::slug(self.method))
+        format!("distance-cdf-{}-{}", self.norm, crate::wording::format::slug(self.method))
     }
 
     fn farthest(&self) -> f64 {

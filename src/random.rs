@@ -1,7 +1,76 @@
 //! Randomness that depends on what it is for, not on when it is drawn: a counter-based generator keyed by seed and purpose.
+//!
+//! A [`Stream`] is named by the bytes of its key; everything random in this crate comes from one. [`Noise`] names the streams of
+//! attacks.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// The numbers that belong to one key.
+#[derive(Debug, Clone)]
+pub struct Stream(ChaCha8Rng);
+
+impl Stream {
+    /// The stream named by `key`, whose parts are read as one run of bytes.
+    pub fn new(key: &[&[u8]]) -> Self {
+        Stream(ChaCha8Rng::from_seed(digest(key)))
+    }
+
+    /// A second stream of the same key, which shares no number with the first.
+    pub fn second(key: &[&[u8]]) -> Self {
+        let mut seed = digest(key);
+        seed[31] ^= 1;
+        Stream(ChaCha8Rng::from_seed(seed))
+    }
+
+    /// One of the streams of a seed, by number.
+    pub fn numbered(seed: u64, number: u64) -> Self {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(number);
+        Stream(generator)
+    }
+
+    /// 32 random bits.
+    pub fn bits(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    /// A whole number below `bound`: the high half of a product of 64 by 64 bits, uniform up to `bound` / 2^64.
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
+    }
+
+    /// Uniform in [0, 1), in steps of 2^-24.
+    pub fn unit(&mut self) -> f32 {
+        (self.bits() >> 8) as f32 / (1 << 24) as f32
+    }
+
+    /// Uniform in [0, 1), in steps of 2^-53.
+    pub fn fine_unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Fisher and Yates' shuffle.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+/// Two independent normal values of mean 0 and deviation 1, of `u` in (0, 1] and `v` in [0, 1] (Box and Muller 1958).
+pub fn normal_pair(u: f64, v: f64) -> [f64; 2] {
+    let (radius, angle) = ((-2.0 * u.ln()).sqrt(), std::f64::consts::TAU * v);
+    [radius * angle.cos(), radius * angle.sin()]
+}
+
+fn digest(key: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    key.iter().for_each(|part| {
+        hasher.update(part);
+    });
+    *hasher.finalize().as_bytes()
+}
 
 /// Draws from streams that are named by keys such as `attack/sample/restart`.
 #[derive(Debug, Clone)]
@@ -15,14 +84,14 @@ impl Noise {
         Noise { scope: format!("{seed}/{scope}") }
     }
 
-    fn stream(&self, key: &str) -> ChaCha8Rng {
-        ChaCha8Rng::from_seed(*blake3::hash(format!("{}/{key}", self.scope).as_bytes()).as_bytes())
+    fn stream(&self, key: &str) -> Stream {
+        Stream::new(&[self.scope.as_bytes(), b"/", key.as_bytes()])
     }
 
     /// `count` values uniform in [-1, 1).
     pub fn uniform(&self, key: &str, count: usize) -> Vec<f32> {
         let mut stream = self.stream(key);
-        (0..count).map(|_| (stream.next_u32() >> 8) as f32 * (2.0 / (1 << 24) as f32) - 1.0).collect()
+        (0..count).map(|_| (stream.bits() >> 8) as f32 * (2.0 / (1 << 24) as f32) - 1.0).collect()
     }
 
     /// `count` values of -1 or 1.
@@ -32,7 +101,7 @@ impl Noise {
         (0..count)
             .map(|index| {
                 if index % 32 == 0 {
-                    bits = stream.next_u32();
+                    bits = stream.bits();
                 }
                 let bit = bits >> (index % 32) & 1;
                 if bit == 1 { 1.0 } else { -1.0 }
@@ -51,11 +120,11 @@ impl Noise {
     /// A point uniform on the unit sphere of `count` dimensions.
     pub fn on_l2_sphere(&self, key: &str, count: usize) -> Vec<f32> {
         let mut stream = self.stream(key);
-        let mut uniform = || (f64::from(stream.next_u32()) + 0.5) / 4_294_967_296.0;
+        let mut uniform = || (f64::from(stream.bits()) + 0.5) / 4_294_967_296.0;
         let normal: Vec<f64> = (0..count.div_ceil(2))
             .flat_map(|_| {
-                let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
-                [radius * angle.cos(), radius * angle.sin()]
+                let (u, v) = (uniform(), uniform());
+                normal_pair(u, v)
             })
             .take(count)
             .collect();
@@ -65,7 +134,7 @@ impl Noise {
 
     /// A number below `bound`.
     pub fn below(&self, key: &str, bound: usize) -> usize {
-        ((u128::from(self.stream(key).next_u64()) * bound as u128) >> 64) as usize
+        self.stream(key).below(bound)
     }
 
     /// `count` distinct numbers below `bound`, in the order drawn; all of them if there are fewer.
@@ -73,7 +142,7 @@ impl Noise {
         let mut stream = self.stream(key);
         let mut left: Vec<usize> = (0..bound).collect();
         for place in 0..count.min(bound) {
-            let other = place + ((u128::from(stream.next_u64()) * (bound - place) as u128) >> 64) as usize;
+            let other = place + stream.below(bound - place);
             left.swap(place, other);
         }
         left.truncate(count);

@@ -2,42 +2,21 @@
 
 use serde::Serialize;
 
-use super::headline::{headlines, worst_case_at};
 use super::health::{self, Sign};
+use super::rate::Rate;
+use super::slots;
 use super::transfer_table::{Transfer, transfer};
-use crate::wording::format;
-use super::{gallery, gate};
 use crate::gate::Subject;
 use crate::record::{CellKind, Example, Manifest, RunStatus};
+use crate::report::chart::gallery;
+use crate::report::headline::{headlines, worst_case_at};
 use crate::stats::Estimate;
 use crate::summary::{CellSummary, ModelSummary, RunSummary};
 use crate::terms::{Epsilon, Norm};
+use crate::wording::format;
 
 /// Rows of the table of cells; the rest is in `summary.csv`.
 const MOST_CELLS: usize = 1500;
-
-/// A rate with its interval, as text and as numbers for bars and sorting.
-#[derive(Debug, Serialize)]
-pub struct Rate {
-    point: f64,
-    lo: f64,
-    hi: f64,
-    text: String,
-    interval: String,
-}
-
-impl Rate {
-    pub(super) fn new(estimate: &Estimate) -> Self {
-        let finite = |share: f64| if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-        Rate {
-            point: finite(estimate.point),
-            lo: finite(estimate.lo),
-            hi: finite(estimate.hi),
-            text: format::percent(estimate.point),
-            interval: format::interval(estimate),
-        }
-    }
-}
 
 /// A model on the first screen.
 #[derive(Debug, Serialize)]
@@ -109,9 +88,9 @@ pub struct CellRow {
 /// One picture triple.
 #[derive(Debug, Serialize)]
 pub struct Picture {
-    pub(super) sample: String,
-    pub(super) model: String,
-    pub(super) attack: String,
+    pub(in crate::report) sample: String,
+    pub(in crate::report) model: String,
+    pub(in crate::report) attack: String,
     on: String,
     ball: String,
     label: String,
@@ -122,9 +101,9 @@ pub struct Picture {
     linf: String,
     l2: String,
     gain: String,
-    pub(super) clean: String,
-    pub(super) perturbation: String,
-    pub(super) adversarial: String,
+    pub(in crate::report) clean: String,
+    pub(in crate::report) perturbation: String,
+    pub(in crate::report) adversarial: String,
 }
 
 /// A name and its value under provenance.
@@ -234,7 +213,7 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
 }
 
 fn delta_place(subject: &Subject) -> String {
-    gate::place(&gate::delta_name(subject))
+    slots::place(&slots::delta_name(subject))
 }
 
 fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {

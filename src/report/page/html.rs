@@ -6,9 +6,11 @@ use serde::Serialize;
 
 use super::encode::data_uri;
 use super::shell::{self, MOST_BYTES};
+use super::slots;
 use super::view::{self, Picture};
-use super::{Chart, Figures, ReportError, Section, gallery, gate};
 use crate::record::{Example, Manifest};
+use crate::report::chart::{Chart, Figures, Section, gallery};
+use crate::report::error::ReportError;
 use crate::summary::RunSummary;
 
 /// Most bytes of charts in a page; those beyond are in `charts/` only.
@@ -28,7 +30,7 @@ struct Gallery {
 }
 
 /// The page of a run.
-pub(super) fn page(
+pub(in crate::report) fn page(
     manifest: &Manifest,
     summary: &RunSummary,
     examples: &[Example],
@@ -37,7 +39,7 @@ pub(super) fn page(
     let view = view::view(manifest, summary);
     let empty = Gallery { total: examples.len(), ..Gallery::default() };
     let bare = render(&view, figures, &empty)?;
-    let room = MOST_BYTES.saturating_sub(bare.len() + gate::ROOM);
+    let room = MOST_BYTES.saturating_sub(bare.len() + slots::ROOM);
     let gallery = fill(manifest, examples, room);
     if gallery.pictures.is_empty() && gallery.dropped == 0 { Ok(bare) } else { render(&view, figures, &gallery) }
 }
@@ -83,11 +85,11 @@ fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<Str
             distances => of(Section::Distances),
             transfers => of(Section::Transfer),
             charts_dropped => dropped,
-            gate_link_place => gate::place("gate-link"),
-            gate_place => gate::place("gate"),
-            gate_lead_place => gate::place("gate-lead"),
-            gate_broken_place => gate::place("gate-broken"),
-            gate_details_place => gate::place("gate-details"),
+            gate_link_place => slots::place("gate-link"),
+            gate_place => slots::place("gate"),
+            gate_lead_place => slots::place("gate-lead"),
+            gate_broken_place => slots::place("gate-broken"),
+            gate_details_place => slots::place("gate-details"),
         },
     )
 }

@@ -28,6 +28,6 @@ pub fn register() -> bool {
 mod tests {
     #[test]
     fn the_embedded_files_are_fonts() {
-        assert!(super::register());
+        assert!(crate::report::chart::font::register());
     }
 }

@@ -5,14 +5,14 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, SMALL};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
-use super::headline::headlines;
-use super::palette::{self, AXIS, INK, MUTED};
-use crate::wording::format;
 use super::heat;
+use super::palette::{self, AXIS, INK, MUTED};
 use crate::record::CellKind;
+use crate::report::headline::headlines;
 use crate::stats::Estimate;
 use crate::summary::{RunSummary, TransferSummary};
 use crate::terms::{Epsilon, Norm};
+use crate::wording::format;
 
 const WIDTH: f64 = 860.0;
 const TOP: f64 = 100.0;
@@ -110,7 +110,7 @@ impl TransferMatrix {
 
     /// A name for files and ids.
     pub fn slug(&self) -> String {
-        format!("transfer-{}-{}", super::slug(&self.attack), self.norm)
+        format!("transfer-{}-{}", crate::wording::format::slug(&self.attack), self.norm)
     }
 
     /// Where the fields begin, and the width of each.
@@ -218,7 +218,7 @@ impl Figure for TransferMatrix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::figure::{png, svg};
+    use crate::report::chart::figure::{png, svg};
     use crate::report::fixture::{realistic, with_transfers};
 
     fn epsilon(levels: f64) -> Epsilon {

@@ -7,9 +7,9 @@ use plotters::prelude::DrawingBackend;
 use super::axis;
 use super::canvas::{Align, Canvas, DrawError, Drawn, Type};
 use super::figure::{self, Figure, MARGIN, PNG_SCALE};
-use crate::wording::format;
 use super::palette::{INK, MUTED};
 use crate::record::Example;
+use crate::wording::format;
 
 const COLUMNS: usize = 3;
 const MOST: usize = 12;

@@ -1,0 +1,40 @@
+//! What can go wrong with reports.
+
+use std::path::PathBuf;
+
+use super::chart::canvas::DrawError;
+
+/// What can go wrong with reports.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file or folder could not be written.
+    #[error("failed to write {path}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A page could not be read.
+    #[error("failed to read {path}")]
+    Read {
+        /// The page.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A chart could not be drawn.
+    #[error("failed to draw {chart}")]
+    Draw {
+        /// The chart's name.
+        chart: String,
+        /// Why.
+        #[source]
+        source: DrawError,
+    },
+    /// A page could not be made.
+    #[error("failed to make the page")]
+    Page(#[source] minijinja::Error),
+}

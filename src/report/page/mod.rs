@@ -1,0 +1,13 @@
+//! The self-contained page of a run, and what other pages share with it: shell, styles, pictures, places.
+
+pub(in crate::report) mod encode;
+mod health;
+mod html;
+mod rate;
+pub(in crate::report) mod shell;
+pub(in crate::report) mod slots;
+pub(in crate::report) mod thumbs;
+mod transfer_table;
+pub(in crate::report) mod view;
+
+pub(in crate::report) use html::page;
