@@ -47,5 +47,5 @@ fn table(layers: &[LayerInfo]) -> String {
         [name, kind, shape.join("x"), units, percent(layer.own), percent(layer.share)]
     });
     let rows: Vec<[String; 6]> = std::iter::once(head).chain(lines).collect();
-    columns(&rows, [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right])
+    columns(&rows, [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right]) + "\n"
 }

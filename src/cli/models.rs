@@ -8,6 +8,7 @@ use super::failure::{Failure, OrExit, print};
 use crate::data::TensorFile;
 use crate::model::{Architecture, ModelError, shipped};
 use crate::wording::columns::{Align, columns};
+use crate::wording::format;
 
 /// Lists architectures, then weights. A file that cannot be read is listed with the reason.
 pub fn models(_args: &ModelsArgs) -> Result<Exit, Failure> {
@@ -15,7 +16,7 @@ pub fn models(_args: &ModelsArgs) -> Result<Exit, Failure> {
     let files = shipped();
     let weights = match files.is_empty() {
         true => "No weights in models/: run from a checkout of am-eval to see those it ships with.\n".to_owned(),
-        false => columns(&weights(&files), [Align::Left, Align::Right, Align::Left, Align::Left]),
+        false => columns(&weights(&files), [Align::Left, Align::Right, Align::Left, Align::Left]) + "\n",
     };
     print(&format!("{architectures}\n{weights}"))?;
     Ok(Exit::Success)
@@ -26,9 +27,9 @@ fn architectures() -> Result<String, ModelError> {
     for architecture in Architecture::all() {
         let model = architecture.outline(architecture.geometry)?;
         let input = model.input.map(|size| size.to_string()).join("x");
-        rows.push([architecture.name.into(), input, thousands(model.parameters), architecture.about.into()]);
+        rows.push([architecture.name.into(), input, format::count(model.parameters), architecture.about.into()]);
     }
-    Ok(columns(&rows, [Align::Left, Align::Right, Align::Right, Align::Left]))
+    Ok(columns(&rows, [Align::Left, Align::Right, Align::Right, Align::Left]) + "\n")
 }
 
 fn weights(files: &[PathBuf]) -> Vec<[String; 4]> {
@@ -46,22 +47,4 @@ fn weights(files: &[PathBuf]) -> Vec<[String; 4]> {
         }
     }));
     rows
-}
-
-/// Digits in groups of three.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    groups.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_come_in_groups_of_three() {
-        assert_eq!([0, 999, 1000, 12_345_678].map(thousands), ["0", "999", "1 000", "12 345 678"]);
-    }
 }

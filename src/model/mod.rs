@@ -89,13 +89,7 @@ pub enum ModelError {
     },
 }
 
-/// The nearest of `known` to `name`, as the end of an error message.
-pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
-    let mut scored: Vec<(f64, &str)> = known.map(|other| (-strsim::jaro_winkler(name, other), other)).collect();
-    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let shown: Vec<String> = scored.iter().take(5).map(|(_, other)| format!("`{other}`")).collect();
-    format!("nearest are {}", shown.join(", "))
-}
+pub(crate) use crate::wording::did_you_mean as nearest;
 
 /// A classifier of images with pixels in [0, 1]; normalization happens inside.
 pub struct Model {

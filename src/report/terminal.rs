@@ -3,6 +3,7 @@
 use super::headline::{headlines, worst_case_at};
 use crate::record::CellKind;
 use crate::summary::{CellSummary, RunSummary};
+use crate::wording::columns::{Align, columns};
 use crate::wording::format;
 
 /// Models by attacks, each at its largest radius: robust accuracy and flip rate with 95 % intervals. Of a unit attack
@@ -25,7 +26,7 @@ pub fn table(summary: &RunSummary) -> String {
             }
         }
     }
-    align(&rows)
+    columns(&rows, [Align::Left; 4])
 }
 
 /// For each attack of `model`, its label and its cell at the largest radius; of units the one that flips most.
@@ -49,19 +50,4 @@ fn strongest<'s>(summary: &'s RunSummary, model: &str) -> Vec<(String, &'s CellS
         None => cell.cell.attack.clone(),
     };
     best.into_iter().map(|cell| (label(cell), cell)).collect()
-}
-
-/// Cells in columns, two blanks apart, without blanks at a line's end. Ends without a line break.
-pub(super) fn align<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, text) in widths.iter_mut().zip(row) {
-            *width = (*width).max(text.chars().count());
-        }
-    }
-    let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(widths).map(|(text, width)| format!("{text:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

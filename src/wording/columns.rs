@@ -9,7 +9,7 @@ pub enum Align {
     Right,
 }
 
-/// One line for each row, with two blanks between columns and none at a line's end.
+/// One line for each row, with two blanks between columns and none at a line's end. Ends without a line break.
 pub fn columns<const N: usize>(rows: &[[String; N]], align: [Align; N]) -> String {
     let mut widths = [0; N];
     for row in rows {
@@ -17,8 +17,7 @@ pub fn columns<const N: usize>(rows: &[[String; N]], align: [Align; N]) -> Strin
             *width = (*width).max(cell.chars().count());
         }
     }
-    let mut text = String::new();
-    for row in rows {
+    let lines = rows.iter().map(|row| {
         let cells: Vec<String> = row
             .iter()
             .zip(widths)
@@ -28,10 +27,9 @@ pub fn columns<const N: usize>(rows: &[[String; N]], align: [Align; N]) -> Strin
                 Align::Right => format!("{cell:>width$}"),
             })
             .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+        cells.join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -42,6 +40,6 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [["a", "10", "x"], ["größe", "9", ""]].map(|row| row.map(str::to_owned));
         let text = columns(&rows, [Align::Left, Align::Right, Align::Left]);
-        assert_eq!(text, "a      10  x\ngröße   9\n");
+        assert_eq!(text, "a      10  x\ngröße   9");
     }
 }

@@ -25,7 +25,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     }
 }
 
-/// "did you mean …?" if a known word is near, else the list of what is known (at most twenty of it).
+/// "did you mean …?" if a known word is near, else the list of what is known; of more than twenty the five that are nearest.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 20;
     let mut seen = std::collections::HashSet::new();
@@ -33,13 +33,20 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     if let Some(name) = nearest(word, known.iter().copied()) {
         return format!("did you mean `{name}`?");
     }
-    let shown: Vec<String> = known.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match known.len() {
         0 => "there are none".to_string(),
-        1 => format!("the only one is {}", shown[0]),
-        n if n > SHOWN => format!("known are {} and {} more", shown.join(", "), n - SHOWN),
-        _ => format!("known are {}", shown.join(", ")),
+        1 => format!("the only one is {}", quoted(&known)),
+        count if count > SHOWN => format!("the nearest of {count} are {}", quoted(&most_alike(word, known))),
+        _ => format!("known are {}", quoted(&known)),
     }
+}
+
+/// The five names that are most like `word`, the most alike first (Winkler 1990: a common beginning counts for more).
+fn most_alike<'a>(word: &str, mut known: Vec<&'a str>) -> Vec<&'a str> {
+    known.sort_by(|a, b| strsim::jaro_winkler(word, b).total_cmp(&strsim::jaro_winkler(word, a)));
+    known.truncate(5);
+    known
 }
 
 /// Text of a file as a message shows it: control characters escaped, at most 60 characters.
@@ -72,7 +79,8 @@ mod tests {
     fn lists_what_is_known_when_nothing_is_near() {
         assert_eq!(did_you_mean("colour", ["linf", "l2", "linf"]), "known are `linf`, `l2`");
         let many: Vec<String> = (0..25).map(|i| format!("layer-number-{i}")).collect();
-        assert!(did_you_mean("?", many.iter().map(String::as_str)).ends_with("and 5 more"));
+        let help = did_you_mean("layer-7", many.iter().map(String::as_str));
+        assert!(help.starts_with("the nearest of 25 are `layer-number-7`, "), "{help}");
     }
 
     #[test]

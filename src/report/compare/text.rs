@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{cells, cells_sentence, changed, label, significant, warnings};
 use crate::compare::{Comparison, Contrast, Row};
-use crate::report::terminal::align;
+use crate::wording::columns::{Align, columns};
 use crate::wording::format;
 
 /// Cells of a contrast that are listed.
@@ -47,5 +47,5 @@ fn table(contrast: &Contrast) -> String {
     };
     let listed = significant(contrast);
     let rows = contrast.headline().chain(listed.into_iter().take(MOST_CELLS)).map(line);
-    align(&std::iter::once(head).chain(rows).collect::<Vec<_>>()) + "\n"
+    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), [Align::Left; 7]) + "\n"
 }

@@ -26,6 +26,8 @@ use std::fmt;
 
 use super::{Plan, Task};
 use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, Suite, UnitSelection};
+use crate::wording::columns::{Align, columns};
+use crate::wording::format;
 
 /// Draws of the noise control.
 const NOISE_DRAWS: u64 = 5;
@@ -224,37 +226,18 @@ impl fmt::Display for Estimate {
         let head = ["model", "task", "cells", "rows", "blocks", "forward", "backward"].map(String::from);
         let total = self.total();
         let body = self.lines.iter().chain([&total]).map(|line| {
-            let count = |count: u64| format!("{}{}", grouped(count), if line.partial { "+" } else { "" });
+            let count = |count: u64| format!("{}{}", format::count(count), if line.partial { "+" } else { "" });
             let (cells, rows) = (count(line.cells), count(line.rows));
             let (forwards, backwards) = (count(line.forwards), count(line.backwards));
-            [line.model.clone(), line.task.clone(), cells, rows, grouped(line.blocks), forwards, backwards]
+            [line.model.clone(), line.task.clone(), cells, rows, format::count(line.blocks), forwards, backwards]
         });
         let table: Vec<[String; 7]> = [head].into_iter().chain(body).collect();
-        let widths: Vec<usize> =
-            (0..7).map(|column| table.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
-        for row in &table {
-            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-                0 | 1 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            });
-            writeln!(f, "{}", cells.collect::<Vec<_>>().join("  "))?;
-        }
+        let mut align = [Align::Right; 7];
+        align[..2].fill(Align::Left);
+        writeln!(f, "{}", columns(&table, align))?;
         if total.partial {
             writeln!(f, "+ and more: the number of units is known only once the model is loaded")?;
         }
         Ok(())
     }
-}
-
-/// A count in groups of three digits: `1_234_567`.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('_');
-        }
-        text.push(digit);
-    }
-    text
 }
