@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::noise::Noise;
+use crate::random::Noise;
 use crate::terms::Norm;
 
 /// Balls around clean images, one for each row, intersected with the box [0, 1].
