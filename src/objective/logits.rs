@@ -1,8 +1,38 @@
 //! Objectives on the logits: the class logit itself, the margin, cross-entropy and the difference of logits ratio.
 
-use tch::{Kind, Tensor};
+use std::ops::ControlFlow;
 
+use tch::{Device, Kind, Tensor};
+
+use super::{Levels, Objective, Scored};
+use crate::model::{Model, NoProbe};
+use crate::rows::{Row, rows};
 use crate::suite::Loss;
+
+rows! {
+    /// A function of the logits, for rows that are driven away from the clean prediction or towards a class.
+    pub struct LogitObjective {
+        each { levels: Levels }
+        all { loss: Loss }
+    }
+}
+
+impl LogitObjective {
+    /// For `rows`, with the predicted class of each sample's clean image.
+    pub fn new(loss: Loss, rows: &[Row], predictions: &[i64], device: Device) -> Self {
+        LogitObjective { levels: Levels::new(rows, predictions, device), loss }
+    }
+}
+
+impl Objective for LogitObjective {
+    fn score(&self, model: &Model, pixels: &Tensor, _whole: bool) -> Scored {
+        let ControlFlow::Continue(logits) = model.forward(pixels, &mut NoProbe) else {
+            unreachable!("NoProbe never leaves the network")
+        };
+        let score = logit_objective(self.loss, &logits, self.levels.clean(), self.levels.target());
+        Scored { score, level: Some(self.levels.reached(&logits)), logits: Some(logits) }
+    }
+}
 
 /// The objective of each row `[R]`, to be maximized, for logits `[R, K]`.
 ///

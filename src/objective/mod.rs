@@ -1,10 +1,41 @@
-//! What an attack maximizes, one number for each row. Objectives are summed over rows, never averaged, so that no row's gradient
-//! depends on its neighbours.
+//! What rows maximize, one number for each row. Objectives are summed over rows, never averaged, so that no row's gradient depends on
+//! its neighbours.
+//!
+//! A new objective is one file with a struct declared by `rows!` that implements [`Objective`]; the kind of attack that drives it makes
+//! its state when rows enter.
 
+mod levels;
 mod logits;
 mod pixel;
 mod units;
 
-pub use logits::{logit_objective, margin, pick};
+pub use levels::Levels;
+pub use logits::{LogitObjective, logit_objective, margin, pick};
 pub use pixel::{ObjectiveError, PixelObjective};
-pub use units::{missing, unit_means, unit_values};
+use tch::Tensor;
+pub use units::{UnitObjective, missing, unit_means, unit_values};
+
+use crate::model::Model;
+use crate::rows::RowState;
+
+/// What one pass says of R rows.
+pub struct Scored {
+    /// What the rows maximize `[R]`, with its graph.
+    pub score: Tensor,
+    /// What the pass shows as reached `[R]`, i64: 0 nothing, 1 a flip, 2 the target; none where the pass did not go as far as the
+    /// logits, or where nothing can be reached (a visualization).
+    pub level: Option<Tensor>,
+    /// Logits `[R, K]` with their graph, if the pass went so far.
+    pub logits: Option<Tensor>,
+}
+
+/// What rows maximize.
+pub trait Objective: RowState {
+    /// One forward pass of images `[R, C, H, W]` in [0, 1]. With `whole` it goes on to the logits even where the score does not need them.
+    fn score(&self, model: &Model, pixels: &Tensor, whole: bool) -> Scored;
+
+    /// Whether passes may leave the network before the logits. Then flips are seen in every fifth step only, and rows stay in step.
+    fn truncates(&self) -> bool {
+        false
+    }
+}

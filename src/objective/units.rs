@@ -1,9 +1,14 @@
 //! Objectives on units: the activation of a channel, a feature or a single neuron.
 
-use tch::{Kind, Tensor};
+use std::ops::ControlFlow;
 
-use crate::model::Tokens;
-use crate::terms::Unit;
+use tch::{Device, Kind, Tensor};
+
+use super::{Levels, Objective, Scored};
+use crate::model::{Model, Tap, Tokens};
+use crate::rows::{Drives, Row, rows};
+use crate::suite::Direction;
+use crate::terms::{LayerName, Unit};
 
 /// Every unit's activation `[R, U]` in f32, averaged over positions: over rows and columns of `[R, C, H, W]`, over the patches among
 /// the `tokens` of `[R, T, D]`; `[R, D]` as it is.
@@ -16,33 +21,118 @@ pub fn unit_means(activation: &Tensor, tokens: Tokens) -> Tensor {
     }
 }
 
+rows! {
+    /// Which unit of a layer each row looks at.
+    struct Places {
+        each {
+            /// Channel or feature `[R]`, i64.
+            unit: Tensor,
+            /// Row and column of a neuron `[R]`, i64; 0 for units that are averaged over positions.
+            y: Tensor,
+            x: Tensor,
+            /// Whether it is a neuron `[R]`.
+            neuron: Tensor,
+        }
+        all {
+            /// Whether any row of the batch, now or later, looks at a neuron.
+            neurons: bool,
+        }
+    }
+}
+
+impl Places {
+    fn new(units: &[Unit], neurons: bool, device: Device) -> Self {
+        let upload = |value: fn(&Unit) -> usize| {
+            let values: Vec<i64> = units.iter().map(|unit| value(unit) as i64).collect();
+            Tensor::from_slice(&values).to_device(device)
+        };
+        let single: Vec<bool> = units.iter().map(|unit| unit.position.is_some()).collect();
+        Places {
+            unit: upload(|unit| unit.index),
+            y: upload(|unit| unit.position.map_or(0, |(y, _)| y)),
+            x: upload(|unit| unit.position.map_or(0, |(_, x)| x)),
+            neuron: Tensor::from_slice(&single).to_device(device),
+            neurons,
+        }
+    }
+
+    /// The activation `[R]` of each row's unit. One gather for all neurons.
+    fn values(&self, activation: &Tensor, tokens: Tokens) -> Tensor {
+        let mean = || super::logits::pick(&unit_means(activation, tokens), &self.unit);
+        let flat = match (self.neurons, &activation.size()[1..]) {
+            (true, &[_, height, width]) => (&self.unit * height + &self.y) * width + &self.x,
+            (true, &[count, features]) => {
+                let columns = tokens.grid_of(count).map_or(0, |[_, columns]| columns);
+                (&self.y * columns + &self.x + tokens.prefix) * features + &self.unit
+            }
+            _ => return mean(),
+        };
+        let single = super::logits::pick(&activation.to_kind(Kind::Float).flatten(1, -1), &flat);
+        single.where_self(&self.neuron, &mean())
+    }
+}
+
 /// The activation `[R]` of each row's own unit; `units` has one entry for each row.
 ///
 /// Neurons of token layers are addressed as (row, column) of the grid of patches ([`missing`] checks that there is one).
 pub fn unit_values(activation: &Tensor, units: &[Unit], tokens: Tokens) -> Tensor {
-    let device = activation.device();
-    let index: Vec<i64> = units.iter().map(|unit| unit.index as i64).collect();
-    let index = Tensor::from_slice(&index).to_device(device);
-    if units.iter().all(|unit| unit.position.is_none()) {
-        return super::logits::pick(&unit_means(activation, tokens), &index);
+    let neurons = units.iter().any(|unit| unit.position.is_some());
+    Places::new(units, neurons, activation.device()).values(activation, tokens)
+}
+
+rows! {
+    /// The activation of a unit of one layer, raised or lowered. The pass leaves the network at the layer.
+    pub struct UnitObjective {
+        each { levels: Levels, places: Places }
+        all { layer: LayerName, direction: Direction }
     }
-    let wide = activation.to_kind(Kind::Float);
-    let values: Vec<Tensor> = units
-        .iter()
-        .enumerate()
-        .map(|(row, unit)| {
-            let of_row = wide.narrow(0, row as i64, 1);
-            match (unit.position, wide.dim()) {
-                (Some((y, x)), 4) => of_row.select(1, unit.index as i64).select(1, y as i64).select(1, x as i64),
-                (Some((y, x)), 3) => {
-                    let columns = tokens.grid_of(wide.size()[1]).map_or(0, |[_, columns]| columns);
-                    of_row.select(1, tokens.prefix + y as i64 * columns + x as i64).select(1, unit.index as i64)
-                }
-                _ => unit_means(&of_row, tokens).select(1, unit.index as i64),
-            }
-        })
-        .collect();
-    Tensor::cat(&values, 0)
+}
+
+impl UnitObjective {
+    /// For `rows` that drive units of `layer`; `neurons` says whether any row of the whole search drives a single neuron.
+    pub fn new(
+        layer: &LayerName,
+        direction: Direction,
+        neurons: bool,
+        rows: &[Row],
+        predictions: &[i64],
+        device: Device,
+    ) -> Self {
+        let unit = |row: &Row| match row.drives {
+            Drives::Unit(unit) => unit,
+            _ => unreachable!("rows of a unit attack drive units"),
+        };
+        let units: Vec<Unit> = rows.iter().map(unit).collect();
+        UnitObjective {
+            levels: Levels::new(rows, predictions, device),
+            places: Places::new(&units, neurons, device),
+            layer: layer.clone(),
+            direction,
+        }
+    }
+}
+
+impl Objective for UnitObjective {
+    fn score(&self, model: &Model, pixels: &Tensor, whole: bool) -> Scored {
+        let mut tap = if whole { Tap::passing(&self.layer) } else { Tap::leaving(&self.layer) };
+        let logits = match model.forward(pixels, &mut tap) {
+            ControlFlow::Continue(logits) => Some(logits),
+            ControlFlow::Break(()) => None,
+        };
+        let Some(activation) = tap.into_activation() else {
+            unreachable!("the layer `{}` was found before the attack began", self.layer)
+        };
+        let value = self.places.values(&activation, model.tokens());
+        let score = match self.direction {
+            Direction::Maximize => value,
+            Direction::Suppress => -value,
+        };
+        Scored { score, level: logits.as_ref().map(|logits| self.levels.reached(logits)), logits }
+    }
+
+    fn truncates(&self) -> bool {
+        true
+    }
 }
 
 /// Why `unit` does not exist in a layer whose activation for one image has this shape; none if it does.
@@ -69,8 +159,6 @@ pub fn missing(unit: Unit, shape: &[i64], tokens: Tokens) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
 
     /// A class token before a square of patches.

@@ -259,6 +259,15 @@ pub enum Stop {
     Budget,
 }
 
+/// How rows move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerName {
+    /// Steepest ascent in steps of one length, projected (projected gradient ascent).
+    #[default]
+    Steepest,
+}
+
 /// Which units of a layer to drive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]

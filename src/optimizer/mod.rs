@@ -1,0 +1,114 @@
+//! How rows move. An optimizer knows nothing of models or objectives: it asks for an image to be looked at, and is told what was seen.
+//!
+//! A new optimizer is one file with a struct declared by `rows!` that implements [`Optimizer`], one line in [`OPTIMIZERS`], and one
+//! word in [`crate::suite::OptimizerName`] (with the passes of a step, which the plan's closed form and the engine's counters share).
+
+mod steepest;
+
+use std::cell::Cell;
+
+use tch::{Kind, Tensor};
+
+use crate::region::Region;
+use crate::rows::{Entrants, RowState};
+use crate::suite::OptimizerName;
+
+/// What an optimizer has to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// The score alone: no backward pass runs, and a gradient of zero is no sign of anything.
+    Score,
+    /// The score and its gradient.
+    Gradient,
+    /// The logits, from which it takes the gradients that it wants (`Seen::pass`).
+    Logits,
+}
+
+/// What one look at `query` showed, of R rows.
+pub struct Seen<'a> {
+    /// The objective `[R]`, to be maximized.
+    pub score: &'a Tensor,
+    /// Its gradient with respect to what was asked for, zero where it is not finite; for [`Needs::Gradient`].
+    pub gradient: Option<&'a Tensor>,
+    /// What was reached `[R]`, i64: 0 nothing, 1 a flip, 2 the target; none where the pass did not go as far as the logits.
+    pub level: Option<&'a Tensor>,
+    /// The pass itself, for [`Needs::Logits`].
+    pub pass: Option<&'a Pass<'a>>,
+}
+
+/// A forward pass whose graph is kept, so that several gradients can be taken: DeepFool and FAB want one for each class.
+pub struct Pass<'a> {
+    /// Logits `[R, K]`.
+    pub logits: &'a Tensor,
+    /// What the gradients are taken with respect to.
+    pub pixels: &'a Tensor,
+    /// Backward passes so far; every row takes part in each.
+    pub backwards: Cell<u32>,
+}
+
+impl Pass<'_> {
+    /// The gradient of `score` `[R]`, a function of the logits: each row's with respect to its own image, zero where it is not finite.
+    /// One backward pass.
+    pub fn gradient(&self, score: &Tensor) -> Tensor {
+        self.backwards.set(self.backwards.get() + 1);
+        gradient(score, self.pixels, true).nan_to_num(0.0, 0.0, 0.0)
+    }
+}
+
+/// The gradient of the sum of `score` `[R]` with respect to `pixels`; zero if it does not depend on them (a model that detaches them).
+/// Scores are summed, never averaged, so that no row's gradient depends on its neighbours.
+pub fn gradient(score: &Tensor, pixels: &Tensor, keep_graph: bool) -> Tensor {
+    if !score.requires_grad() {
+        return pixels.zeros_like();
+    }
+    let gradient = Tensor::run_backward(&[score.sum(Kind::Float)], &[pixels], keep_graph, false).pop();
+    gradient.filter(Tensor::defined).unwrap_or_else(|| pixels.zeros_like())
+}
+
+/// How rows move. Nothing in here reads a value of the device, uploads one, or draws: all that is done when rows enter.
+pub trait Optimizer: RowState {
+    /// What it has to be told.
+    fn needs(&self) -> Needs;
+
+    /// What is to be looked at next, `[R, C, H, W]`: an image inside the region.
+    fn query(&self) -> Tensor;
+
+    /// What was seen there. Afterwards `query` is the next point.
+    fn tell(&mut self, seen: &Seen, region: &dyn Region);
+
+    /// Besides `query`, the image with which rows would rather end whose steps are used up: none, or the best that was seen. Both are
+    /// verified, and the better one counts.
+    fn best(&self) -> Option<Tensor> {
+        None
+    }
+}
+
+/// How far rows go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Steps of each row.
+    pub steps: usize,
+    /// Length of a step as a share of the region's size, for those that do not adapt it.
+    pub share: f64,
+}
+
+impl Pace {
+    /// So many steps of the given share of the region's size; by default 2.5 / steps, so that a row can go from one side to the other.
+    pub fn new(steps: usize, share: Option<f64>) -> Self {
+        Pace { steps, share: share.unwrap_or(2.5 / steps as f64) }
+    }
+}
+
+/// Makes the state of rows that enter: they begin at `first` `[R, C, H, W]`, inside `region`, whose rows they are.
+pub type Enter = fn(pace: Pace, entrants: &Entrants, first: Tensor, region: &dyn Region) -> Box<dyn Optimizer>;
+
+/// The optimizers. One line each.
+pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[(OptimizerName::Steepest, steepest::enter)];
+
+/// Makes the state of rows that enter, for the optimizer of this name.
+pub fn find(name: OptimizerName) -> Enter {
+    match OPTIMIZERS.iter().find(|(known, _)| *known == name) {
+        Some((_, enter)) => *enter,
+        None => unreachable!("every name has its line"),
+    }
+}

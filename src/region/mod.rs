@@ -1,0 +1,56 @@
+//! Where images may go: around each row's centre. A region knows nothing of models, objectives or optimizers.
+//!
+//! A new norm is one file with a [`BallShape`] and one line in [`SHAPES`]; a region that is no ball implements [`Region`] itself.
+
+mod ball;
+mod l2;
+mod linf;
+
+pub use ball::{Ball, BallShape, Bounds};
+use tch::Tensor;
+
+use crate::rows::{Entrants, RowState};
+use crate::terms::Norm;
+
+/// Where images may go: around each row's centre, and always inside the box [0, 1].
+///
+/// Images are `[R, C, H, W]`, f32. The state of a row is the image itself, not the perturbation: only so is the image that is verified
+/// and saved inside its region to the last bit.
+pub trait Region: RowState {
+    /// The centres `[R, C, H, W]`.
+    fn center(&self) -> &Tensor;
+
+    /// The sizes `[R, 1, 1, 1]` in f32; for balls the radius, in pixel units of [0, 1].
+    fn size(&self) -> &Tensor;
+
+    /// The image inside the region that is nearest to `image`, or near enough for ascent to go on from it.
+    fn project(&self, image: &Tensor) -> Tensor;
+
+    /// One step of steepest ascent along `gradient`, `share` `[R, 1, 1, 1]` times the size long, not projected. A zero gradient moves
+    /// nothing.
+    fn ascend(&self, image: &Tensor, gradient: &Tensor, share: &Tensor) -> Tensor;
+
+    /// Where the rows that `random` names begin: drawn inside the region by their own streams. The others begin at their centre. The
+    /// region's rows are those of `entrants`.
+    fn start(&self, entrants: &Entrants, random: &[bool]) -> Tensor;
+
+    /// Random noise as large as the region allows. The region's rows are those of `entrants`.
+    fn full_noise(&self, entrants: &Entrants) -> Tensor;
+
+    /// What measures perturbations; none where no norm does.
+    fn shape(&self) -> Option<&'static dyn BallShape>;
+}
+
+/// The shapes of balls, by norm. One line each.
+pub const SHAPES: &[(Norm, &dyn BallShape)] = &[(Norm::Linf, &linf::Linf), (Norm::L2, &l2::L2)];
+
+/// The shape of the balls of `norm`.
+///
+/// # Panics
+/// If no ball of this norm is implemented, which suites cannot ask for.
+pub fn shape(norm: Norm) -> &'static dyn BallShape {
+    match SHAPES.iter().find(|(known, _)| *known == norm) {
+        Some((_, shape)) => *shape,
+        None => panic!("no ball is implemented for the norm {norm}"),
+    }
+}

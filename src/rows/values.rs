@@ -1,0 +1,37 @@
+//! Values that are copied off the device.
+
+use tch::{Kind, Tensor};
+
+/// The values of a tensor as f32, in row-major order. Waits for the device.
+///
+/// # Panics
+/// With libtorch's words if the copy fails; runs are guarded against that.
+pub fn floats(tensor: &Tensor) -> Vec<f32> {
+    copied(tensor.to_kind(Kind::Float))
+}
+
+/// The values of a tensor as f64, in row-major order. Waits for the device.
+///
+/// # Panics
+/// As [`floats`].
+pub fn doubles(tensor: &Tensor) -> Vec<f64> {
+    copied(tensor.to_kind(Kind::Double))
+}
+
+/// The values of a tensor as i64, in row-major order. Waits for the device.
+///
+/// # Panics
+/// As [`floats`].
+pub fn integers(tensor: &Tensor) -> Vec<i64> {
+    copied(tensor.to_kind(Kind::Int64))
+}
+
+fn copied<T>(tensor: Tensor) -> Vec<T>
+where
+    Vec<T>: TryFrom<Tensor, Error = tch::TchError>,
+{
+    match Vec::try_from(tensor.flatten(0, -1)) {
+        Ok(values) => values,
+        Err(error) => panic!("{error}"),
+    }
+}

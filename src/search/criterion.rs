@@ -1,0 +1,40 @@
+//! Which image of a row counts, and when the row may leave.
+
+use crate::terms::Norm;
+
+/// Which of the images that a row passes through counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Criterion {
+    /// The level at which rows leave before their steps are used up; higher levels count as this one.
+    pub leave_at: i64,
+    /// What decides between images of the same level.
+    pub prefer: Prefer,
+}
+
+/// What decides between images of the same level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefer {
+    /// The first one.
+    First,
+    /// The one with the best score.
+    Score,
+    /// The one that is nearest to the centre.
+    Nearest(Norm),
+}
+
+impl Criterion {
+    /// Rows leave at a level, with the first image that reaches it.
+    pub fn first(level: i64) -> Self {
+        Criterion { leave_at: level, prefer: Prefer::First }
+    }
+
+    /// Rows use all their steps, and the best score at the highest level counts.
+    pub fn best() -> Self {
+        Criterion { leave_at: i64::MAX, prefer: Prefer::Score }
+    }
+
+    /// Rows use all their steps, and the image nearest to the centre at the highest level counts.
+    pub fn nearest(norm: Norm) -> Self {
+        Criterion { leave_at: i64::MAX, prefer: Prefer::Nearest(norm) }
+    }
+}
