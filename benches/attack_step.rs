@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use am_eval::attack::Noise;
-use am_eval::engine::{CleanBlock, Drive, Row, Search, device};
+use am_eval::attack::ByMargin;
+use am_eval::engine::device;
+use am_eval::judge::{Bench, CleanBlock};
 use am_eval::model::{Architecture, Compute, Model};
-use am_eval::suite::{Loss, Stop};
+use am_eval::objective::LogitObjective;
+use am_eval::optimizer::Pace;
+use am_eval::random::Noise;
+use am_eval::region::Balls;
+use am_eval::rows::{Drives, Row};
+use am_eval::search::{Criterion as Counts, Search};
+use am_eval::suite::{Loss, OptimizerName};
 use am_eval::terms::Norm;
 use criterion::{Criterion, criterion_group, criterion_main};
 use support::{ROWS, batch, criterion, median_ratio, model, pass, samples, timed};
@@ -21,14 +28,22 @@ const RADIUS: f64 = 1e-6;
 
 /// The time of `steps` steps of all rows: that of a search of so many and one more, less that of a search of one, which
 /// takes off the beginning of the rows and the verification at their end.
-fn steps(model: &Model, clean: &CleanBlock, norm: Norm, steps: usize) -> Duration {
+fn steps(model: &Model, clean: &CleanBlock, norm: Norm, optimizer: OptimizerName, steps: usize) -> Duration {
+    let bench = Bench { model, verifier: model, clean, seed: 0, capacity: ROWS, poll: device::poll(Device::Cpu) };
+    let predictions = clean.predictions();
     let search = |steps: usize| {
-        let drive = Drive::Logits { loss: Loss::Ce, targets: None };
-        let noise = Noise::new(0, "bench");
-        let (stop, step_size, poll) = (Stop::Budget, 0.0625, device::poll(Device::Cpu));
-        let search =
-            Search { model, verifier: model, clean, drive, norm, steps, step_size, stop, capacity: ROWS, poll, noise };
-        let row = |sample| vec![Row { sample, epsilon: RADIUS, restart: 0, unit: None }];
+        let search = Search {
+            bench,
+            regions: &Balls(norm),
+            objective: &|rows| Box::new(LogitObjective::new(Loss::Ce, rows, &predictions, Device::Cpu)),
+            optimizer,
+            pace: Pace::new(steps, Some(0.0625)),
+            criterion: Counts::best(),
+            referee: &ByMargin(bench),
+            looks: 1,
+            noise: Noise::new(0, "bench"),
+        };
+        let row = |sample| vec![Row { sample, epsilon: RADIUS, restart: 0, drives: Drives::Away }];
         let chains: Vec<Vec<Row>> = (0..clean.len()).map(row).collect();
         timed(|| search.run(chains))
     };
@@ -41,16 +56,17 @@ fn attack_step(criterion: &mut Criterion) {
         let architecture = Architecture::find(arch).expect("a known architecture");
         let compute = Compute { channels_last: architecture.channels_last, ..Compute::f32(Device::Cpu) };
         let model = model(arch, compute);
-        let clean = CleanBlock::new(&model, &samples(&model, ROWS));
+        let clean = CleanBlock::new(&model, &samples(&model, ROWS), &[], ROWS);
         let bare = |count: usize| timed(|| (0..count).for_each(|_| drop(pass(&model, &pixels))));
         for norm in [Norm::Linf, Norm::L2] {
-            let ratio = median_ratio(9, || steps(&model, &clean, norm, STEPS), || bare(STEPS));
+            let optimizer = OptimizerName::Steepest;
+            let ratio = median_ratio(9, || steps(&model, &clean, norm, optimizer, STEPS), || bare(STEPS));
             println!("{arch}, {norm}: a step takes {ratio:.3} times a bare forward and backward pass of {ROWS} images");
         }
         let mut group = criterion.benchmark_group(format!("attack_step/{arch}"));
         group.bench_function("bare pass", |bencher| bencher.iter(|| pass(&model, &pixels)));
         group.bench_function("linf step", |bencher| {
-            bencher.iter_custom(|count| steps(&model, &clean, Norm::Linf, count as usize));
+            bencher.iter_custom(|count| steps(&model, &clean, Norm::Linf, OptimizerName::Steepest, count as usize));
         });
         group.finish();
     }

@@ -1,6 +1,6 @@
 //! Ascent steps and projections onto balls, by norm and size of the images.
 
-use am_eval::attack::Balls;
+use am_eval::region::{self, Ball, Region};
 use am_eval::terms::Norm;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use support::criterion;
@@ -17,12 +17,14 @@ fn projection(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("projection/{rows}x3x{side}x{side}"));
         group.throughput(Throughput::Elements(rows as u64));
         for (norm, radius) in [(Norm::Linf, 8.0 / 255.0), (Norm::L2, 1.0)] {
-            let balls = Balls::new(norm, center.shallow_clone(), &vec![radius; rows as usize]);
+            let radii = Tensor::full([rows], radius, (Kind::Double, Device::Cpu));
+            let balls = Ball::around(region::shape(norm), center.shallow_clone(), &radii);
+            let share = Tensor::full([rows, 1, 1, 1], 0.0625, (Kind::Float, Device::Cpu));
             group.bench_with_input(BenchmarkId::new("project", norm), &balls, |bencher, balls| {
                 bencher.iter(|| balls.project(&far));
             });
             group.bench_with_input(BenchmarkId::new("ascend", norm), &balls, |bencher, balls| {
-                bencher.iter(|| balls.ascend(&center, &gradient, 0.0625));
+                bencher.iter(|| balls.project(&balls.ascend(&center, &gradient, &share)));
             });
         }
         group.finish();

@@ -23,6 +23,8 @@ pub mod engine;
 pub mod gate;
 pub mod interrupt;
 #[cfg(feature = "torch")]
+pub mod judge;
+#[cfg(feature = "torch")]
 pub mod model;
 #[cfg(feature = "torch")]
 pub mod objective;

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use am_eval::data::{Dataset, Sample, Synthetic};
-use am_eval::engine::{floats, pixels};
+use am_eval::judge::pixels;
 use am_eval::model::{Architecture, Compute, Model, ModelSource};
+use am_eval::rows::floats;
 use am_eval::suite::{ModelConfig, Normalize, Split};
 use criterion::Criterion;
 use safetensors::Dtype;

@@ -1,6 +1,70 @@
-//! What moves an image: norm balls with their steps and projections, and keyed randomness.
+//! Kinds of attack: what is driven, in which order rows run, and what the records say. One file each.
+//!
+//! A kind makes chains of rows, the objective that they maximize, and entries from what the search found; the block runs it, with its
+//! controls and its transfer to other models. A new kind is one file that implements [`Kind`] and one line in [`kind`].
 
-mod ball;
+mod block;
+mod class_logit;
+mod noise_control;
+mod pictures;
+mod referee;
+mod settle;
+mod transfer;
+mod unit;
+mod units;
 
-pub use crate::random::Noise;
-pub use ball::{Balls, Lengths, flat_norm};
+pub use block::{AttackBlock, AttackOutcome};
+pub use class_logit::ClassLogit;
+pub use noise_control::NOISE_DRAWS;
+pub use pictures::{example, thumbnail};
+pub use referee::{ByMargin, ByUnit};
+pub use settle::Entry;
+use tch::Tensor;
+pub use transfer::Victim;
+pub use unit::UnitDrive;
+pub use units::{DrivenUnit, Reference, choose};
+
+use crate::judge::Watched;
+use crate::model::{Model, ModelError};
+use crate::suite::{AttackConfig, Goal};
+
+/// What of an attack a model cannot do.
+#[derive(Debug)]
+pub enum Unfit {
+    /// A layer or a unit does not exist.
+    Model(ModelError),
+    /// Something else.
+    Other(String),
+}
+
+/// A kind of attack with its settings.
+pub trait Kind {
+    /// Checks that `model` has what the attack asks for; `pixels` is one image.
+    ///
+    /// # Errors
+    /// If it has not.
+    fn check(&self, attack: &AttackConfig, model: &Model, pixels: &Tensor) -> Result<(), Unfit>;
+
+    /// The layer whose clean activations the records tell, if any.
+    fn watched(&self) -> Option<Watched> {
+        None
+    }
+
+    /// Whether the images are shown to other models, if the suite asks for that.
+    fn transfers(&self) -> bool {
+        false
+    }
+
+    /// Runs the attack and its controls: entries by cell, then sample, and the number of hits of the search that were not confirmed.
+    fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64);
+}
+
+/// The kind of attack that a goal is. One line each.
+pub fn kind(goal: &Goal) -> Box<dyn Kind + '_> {
+    match goal {
+        Goal::ClassLogit { target, loss } => Box::new(ClassLogit { target: *target, loss: *loss }),
+        Goal::Unit { layer, units, direction, controls } => {
+            Box::new(UnitDrive { layer, units, direction: *direction, controls })
+        }
+    }
+}

@@ -8,12 +8,12 @@ use tch::{Kind, Tensor};
 
 use super::device;
 use super::guard::{LibtorchError, guarded};
-use super::judge::{floats, integers};
 use crate::data::{DataError, Image, Pictures, in_batches};
 use crate::interrupt;
 use crate::model::{LayerInfo, Model, ModelError, Taps};
 use crate::objective::{PixelObjective, missing, unit_means, unit_values};
 use crate::record::{PredictionField, PredictionsFormat, PredictionsWriter, StoreError};
+use crate::rows::{floats, integers};
 use crate::terms::LayerName;
 
 /// Why predictions cannot be made or written.

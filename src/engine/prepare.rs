@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 use super::device::{self, searches_with};
 use super::error::RunError;
-use super::units;
-use crate::attack::Noise;
+use crate::attack::{Unfit, kind};
 use crate::data::{self, Dataset, Sample, Selection};
+use crate::judge::pixels;
 use crate::model::{Compute, Model, ModelError, ModelSource};
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
-use crate::suite::{AttackConfig, Goal, Known, Loss, Plan, Suite, Target, UnitSelection};
+use crate::suite::{Goal, Known, Plan, Suite, UnitSelection};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
 pub const ENGINE_VERSION: &str = "1";
@@ -125,9 +125,9 @@ impl Prepared {
                 let [first, other] = [of(of_first, expected), of(&source.name, model.classes)];
                 return Err(RunError::DifferentClasses { first, other });
             }
-            let pixels = super::pixels(first, self.device);
+            let pixels = pixels(first, self.device);
             for attack in self.suite.attacks.iter().filter(|attack| attack.applies_to(&source.name)) {
-                check_attack(attack, &model, &pixels).map_err(|problem| match problem {
+                kind(&attack.goal).check(attack, &model, &pixels).map_err(|problem| match problem {
                     Unfit::Model(error) => error.into(),
                     Unfit::Other(problem) => fit(problem),
                 })?;
@@ -207,43 +207,6 @@ impl Prepared {
             seconds: 0.0,
             unconfirmed_hits: 0,
             outputs: BTreeMap::new(),
-        }
-    }
-}
-
-enum Unfit {
-    Model(ModelError),
-    Other(String),
-}
-
-/// Checks what an attack asks of a model.
-fn check_attack(attack: &AttackConfig, model: &Model, pixels: &Tensor) -> Result<(), Unfit> {
-    match &attack.goal {
-        Goal::ClassLogit { target, loss } => {
-            let needed = match (target, loss) {
-                (Target::Untargeted, Loss::Dlr) => 3,
-                (_, Loss::Dlr) => 4,
-                _ => 2,
-            };
-            if model.classes < needed {
-                let (name, classes) = (&attack.name, model.classes);
-                return Err(Unfit::Other(format!("attack `{name}` needs {needed} classes, it has {classes}")));
-            }
-            match target {
-                Target::Class(class) if *class as i64 >= model.classes => Err(Unfit::Other(format!(
-                    "attack `{}` drives class {class}, it has classes 0 to {}",
-                    attack.name,
-                    model.classes - 1
-                ))),
-                _ => Ok(()),
-            }
-        }
-        Goal::Unit { layer, units, .. } => {
-            let noise = Noise::new(0, "check");
-            // Units that are ranked or drawn exist; listed ones may not.
-            let batches = [pixels.shallow_clone()];
-            units::choose(model, layer, units, &[], &batches, &noise).map_err(Unfit::Model)?;
-            Ok(())
         }
     }
 }

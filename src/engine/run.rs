@@ -6,21 +6,18 @@ use std::time::Instant;
 
 use tch::Tensor;
 
-use super::attack::{AttackBlock, Victim};
-use super::clean::{CleanBlock, pixels};
 use super::device;
 use super::error::RunError;
-use super::examples::thumbnail;
 use super::guard::{LibtorchError, guarded};
-use super::judge::{Judgement, judge};
 use super::loaded::Loaded;
 use super::prepare::Prepared;
-use super::units::{DrivenUnit, choose};
-use crate::attack::Noise;
-use crate::boundary::PathBlock;
+use crate::attack::{AttackBlock, DrivenUnit, Reference, Victim, choose, kind, thumbnail};
+use crate::boundary::BoundaryBlock;
 use crate::data::{Loading, Sample};
 use crate::interrupt;
+use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, pixels};
 use crate::model::Model;
+use crate::random::Noise;
 use crate::record::{AdversarialImages, Block, MOST_THUMBNAILS, Manifest, RunDir, StoreError};
 use crate::suite::{Goal, Shard, Task, WorkUnit};
 
@@ -53,6 +50,8 @@ pub struct Run<'a> {
     /// The samples of a block to come, which are decoded while another one is computed.
     ahead: Option<(usize, Loading)>,
     units: HashMap<usize, Rc<Vec<DrivenUnit>>>,
+    /// What units do over the reference images, of the same model.
+    reference: Option<Rc<Reference>>,
 }
 
 impl<'a> Run<'a> {
@@ -68,6 +67,7 @@ impl<'a> Run<'a> {
             clean_of_victims: HashMap::new(),
             ahead: None,
             units: HashMap::new(),
+            reference: None,
         }
     }
 
@@ -139,8 +139,14 @@ impl<'a> Run<'a> {
         let (model, verifier) = self.models(unit.model)?;
         let clean = self.clean(unit, &verifier)?;
         self.look_ahead(unit, later);
-        let (capacity, seed) = (self.prepared.capacity(), self.prepared.suite.seed);
-        let poll = device::poll(self.prepared.device);
+        let bench = Bench {
+            model: &model,
+            verifier: &verifier,
+            clean: &clean,
+            seed: self.prepared.suite.seed,
+            capacity: self.prepared.capacity(),
+            poll: device::poll(self.prepared.device),
+        };
         let mut block = Block { key: unit.key.clone(), ..Block::default() };
         if self.prepared.plan.is_first_look(unit) {
             let room = MOST_THUMBNAILS.saturating_sub(unit.samples.start);
@@ -149,19 +155,14 @@ impl<'a> Run<'a> {
         match unit.task {
             Task::Attack(index) => {
                 let attack = &self.prepared.suite.attacks[index];
-                let units = self.units(index, &verifier)?;
+                let units = self.units(index, unit.model, &verifier)?;
                 let victims = if self.transfers(unit) { self.victims(unit, &clean)? } else { Vec::new() };
                 let outcome = AttackBlock {
                     attack,
                     dataset: self.prepared.dataset.name(),
-                    model: &model,
-                    verifier: &verifier,
-                    clean: &clean,
+                    bench,
                     units: &units,
                     victims: &victims,
-                    seed,
-                    capacity,
-                    poll,
                     keep_images: self.save_adversarial,
                 }
                 .run();
@@ -175,9 +176,7 @@ impl<'a> Run<'a> {
             }
             Task::Boundary => {
                 if let Some(config) = &self.prepared.suite.boundary {
-                    let (model, verifier, clean) = (&*model, &*verifier, &*clean);
-                    let path = PathBlock { config, model, verifier, clean, seed, capacity, poll };
-                    (block.distances, block.unconfirmed_hits) = path.run();
+                    (block.distances, block.unconfirmed_hits) = BoundaryBlock { config, bench }.run();
                 }
             }
         }
@@ -189,6 +188,7 @@ impl<'a> Run<'a> {
         if self.model != Some(index) {
             self.clean.clear();
             self.units.clear();
+            self.reference = None;
             self.model = Some(index);
         }
         Ok(self.loaded.pair(index)?)
@@ -203,11 +203,12 @@ impl<'a> Run<'a> {
     /// The other models, with what they say of the block's clean images. They stay loaded until no block needs them.
     fn victims(&mut self, unit: &WorkUnit, clean: &CleanBlock) -> Result<Vec<Victim>, RunError> {
         let mut victims = Vec::new();
+        let capacity = self.prepared.capacity();
         for index in (0..self.prepared.sources.len()).filter(|&index| index != unit.model) {
             let model = self.loaded.verifier(index)?;
             let judged = self.clean_of_victims.entry((index, unit.block)).or_insert_with(|| {
-                // In one batch, as the model's own clean pass.
-                Rc::new(judge(&model, &clean.pixels, &clean.labels, None, clean.len()))
+                // In the same batches as the model's own clean pass.
+                Rc::new(judge(&model, &clean.pixels, &clean.labels, None, capacity))
             });
             victims.push(Victim { clean: judged.clone(), model });
         }
@@ -221,7 +222,8 @@ impl<'a> Run<'a> {
         }
         const CACHED_VALUES: i64 = 1 << 26;
         let samples = self.samples(unit)?;
-        let clean = Rc::new(CleanBlock::new(verifier, &samples));
+        let watched = self.watched(unit.model);
+        let clean = Rc::new(CleanBlock::new(verifier, &samples, &watched, self.prepared.capacity()));
         let each = clean.pixels.numel() as i64;
         if each * (self.clean.len() as i64 + 1) > CACHED_VALUES {
             self.clean.clear();
@@ -247,8 +249,24 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The units of an attack, chosen from the reference images: the first of the run, whatever the shard.
-    fn units(&mut self, attack: usize, verifier: &Model) -> Result<Rc<Vec<DrivenUnit>>, RunError> {
+    /// The layers that attacks on a model watch.
+    fn watched(&self, model: usize) -> Vec<Watched> {
+        let suite = &self.prepared.suite;
+        let name = &suite.models[model].name;
+        let mut watched: Vec<Watched> = Vec::new();
+        for attack in suite.attacks.iter().filter(|attack| attack.applies_to(name)) {
+            let Some(layer) = kind(&attack.goal).watched() else { continue };
+            match watched.iter_mut().find(|known| known.layer == layer.layer) {
+                Some(known) => known.neurons.extend(layer.neurons),
+                None => watched.push(layer),
+            }
+        }
+        watched
+    }
+
+    /// The units of an attack, chosen from the reference images: the first of the run, whatever the shard. They are seen once for all
+    /// attacks on the model.
+    fn units(&mut self, attack: usize, model: usize, verifier: &Model) -> Result<Rc<Vec<DrivenUnit>>, RunError> {
         if let Some(units) = self.units.get(&attack) {
             return Ok(units.clone());
         }
@@ -257,7 +275,7 @@ impl<'a> Run<'a> {
             Goal::ClassLogit { .. } => Vec::new(),
             Goal::Unit { layer, units, controls, .. } => {
                 let noise = Noise::new(self.prepared.suite.seed, &format!("{}/{}", config.name, verifier.name));
-                choose(verifier, layer, units, controls, &self.reference()?, &noise)?
+                choose(verifier, layer, units, controls, &*self.reference(model, verifier)?, &noise)?
             }
         };
         let units = Rc::new(units);
@@ -265,16 +283,19 @@ impl<'a> Run<'a> {
         Ok(units)
     }
 
-    fn reference(&self) -> Result<Vec<Tensor>, RunError> {
+    fn reference(&mut self, model: usize, verifier: &Model) -> Result<Rc<Reference>, RunError> {
+        if let Some(reference) = &self.reference {
+            return Ok(reference.clone());
+        }
         let count = self.prepared.selection.len().min(REFERENCE);
         let chunk = self.prepared.capacity().max(1);
-        (0..count)
-            .step_by(chunk)
-            .map(|start| {
-                let range = start..count.min(start + chunk);
-                let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), range)?;
-                Ok(pixels(&samples, self.prepared.device))
-            })
-            .collect()
+        let batches = (0..count).step_by(chunk).map(|start| -> Result<Tensor, RunError> {
+            let range = start..count.min(start + chunk);
+            let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), range)?;
+            Ok(pixels(&samples, self.prepared.device))
+        });
+        let reference = Rc::new(Reference::new(verifier, &self.watched(model), batches)?);
+        self.reference = Some(reference.clone());
+        Ok(reference)
     }
 }

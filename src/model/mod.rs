@@ -206,7 +206,8 @@ impl Model {
         self.layers().into_iter().find(|info| &info.name == layer).ok_or_else(|| self.unknown_layer(layer))
     }
 
-    fn unknown_layer(&self, layer: &LayerName) -> ModelError {
+    /// That there is no such layer: near names.
+    pub fn unknown_layer(&self, layer: &LayerName) -> ModelError {
         let layers = self.layers();
         let near = nearest(layer.as_str(), layers.iter().map(|info| info.name.as_str()));
         ModelError::UnknownLayer { model: self.name.clone(), layer: layer.clone(), near }

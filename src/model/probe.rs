@@ -103,16 +103,22 @@ impl Probe for Tap<'_> {
     }
 }
 
-/// Keeps the activations of several layers and leaves after the last of them.
+/// Keeps the activations of several layers, and on demand leaves the network after the last of them.
 pub struct Taps<'a> {
     layers: &'a [LayerName],
+    leave: bool,
     activations: Vec<Option<Tensor>>,
 }
 
 impl<'a> Taps<'a> {
     /// Keeps the activations of `layers`; the pass goes on to the logits.
     pub fn new(layers: &'a [LayerName]) -> Self {
-        Taps { layers, activations: layers.iter().map(|_| None).collect() }
+        Taps { layers, leave: false, activations: layers.iter().map(|_| None).collect() }
+    }
+
+    /// The same, but nothing behind the last of the layers is computed.
+    pub fn leaving(layers: &'a [LayerName]) -> Self {
+        Taps { leave: true, ..Taps::new(layers) }
     }
 
     /// What was seen, in the order of the layers asked for.
@@ -127,6 +133,9 @@ impl Probe for Taps<'_> {
             if &site.name == layer && kept.is_none() {
                 *kept = Some(activation.shallow_clone());
             }
+        }
+        if self.leave && self.activations.iter().all(Option::is_some) {
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(activation)
     }

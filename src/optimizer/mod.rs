@@ -38,20 +38,34 @@ pub struct Seen<'a> {
 
 /// A forward pass whose graph is kept, so that several gradients can be taken: DeepFool and FAB want one for each class.
 pub struct Pass<'a> {
-    /// Logits `[R, K]`.
-    pub logits: &'a Tensor,
-    /// What the gradients are taken with respect to.
-    pub pixels: &'a Tensor,
-    /// Backward passes so far; every row takes part in each.
-    pub backwards: Cell<u32>,
+    logits: &'a Tensor,
+    pixels: &'a Tensor,
+    backwards: Cell<u32>,
 }
 
-impl Pass<'_> {
-    /// The gradient of `score` `[R]`, a function of the logits: each row's with respect to its own image, zero where it is not finite.
-    /// One backward pass.
-    pub fn gradient(&self, score: &Tensor) -> Tensor {
+impl<'a> Pass<'a> {
+    /// A pass from `pixels` `[R, C, H, W]` to `logits` `[R, K]`, between which the graph is kept.
+    pub fn new(logits: &'a Tensor, pixels: &'a Tensor) -> Self {
+        Pass { logits, pixels, backwards: Cell::new(0) }
+    }
+
+    /// Logits `[R, K]`, without their graph.
+    pub fn logits(&self) -> Tensor {
+        self.logits.detach()
+    }
+
+    /// The values `[R]` of `score`, a function of the logits, and its gradient: each row's with respect to its own image, zero where it is
+    /// not finite. One backward pass.
+    pub fn gradient(&self, score: impl FnOnce(&Tensor) -> Tensor) -> (Tensor, Tensor) {
         self.backwards.set(self.backwards.get() + 1);
-        gradient(score, self.pixels, true).nan_to_num(0.0, 0.0, 0.0)
+        let score = tch::with_grad(|| score(self.logits));
+        let gradient = gradient(&score, self.pixels, true);
+        (score.detach(), gradient.nan_to_num(0.0, 0.0, 0.0))
+    }
+
+    /// Backward passes so far; every row takes part in each.
+    pub fn backwards(&self) -> u32 {
+        self.backwards.get()
     }
 }
 

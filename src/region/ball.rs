@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::Region;
-use crate::attack::Noise;
+use crate::random::Noise;
 use crate::rows::{Entrants, rows};
 use crate::terms::Norm;
 

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{BallShape, Bounds};
-use crate::attack::Noise;
+use crate::random::Noise;
 use crate::terms::Norm;
 
 /// Rounding moves each value of an image in [0, 1] by at most half the spacing of f32 below 1.

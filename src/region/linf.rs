@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::{BallShape, Bounds};
-use crate::attack::Noise;
+use crate::random::Noise;
 use crate::terms::Norm;
 
 /// l-inf: every value may change by the radius.

@@ -41,6 +41,29 @@ pub trait Region: RowState {
     fn shape(&self) -> Option<&'static dyn BallShape>;
 }
 
+/// Makes the regions of rows that enter.
+pub trait Regions {
+    /// Regions around the centres of `entrants`.
+    fn around(&self, entrants: &Entrants) -> Box<dyn Region>;
+
+    /// The norm in which an image of a row is at most the row's size from its centre; none where no norm limits it.
+    fn norm(&self) -> Option<Norm>;
+}
+
+/// Balls of a norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balls(pub Norm);
+
+impl Regions for Balls {
+    fn around(&self, entrants: &Entrants) -> Box<dyn Region> {
+        Box::new(Ball::new(shape(self.0), entrants))
+    }
+
+    fn norm(&self) -> Option<Norm> {
+        Some(self.0)
+    }
+}
+
 /// The shapes of balls, by norm. One line each.
 pub const SHAPES: &[(Norm, &dyn BallShape)] = &[(Norm::Linf, &linf::Linf), (Norm::L2, &l2::L2)];
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tch::{Device, Tensor};
 
-use crate::attack::Noise;
+use crate::random::Noise;
 use crate::terms::Unit;
 
 /// What a row drives. Rows that drive different things share a batch if one objective knows them.

@@ -111,13 +111,13 @@ impl<T: Rows + 'static> RowState for T {
 /// ```
 macro_rules! rows {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        each { $($(#[$each_meta:meta])* $each:ident: $each_type:ty),* $(,)? }
-        $(all { $($(#[$all_meta:meta])* $all:ident: $all_type:ty),* $(,)? })?
+        each { $($(#[$each_meta:meta])* $each_vis:vis $each:ident: $each_type:ty),* $(,)? }
+        $(all { $($(#[$all_meta:meta])* $all_vis:vis $all:ident: $all_type:ty),* $(,)? })?
     }) => {
         $(#[$meta])*
         $vis struct $name {
-            $($(#[$each_meta])* $each: $each_type,)*
-            $($($(#[$all_meta])* $all: $all_type,)*)?
+            $($(#[$each_meta])* $each_vis $each: $each_type,)*
+            $($($(#[$all_meta])* $all_vis $all: $all_type,)*)?
         }
 
         impl $crate::rows::Rows for $name {

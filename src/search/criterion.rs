@@ -1,7 +1,5 @@
 //! Which image of a row counts, and when the row may leave.
 
-use crate::terms::Norm;
-
 /// Which of the images that a row passes through counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Criterion {
@@ -18,8 +16,8 @@ pub enum Prefer {
     First,
     /// The one with the best score.
     Score,
-    /// The one that is nearest to the centre.
-    Nearest(Norm),
+    /// The one that is nearest to the centre, by the length of the region's norm.
+    Nearest,
 }
 
 impl Criterion {
@@ -34,7 +32,7 @@ impl Criterion {
     }
 
     /// Rows use all their steps, and the image nearest to the centre at the highest level counts.
-    pub fn nearest(norm: Norm) -> Self {
-        Criterion { leave_at: i64::MAX, prefer: Prefer::Nearest(norm) }
+    pub fn nearest() -> Self {
+        Criterion { leave_at: i64::MAX, prefer: Prefer::Nearest }
     }
 }

@@ -1,6 +1,73 @@
 //! The shell that runs the parts: rows enter, step, leave, are verified, and go on. It knows rows, levels and a criterion, and nothing of
 //! labels or of what is driven.
+//!
+//! [`Batch`] alone is the ascent: rows on the device, which step until someone takes them off (visualizations need no more). [`Search`]
+//! feeds it from chains of rows and verifies what leaves.
 
+mod batch;
 mod criterion;
+mod run;
+mod track;
+mod verification;
 
+pub use batch::{Active, Batch, Canvas, Left, Rested};
 pub use criterion::{Criterion, Prefer};
+pub use run::{Found, Search};
+use tch::Tensor;
+
+use crate::judge::{Judgement, Lengths};
+use crate::rows::Row;
+
+/// What is said of one finished image.
+#[derive(Debug, Clone, Copy)]
+pub struct Verdict {
+    /// 0 nothing, 1 flipped, 2 target reached.
+    pub level: i64,
+    /// The objective's own measure, by which images of one level are ranked, larger being better.
+    pub measure: f64,
+    /// What the exact pass says.
+    pub judgement: Judgement,
+}
+
+/// Decides, in an exact pass of its own, what images reached.
+pub trait Referee {
+    /// Judges images `[N, C, H, W]`, each of the row beside it.
+    fn judge(&self, rows: &[&Row], images: &Tensor) -> Vec<Verdict>;
+}
+
+/// A finished row, verified.
+pub struct Finished {
+    /// The row.
+    pub row: Row,
+    /// The image `[1, C, H, W]`.
+    pub image: Tensor,
+    /// What the exact pass says of it.
+    pub verdict: Judgement,
+    /// Its objective's measure, by which images of one level are ranked.
+    pub measure: f64,
+    /// The prediction differs from the clean one.
+    pub flipped: bool,
+    /// It still does after rounding to 8 bits.
+    pub flipped_u8: bool,
+    /// The target is predicted and was not before.
+    pub hit: bool,
+    /// Norms of the perturbation.
+    pub lengths: Lengths,
+    /// Steps taken.
+    pub steps: u32,
+    /// Forward passes, verification included.
+    pub forwards: u32,
+    /// Backward passes.
+    pub backwards: u32,
+    /// The gradient was zero at every step.
+    pub zero_gradient: bool,
+    /// The network gave NaN or infinity on the way.
+    pub non_finite: bool,
+}
+
+impl Finished {
+    /// 0 nothing, 1 flipped, 2 target reached.
+    pub fn level(&self) -> i64 {
+        i64::from(self.flipped) + i64::from(self.hit)
+    }
+}

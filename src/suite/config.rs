@@ -169,6 +169,9 @@ pub struct AttackConfig {
     pub restarts: usize,
     /// When a row may leave.
     pub stop: Stop,
+    /// How rows move.
+    #[serde(skip_serializing_if = "OptimizerName::is_default")]
+    pub optimizer: OptimizerName,
 }
 
 impl AttackConfig {
@@ -268,6 +271,13 @@ pub enum OptimizerName {
     Steepest,
 }
 
+impl OptimizerName {
+    /// Whether this is what suites get that name none.
+    pub fn is_default(&self) -> bool {
+        *self == OptimizerName::default()
+    }
+}
+
 /// Which units of a layer to drive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -339,3 +349,15 @@ pub enum BoundaryMethod {
     /// Along the direction that activation maximization takes: a geometric grid, then bisection.
     Path,
 }
+
+impl BoundaryMethod {
+    /// The word of suites, CSV files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BoundaryMethod::Path => "path",
+        }
+    }
+}
+
+/// Classes, the predicted one included, that the distance to first order looks at: the most likely ones.
+pub const LINEARIZED_CLASSES: u64 = 10;

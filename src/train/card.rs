@@ -5,13 +5,20 @@ use std::path::{Component, Path, PathBuf};
 
 use super::recipe::{DataRecipe, Recipe};
 use super::{Images, TrainError, Trainer, accuracy};
-use crate::attack::Noise;
+use crate::attack::ByMargin;
 use crate::data;
-use crate::engine::{CleanBlock, Drive, Row, Search, device};
+use crate::engine::device;
+use crate::judge::{Bench, CleanBlock};
 use crate::model::{Compute, Model, ModelSource};
+use crate::objective::LogitObjective;
+use crate::optimizer::Pace;
+use crate::random::Noise;
 use crate::record::write_atomically;
+use crate::region::Balls;
+use crate::rows::{Drives, Row};
+use crate::search::{Criterion, Search};
 use crate::stats::{Estimate, wilson};
-use crate::suite::{DataConfig, Loss, ModelConfig, OnDataError, SearchPrecision, Split, Stop};
+use crate::suite::{DataConfig, Loss, ModelConfig, OnDataError, OptimizerName, SearchPrecision, Split};
 use crate::terms::Norm;
 use crate::wording::format;
 
@@ -21,7 +28,7 @@ const ATTACKED: usize = 1000;
 const BLOCK: usize = 250;
 /// Radius of the l-inf ball.
 const RADIUS: f64 = 8.0 / 255.0;
-/// Ascent steps, each 2.5 / `STEPS` of the radius long.
+/// Ascent steps, of the default length.
 const STEPS: usize = 40;
 
 /// What the weights were found to be worth.
@@ -85,7 +92,7 @@ impl Trainer {
             }
             let end = attacked.min(start + BLOCK);
             let samples = selection.load_block(dataset.as_ref(), start..end)?;
-            robust += self.survivors(&model, &verifier, &CleanBlock::new(&verifier, &samples));
+            robust += self.survivors(&model, &verifier, &CleanBlock::new(&verifier, &samples, &[], BLOCK));
             after_block(end, attacked);
         }
         Ok(Judged {
@@ -99,23 +106,24 @@ impl Trainer {
     /// How many images of a block are classified rightly and stay so.
     fn survivors(&self, model: &Model, verifier: &Model, clean: &CleanBlock) -> u64 {
         let [_, height, width] = model.input;
+        let capacity = device::rows(self.device, height * width);
+        let bench =
+            Bench { model, verifier, clean, seed: self.recipe.seed, capacity, poll: device::poll(self.device) };
+        let predictions = clean.predictions();
         let search = Search {
-            model,
-            verifier,
-            clean,
-            drive: Drive::Logits { loss: Loss::Ce, targets: None },
-            norm: Norm::Linf,
-            steps: STEPS,
-            step_size: 2.5 / STEPS as f64,
-            stop: Stop::Flip,
-            capacity: device::rows(self.device, height * width),
-            poll: device::poll(self.device),
+            bench,
+            regions: &Balls(Norm::Linf),
+            objective: &|rows| Box::new(LogitObjective::new(Loss::Ce, rows, &predictions, model.device())),
+            optimizer: OptimizerName::Steepest,
+            pace: Pace::new(STEPS, None),
+            criterion: Criterion::first(1),
+            referee: &ByMargin(bench),
+            looks: 1,
             noise: Noise::new(self.recipe.seed, "card/start"),
         };
-        let right = (0..clean.len()).filter(|&sample| clean.attackable(sample));
         // Restart 0 begins at the clean image, later ones at random.
-        let chains = right.map(|sample| vec![Row { sample, epsilon: RADIUS, restart: 1, unit: None }]).collect();
-        let found = search.run(chains);
+        let row = |sample| vec![Row { sample, epsilon: RADIUS, restart: 1, drives: Drives::Away }];
+        let found = search.run(bench.attacked().into_iter().map(row).collect());
         found.chains.iter().filter(|rows| rows.iter().all(|row| !row.flipped)).count() as u64
     }
 
@@ -161,7 +169,7 @@ impl Trainer {
                  not robust",
                 format::rate(&judged.robust),
                 format::count(judged.robust_images as u64),
-                2.5 / STEPS as f64
+                Pace::new(STEPS, None).share
             ),
         );
         line("Judged by", format!("am-eval {}, libtorch {}", env!("CARGO_PKG_VERSION"), device::libtorch_version()));

@@ -5,14 +5,15 @@ mod transfer;
 
 use std::ops::ControlFlow;
 
-use am_eval::boundary::PathBlock;
+use am_eval::attack::{AttackBlock, AttackOutcome, DrivenUnit, Victim, kind};
+use am_eval::boundary::BoundaryBlock;
 use am_eval::data::{Image, Sample};
-use am_eval::engine::{AttackBlock, AttackOutcome, CleanBlock, DrivenUnit, Victim};
+use am_eval::judge::{Bench, CleanBlock};
 use am_eval::model::{Flow, Geometry, Model, Network, Probe, Site};
 use am_eval::record::{CellKind, DistanceRecord, Status};
 use am_eval::suite::{
-    AttackConfig, BoundaryConfig, BoundaryMethod, Control, Direction, Goal, Loss, Normalize, Stop, Target,
-    UnitSelection,
+    AttackConfig, BoundaryConfig, BoundaryMethod, Control, Direction, Goal, Loss, Normalize, OptimizerName, Stop,
+    Target, UnitSelection,
 };
 use am_eval::terms::{Epsilon, LayerName, Norm, SampleId, Unit};
 use proptest::prelude::*;
@@ -95,6 +96,7 @@ fn class_logit(loss: Loss, target: Target, norm: Norm, radii: &[f64]) -> AttackC
         step_size: None,
         restarts: 1,
         stop: if target == Target::Untargeted { Stop::Flip } else { Stop::Target },
+        optimizer: OptimizerName::Steepest,
     }
 }
 
@@ -124,21 +126,22 @@ fn run_before(
     driven: &[DrivenUnit],
     rows: usize,
 ) -> AttackOutcome {
-    let clean = CleanBlock::new(model, samples);
+    let watched: Vec<_> = kind(&attack.goal).watched().into_iter().collect();
+    let clean = CleanBlock::new(model, samples, &watched, rows);
     AttackBlock {
         attack,
         dataset: "test",
-        model,
-        verifier: model,
-        clean: &clean,
+        bench: bench(model, &clean, rows),
         units: driven,
         victims,
-        seed: 3,
-        capacity: rows,
-        poll: 1,
         keep_images: true,
     }
     .run()
+}
+
+/// One model searches and decides.
+fn bench<'a>(model: &'a Model, clean: &'a CleanBlock, capacity: usize) -> Bench<'a> {
+    Bench { model, verifier: model, clean, seed: 3, capacity, poll: 1 }
 }
 
 fn distances(model: &Model, samples: &[Sample], norm: Norm, radius: f64) -> Vec<DistanceRecord> {
@@ -150,8 +153,8 @@ fn distances(model: &Model, samples: &[Sample], norm: Norm, radius: f64) -> Vec<
         loss: Loss::Margin,
         bisections: 20,
     };
-    let clean = CleanBlock::new(model, samples);
-    PathBlock { config: &config, model, verifier: model, clean: &clean, seed: 3, capacity: 16, poll: 1 }.run().0
+    let clean = CleanBlock::new(model, samples, &[], 16);
+    BoundaryBlock { config: &config, bench: bench(model, &clean, 16) }.run().0
 }
 
 fn dual(weights: &[f32], norm: Norm) -> f64 {
@@ -189,7 +192,7 @@ proptest! {
         let reach = dual(&weight, norm);
         let limit = if norm == Norm::Linf { 0.3 } else { 1.0 };
         let radii: Vec<f64> = [0.01, 0.1, 0.3, 0.6, 1.0].iter().map(|share| share * limit).collect();
-        let clean = CleanBlock::new(&model, &samples);
+        let clean = CleanBlock::new(&model, &samples, &[], 16);
         let expected: Vec<f64> = clean.judgements.iter().map(|j| f64::from(j.margin) / reach).collect();
         let found = run(&model, &samples, &class_logit(Loss::Logit, Target::Untargeted, norm, &radii), &[], 3);
         for record in &found.records {

@@ -10,7 +10,7 @@ use super::*;
 fn victim(name: &str, network: Linear, classes: i64, samples: &[Sample]) -> Victim {
     let mut victim = model(network, classes);
     victim.name = name.to_owned();
-    let clean = CleanBlock::new(&victim, samples).judgements;
+    let clean = CleanBlock::new(&victim, samples, &[], 16).judgements;
     Victim { model: Rc::new(victim), clean: Rc::new(clean) }
 }
 

@@ -25,7 +25,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Plan, Task};
-use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, Suite, UnitSelection};
+use crate::suite::config::{
+    AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, UnitSelection,
+};
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
 
@@ -41,8 +43,6 @@ const VERIFICATION: u64 = 3;
 const BRACKET: u64 = 17;
 /// Passes that confirm and measure the reported point of a path.
 const REPORTED: u64 = 2;
-/// Classes that the linearized distance looks at.
-const LINEARIZED_CLASSES: u64 = 10;
 
 /// What only a loaded model tells.
 #[derive(Debug, Clone, Default)]

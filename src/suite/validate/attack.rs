@@ -1,7 +1,9 @@
 //! `[[attack]]`.
 
 use super::{distinct, repeated};
-use crate::suite::config::{AttackConfig, Control, Direction, Goal, Loss, ModelConfig, Stop, Target, UnitSelection};
+use crate::suite::config::{
+    AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Target, UnitSelection,
+};
 use crate::suite::raw::{RawAttack, RawClassLogit, RawUnit, RawUnits};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
@@ -125,6 +127,7 @@ fn finish(
         step_size: step_size.map(|size| size.value.0),
         restarts: restarts.map_or(1, |restarts| restarts.value.size()),
         stop,
+        optimizer: OptimizerName::default(),
     })
 }
 

@@ -2,10 +2,11 @@
 
 use tch::{Kind, Tensor};
 
-use super::judge::floats;
-use crate::attack::Noise;
+use crate::judge::{Features, Watched, features};
 use crate::model::{Model, ModelError};
-use crate::objective::{missing, unit_means, unit_values};
+use crate::objective::missing;
+use crate::random::Noise;
+use crate::rows::floats;
 use crate::suite::{Control, UnitSelection};
 use crate::terms::{LayerName, Unit};
 
@@ -20,7 +21,48 @@ pub struct DrivenUnit {
     pub deviation: f64,
 }
 
-/// Chooses the units of an attack and of its random-unit control from `batches` of reference pixels `[N, C, H, W]`.
+/// What the units of watched layers do over the reference images.
+#[derive(Debug)]
+pub struct Reference {
+    features: Vec<Features>,
+}
+
+impl Reference {
+    /// From `batches` of reference pixels `[N, C, H, W]`, each seen once for all `watched` layers.
+    ///
+    /// # Errors
+    /// If there is no such layer, or what loading a batch gives.
+    pub fn new<E: From<ModelError>>(
+        model: &Model,
+        watched: &[Watched],
+        batches: impl Iterator<Item = Result<Tensor, E>>,
+    ) -> Result<Self, E> {
+        for watched in watched {
+            // Neurons that do not exist cannot be seen.
+            let info = model.layer(&watched.layer)?;
+            for unit in &watched.neurons {
+                check_unit(model, &watched.layer, *unit, &info.shape)?;
+            }
+        }
+        Ok(Reference { features: features(model, watched, batches)? })
+    }
+
+    fn layer(&self, layer: &LayerName) -> Option<&Features> {
+        self.features.iter().find(|features| &features.layer == layer)
+    }
+}
+
+fn check_unit(model: &Model, layer: &LayerName, unit: Unit, shape: &[i64]) -> Result<(), ModelError> {
+    match missing(unit, shape, model.tokens()) {
+        None => Ok(()),
+        Some(problem) => {
+            let (model, layer, unit) = (model.name.clone(), layer.clone(), unit.to_string());
+            Err(ModelError::UnknownUnit { model, layer, unit, problem })
+        }
+    }
+}
+
+/// Chooses the units of an attack and of its random-unit control from what they do over the reference images.
 ///
 /// # Errors
 /// If the layer or a listed unit does not exist.
@@ -29,11 +71,11 @@ pub fn choose(
     layer: &LayerName,
     selection: &UnitSelection,
     controls: &[Control],
-    batches: &[Tensor],
+    reference: &Reference,
     noise: &Noise,
 ) -> Result<Vec<DrivenUnit>, ModelError> {
     let info = model.layer(layer)?;
-    let tokens = model.tokens();
+    let seen = reference.layer(layer).ok_or_else(|| model.unknown_layer(layer))?;
     let mut units: Vec<Unit> = match selection {
         UnitSelection::Listed(units) => units.clone(),
         UnitSelection::All => (0..info.units).map(Unit::channel).collect(),
@@ -41,52 +83,27 @@ pub fn choose(
             noise.choose("units", *count, info.units).into_iter().map(Unit::channel).collect()
         }
         UnitSelection::TopActivation(count) => {
-            let (mean, _) = spread(&means(model, layer, batches)?);
+            let (mean, _) = spread(&seen.means);
             let mut order: Vec<usize> = (0..mean.len()).collect();
             order.sort_by(|&a, &b| mean[b].total_cmp(&mean[a]).then(a.cmp(&b)));
             order.into_iter().take(*count).map(Unit::channel).collect()
         }
     };
     for unit in &units {
-        if let Some(problem) = missing(*unit, &info.shape, tokens) {
-            let (model, layer, unit) = (model.name.clone(), layer.clone(), unit.to_string());
-            return Err(ModelError::UnknownUnit { model, layer, unit, problem });
-        }
+        check_unit(model, layer, *unit, &info.shape)?;
     }
     let attacked = units.len();
     if controls.contains(&Control::RandomUnit) {
         let free: Vec<usize> = (0..info.units).filter(|index| units.iter().all(|unit| unit.index != *index)).collect();
         units.extend(noise.choose("control-units", attacked, free.len()).into_iter().map(|at| Unit::channel(free[at])));
     }
-    let deviations = deviations(model, layer, &units, batches)?;
-    let driven = units.into_iter().zip(deviations).enumerate();
-    Ok(driven.map(|(at, (unit, deviation))| DrivenUnit { unit, control: at >= attacked, deviation }).collect())
+    let driven = units.into_iter().enumerate();
+    Ok(driven.map(|(at, unit)| DrivenUnit { unit, control: at >= attacked, deviation: deviation(seen, unit) }).collect())
 }
 
-/// Every unit's mean activation for each reference image, `[N, U]`.
-fn means(model: &Model, layer: &LayerName, batches: &[Tensor]) -> Result<Tensor, ModelError> {
-    let parts: Result<Vec<Tensor>, ModelError> = batches
-        .iter()
-        .map(|batch| tch::no_grad(|| Ok(unit_means(&model.tap(batch, layer)?, model.tokens()))))
-        .collect();
-    Ok(Tensor::cat(&parts?, 0))
-}
-
-/// Standard deviation of each unit's activation over the reference images.
-fn deviations(model: &Model, layer: &LayerName, units: &[Unit], batches: &[Tensor]) -> Result<Vec<f64>, ModelError> {
-    let mut columns: Vec<Vec<Tensor>> = units.iter().map(|_| Vec::new()).collect();
-    for batch in batches {
-        let activation = tch::no_grad(|| model.tap(batch, layer))?;
-        let all = unit_means(&activation, model.tokens());
-        let rows = batch.size()[0] as usize;
-        for (column, unit) in columns.iter_mut().zip(units) {
-            column.push(match unit.position {
-                None => all.select(1, unit.index as i64),
-                Some(_) => unit_values(&activation, &vec![*unit; rows], model.tokens()),
-            });
-        }
-    }
-    Ok(columns.iter().map(|column| spread(&Tensor::cat(column, 0).unsqueeze(1)).1[0]).collect())
+/// Standard deviation of a unit's activation over the reference images.
+fn deviation(seen: &Features, unit: Unit) -> f64 {
+    seen.of_unit(unit).map_or(0.0, |values| spread(&values.unsqueeze(1)).1[0])
 }
 
 /// Mean and standard deviation of each column.

@@ -2,10 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-use super::clean::CleanBlock;
-use super::judge::floats;
 use crate::data::Image;
+use crate::judge::CleanBlock;
 use crate::record::{Example, Record, THUMBNAIL_SIDE, Thumbnail};
+use crate::rows::floats;
 
 /// The pictures of one flipped record; images `[1, C, H, W]` in [0, 1].
 pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {

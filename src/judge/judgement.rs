@@ -1,9 +1,12 @@
 //! The f32 pass that decides: what a model says of finished images, apart from any search.
 
+use std::ops::ControlFlow;
+
 use tch::{Kind, Tensor};
 
 use crate::model::{Model, Taps};
 use crate::objective::{margin, pick, unit_values};
+use crate::rows::{floats, integers};
 use crate::terms::{LayerName, Unit};
 
 /// What a model says of one image.
@@ -58,18 +61,30 @@ pub fn judge(
 fn judge_chunk(model: &Model, images: &Tensor, labels: &[i64], units: Option<(&LayerName, &[Unit])>) -> Vec<Judgement> {
     let layers: Vec<LayerName> = units.iter().map(|(layer, _)| (*layer).clone()).collect();
     let mut taps = Taps::new(&layers);
-    let std::ops::ControlFlow::Continue(logits) = model.forward(images, &mut taps) else { return Vec::new() };
-    let activation = taps.into_activations().pop().flatten();
-    let labels = Tensor::from_slice(labels).to_device(images.device());
+    let logits = whole_pass(model, images, &mut taps);
+    let activations = match (taps.into_activations().pop().flatten(), units) {
+        (Some(activation), Some((_, units))) => Some(floats(&unit_values(&activation, units, model.tokens()))),
+        _ => None,
+    };
+    judgements(&logits, labels, activations.as_deref())
+}
+
+/// Logits `[N, K]`; the probe sees the layers on the way.
+pub(super) fn whole_pass(model: &Model, images: &Tensor, taps: &mut Taps) -> Tensor {
+    match model.forward(images, taps) {
+        ControlFlow::Continue(logits) => logits,
+        ControlFlow::Break(()) => unreachable!("these taps let the pass go on to the logits"),
+    }
+}
+
+/// What logits `[N, K]` say of images with `labels`, with the activations that go with them.
+pub(super) fn judgements(logits: &Tensor, labels: &[i64], activations: Option<&[f32]>) -> Vec<Judgement> {
+    let labels = Tensor::from_slice(labels).to_device(logits.device());
     let predictions = logits.argmax(-1, false);
     let confidences = pick(&logits.softmax(-1, Kind::Float), &predictions);
     let finite = logits.isfinite().all_dim(1, false);
-    let activations = match (&activation, units) {
-        (Some(activation), Some((_, units))) => Some(floats(&unit_values(activation, units, model.tokens()))),
-        _ => None,
-    };
     let (predictions, finite) = (integers(&predictions), integers(&finite));
-    let (margins, confidences) = (floats(&margin(&logits, &labels)), floats(&confidences));
+    let (margins, confidences) = (floats(&margin(logits, &labels)), floats(&confidences));
     let scales = floats(&logits.abs().amax([1i64].as_slice(), false));
     (0..predictions.len())
         .map(|row| {
@@ -79,20 +94,10 @@ fn judge_chunk(model: &Model, images: &Tensor, labels: &[i64], units: Option<(&L
                 prediction: if finite { predictions[row] } else { 0 },
                 margin: number(margins[row]),
                 confidence: number(confidences[row]),
-                activation: activations.as_ref().map(|values| number(values[row])),
+                activation: activations.map(|values| number(values[row])),
                 finite,
                 decided: finite && margins[row].abs() > UNDECIDED * scales[row].max(1.0),
             }
         })
         .collect()
-}
-
-/// The values of a tensor as f32, in row-major order.
-pub fn floats(tensor: &Tensor) -> Vec<f32> {
-    Vec::try_from(tensor.to_kind(Kind::Float).flatten(0, -1)).unwrap_or_default()
-}
-
-/// The values of a tensor as i64, in row-major order.
-pub fn integers(tensor: &Tensor) -> Vec<i64> {
-    Vec::try_from(tensor.to_kind(Kind::Int64).flatten(0, -1)).unwrap_or_default()
 }

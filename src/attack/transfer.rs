@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
-use super::{AttackBlock, Entry};
-use crate::attack::Balls;
-use crate::engine::judge::{Judgement, judge};
-use crate::engine::search::Row;
+use super::settle::Entry;
+use super::{AttackBlock, kind};
+use crate::judge::{Judgement, judge};
 use crate::model::Model;
-use crate::record::{CellKind, Record, TransferRecord};
+use crate::record::{Record, TransferRecord};
+use crate::region::{Balls, Regions};
+use crate::rows::{Drives, Entrants, Row};
 use crate::terms::Norm;
 
 /// Forward passes for one image: itself, and noise of the same length.
@@ -48,11 +49,14 @@ impl AttackBlock<'_> {
     /// Shows each victim the image of every class-logit record whose sample it classifies rightly, as the attacked model does too:
     /// images that flip the attacked model, and those that do not. By victim, cell, then sample.
     pub(super) fn transfers(&self, entries: &[Entry]) -> Vec<TransferRecord> {
+        if !kind(&self.attack.goal).transfers() {
+            return Vec::new();
+        }
         let mut images: Vec<Image> = Vec::new();
         let mut places: HashMap<(usize, u64, usize), usize> = HashMap::new();
         // Each record with the place of its image, and whether it is the first to tell of it.
         let mut told: Vec<(&Record, usize, bool)> = Vec::new();
-        for Entry { record, found } in entries.iter().filter(|entry| entry.record.cell.kind == CellKind::ClassLogit) {
+        for Entry { record, found } in entries.iter().filter(|entry| !entry.record.cell.kind.is_control()) {
             let Some((row, pixels)) = found else { continue };
             match places.entry((row.sample, row.epsilon.to_bits(), row.restart)) {
                 Place::Occupied(known) => told.push((record, *known.get(), false)),
@@ -86,24 +90,30 @@ impl AttackBlock<'_> {
     fn show(&self, victim: &Victim, images: &[Image]) -> Vec<Option<Verdicts>> {
         let noise = self.noise("transfer-noise");
         let mut verdicts: Vec<Option<Verdicts>> = images.iter().map(|_| None).collect();
-        let label = |place: usize| self.clean.labels[images[place].row.sample];
+        let label = |place: usize| self.bench.clean.labels[images[place].row.sample];
         let right: Vec<usize> =
             (0..images.len()).filter(|&place| victim.is_right(images[place].row.sample, label(place))).collect();
-        for chunk in right.chunks(self.capacity.max(1)) {
+        for chunk in right.chunks(self.bench.capacity.max(1)) {
             let pixels: Vec<&Tensor> = chunk.iter().map(|&place| images[place].pixels).collect();
             let samples: Vec<i64> = chunk.iter().map(|&place| images[place].row.sample as i64).collect();
-            let center =
-                self.clean.pixels.index_select(0, &Tensor::from_slice(&samples).to_device(self.clean.pixels.device()));
-            let lengths: Vec<f64> = chunk.iter().map(|&place| images[place].length).collect();
+            let clean = self.bench.clean;
+            let index = Tensor::from_slice(&samples).to_device(clean.pixels.device());
+            let center = clean.pixels.index_select(0, &index);
+            // Balls just as large as the perturbations are.
+            let rows: Vec<Row> = chunk
+                .iter()
+                .map(|&place| Row { epsilon: images[place].length, drives: Drives::Away, ..images[place].row.clone() })
+                .collect();
             let key = |place: &usize| {
                 let Row { sample, epsilon, restart, .. } = images[*place].row;
-                format!("{}/{epsilon}/{restart}", self.clean.ids[*sample])
+                format!("{}/{epsilon}/{restart}", clean.ids[*sample])
             };
             let keys: Vec<String> = chunk.iter().map(key).collect();
-            let random = Balls::new(self.attack.norm, center, &lengths).full_noise(&noise, &keys);
+            let entrants = Entrants { rows: &rows, keys: &keys, noise: &noise, center, steps: 0 };
+            let random = Balls(self.attack.norm).around(&entrants).full_noise(&entrants);
             let labels: Vec<i64> = chunk.iter().map(|&place| label(place)).collect();
-            let of_images = judge(&victim.model, &Tensor::cat(&pixels, 0), &labels, None, self.capacity);
-            let of_noise = judge(&victim.model, &random, &labels, None, self.capacity);
+            let of_images = judge(&victim.model, &Tensor::cat(&pixels, 0), &labels, None, self.bench.capacity);
+            let of_noise = judge(&victim.model, &random, &labels, None, self.bench.capacity);
             for (&place, both) in chunk.iter().zip(of_images.into_iter().zip(of_noise)) {
                 verdicts[place] = Some(both);
             }

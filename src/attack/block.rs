@@ -1,0 +1,155 @@
+//! One block of one attack: rows and controls go in, records come out.
+
+use std::sync::Arc;
+
+use tch::Tensor;
+
+use super::settle::Entry;
+use super::{DrivenUnit, Victim, example, kind};
+use crate::judge::Bench;
+use crate::objective::Objective;
+use crate::optimizer::Pace;
+use crate::random::Noise;
+use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, TransferRecord};
+use crate::region::Balls;
+use crate::rows::{Drives, Row, floats};
+use crate::search::{Criterion, Found, Referee, Search};
+use crate::suite::{AttackConfig, Stop};
+use crate::terms::{Epsilon, LayerName};
+
+/// Flipped samples of a block that the gallery may show.
+const EXAMPLES: usize = 3;
+
+/// What a block of an attack runs with.
+pub struct AttackBlock<'a> {
+    /// The attack.
+    pub attack: &'a AttackConfig,
+    /// The data set's name.
+    pub dataset: &'a str,
+    /// Models, samples and room.
+    pub bench: Bench<'a>,
+    /// The units of a unit attack, controls included.
+    pub units: &'a [DrivenUnit],
+    /// The models to which the images of a class-logit attack are shown.
+    pub victims: &'a [Victim],
+    /// Whether to hand out the adversarial images of all records.
+    pub keep_images: bool,
+}
+
+/// What a block of an attack gave.
+pub struct AttackOutcome {
+    /// One record for each sample and cell, by cell, then sample.
+    pub records: Vec<Record>,
+    /// Pictures of a few flipped samples.
+    pub examples: Vec<Example>,
+    /// What the victims say of the images.
+    pub transfers: Vec<TransferRecord>,
+    /// Adversarial images of all records that were attacked; empty unless asked for.
+    pub images: AdversarialImages,
+    /// Search hits that the f32 pass did not confirm.
+    pub unconfirmed: u64,
+}
+
+impl AttackBlock<'_> {
+    /// Runs the attack and its controls on the block.
+    pub fn run(&self) -> AttackOutcome {
+        let (entries, unconfirmed) = kind(&self.attack.goal).run(self);
+        self.outcome(entries, unconfirmed)
+    }
+
+    fn outcome(&self, entries: Vec<Entry>, unconfirmed: u64) -> AttackOutcome {
+        let shape: Vec<usize> = self.bench.clean.pixels.size()[1..].iter().map(|&size| size as usize).collect();
+        let mut images = AdversarialImages { shape: [shape[0], shape[1], shape[2]], rows: vec![], pixels: vec![] };
+        let mut candidates: Vec<(usize, &Record, &Row, &Tensor)> = Vec::new();
+        for (at, Entry { record, found }) in entries.iter().enumerate() {
+            if let Some((row, image)) = found {
+                if self.keep_images {
+                    images.rows.push(at as i64);
+                    images.pixels.extend(floats(image));
+                }
+                if record.flipped && !record.cell.kind.is_control() {
+                    candidates.push((at, record, row, image));
+                }
+            }
+        }
+        // The smallest radius and the surest mistake make the most telling pictures.
+        candidates.sort_by(|(at, a, ..), (other, b, ..)| {
+            let radius = a.cell.epsilon.cmp(&b.cell.epsilon);
+            let sure = b.confidence_adv.total_cmp(&a.confidence_adv);
+            radius.then(sure).then(at.cmp(other))
+        });
+        let mut shown: Vec<usize> = Vec::new();
+        let mut examples = Vec::new();
+        for (_, record, row, image) in candidates {
+            if examples.len() < EXAMPLES && !shown.contains(&row.sample) {
+                shown.push(row.sample);
+                examples.push(example(record, &self.bench.clean.pixels.narrow(0, row.sample as i64, 1), image));
+            }
+        }
+        AttackOutcome {
+            examples,
+            transfers: self.transfers(&entries),
+            images,
+            unconfirmed,
+            records: entries.into_iter().map(|entry| entry.record).collect(),
+        }
+    }
+
+    /// Runs chains of rows with the attack's own optimizer, budget and criterion.
+    pub(super) fn search(
+        &self,
+        chains: Vec<Vec<Row>>,
+        objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
+        referee: &dyn Referee,
+    ) -> Found {
+        let attack = self.attack;
+        let search = Search {
+            bench: self.bench,
+            regions: &Balls(attack.norm),
+            objective,
+            optimizer: attack.optimizer,
+            pace: Pace::new(attack.steps, attack.step_size),
+            criterion: match attack.stop {
+                Stop::Flip => Criterion::first(1),
+                Stop::Target => Criterion::first(2),
+                Stop::Budget => Criterion::best(),
+            },
+            referee,
+            looks: 1,
+            noise: self.noise("start"),
+        };
+        search.run(chains)
+    }
+
+    /// The random streams of this attack for one purpose.
+    pub(super) fn noise(&self, purpose: &str) -> Noise {
+        Noise::new(self.bench.seed, &format!("{}/{purpose}", self.attack.name))
+    }
+
+    /// A cell of this attack; `target` is the target rule of attacks that drive classes.
+    pub(super) fn cell(
+        &self,
+        kind: CellKind,
+        target: String,
+        unit: Option<String>,
+        layer: Option<&LayerName>,
+        epsilon: Epsilon,
+    ) -> Arc<Cell> {
+        Arc::new(Cell {
+            model: self.bench.verifier.name.clone(),
+            dataset: self.dataset.to_owned(),
+            attack: self.attack.name.clone(),
+            kind,
+            target,
+            layer: layer.cloned(),
+            unit,
+            norm: self.attack.norm,
+            epsilon,
+        })
+    }
+
+    /// The rows of one sample and radius: one for each start.
+    pub(super) fn restarts(&self, sample: usize, epsilon: Epsilon, drives: Drives) -> Vec<Row> {
+        (0..self.attack.restarts).map(|restart| Row { sample, epsilon: epsilon.value(), restart, drives }).collect()
+    }
+}

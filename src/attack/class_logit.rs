@@ -1,0 +1,100 @@
+//! Class logits: each sample is a chain through radii and restarts that ends at its goal, which settles all larger radii.
+
+use tch::Tensor;
+
+use super::settle::Entry;
+use super::{AttackBlock, ByMargin, Kind, Unfit};
+use crate::model::Model;
+use crate::objective::LogitObjective;
+use crate::record::CellKind;
+use crate::rows::{Drives, Row};
+use crate::search::Finished;
+use crate::suite::{AttackConfig, Loss, Target};
+
+/// Drives a function of the logits away from the prediction or towards a class.
+pub struct ClassLogit {
+    /// Which class.
+    pub target: Target,
+    /// The function of the logits.
+    pub loss: Loss,
+}
+
+impl Kind for ClassLogit {
+    fn check(&self, attack: &AttackConfig, model: &Model, _: &Tensor) -> Result<(), Unfit> {
+        let needed = match (self.target, self.loss) {
+            (Target::Untargeted, Loss::Dlr) => 3,
+            (_, Loss::Dlr) => 4,
+            _ => 2,
+        };
+        let (name, classes) = (&attack.name, model.classes);
+        match self.target {
+            _ if classes < needed => {
+                Err(Unfit::Other(format!("attack `{name}` needs {needed} classes, it has {classes}")))
+            }
+            Target::Class(class) if class as i64 >= classes => {
+                let last = classes - 1;
+                Err(Unfit::Other(format!("attack `{name}` drives class {class}, it has classes 0 to {last}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn transfers(&self) -> bool {
+        true
+    }
+
+    fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
+        let bench = block.bench;
+        let (targets, attacked) = (self.targets(block), bench.attacked());
+        let drives = |sample: usize| targets.as_ref().map_or(Drives::Away, |targets| Drives::Towards(targets[sample]));
+        let epsilons = &block.attack.epsilons;
+        let chain = |&sample: &usize| -> Vec<Row> {
+            epsilons.iter().flat_map(|epsilon| block.restarts(sample, *epsilon, drives(sample))).collect()
+        };
+        let predictions = bench.clean.predictions();
+        let found = block.search(
+            attacked.iter().map(chain).collect(),
+            &|rows| Box::new(LogitObjective::new(self.loss, rows, &predictions, bench.model.device())),
+            &ByMargin(bench),
+        );
+        let mut by_sample: Vec<Option<Vec<Finished>>> = (0..bench.clean.len()).map(|_| None).collect();
+        for (&sample, rows) in attacked.iter().zip(found.chains) {
+            by_sample[sample] = Some(rows);
+        }
+        let mut entries = Vec::new();
+        for &epsilon in epsilons {
+            let cell = block.cell(CellKind::ClassLogit, self.target.to_string(), None, None, epsilon);
+            for (sample, rows) in by_sample.iter().enumerate() {
+                let mut entry = match rows {
+                    Some(rows) => block.settled(&cell, sample, rows, false),
+                    None => block.skipped(&cell, sample),
+                };
+                entry.record.target = targets.as_ref().map(|targets| targets[sample] as u32);
+                entry.record.target_hit = targets.as_ref().map(|_| entry.record.target_hit.unwrap_or(false));
+                entries.push(entry);
+            }
+        }
+        (entries, found.unconfirmed)
+    }
+}
+
+impl ClassLogit {
+    /// The class that each sample is driven towards.
+    fn targets(&self, block: &AttackBlock) -> Option<Vec<i64>> {
+        let (noise, clean) = (block.noise("target"), block.bench.clean);
+        let target = |sample: usize| {
+            let logits = &clean.logits[sample];
+            let prediction = clean.judgements[sample].prediction as usize;
+            let others = || (0..logits.len()).filter(|&class| class != prediction);
+            let chosen = match self.target {
+                Target::Untargeted => None,
+                Target::Class(class) => Some(class),
+                Target::LeastLikely => others().min_by(|&a, &b| logits[a].total_cmp(&logits[b])),
+                Target::RunnerUp => others().max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a))),
+                Target::Random => others().nth(noise.below(clean.ids[sample].as_str(), logits.len() - 1)),
+            };
+            chosen.map(|class| class as i64)
+        };
+        (0..clean.len()).map(target).collect()
+    }
+}

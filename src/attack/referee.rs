@@ -1,0 +1,62 @@
+//! Who decides what an image reached, and how far: the f32 model, with labels and clean predictions.
+
+use tch::Tensor;
+
+use crate::judge::{Bench, Judgement, judge};
+use crate::rows::{Drives, Row};
+use crate::search::{Referee, Verdict};
+use crate::suite::Direction;
+use crate::terms::{LayerName, Unit};
+
+/// Ranks images of one level by how far the label's logit lies below the best other.
+pub struct ByMargin<'a>(pub Bench<'a>);
+
+impl Referee for ByMargin<'_> {
+    fn judge(&self, rows: &[&Row], images: &Tensor) -> Vec<Verdict> {
+        verdicts(&self.0, rows, images, None, |judgement| f64::from(-judgement.margin))
+    }
+}
+
+/// Ranks images of one level by the driven unit's activation.
+pub struct ByUnit<'a> {
+    /// The models and samples.
+    pub bench: Bench<'a>,
+    /// The layer.
+    pub layer: &'a LayerName,
+    /// Up or down.
+    pub direction: Direction,
+}
+
+impl Referee for ByUnit<'_> {
+    fn judge(&self, rows: &[&Row], images: &Tensor) -> Vec<Verdict> {
+        let unit = |row: &&Row| match row.drives {
+            Drives::Unit(unit) => unit,
+            _ => unreachable!("rows of a unit attack drive units"),
+        };
+        let units: Vec<Unit> = rows.iter().map(unit).collect();
+        verdicts(&self.bench, rows, images, Some((self.layer, &units)), |judgement| {
+            let activation = f64::from(judgement.activation.unwrap_or(0.0));
+            match self.direction {
+                Direction::Maximize => activation,
+                Direction::Suppress => -activation,
+            }
+        })
+    }
+}
+
+fn verdicts(
+    bench: &Bench,
+    rows: &[&Row],
+    images: &Tensor,
+    units: Option<(&LayerName, &[Unit])>,
+    measure: impl Fn(&Judgement) -> f64,
+) -> Vec<Verdict> {
+    let labels: Vec<i64> = rows.iter().map(|row| bench.clean.labels[row.sample]).collect();
+    let judged = judge(bench.verifier, images, &labels, units, bench.capacity);
+    let verdict = |(row, judgement): (&&Row, Judgement)| {
+        let flipped = judgement.flips(bench.clean.judgements[row.sample].prediction);
+        let hit = flipped && row.drives == Drives::Towards(judgement.prediction);
+        Verdict { level: i64::from(flipped) + i64::from(hit), measure: measure(&judgement), judgement }
+    };
+    rows.iter().zip(judged).map(verdict).collect()
+}

@@ -1,0 +1,109 @@
+//! Records from what the search found.
+
+use std::sync::Arc;
+
+use tch::Tensor;
+
+use super::AttackBlock;
+use crate::record::{Cell, Record, Status};
+use crate::rows::Row;
+use crate::search::Finished;
+
+/// A record with the row and the adversarial image that it tells of, if its sample was attacked.
+pub struct Entry {
+    /// The record.
+    pub record: Record,
+    /// The row, and its image `[1, C, H, W]`.
+    pub found: Option<(Row, Tensor)>,
+}
+
+impl AttackBlock<'_> {
+    /// The record of one sample in `cell` from all rows of its chain: the best at a radius of at most the cell's, since a smaller
+    /// ball lies inside every larger one. Attacks that compare what is `driven` prefer the cell's own radius.
+    pub(super) fn settled(&self, cell: &Arc<Cell>, sample: usize, rows: &[Finished], driven: bool) -> Entry {
+        let epsilon = cell.epsilon.value();
+        let runs = || rows.iter().filter(|row| row.row.sample == sample && row.row.epsilon <= epsilon);
+        let own = runs().filter(|row| row.row.epsilon == epsilon);
+        let better = |a: &&Finished, b: &&Finished| {
+            // At the same level the cell's own radius comes first, and for class logits the smallest that flips.
+            let own = |row: &Finished| row.row.epsilon == epsilon;
+            let radius = if driven { own(a).cmp(&own(b)) } else { b.row.epsilon.total_cmp(&a.row.epsilon) };
+            let radius = if a.level() == 0 { own(a).cmp(&own(b)) } else { radius };
+            a.level().cmp(&b.level()).then(radius).then(a.measure.total_cmp(&b.measure))
+        };
+        let Some(best) = runs().max_by(better) else { return self.skipped(cell, sample) };
+        let mut entry = self.entry(cell, best);
+        let record = &mut entry.record;
+        // Work is counted in the cell whose radius it was done for.
+        (record.steps, record.forwards, record.backwards) = (0, 0, 0);
+        let (mut zero, mut broken, mut ran) = (true, false, false);
+        for row in own {
+            record.steps += row.steps;
+            record.forwards += row.forwards;
+            record.backwards += row.backwards;
+            ran = true;
+            zero &= row.zero_gradient;
+            broken |= row.non_finite;
+        }
+        record.status = match (broken, ran && zero) {
+            (true, _) => Status::NonFinite,
+            (_, true) if !record.flipped => Status::ZeroGradient,
+            _ => Status::Ok,
+        };
+        entry
+    }
+
+    pub(super) fn entry(&self, cell: &Arc<Cell>, row: &Finished) -> Entry {
+        let mut entry = self.skipped(cell, row.row.sample);
+        let record = &mut entry.record;
+        record.status = if row.non_finite { Status::NonFinite } else { Status::Ok };
+        record.steps = row.steps;
+        record.forwards = row.forwards;
+        record.backwards = row.backwards;
+        record.adv_pred = row.verdict.prediction as u32;
+        record.flipped = row.flipped;
+        record.flipped_u8 = row.flipped_u8;
+        record.target_hit = Some(row.hit).filter(|_| !cell.target.is_empty() && cell.target != "untargeted");
+        record.margin_adv = row.verdict.margin;
+        record.confidence_adv = row.verdict.confidence;
+        record.activation_adv = row.verdict.activation;
+        record.linf = row.lengths.linf as f32;
+        record.l2 = row.lengths.l2 as f32;
+        record.l1 = row.lengths.l1 as f32;
+        record.l0 = row.lengths.l0;
+        entry.found = Some((row.row.clone(), row.image.shallow_clone()));
+        entry
+    }
+
+    /// The record of a sample that was not attacked.
+    pub(super) fn skipped(&self, cell: &Arc<Cell>, sample: usize) -> Entry {
+        let clean = &self.bench.clean.judgements[sample];
+        let record = Record {
+            cell: cell.clone(),
+            sample_id: self.bench.clean.ids[sample].clone(),
+            label: self.bench.clean.labels[sample] as u32,
+            clean_pred: clean.prediction as u32,
+            target: None,
+            steps: 0,
+            forwards: 0,
+            backwards: 0,
+            adv_pred: clean.prediction as u32,
+            flipped: false,
+            flipped_u8: false,
+            target_hit: None,
+            margin_clean: clean.margin,
+            margin_adv: clean.margin,
+            confidence_clean: clean.confidence,
+            confidence_adv: clean.confidence,
+            activation_clean: None,
+            activation_adv: None,
+            activation_gain_z: None,
+            linf: 0.0,
+            l2: 0.0,
+            l1: 0.0,
+            l0: 0,
+            status: if clean.finite { Status::SkippedMisclassified } else { Status::NonFinite },
+        };
+        Entry { record, found: None }
+    }
+}

@@ -1,0 +1,187 @@
+//! Rays from clean images through flips: bisection, measurement, and records.
+
+use std::sync::Arc;
+
+use tch::Tensor;
+
+use super::{linearized, method};
+use crate::judge::{Bench, Lengths, judge};
+use crate::record::{DistanceRecord, Status};
+use crate::region::shape;
+use crate::search::Finished;
+use crate::suite::{BoundaryConfig, BoundaryMethod};
+
+/// What a block of distances runs with.
+pub struct BoundaryBlock<'a> {
+    /// The measurement.
+    pub config: &'a BoundaryConfig,
+    /// Models, samples and room.
+    pub bench: Bench<'a>,
+}
+
+/// A direction from a clean image, with the bracket of a flip.
+pub struct Ray {
+    /// The sample.
+    pub sample: usize,
+    /// Perturbation of length 1 `[1, C, H, W]`.
+    pub direction: Tensor,
+    /// How far from the clean image the search ended.
+    pub reach: f64,
+    /// Whether the point there is a verified flip.
+    pub flipped: bool,
+    /// The largest radius known not to flip.
+    pub low: f64,
+    /// A radius that flips, if one is known.
+    pub high: Option<f64>,
+    /// The flipping radius at which the bracket began.
+    pub first: f64,
+    /// Forward passes so far.
+    pub forwards: u32,
+    /// Backward passes so far.
+    pub backwards: u32,
+    /// What went wrong, if anything did.
+    pub status: Status,
+}
+
+impl BoundaryBlock<'_> {
+    /// By method, one record for each sample, and the number of search hits that the f32 pass did not confirm.
+    pub fn run(&self) -> (Vec<DistanceRecord>, u64) {
+        let bench = self.bench;
+        let attacked = bench.attacked();
+        let (linear, passes) = linearized(bench.verifier, &bench.clean.pixels, self.config.norm, bench.capacity);
+        let (mut records, mut unconfirmed) = (Vec::new(), 0);
+        for (at, &name) in self.config.methods.iter().enumerate() {
+            let (mut rays, lost) = method(name).rays(self, &attacked);
+            unconfirmed += lost;
+            self.bisect(&mut rays);
+            let first = records.len();
+            records.extend((0..bench.clean.len()).map(|sample| self.record(name, sample, linear[sample])));
+            for ray in &rays {
+                // The distance to first order is taken once for all methods.
+                let passes = if at == 0 { passes } else { 0 };
+                self.measure(ray, passes, &mut records[first + ray.sample]);
+            }
+        }
+        (records, unconfirmed)
+    }
+
+    /// The ray through the image that a row of a search found.
+    pub(super) fn ray(&self, row: &Finished) -> Ray {
+        let sample = row.row.sample;
+        let delta = &row.image - self.bench.clean.pixels.narrow(0, sample as i64, 1);
+        Ray {
+            sample,
+            direction: &delta / shape(self.config.norm).length(&delta).clamp_min(1e-12),
+            reach: row.lengths.get(self.config.norm),
+            flipped: row.flipped,
+            low: 0.0,
+            high: None,
+            first: 0.0,
+            forwards: row.forwards,
+            backwards: row.backwards,
+            status: match (row.non_finite, row.zero_gradient && !row.flipped) {
+                (true, _) => Status::NonFinite,
+                (_, true) => Status::ZeroGradient,
+                _ => Status::Ok,
+            },
+        }
+    }
+
+    /// Which of `points` (a ray and a radius) flip.
+    pub(super) fn flips(&self, rays: &[Ray], points: &[(usize, f64)]) -> Vec<bool> {
+        let clean = self.bench.clean;
+        let mut flips = Vec::with_capacity(points.len());
+        for points in points.chunks(self.bench.capacity.max(1)) {
+            let images: Vec<Tensor> = points.iter().map(|&(ray, radius)| self.image(&rays[ray], radius)).collect();
+            let samples: Vec<usize> = points.iter().map(|&(ray, _)| rays[ray].sample).collect();
+            let labels: Vec<i64> = samples.iter().map(|&sample| clean.labels[sample]).collect();
+            let judged = judge(self.bench.verifier, &Tensor::cat(&images, 0), &labels, None, self.bench.capacity);
+            let flip = |(&sample, judged): (&usize, &crate::judge::Judgement)| {
+                judged.flips(clean.judgements[sample].prediction)
+            };
+            flips.extend(samples.iter().zip(&judged).map(flip));
+        }
+        flips
+    }
+
+    fn image(&self, ray: &Ray, radius: f64) -> Tensor {
+        let center = self.bench.clean.pixels.narrow(0, ray.sample as i64, 1);
+        (center + &ray.direction * radius).clamp(0.0, 1.0)
+    }
+
+    fn bisect(&self, rays: &mut [Ray]) {
+        for _ in 0..self.config.bisections {
+            let middle = |(at, ray): (usize, &Ray)| ray.high.map(|high| (at, (ray.low + high) / 2.0));
+            let points: Vec<(usize, f64)> = rays.iter().enumerate().filter_map(middle).collect();
+            let flips = self.flips(rays, &points);
+            for (&(at, middle), flip) in points.iter().zip(flips) {
+                let ray = &mut rays[at];
+                ray.forwards += 1;
+                if flip {
+                    ray.high = Some(middle);
+                } else {
+                    ray.low = middle;
+                }
+            }
+        }
+    }
+
+    /// The record of a sample without a ray: misclassified (distance 0), or without finite logits.
+    fn record(&self, method: BoundaryMethod, sample: usize, linear: f64) -> DistanceRecord {
+        let block = self.bench.clean;
+        let clean = &block.judgements[sample];
+        let censored = !clean.finite;
+        DistanceRecord {
+            model: Arc::from(self.bench.verifier.name.as_str()),
+            sample_id: block.ids[sample].clone(),
+            label: block.labels[sample] as u32,
+            clean_pred: clean.prediction as u32,
+            norm: self.config.norm,
+            method: Arc::from(method.as_str()),
+            distance: if censored { f64::INFINITY } else { 0.0 },
+            bracket: 0.0,
+            searched: if censored { 0.0 } else { self.config.max_radius.value() },
+            censored,
+            linearized: if block.attackable(sample) { linear } else { 0.0 },
+            adv_pred: clean.prediction as u32,
+            forwards: 0,
+            backwards: 0,
+            status: if censored { Status::NonFinite } else { Status::SkippedMisclassified },
+        }
+    }
+
+    /// Measures the last flipped point of a ray after clipping, in f64, and verifies it once more.
+    fn measure(&self, ray: &Ray, linear_passes: u32, record: &mut DistanceRecord) {
+        record.forwards = ray.forwards;
+        record.backwards = ray.backwards + linear_passes;
+        record.status = ray.status;
+        record.distance = f64::INFINITY;
+        record.censored = true;
+        let Some(high) = ray.high else {
+            if record.status == Status::Ok {
+                record.status = Status::Censored;
+            }
+            return;
+        };
+        let center = self.bench.clean.pixels.narrow(0, ray.sample as i64, 1);
+        let label = [self.bench.clean.labels[ray.sample]];
+        // A point alone may fall on the other side of a boundary than in the batch of the bisection, by rounding: then the nearest
+        // that holds alone counts.
+        let verified = [0.0, 1e-4, 1e-2, 1.0].into_iter().find_map(|share| {
+            record.forwards += 1;
+            let image = self.image(ray, high + share * (ray.first - high));
+            let judged = judge(self.bench.verifier, &image, &label, None, 1)[0];
+            (judged.finite && judged.prediction != i64::from(record.clean_pred)).then_some((image, judged))
+        });
+        let Some((image, judged)) = verified else {
+            record.status = Status::Censored;
+            return;
+        };
+        let length = |image: &Tensor| Lengths::of(image, &center)[0].get(self.config.norm);
+        record.distance = length(&image);
+        record.bracket = (record.distance - length(&self.image(ray, ray.low))).max(0.0);
+        record.censored = false;
+        record.adv_pred = judged.prediction as u32;
+        record.status = Status::Ok;
+    }
+}

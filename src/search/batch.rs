@@ -1,0 +1,282 @@
+//! The rows that are on the device, and the step that all of them take.
+
+use tch::Tensor;
+
+use super::Criterion;
+use super::track::Track;
+use crate::model::Model;
+use crate::objective::{Objective, Scored};
+use crate::optimizer::{Needs, Optimizer, Pass, Seen, gradient};
+use crate::region::Region;
+use crate::rows::{Parked, Row, RowState, Rows, integers};
+
+/// How often a truncated search looks at the logits.
+const TRUNCATED_CHECK: usize = 5;
+
+/// A row on the device.
+#[derive(Debug, Clone)]
+pub struct Active {
+    /// The chain whose row it is.
+    pub chain: usize,
+    /// The row.
+    pub row: Row,
+    /// Steps taken.
+    pub age: usize,
+    /// Forward passes so far.
+    pub forwards: u32,
+    /// Backward passes so far.
+    pub backwards: u32,
+}
+
+impl Active {
+    /// A row that has not begun.
+    pub fn new(chain: usize, row: Row) -> Self {
+        Active { chain, row, age: 0, forwards: 0, backwards: 0 }
+    }
+}
+
+/// What the optimizer moves, made into images: for attacks the images themselves (no canvas), for visualizations a spectrum.
+pub trait Canvas: RowState {
+    /// Images `[R, C, H, W]` in [0, 1] of parameters `[R, ..]`; gradients flow through.
+    fn image(&self, parameters: &Tensor) -> Tensor;
+}
+
+/// The rows on the device and their parts; every tensor has the row first, in the order of `rows`.
+pub struct Batch {
+    /// The rows.
+    pub rows: Vec<Active>,
+    region: Box<dyn Region>,
+    objective: Box<dyn Objective>,
+    optimizer: Box<dyn Optimizer>,
+    canvas: Option<Box<dyn Canvas>>,
+    track: Track,
+}
+
+/// Rows that rest while their images are verified, with the state of all their parts.
+pub struct Rested {
+    region: Parked,
+    objective: Parked,
+    optimizer: Parked,
+    canvas: Option<Parked>,
+    track: Track,
+}
+
+/// A row that has left the device.
+pub struct Left {
+    /// The row.
+    pub active: Active,
+    /// The image that reached something, if any did `[1, C, H, W]`.
+    pub best: Option<Tensor>,
+    /// If all steps are used up, what it would be looked at next, and what its optimizer would rather end with.
+    pub last: Vec<Tensor>,
+    /// Steps at which its gradient was zero.
+    pub zero_steps: i64,
+    /// Whether a score or gradient was not finite.
+    pub broken: bool,
+    /// Its state, if it has steps left.
+    pub rested: Option<Rested>,
+}
+
+impl Batch {
+    /// Rows that begin. The parts have the same rows in the same order.
+    pub fn new(
+        rows: Vec<Active>,
+        region: Box<dyn Region>,
+        objective: Box<dyn Objective>,
+        optimizer: Box<dyn Optimizer>,
+        canvas: Option<Box<dyn Canvas>>,
+    ) -> Self {
+        let image = optimizer.query();
+        let moved: Vec<bool> = rows.iter().map(|active| active.row.restart > 0).collect();
+        let track = Track::new(&image, &moved, image.device());
+        Batch { rows, region, objective, optimizer, canvas, track }
+    }
+
+    /// Whether its passes leave the network before the logits.
+    pub fn truncates(&self) -> bool {
+        self.objective.truncates()
+    }
+
+    /// These rows, then those of `more`, which begin.
+    pub fn append(&mut self, more: Batch) {
+        self.rows.extend(more.rows);
+        self.region.append(more.region.park());
+        self.objective.append(more.objective.park());
+        self.optimizer.append(more.optimizer.park());
+        if let (Some(canvas), Some(more)) = (&mut self.canvas, more.canvas) {
+            canvas.append(more.park());
+        }
+        Rows::append(&mut self.track, more.track);
+    }
+
+    /// These rows, then one that goes on where it left; what it had reached is forgotten.
+    pub fn resume(&mut self, active: Active, rested: Rested) {
+        let Rested { region, objective, optimizer, canvas, mut track } = rested;
+        track.forget();
+        self.rows.push(active);
+        self.region.append(region);
+        self.objective.append(objective);
+        self.optimizer.append(optimizer);
+        if let (Some(canvas), Some(rested)) = (&mut self.canvas, canvas) {
+            canvas.append(rested);
+        }
+        Rows::append(&mut self.track, track);
+    }
+
+    /// The rows at `places` begin again with the optimizer state of `again`, which has them in this order.
+    pub fn begin_again(&mut self, places: &[usize], again: Box<dyn Optimizer>) {
+        let count = self.rows.len();
+        let mut order: Vec<i64> = (0..count as i64).collect();
+        for (at, &place) in places.iter().enumerate() {
+            order[place] = (count + at) as i64;
+        }
+        self.optimizer.append(again.park());
+        self.optimizer.keep(&Tensor::from_slice(&order).to_device(self.track.level.device()));
+    }
+
+    /// One step of every row: `looks` passes over the same images, whose scores and gradients are averaged (more than one only where the
+    /// network draws at random), and one move. Nothing in here waits for the device, uploads to it, or draws. Gives the flags `[R]` of
+    /// rows whose gradient was zero, if one was asked for.
+    pub fn step(&mut self, model: &Model, criterion: Criterion, looks: u32) -> Option<Tensor> {
+        let query = self.optimizer.query().detach();
+        let mut look = self.look(model, &query);
+        for _ in 1..looks {
+            look.add(self.look(model, &query));
+        }
+        let backwards = tch::no_grad(|| self.tell(criterion, &query, &mut look, looks));
+        for active in &mut self.rows {
+            active.age += 1;
+            active.forwards += looks;
+            active.backwards += backwards;
+        }
+        look.zero
+    }
+
+    /// One forward pass, and a backward pass if the optimizer needs one.
+    fn look(&self, model: &Model, query: &Tensor) -> Look {
+        let age = self.rows.first().map_or(0, |active| active.age);
+        let needs = self.optimizer.needs();
+        let whole = needs == Needs::Logits || (age > 0 && age.is_multiple_of(TRUNCATED_CHECK));
+        if needs == Needs::Score {
+            let Scored { score, level, .. } = tch::no_grad(|| self.score(model, query, whole));
+            return Look { score, level, gradient: None, zero: None, graph: None };
+        }
+        let pixels = query.detach().set_requires_grad(true);
+        let Scored { score, level, logits } = self.score(model, &pixels, whole);
+        if needs == Needs::Logits {
+            return Look { score: score.detach(), level, gradient: None, zero: None, graph: logits.map(|logits| (logits, pixels)) };
+        }
+        let gradient = Some(gradient(&score, &pixels, false));
+        Look { score: score.detach(), level, gradient, zero: None, graph: None }
+    }
+
+    fn score(&self, model: &Model, query: &Tensor, whole: bool) -> Scored {
+        match &self.canvas {
+            Some(canvas) => self.objective.score(model, &canvas.image(query), whole),
+            None => self.objective.score(model, query, whole),
+        }
+    }
+
+    /// Takes note of what was seen and lets the optimizer move. The number of backward passes.
+    fn tell(&mut self, criterion: Criterion, query: &Tensor, look: &mut Look, looks: u32) -> u32 {
+        let mut finite = look.score.isfinite();
+        if looks > 1 {
+            look.score /= f64::from(looks);
+        }
+        if let Some(gradient) = look.gradient.take() {
+            finite = finite.logical_and(&gradient.flatten(1, -1).isfinite().all_dim(1, false));
+            let gradient = gradient.nan_to_num(0.0, 0.0, 0.0);
+            look.zero = Some(gradient.flatten(1, -1).abs().amax([1i64].as_slice(), false).eq(0.0));
+            look.gradient = Some(if looks > 1 { gradient / f64::from(looks) } else { gradient });
+        }
+        let pass = look.graph.as_ref().map(|(logits, pixels)| Pass::new(logits, pixels));
+        let (gradient, level) = (look.gradient.as_ref(), look.level.as_ref());
+        let seen = Seen { score: &look.score, gradient, level, pass: pass.as_ref() };
+        self.track.keep_best(criterion, query, &seen, &*self.region);
+        self.track.note(&finite, look.zero.as_ref());
+        self.optimizer.tell(&seen, &*self.region);
+        let taken = pass.map_or(0, |pass| pass.backwards());
+        taken + if gradient.is_some() { looks } else { 0 }
+    }
+
+    /// Takes the rows that are done off the device: those that reached the level at which they may leave, and those that have taken
+    /// `steps`. Waits for the device.
+    pub fn leave(&mut self, criterion: Criterion, steps: usize) -> Vec<Left> {
+        let levels = integers(&self.track.level);
+        let exhausted: Vec<bool> = self.rows.iter().map(|active| active.age >= steps).collect();
+        let done: Vec<usize> =
+            (0..levels.len()).filter(|&place| levels[place] >= criterion.leave_at || exhausted[place]).collect();
+        if done.is_empty() {
+            return Vec::new();
+        }
+        let (zero_steps, broken) = (integers(&self.track.zero_steps), integers(&self.track.broken));
+        let (next, rather) = (self.optimizer.query(), self.optimizer.best());
+        let row = |images: &Tensor, place: usize| images.narrow(0, place as i64, 1).copy();
+        let left = done.iter().map(|&place| Left {
+            active: self.rows[place].clone(),
+            best: (levels[place] > 0).then(|| row(&self.track.image, place)),
+            last: match exhausted[place] && levels[place] < criterion.leave_at {
+                true => {
+                    let rather = rather.as_ref().filter(|_| levels[place] == 0);
+                    std::iter::once(&next).chain(rather).map(|images| row(images, place)).collect()
+                }
+                false => Vec::new(),
+            },
+            zero_steps: zero_steps[place],
+            broken: broken[place] != 0,
+            rested: (!exhausted[place]).then(|| self.rest(place)),
+        });
+        let left: Vec<Left> = left.collect();
+        let keep: Vec<usize> = (0..levels.len()).filter(|place| !done.contains(place)).collect();
+        self.keep(&keep);
+        left
+    }
+
+    fn rest(&self, place: usize) -> Rested {
+        let index = Tensor::from_slice(&[place as i64]).to_device(self.track.level.device());
+        Rested {
+            region: self.region.pick(&index),
+            objective: self.objective.pick(&index),
+            optimizer: self.optimizer.pick(&index),
+            canvas: self.canvas.as_ref().map(|canvas| canvas.pick(&index)),
+            track: Rows::pick(&self.track, &index),
+        }
+    }
+
+    /// The rows at these places stay.
+    fn keep(&mut self, places: &[usize]) {
+        let index: Vec<i64> = places.iter().map(|&place| place as i64).collect();
+        let index = Tensor::from_slice(&index).to_device(self.track.level.device());
+        self.rows = places.iter().map(|&place| self.rows[place].clone()).collect();
+        self.region.keep(&index);
+        self.objective.keep(&index);
+        self.optimizer.keep(&index);
+        if let Some(canvas) = &mut self.canvas {
+            canvas.keep(&index);
+        }
+        Rows::keep(&mut self.track, &index);
+    }
+}
+
+/// What one or more passes over the same images saw.
+struct Look {
+    /// `[R]`; the sum, of several passes.
+    score: Tensor,
+    level: Option<Tensor>,
+    /// `[R, C, H, W]`; the sum, of several passes.
+    gradient: Option<Tensor>,
+    /// Whether the gradient is zero `[R]`.
+    zero: Option<Tensor>,
+    /// Logits and images, between which the graph is kept.
+    graph: Option<(Tensor, Tensor)>,
+}
+
+impl Look {
+    /// Adds another pass over the same images.
+    fn add(&mut self, other: Look) {
+        self.score += other.score;
+        if let (Some(sum), Some(gradient)) = (&mut self.gradient, other.gradient) {
+            *sum += gradient;
+        }
+    }
+}

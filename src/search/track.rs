@@ -1,0 +1,79 @@
+//! What a search remembers of each row besides its parts.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{Criterion, Prefer};
+use crate::optimizer::Seen;
+use crate::region::Region;
+use crate::rows::rows;
+
+rows! {
+    /// The image of each row that counts so far, and what went wrong on the way.
+    pub(super) struct Track {
+        each {
+            /// The image that counts, once `level` is above 0.
+            pub(super) image: Tensor,
+            /// The highest level seen `[R]`, i64.
+            pub(super) level: Tensor,
+            /// What images of that level are ranked by `[R]`, f32.
+            pub(super) value: Tensor,
+            /// Steps at which the gradient was zero `[R]`, i64.
+            pub(super) zero_steps: Tensor,
+            /// Whether a score or gradient was not finite `[R]`.
+            pub(super) broken: Tensor,
+            /// Whether the row has left its centre: there is nothing to be reached at a clean image `[R]`.
+            pub(super) moved: Tensor,
+        }
+    }
+}
+
+impl Track {
+    /// Rows that begin at `image`; those of them that `moved` names begin elsewhere than at their centre.
+    pub(super) fn new(image: &Tensor, moved: &[bool], device: Device) -> Self {
+        let count = moved.len() as i64;
+        Track {
+            image: image.copy(),
+            level: Tensor::zeros([count], (Kind::Int64, device)),
+            value: Tensor::full([count], f64::NEG_INFINITY, (Kind::Float, device)),
+            zero_steps: Tensor::zeros([count], (Kind::Int64, device)),
+            broken: Tensor::zeros([count], (Kind::Bool, device)),
+            moved: Tensor::from_slice(moved).to_device(device),
+        }
+    }
+
+    /// Takes note of a step: whether all was `finite` `[R]` and, where a gradient was asked for, whether it was `zero` `[R]`.
+    pub(super) fn note(&mut self, finite: &Tensor, zero: Option<&Tensor>) {
+        let _ = self.broken.logical_or_(&finite.logical_not());
+        if let Some(zero) = zero {
+            self.zero_steps += zero.to_kind(Kind::Int64);
+        }
+        let _ = self.moved.fill_(1);
+    }
+
+    /// Keeps `image` where it is better than what was seen before.
+    pub(super) fn keep_best(&mut self, criterion: Criterion, image: &Tensor, seen: &Seen, region: &dyn Region) {
+        let Some(level) = seen.level else { return };
+        let level = (level * self.moved.to_kind(Kind::Int64)).clamp_max(criterion.leave_at);
+        let value = match criterion.prefer {
+            Prefer::First | Prefer::Score => seen.score.shallow_clone(),
+            Prefer::Nearest => match region.shape() {
+                Some(shape) => -shape.length(&(image - region.center())).flatten(0, -1),
+                None => seen.score.shallow_clone(),
+            },
+        };
+        let mut better = level.gt_tensor(&self.level);
+        if criterion.prefer != Prefer::First {
+            let tied = level.eq_tensor(&self.level).logical_and(&level.gt(0));
+            better = better.logical_or(&tied.logical_and(&value.gt_tensor(&self.value)));
+        }
+        self.image = image.where_self(&better.view([-1, 1, 1, 1]), &self.image);
+        self.value = value.where_self(&better, &self.value);
+        self.level = level.where_self(&better, &self.level);
+    }
+
+    /// Forgets what was reached: an exact pass has not confirmed it.
+    pub(super) fn forget(&mut self) {
+        self.level = self.level.zeros_like();
+        self.value = self.value.full_like(f64::NEG_INFINITY);
+    }
+}
