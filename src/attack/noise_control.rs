@@ -23,7 +23,13 @@ impl AttackBlock<'_> {
         let mut entries = Vec::new();
         for &epsilon in &self.attack.epsilons {
             for draw in 0..NOISE_DRAWS {
-                let cell = self.cell(CellKind::ControlNoise, String::new(), Some(format!("draw:{draw}")), Some(layer), epsilon);
+                let cell = self.cell(
+                    CellKind::ControlNoise,
+                    String::new(),
+                    Some(format!("draw:{draw}")),
+                    Some(layer),
+                    epsilon,
+                );
                 let mut drawn = self.draw(&noise, &attacked, epsilon, draw).into_iter();
                 for sample in 0..clean.len() {
                     entries.push(if clean.attackable(sample) {

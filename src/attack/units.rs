@@ -98,7 +98,9 @@ pub fn choose(
         units.extend(noise.choose("control-units", attacked, free.len()).into_iter().map(|at| Unit::channel(free[at])));
     }
     let driven = units.into_iter().enumerate();
-    Ok(driven.map(|(at, unit)| DrivenUnit { unit, control: at >= attacked, deviation: deviation(seen, unit) }).collect())
+    Ok(driven
+        .map(|(at, unit)| DrivenUnit { unit, control: at >= attacked, deviation: deviation(seen, unit) })
+        .collect())
 }
 
 /// Standard deviation of a unit's activation over the reference images.

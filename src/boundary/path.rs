@@ -24,9 +24,7 @@ impl Method for AlongPath {
         let search = Search {
             bench,
             regions: &Balls(config.norm),
-            objective: &|rows| {
-                Box::new(LogitObjective::new(config.loss, rows, &predictions, bench.model.device()))
-            },
+            objective: &|rows| Box::new(LogitObjective::new(config.loss, rows, &predictions, bench.model.device())),
             optimizer: OptimizerName::Steepest,
             pace: Pace::new(config.steps, None),
             criterion: Criterion::first(1),

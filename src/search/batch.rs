@@ -164,7 +164,13 @@ impl Batch {
         let pixels = query.detach().set_requires_grad(true);
         let Scored { score, level, logits } = self.score(model, &pixels, whole);
         if needs == Needs::Logits {
-            return Look { score: score.detach(), level, gradient: None, zero: None, graph: logits.map(|logits| (logits, pixels)) };
+            return Look {
+                score: score.detach(),
+                level,
+                gradient: None,
+                zero: None,
+                graph: logits.map(|logits| (logits, pixels)),
+            };
         }
         let gradient = Some(gradient(&score, &pixels, false));
         Look { score: score.detach(), level, gradient, zero: None, graph: None }

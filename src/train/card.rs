@@ -107,8 +107,7 @@ impl Trainer {
     fn survivors(&self, model: &Model, verifier: &Model, clean: &CleanBlock) -> u64 {
         let [_, height, width] = model.input;
         let capacity = device::rows(self.device, height * width);
-        let bench =
-            Bench { model, verifier, clean, seed: self.recipe.seed, capacity, poll: device::poll(self.device) };
+        let bench = Bench { model, verifier, clean, seed: self.recipe.seed, capacity, poll: device::poll(self.device) };
         let predictions = clean.predictions();
         let search = Search {
             bench,

@@ -25,9 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Plan, Task};
-use crate::suite::config::{
-    AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, UnitSelection,
-};
+use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, UnitSelection};
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
 
