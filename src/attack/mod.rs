@@ -15,7 +15,6 @@ mod units;
 
 pub use block::{AttackBlock, AttackOutcome};
 pub use class_logit::ClassLogit;
-pub use noise_control::NOISE_DRAWS;
 pub use pictures::{example, thumbnail};
 pub use referee::{ByMargin, ByUnit};
 pub use settle::Entry;

@@ -10,10 +10,8 @@ use crate::record::CellKind;
 use crate::region::{Balls, Regions};
 use crate::rows::{Drives, Entrants, Row};
 use crate::search::Finished;
+use crate::suite::passes::{NOISE_DRAW, NOISE_DRAWS};
 use crate::terms::{Epsilon, LayerName};
-
-/// Random draws of a noise control.
-pub const NOISE_DRAWS: usize = 5;
 
 impl AttackBlock<'_> {
     /// Random noise as long as the ball allows, [`NOISE_DRAWS`] times: what chance does with the same norm.
@@ -76,7 +74,7 @@ impl AttackBlock<'_> {
                     hit: false,
                     lengths: lengths[at],
                     steps: 0,
-                    forwards: 2,
+                    forwards: NOISE_DRAW.forwards as u32,
                     backwards: 0,
                     zero_gradient: false,
                     non_finite: !judged[at].finite,

@@ -14,10 +14,8 @@ use crate::model::Model;
 use crate::record::{Record, TransferRecord};
 use crate::region::{Balls, Regions};
 use crate::rows::{Drives, Entrants, Row};
+use crate::suite::passes::TRANSFER;
 use crate::terms::Norm;
-
-/// Forward passes for one image: itself, and noise of the same length.
-const PASSES: u32 = 2;
 
 /// Another model of the suite, to which an attack's images are shown.
 pub struct Victim {
@@ -78,7 +76,7 @@ impl AttackBlock<'_> {
                     victim_pred: image.prediction as u32,
                     fooled: image.flips(clean),
                     fooled_by_noise: noise.flips(clean),
-                    forwards: if first { PASSES } else { 0 },
+                    forwards: if first { TRANSFER.forwards as u32 } else { 0 },
                 })
             };
             told.iter().filter_map(record).collect::<Vec<_>>()

@@ -9,9 +9,9 @@ use crate::region::Balls;
 use crate::rows::{Drives, Row};
 use crate::search::{Criterion, Search};
 use crate::suite::OptimizerName;
+use crate::suite::passes::GRID;
 
-/// Radii of the grid; each is [`RATIO`] times the next.
-const GRID: usize = 16;
+/// Each radius of the grid is so many times the next.
 const RATIO: f64 = 0.66;
 
 /// Follows the gradient until the first flip, at most `max_radius` far, and looks along the straight way there.

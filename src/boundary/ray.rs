@@ -9,6 +9,7 @@ use crate::judge::{Bench, Lengths, judge};
 use crate::record::{DistanceRecord, Status};
 use crate::region::shape;
 use crate::search::Finished;
+use crate::suite::passes::REPORTED;
 use crate::suite::{BoundaryConfig, BoundaryMethod};
 
 /// What a block of distances runs with.
@@ -167,7 +168,7 @@ impl BoundaryBlock<'_> {
         let label = [self.bench.clean.labels[ray.sample]];
         // A point alone may fall on the other side of a boundary than in the batch of the bisection, by rounding: then the nearest
         // that holds alone counts.
-        let verified = [0.0, 1e-4, 1e-2, 1.0].into_iter().find_map(|share| {
+        let verified = REPORTED.into_iter().find_map(|share| {
             record.forwards += 1;
             let image = self.image(ray, high + share * (ray.first - high));
             let judged = judge(self.bench.verifier, &image, &label, None, 1)[0];

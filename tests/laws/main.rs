@@ -1,6 +1,7 @@
 //! The laws that attacks and distances obey, on networks whose answers are known in closed form.
 #![cfg(feature = "torch")]
 
+mod search;
 mod transfer;
 
 use std::ops::ControlFlow;

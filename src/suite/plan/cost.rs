@@ -11,12 +11,14 @@
 //! | control `random-unit` | the same as the unit attack again | the same again |
 //! | control `noise` | 5 E 2 | |
 //! | transfer of a class logit to V models | V (2 E + 1) | |
-//! | boundary, each method | (S + 3) + 17 + B + 2 + 1 | S + min(C, 10) - 1 |
+//! | boundary, each method: `path` | (S + 3) + 17 + B + 4 | S |
+//! | distance to first order, once | 1 | min(C, 10) - 1 |
 //!
 //! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.
 //! Transfer shows each image, and noise of its length, to each victim, which also sees the clean images.
-//! The boundary adds 16 points of the geometric grid and the path's end, B bisections, twice the point that is
-//! reported, and the linearized distance: one pass, and a gradient for each other class among the ten likeliest of C.
+//! The boundary adds 16 points of the geometric grid and the path's end, B bisections, the point that is reported (mostly
+//! one pass, at most four), and the distance to first order: one pass, and a gradient for each other class among the ten
+//! likeliest of C. `passes.rs` has these numbers, for the plan and for the loops that take the passes.
 //!
 //! Rows that leave early cost less. Not in the bound: the pass over the reference images that ranks units and scales
 //! their gains, and two passes more for each search hit that verification does not confirm, which is rare.
@@ -24,23 +26,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::passes::{self, NOISE_DRAW, NOISE_DRAWS, Passes, TRANSFER};
 use super::{Plan, Task};
 use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, UnitSelection};
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
-
-/// Draws of the noise control.
-const NOISE_DRAWS: u64 = 5;
-/// Passes of a noise draw: in f32, and after rounding to 8 bits.
-const NOISE_PASSES: u64 = 2;
-/// Passes of a victim for each image that it is shown: the image, and noise of the same length.
-const TRANSFER_PASSES: u64 = 2;
-/// Verification passes of one row.
-const VERIFICATION: u64 = 3;
-/// Points that bracket the boundary: a geometric grid and the path's end.
-const BRACKET: u64 = 17;
-/// Passes that confirm and measure the reported point of a path.
-const REPORTED: u64 = 2;
 
 /// What only a loaded model tells.
 #[derive(Debug, Clone, Default)]
@@ -83,8 +73,7 @@ pub struct Estimate {
 struct PerSample {
     cells: u64,
     rows: u64,
-    forwards: u64,
-    backwards: u64,
+    passes: Passes,
     partial: bool,
 }
 
@@ -137,8 +126,9 @@ impl Plan {
                 let samples = number(unit.samples.len());
                 line.blocks += 1;
                 line.rows = line.rows.saturating_add(product(&[samples, each.rows]));
-                line.forwards = line.forwards.saturating_add(product(&[samples, each.forwards.saturating_add(1)]));
-                line.backwards = line.backwards.saturating_add(product(&[samples, each.backwards]));
+                line.forwards =
+                    line.forwards.saturating_add(product(&[samples, each.passes.forwards.saturating_add(1)]));
+                line.backwards = line.backwards.saturating_add(product(&[samples, each.passes.backwards]));
             }
         }
         Estimate { lines: lines.into_iter().map(|(_, _, line)| line).collect() }
@@ -152,7 +142,7 @@ fn classes(suite: &Suite, model: usize, known: &Known) -> Option<u64> {
 
 fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
     let epsilons = number(attack.epsilons.len());
-    let (restarts, steps) = (number(attack.restarts), number(attack.steps));
+    let restarts = number(attack.restarts);
     let (units, controls, partial) = match &attack.goal {
         Goal::ClassLogit { .. } => (1, [].as_slice(), false),
         Goal::Unit { units, controls, .. } => {
@@ -166,14 +156,13 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
         }
     };
     let driven = if controls.contains(&Control::RandomUnit) { units.saturating_mul(2) } else { units };
-    let draws = if controls.contains(&Control::Noise) { NOISE_DRAWS } else { 0 };
+    let draws = if controls.contains(&Control::Noise) { number(NOISE_DRAWS) } else { 0 };
     let rows = product(&[driven, epsilons, restarts]);
     let noise = product(&[draws, epsilons]);
     PerSample {
         cells: product(&[driven, epsilons]).saturating_add(noise),
         rows: rows.saturating_add(noise),
-        forwards: product(&[rows, steps + VERIFICATION]).saturating_add(product(&[noise, NOISE_PASSES])),
-        backwards: product(&[rows, steps]),
+        passes: attack.optimizer.row(number(attack.steps)).times(rows) + NOISE_DRAW.times(noise),
         partial,
     }
 }
@@ -185,19 +174,18 @@ fn with_transfer(suite: &Suite, attack: &AttackConfig, alone: PerSample) -> PerS
     }
     let victims = number(suite.models.len().saturating_sub(1));
     let images = number(attack.epsilons.len());
-    let passes = product(&[victims, product(&[TRANSFER_PASSES, images]).saturating_add(1)]);
-    PerSample { forwards: alone.forwards.saturating_add(passes), ..alone }
+    let shown = (TRANSFER.times(images) + Passes::forward(1)).times(victims);
+    PerSample { passes: alone.passes + shown, ..alone }
 }
 
 fn of_boundary(boundary: &BoundaryConfig, classes: Option<u64>) -> PerSample {
     let methods = number(boundary.methods.len());
-    let (steps, bisections) = (number(boundary.steps), number(boundary.bisections));
-    let linearized = classes.unwrap_or(LINEARIZED_CLASSES).min(LINEARIZED_CLASSES).saturating_sub(1);
+    let each = boundary.methods.iter().map(|method| method.passes(boundary));
+    let linearized = passes::linearized(classes.unwrap_or(LINEARIZED_CLASSES));
     PerSample {
         cells: methods,
         rows: methods,
-        forwards: product(&[methods, steps + VERIFICATION + BRACKET + bisections + REPORTED + 1]),
-        backwards: product(&[methods, steps + linearized]),
+        passes: each.fold(linearized, |sum, passes| sum + passes),
         partial: false,
     }
 }

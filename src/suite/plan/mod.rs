@@ -1,6 +1,7 @@
 //! The plan of a run: the units of work, their order and names, and their distribution over shards.
 
 mod cost;
+pub mod passes;
 mod shard;
 
 use std::ops::Range;

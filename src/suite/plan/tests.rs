@@ -86,8 +86,8 @@ fn costs_match_their_closed_forms() {
     // All ten units, five draws of noise.
     assert_eq!(numbers(3), (15, 60 * 15, 3, 60 * (10 * 23 + 10 + 1), 60 * 10 * 20, false));
     // 30 steps, 10 bisections; gradients for the others of three classes, and of the ten likeliest of a thousand.
-    assert_eq!(numbers(4), (1, 60, 3, 60 * (33 + 17 + 10 + 2 + 1 + 1), 60 * (30 + 2), false));
-    assert_eq!(numbers(8), (1, 60, 3, 60 * (33 + 17 + 10 + 2 + 1 + 1), 60 * (30 + 9), false));
+    assert_eq!(numbers(4), (1, 60, 3, 60 * (33 + 17 + 10 + 4 + 1 + 1), 60 * (30 + 2), false));
+    assert_eq!(numbers(8), (1, 60, 3, 60 * (33 + 17 + 10 + 4 + 1 + 1), 60 * (30 + 9), false));
 }
 
 #[test]

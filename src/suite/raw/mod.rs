@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use self::data::RawData;
 use self::gate::{Glob, RawRule, RawWaiver};
-use super::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop, UnitSelection};
+use super::config::{BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, UnitSelection};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use crate::suite::read::kinds::{Tables, kind, tagged};
 use crate::suite::read::problem::Problems;
@@ -129,6 +129,8 @@ raw_table! {
         steps: Count<1, 100_000>, required;
         /// Step size as a share of epsilon. Default 2.5 / steps.
         step_size: Positive;
+        /// How rows move. Default steepest.
+        optimizer: OptimizerName;
         /// Independent starts: the first from the clean image, the others random. Default 1.
         restarts: Count<1, 10_000>;
         /// When a row may leave before its steps are used up. Default flip if untargeted, else target.
@@ -161,6 +163,8 @@ raw_table! {
         steps: Count<1, 100_000>, required;
         /// Step size as a share of epsilon. Default 2.5 / steps.
         step_size: Positive;
+        /// How rows move. Default steepest.
+        optimizer: OptimizerName;
         /// Independent starts: the first from the clean image, the others random. Default 1.
         restarts: Count<1, 10_000>;
         /// When a row may leave before its steps are used up. Default budget, so that gains compare.

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::problem::Problems;
 use super::{FromToml, Value, schema_of, wrong};
-use crate::suite::config::{BoundaryMethod, Control, Direction, Loss, SearchPrecision, Stop};
+use crate::suite::config::{BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop};
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use crate::suite::gate::{Level, Metric};
 use crate::terms::Norm;
@@ -93,6 +93,7 @@ words!(
     Direction,
     Control,
     BoundaryMethod,
+    OptimizerName,
     Level,
     Metric,
     UnitRanking

@@ -7,7 +7,7 @@ use crate::suite::config::{
 use crate::suite::raw::{RawAttack, RawClassLogit, RawUnit, RawUnits};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
-use crate::suite::read::values::{Count, Positive, Radius, Text};
+use crate::suite::read::values::{Radius, Text};
 use crate::suite::read::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
 use crate::wording::suggest::{did_you_mean, shown};
@@ -72,17 +72,18 @@ fn class_logit(
             .help("use `stop = \"flip\"` or `stop = \"budget\"`, or choose a `target`");
     }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
-    finish(
-        raw.name?.value.0,
-        applies,
-        Goal::ClassLogit { target, loss },
-        norm?,
-        epsilons?,
-        raw.steps?.value,
-        raw.step_size,
-        raw.restarts,
-        raw.stop.map_or(default, |stop| stop.value),
-    )
+    Some(AttackConfig {
+        name: raw.name?.value.0,
+        models: applies,
+        goal: Goal::ClassLogit { target, loss },
+        norm: norm?,
+        epsilons: epsilons?,
+        steps: raw.steps?.value.size(),
+        step_size: raw.step_size.map(|size| size.value.0),
+        restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
+        stop: raw.stop.map_or(default, |stop| stop.value),
+        optimizer: raw.optimizer.map_or(OptimizerName::default(), |optimizer| optimizer.value),
+    })
 }
 
 fn unit(raw: RawUnit, names: &[At<String>], problems: &mut Problems) -> Option<AttackConfig> {
@@ -101,33 +102,17 @@ fn unit(raw: RawUnit, names: &[At<String>], problems: &mut Problems) -> Option<A
         direction: raw.direction.map_or(Direction::default(), |direction| direction.value),
         controls,
     };
-    let stop = raw.stop.map_or(Stop::Budget, |stop| stop.value);
-    finish(raw.name?.value.0, applies, goal, norm?, epsilons?, raw.steps?.value, raw.step_size, raw.restarts, stop)
-}
-
-#[expect(clippy::too_many_arguments, reason = "the common keys of both kinds, each used once")]
-fn finish(
-    name: String,
-    models: Option<Vec<String>>,
-    goal: Goal,
-    norm: Norm,
-    epsilons: Vec<Epsilon>,
-    steps: Count<1, 100_000>,
-    step_size: Option<At<Positive>>,
-    restarts: Option<At<Count<1, 10_000>>>,
-    stop: Stop,
-) -> Option<AttackConfig> {
     Some(AttackConfig {
-        name,
-        models,
+        name: raw.name?.value.0,
+        models: applies,
         goal,
-        norm,
-        epsilons,
-        steps: steps.size(),
-        step_size: step_size.map(|size| size.value.0),
-        restarts: restarts.map_or(1, |restarts| restarts.value.size()),
-        stop,
-        optimizer: OptimizerName::default(),
+        norm: norm?,
+        epsilons: epsilons?,
+        steps: raw.steps?.value.size(),
+        step_size: raw.step_size.map(|size| size.value.0),
+        restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
+        stop: raw.stop.map_or(Stop::Budget, |stop| stop.value),
+        optimizer: raw.optimizer.map_or(OptimizerName::default(), |optimizer| optimizer.value),
     })
 }
 

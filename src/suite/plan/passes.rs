@@ -1,0 +1,83 @@
+//! Passes of single rows through a network, in closed form. The plan's upper bounds and the engine's loops share these numbers, and tests
+//! hold the engine's counters against them.
+
+use std::ops::Add;
+
+use crate::suite::config::{BoundaryConfig, BoundaryMethod, LINEARIZED_CLASSES, OptimizerName};
+
+/// Passes of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passes {
+    /// Forward passes.
+    pub forwards: u64,
+    /// Backward passes.
+    pub backwards: u64,
+}
+
+impl Passes {
+    /// So many times as many. Counts saturate.
+    pub fn times(self, count: u64) -> Passes {
+        Passes { forwards: self.forwards.saturating_mul(count), backwards: self.backwards.saturating_mul(count) }
+    }
+
+    /// Forward passes alone.
+    pub const fn forward(forwards: u64) -> Passes {
+        Passes { forwards, backwards: 0 }
+    }
+}
+
+impl Add for Passes {
+    type Output = Passes;
+    fn add(self, other: Passes) -> Passes {
+        Passes {
+            forwards: self.forwards.saturating_add(other.forwards),
+            backwards: self.backwards.saturating_add(other.backwards),
+        }
+    }
+}
+
+/// Random draws of a noise control.
+pub const NOISE_DRAWS: usize = 5;
+/// A noise draw: in f32, and after rounding to 8 bits.
+pub const NOISE_DRAW: Passes = Passes::forward(2);
+/// A victim of transfer, for each image that it is shown: the image, and noise of the same length.
+pub const TRANSFER: Passes = Passes::forward(2);
+/// The verification of a row at most: the last image and the best one, and the chosen one after rounding to 8 bits. Optimizers that end
+/// with an image of their own do so only where nothing was reached, so that there is no other best one.
+pub const VERIFICATION: Passes = Passes::forward(3);
+/// Radii of the grid along a path.
+pub const GRID: usize = 16;
+/// Where the reported point of a ray is looked for, as shares of the way from the bracket's end back to where it began: mostly the first
+/// one holds.
+pub const REPORTED: [f64; 4] = [0.0, 1e-4, 1e-2, 1.0];
+
+impl OptimizerName {
+    /// One step of a row.
+    pub fn step(self) -> Passes {
+        match self {
+            OptimizerName::Steepest => Passes { forwards: 1, backwards: 1 },
+        }
+    }
+
+    /// A row of so many steps, verified, at most.
+    pub fn row(self, steps: u64) -> Passes {
+        self.step().times(steps) + VERIFICATION
+    }
+}
+
+impl BoundaryMethod {
+    /// One sample at most, the distance to first order aside.
+    pub fn passes(self, config: &BoundaryConfig) -> Passes {
+        let (steps, bisections) = (config.steps as u64, config.bisections as u64);
+        let search = match self {
+            // The grid, and the path's end.
+            BoundaryMethod::Path => OptimizerName::Steepest.row(steps) + Passes::forward(GRID as u64 + 1),
+        };
+        search + Passes::forward(bisections + REPORTED.len() as u64)
+    }
+}
+
+/// The distance to first order in a model of so many classes: one pass, and a gradient for each other class that it looks at.
+pub fn linearized(classes: u64) -> Passes {
+    Passes { forwards: 1, backwards: classes.min(LINEARIZED_CLASSES).saturating_sub(1) }
+}

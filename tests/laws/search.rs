@@ -1,0 +1,148 @@
+//! What the search promises whatever it is fed: verifiers that disagree with it, rare looks, and one pass where one is enough.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use am_eval::attack::ByMargin;
+use am_eval::objective::LogitObjective;
+use am_eval::optimizer::Pace;
+use am_eval::random::Noise;
+use am_eval::region::Balls;
+use am_eval::rows::{Drives, Row};
+use am_eval::search::{Criterion, Found, Search};
+
+use super::*;
+
+/// Runs one row for each sample that may be attacked.
+fn searched(bench: Bench, optimizer: OptimizerName, criterion: Criterion, epsilon: f64, steps: usize) -> Found {
+    let predictions = bench.clean.predictions();
+    let search = Search {
+        bench,
+        regions: &Balls(Norm::Linf),
+        objective: &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, tch::Device::Cpu)),
+        optimizer,
+        pace: Pace::new(steps, None),
+        criterion,
+        referee: &ByMargin(bench),
+        looks: 1,
+        noise: Noise::new(1, "law"),
+    };
+    let row = |sample| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
+    search.run(bench.attacked().into_iter().map(row).collect())
+}
+
+/// Two classes whose margin at grey is `margin`, with weights of both signs.
+fn two_classes(margin: f32) -> Linear {
+    let weight: Vec<f32> = (0..PIXELS).map(|index| if index % 2 == 0 { 0.5 } else { -0.5 }).collect();
+    let both: Vec<f32> = weight.iter().copied().chain(weight.iter().map(|w| -w)).collect();
+    linear(&both, &[margin / 2.0, -margin / 2.0])
+}
+
+/// A search that believes in flips too early: each is sent back until the verifier agrees, and counted.
+#[test]
+fn a_verifier_that_disagrees_has_the_last_word() {
+    let (hasty, sober) = (model(two_classes(0.2), 2), model(two_classes(1.0), 2));
+    let samples = samples(&sober, &[vec![128; PIXELS], vec![127; PIXELS]]);
+    let clean = CleanBlock::new(&sober, &samples, &[], 8);
+    // The true distance is 1.0 / 48; the hasty model flips at a fifth of it.
+    for (epsilon, flips) in [(0.03, true), (0.015, false)] {
+        for poll in [1, 3] {
+            let bench = Bench { model: &hasty, verifier: &sober, poll, ..bench(&sober, &clean, 8) };
+            let found = searched(bench, OptimizerName::Steepest, Criterion::first(1), epsilon, 20);
+            assert!(found.unconfirmed >= 2, "{}", found.unconfirmed);
+            for row in found.chains.iter().flatten() {
+                assert_eq!(row.flipped, flips, "{epsilon}, poll {poll}");
+                assert!(row.steps <= 20 && row.backwards == row.steps);
+                assert!(row.flipped || row.steps == 20, "a row that is not confirmed uses all its steps");
+            }
+        }
+    }
+}
+
+/// NaN for images that are grey all over.
+struct NanAtGrey(Linear);
+
+impl Network for NanAtGrey {
+    fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let flat = pixels.flatten(1, -1);
+        let grey = flat.eq_tensor(&flat.narrow(1, 0, 1)).all_dim(1, true);
+        let logits = self.0.forward(pixels, probe)?;
+        ControlFlow::Continue(logits.masked_fill(&grey, f64::NAN))
+    }
+}
+
+/// What went wrong before a hit that is not confirmed is still known when the row ends.
+#[test]
+fn rows_that_are_sent_back_keep_their_flags() {
+    let (hasty, sober) = (model(NanAtGrey(two_classes(0.2)), 2), model(two_classes(1.0), 2));
+    let samples = samples(&sober, &[vec![128; PIXELS]]);
+    let clean = CleanBlock::new(&sober, &samples, &[], 8);
+    let bench = Bench { model: &hasty, verifier: &sober, ..bench(&sober, &clean, 8) };
+    let found = searched(bench, OptimizerName::Steepest, Criterion::first(1), 0.03, 20);
+    let row = &found.chains[0][0];
+    assert!(found.unconfirmed > 0 && row.flipped && row.non_finite);
+}
+
+/// Whether a row is done is seen now and then only; what it found at its first flip is kept until then.
+#[test]
+fn rare_looks_change_no_image() {
+    let model = model(two_classes(1.0), 2);
+    let images: Vec<Vec<u8>> = (0..5).map(|shade| vec![120 + shade; PIXELS]).collect();
+    let samples = samples(&model, &images);
+    let clean = CleanBlock::new(&model, &samples, &[], 8);
+    let run = |poll| {
+        let bench = Bench { poll, ..bench(&model, &clean, 3) };
+        searched(bench, OptimizerName::Steepest, Criterion::first(1), 0.03, 20)
+    };
+    let (each, rare) = (run(1), run(5));
+    for (often, seldom) in each.chains.iter().flatten().zip(rare.chains.iter().flatten()) {
+        assert!(often.flipped && seldom.flipped && often.image == seldom.image);
+        assert!((2..20).contains(&often.steps) && seldom.steps >= often.steps, "{} {}", often.steps, seldom.steps);
+        assert_eq!(seldom.forwards - often.forwards, seldom.steps - often.steps);
+    }
+}
+
+/// A linear network that counts the images it sees.
+struct Counting(Linear, Rc<Cell<u64>>);
+
+impl Network for Counting {
+    fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        self.1.set(self.1.get() + pixels.size()[0] as u64);
+        self.0.forward(pixels, probe)
+    }
+}
+
+fn counting(weight: &[f32], bias: &[f32]) -> (Model, Rc<Cell<u64>>) {
+    let count = Rc::new(Cell::new(0));
+    (model(Counting(linear(weight, bias), count.clone()), bias.len() as i64), count)
+}
+
+/// One clean pass gives judgements, logits and all units' activations, and every pass of an attack stands in a record.
+#[test]
+fn every_pass_is_counted_and_none_is_made_twice() {
+    let weight: Vec<f32> = (0..4 * PIXELS).map(|index| (index as f32 * 0.7).sin()).collect();
+    let (model, count) = counting(&weight, &[0.0; 4]);
+    let samples = samples(&model, &[vec![128; PIXELS], vec![100; PIXELS], vec![30; PIXELS]]);
+    let mut attack = units("scores", Direction::Maximize, Norm::Linf, &[0.05, 0.1]);
+    attack.restarts = 2;
+    let watched: Vec<_> = kind(&attack.goal).watched().into_iter().collect();
+    count.set(0);
+    let clean = CleanBlock::new(&model, &samples, &watched, 2);
+    assert_eq!(count.get(), samples.len() as u64);
+    let driven: Vec<DrivenUnit> =
+        (0..4).map(|unit| DrivenUnit { unit: Unit::channel(unit), control: unit == 3, deviation: 1.0 }).collect();
+    count.set(0);
+    let block = AttackBlock {
+        attack: &attack,
+        dataset: "test",
+        bench: bench(&model, &clean, 5),
+        units: &driven,
+        victims: &[],
+        keep_images: false,
+    };
+    let forwards: u64 = block.run().records.iter().map(|record| u64::from(record.forwards)).sum();
+    assert_eq!(count.get(), forwards);
+    // The planned bound of a row: each optimizer's own closed form.
+    let bound = attack.optimizer.row(attack.steps as u64).forwards * (samples.len() * 4 * 2 * 2) as u64;
+    assert!(forwards <= bound + 5 * 2 * 2 * samples.len() as u64, "{forwards}");
+}

@@ -1,0 +1,62 @@
+//! Records stay as they are, to the byte, whatever the code that makes them is moved through.
+//!
+//! The hashes are those of the searching code before an attack was taken apart into objective, region and optimizer (843a68f): one
+//! thread, and the arithmetic that every x86-64 processor has. A commit that changes a number on purpose changes its hash here, and says
+//! why.
+#![cfg(all(feature = "torch", target_arch = "x86_64", target_os = "linux"))]
+
+use std::path::Path;
+
+use assert_cmd::Command;
+
+/// Runs a suite on one thread; the blake3 hashes of its tables.
+fn hashes(suite: &str, limit: &[&str]) -> Vec<(String, String)> {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_am-eval"));
+    for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
+        command.env(name, "1");
+    }
+    // Without these, kernels are chosen by the processor, and sums are taken in other orders.
+    command.env("ATEN_CPU_CAPABILITY", "default").env("MKL_CBWR", "COMPATIBLE");
+    command.env("DNNL_MAX_CPU_ISA", "SSE41").env("ONEDNN_MAX_CPU_ISA", "SSE41");
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite);
+    command.arg("run").arg(suite).args(limit).arg("--device").arg("cpu").arg("--no-progress");
+    command.arg("--out").arg(out.path()).assert().success();
+    let run = std::fs::read_dir(out.path()).unwrap().next().unwrap().unwrap().path();
+    ["samples.csv", "distances.csv", "transfer.csv"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::fs::read(run.join(name)).ok()?)))
+        // The run's name holds the engine's version and may change.
+        .map(|(name, bytes)| (name, blake3::hash(&without_run(&bytes)).to_hex()[..16].to_owned()))
+        .collect()
+}
+
+/// A table without its first column, which names the run.
+fn without_run(bytes: &[u8]) -> Vec<u8> {
+    let rows = bytes.split(|&byte| byte == b'\n');
+    let rest = rows.map(|row| row.iter().position(|&byte| byte == b',').map_or(row, |comma| &row[comma..]));
+    rest.collect::<Vec<_>>().join(&b'\n')
+}
+
+fn expected(hashes: &[(&str, &str)]) -> Vec<(String, String)> {
+    hashes.iter().map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned())).collect()
+}
+
+#[test]
+fn the_quick_start_gives_the_same_bytes() {
+    let found = hashes("suites/quickstart.toml", &["--limit", "3"]);
+    assert_eq!(found, expected(&[("samples.csv", "f1098d663c77987b"), ("distances.csv", "e6dddf5d9965cea9")]));
+}
+
+#[test]
+fn every_kind_of_attack_gives_the_same_bytes() {
+    let found = hashes("tests/fixtures/suites/every_kind.toml", &[]);
+    assert_eq!(
+        found,
+        expected(&[
+            ("samples.csv", "3b5499c8f7152bcc"),
+            ("distances.csv", "d670f8459197bfbd"),
+            ("transfer.csv", "858236c0c4b74115"),
+        ])
+    );
+}
