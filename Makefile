@@ -11,13 +11,13 @@ ifeq ($(strip $(LIBTORCH)),)
 unexport LIBTORCH
 endif
 
-.PHONY: help libtorch build run test browser fmt lint bench scale doc schema example clean tools components
+.PHONY: help libtorch build run test gpu-check browser fmt lint bench scale doc schema example clean tools components
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
-	@echo "  Variables: LIBTORCH=/path (use that libtorch), CUDA=1 (install with GPU libraries), SUITE=file.toml (for run)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo "  Variables: LIBTORCH=/path (use that libtorch), CUDA=1|cu126|cu128 (install with GPU libraries), SUITE=file.toml (for run)"
 
-libtorch: ## Install libtorch into .libtorch/ with pip, once (CUDA=1 for a GPU)
+libtorch: ## Install libtorch into .libtorch/ with pip, once (CUDA=1 for a GPU, cu126 or cu128 for older drivers)
 	@scripts/libtorch.sh
 
 build: tools libtorch ## Build target/release/am-eval
@@ -30,6 +30,9 @@ run: build ## Run the quickstart suite on embedded models and data
 test: tools libtorch fmt lint doc ## Check format, lints and docs, and run the tests with and without libtorch
 	$(CARGO) test --locked --no-default-features
 	$(CARGO) test --locked
+
+gpu-check: build ## Check parity, repeatability, speed and failures on a GPU beside PyTorch (small on a CPU)
+	@BINARY=$(TARGET_DIR)/release/am-eval scripts/gpu_check.sh
 
 browser: tools ## Open reports in Chromium: accessibility, behaviour, no network (needs node and chromium)
 	@CARGO=$(CARGO) scripts/browser.sh

@@ -4,11 +4,14 @@
 //! process uses, and its own dependencies are installed, loading it registers the CUDA backend, if that happens before
 //! libtorch is first asked about devices.
 
-use std::ffi::{CStr, c_char, c_int, c_uint};
+mod context;
+mod driver;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use libloading::Library;
+pub use context::{Repeatability, allow_tf32, repeat};
+pub use driver::{DriverError, Gpu, Version, driver_version, gpus};
 
 /// What became of the CUDA backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,24 +43,29 @@ pub fn register() -> &'static Backend {
             return Backend::Absent;
         }
         // The driver is asked first: loading half a gigabyte of kernels in vain takes seconds.
-        if let Err(reason) = Driver::open() {
+        if let Err(DriverError::Absent(reason)) = driver_version() {
             return Backend::NoDriver(reason);
         }
-        full_precision();
+        fix_workspaces();
         match load_for_good(&library) {
-            Ok(()) => Backend::Loaded(library),
+            Ok(()) => {
+                // What libtorch would choose: convolutions in TF32, and whichever kernels are fastest.
+                allow_tf32(false);
+                repeat(Repeatability::Required);
+                Backend::Loaded(library)
+            }
             Err(reason) => Backend::Broken { library, reason },
         }
     })
 }
 
-/// Keeps CUDA's libraries from rounding f32 to TF32, which cuDNN does unasked: verification is exact f32. A setting of the user's
-/// wins.
-fn full_precision() {
-    const SWITCH: &str = "NVIDIA_TF32_OVERRIDE";
-    if std::env::var_os(SWITCH).is_none() {
+/// Gives cuBLAS workspaces of a fixed size, without which its results may differ from run to run, and which libtorch's deterministic
+/// mode asks for. A setting of the user's wins.
+fn fix_workspaces() {
+    const SIZES: &str = "CUBLAS_WORKSPACE_CONFIG";
+    if std::env::var_os(SIZES).is_none() {
         // SAFETY: called once, before CUDA's libraries are loaded and before threads that read the environment start.
-        unsafe { std::env::set_var(SWITCH, "0") };
+        unsafe { std::env::set_var(SIZES, ":4096:8") };
     }
 }
 
@@ -99,77 +107,11 @@ pub fn libtorch_version(folder: &Path) -> Option<String> {
     Some(version.trim().trim_matches('\'').to_owned())
 }
 
-/// A GPU, as the driver describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gpu {
-    /// The product name.
-    pub name: String,
-    /// Bytes of memory.
-    pub memory: u64,
-    /// Compute capability, major and minor: from (8, 0) on the GPU multiplies bf16 and TF32 natively.
-    pub capability: (i32, i32),
-}
-
-/// The GPUs that this process may use, in libtorch's order (`CUDA_VISIBLE_DEVICES` applies); empty without a driver.
-pub fn gpus() -> Vec<Gpu> {
-    Driver::open().and_then(|driver| driver.gpus()).unwrap_or_default()
-}
-
-/// The CUDA driver's interface, of which four questions are needed.
-struct Driver(Library);
-
-impl Driver {
-    fn open() -> Result<Self, String> {
-        // SAFETY: the driver's library has no requirements on its loading.
-        unsafe { Library::new("libcuda.so.1") }.map(Driver).map_err(|error| error.to_string())
-    }
-
-    fn gpus(&self) -> Result<Vec<Gpu>, String> {
-        const COMPUTE_CAPABILITY_MAJOR: c_int = 75;
-        const COMPUTE_CAPABILITY_MINOR: c_int = 76;
-        let missing = |error: libloading::Error| error.to_string();
-        // SAFETY: the signatures are those of cuda.h; every pointer is to a live local of the size that is passed.
-        unsafe {
-            let init = self.0.get::<unsafe extern "C" fn(c_uint) -> c_int>(b"cuInit\0").map_err(missing)?;
-            let count =
-                self.0.get::<unsafe extern "C" fn(*mut c_int) -> c_int>(b"cuDeviceGetCount\0").map_err(missing)?;
-            let device =
-                self.0.get::<unsafe extern "C" fn(*mut c_int, c_int) -> c_int>(b"cuDeviceGet\0").map_err(missing)?;
-            let name = self
-                .0
-                .get::<unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int>(b"cuDeviceGetName\0")
-                .map_err(missing)?;
-            let memory = self
-                .0
-                .get::<unsafe extern "C" fn(*mut usize, c_int) -> c_int>(b"cuDeviceTotalMem_v2\0")
-                .map_err(missing)?;
-            let attribute = self
-                .0
-                .get::<unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int>(b"cuDeviceGetAttribute\0")
-                .map_err(missing)?;
-
-            let mut devices = 0;
-            check("cuInit", init(0))?;
-            check("cuDeviceGetCount", count(&mut devices))?;
-            (0..devices)
-                .map(|index| {
-                    let (mut handle, mut bytes, mut major, mut minor) = (0, 0usize, 0, 0);
-                    let mut buffer = [0 as c_char; 256];
-                    check("cuDeviceGet", device(&mut handle, index))?;
-                    check("cuDeviceGetName", name(buffer.as_mut_ptr(), 255, handle))?;
-                    check("cuDeviceTotalMem", memory(&mut bytes, handle))?;
-                    check("cuDeviceGetAttribute", attribute(&mut major, COMPUTE_CAPABILITY_MAJOR, handle))?;
-                    check("cuDeviceGetAttribute", attribute(&mut minor, COMPUTE_CAPABILITY_MINOR, handle))?;
-                    let name = CStr::from_ptr(buffer.as_ptr()).to_string_lossy().into_owned();
-                    Ok(Gpu { name, memory: bytes as u64, capability: (major, minor) })
-                })
-                .collect()
-        }
-    }
-}
-
-fn check(what: &str, code: c_int) -> Result<(), String> {
-    if code == 0 { Ok(()) } else { Err(format!("{what} failed with CUDA error {code}")) }
+/// The version of CUDA that the libtorch of this version was built for: (13, 0) for `2.11.0+cu130`; none for a CPU's.
+pub fn built_for(libtorch_version: &str) -> Option<Version> {
+    let digits = libtorch_version.split_once("+cu")?.1;
+    let number: u32 = digits.parse().ok()?;
+    Some(Version { major: number / 10, minor: number % 10 })
 }
 
 #[cfg(test)]
@@ -195,5 +137,13 @@ mod tests {
         assert_eq!(libtorch_version(&lib).as_deref(), Some("2.11.0+cu130"));
         std::fs::write(root.path().join("build-version"), "2.11.0+cpu\n").unwrap();
         assert_eq!(libtorch_version(&lib).as_deref(), Some("2.11.0+cpu"));
+    }
+
+    #[test]
+    fn the_version_of_cuda_stands_behind_the_version_of_libtorch() {
+        assert_eq!(built_for("2.11.0+cu130"), Some(Version { major: 13, minor: 0 }));
+        assert_eq!(built_for("2.11.0+cu128"), Some(Version { major: 12, minor: 8 }));
+        assert_eq!(built_for("2.11.0+cpu"), None);
+        assert_eq!(built_for("2.11.0"), None);
     }
 }

@@ -22,6 +22,7 @@ pub mod data;
 pub mod engine;
 pub mod gate;
 pub mod interrupt;
+pub mod merge;
 #[cfg(feature = "torch")]
 pub mod judge;
 #[cfg(feature = "torch")]

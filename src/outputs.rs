@@ -68,16 +68,21 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     let mut summarizer = Summarizer::default();
     let mut worst = WorstExamples::default();
     let mut thumbnails = Thumbnails::default();
-    let mut unconfirmed = 0;
+    let (mut unconfirmed, mut seconds) = (0, 0.0);
     let assembled = assemble_tables(dir, &keys, |block| {
         summarizer.add_block(block);
         unconfirmed += block.unconfirmed_hits;
+        seconds += block.seconds;
         block.examples.iter().for_each(|example| worst.add(example));
         block.thumbnails.iter().for_each(|of| thumbnails.add(of));
     })?;
     let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
     let summary = summarizer.finish(&models, &manifest.attack_names());
     manifest.unconfirmed_hits = unconfirmed;
+    // Each shard knows its own time; all of them together is what the blocks took.
+    if dir.shards_path().is_dir() {
+        manifest.seconds = seconds;
+    }
     manifest.blocks_done = keys.len() as u64;
     manifest.status =
         if manifest.blocks_done >= manifest.blocks_total { RunStatus::Complete } else { RunStatus::Incomplete };

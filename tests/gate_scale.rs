@@ -221,6 +221,7 @@ fn manifest(samples: u32) -> Manifest {
         models: Vec::new(),
         seed: 0,
         device: String::new(),
+        repeats: true,
         versions: BTreeMap::new(),
         command: Vec::new(),
         blocks_total: 1,

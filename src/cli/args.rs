@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::exit::help_table;
 use crate::compare::ModelPair;
-use crate::suite::DeviceChoice;
+use crate::suite::{DeviceChoice, ShardChoice};
 
 /// `am-eval`.
 #[derive(Debug, Parser)]
@@ -35,6 +35,10 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Make the tables, charts and the HTML report of a run again from its records
     Report(ReportArgs),
+    /// Join the shards of a run and write its outputs
+    Merge(MergeArgs),
+    /// Tell what of a run is done, running, missing or broken
+    Status(StatusArgs),
     /// Judge a finished run by rules, against a baseline; the exit code tells the verdict
     Gate(GateArgs),
     /// Put finished runs side by side, paired by sample: differences, and the samples that changed
@@ -88,6 +92,10 @@ pub struct RunArgs {
     /// Show cells, blocks, rows, estimated passes and the files to be written; run nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Run one of N shares of the blocks: I/N, or auto for what Slurm, Kubernetes (auto/N), Grid Engine or a CI service says; the last
+    /// to finish writes the outputs, or `am-eval merge`
+    #[arg(long, value_name = "I/N", conflicts_with = "dry_run")]
+    pub shard: Option<ShardChoice>,
     /// Print plain lines instead of a progress bar
     #[arg(long)]
     pub no_progress: bool,
@@ -116,6 +124,28 @@ pub struct ReportArgs {
     /// A run's directory
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub run: PathBuf,
+}
+
+/// `am-eval merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Directories of one run's shards; the first receives the blocks of the others
+    #[arg(required = true, value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub runs: Vec<PathBuf>,
+    /// Folder that receives the run's directory, instead of the first RUN
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// Merge shards of different devices, whose results differ by rounding, and by precision if the suite leaves it open
+    #[arg(long)]
+    pub allow_mixed_devices: bool,
+}
+
+/// `am-eval status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Directories of runs
+    #[arg(required = true, value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub runs: Vec<PathBuf>,
 }
 
 /// `am-eval gate`.

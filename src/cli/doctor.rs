@@ -100,18 +100,20 @@ mod networks {
 
     use super::Finding;
     use crate::cuda::{self, Backend};
+    use crate::engine::device;
 
     pub fn findings() -> Vec<Finding> {
-        let mut findings = vec![libtorch()];
+        // libtorch learns of CUDA before its first computation or never.
         let backend = cuda::register();
+        let mut findings = vec![libtorch()];
         findings.push(match backend {
             Backend::Loaded(library) => Finding::new("cuda", format!("backend loaded from {}", library.display())),
             Backend::Absent => Finding::new("cuda", "none: this libtorch is for the CPU")
-                .remedy("for a GPU: rm -r .libtorch && make libtorch CUDA=1"),
+                .remedy("for a GPU: make libtorch CUDA=1"),
             Backend::NoDriver(reason) => Finding::new("cuda", format!("no NVIDIA driver ({reason}); the CPU is used")),
             Backend::Broken { library, reason } => {
                 Finding::new("cuda", format!("{} could not be loaded: {reason}", library.display()))
-                    .remedy("for a GPU: rm -r .libtorch && make libtorch CUDA=1")
+                    .remedy("for a GPU: make libtorch CUDA=1")
             }
         });
         if matches!(backend, Backend::Loaded(_)) {
@@ -134,9 +136,10 @@ mod networks {
     fn devices() -> Vec<Finding> {
         let gpus = cuda::gpus();
         if !Cuda::is_available() {
-            let remedy = "check `nvidia-smi` and CUDA_VISIBLE_DEVICES";
-            return vec![Finding::new("cuda", "libtorch sees no usable GPU").remedy(remedy)];
+            let reason = device::unseen(cuda::register(), &gpus);
+            return vec![Finding::new("cuda", reason.unwrap_or_else(|| "libtorch sees no usable GPU".to_owned()))];
         }
+        let gpus = gpus.unwrap_or_default();
         (0..Cuda::device_count())
             .map(|index| {
                 let what = format!("cuda:{index}");

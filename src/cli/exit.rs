@@ -50,7 +50,7 @@ impl Exit {
             Exit::Usage => "usage or configuration",
             Exit::NotComparable => "not comparable",
             Exit::NothingSelected => "nothing selected",
-            Exit::Incomplete => "incomplete: interrupted; the same command continues",
+            Exit::Incomplete => "incomplete: interrupted, or shards are missing; the same command continues",
             Exit::Device => "device lost or out of memory, worth a retry",
             Exit::GateFailed => "the gate failed",
             Exit::RunFailed => "the run failed",

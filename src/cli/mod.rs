@@ -12,6 +12,7 @@ mod failure;
 mod gate;
 #[cfg(feature = "torch")]
 mod layers;
+mod merge;
 #[cfg(feature = "torch")]
 mod models;
 #[cfg(feature = "torch")]
@@ -22,6 +23,9 @@ mod report;
 #[cfg(feature = "torch")]
 mod run;
 mod schema;
+#[cfg(feature = "torch")]
+mod shard;
+mod status;
 #[cfg(feature = "torch")]
 mod train;
 mod validate;
@@ -56,6 +60,8 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Train(_) => needs_torch("train"),
         Command::Validate(args) => validate::validate(&args),
         Command::Report(args) => report::report(&args),
+        Command::Merge(args) => merge::merge(&args),
+        Command::Status(args) => status::status(&args),
         Command::Gate(args) => gate::gate(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Baseline(args) => baseline::baseline(&args),

@@ -4,7 +4,7 @@ use super::args::PredictArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use crate::data::Pictures;
-use crate::engine::{PredictError, Predictor, device};
+use crate::engine::{PredictError, Predictor, device, guarded};
 use crate::interrupt;
 use crate::model::{Compute, ModelError, ModelSource};
 use crate::objective::PixelObjective;
@@ -18,17 +18,25 @@ use crate::wording::did_you_mean;
 pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     let objective = args.gradient.as_deref().map(str::parse::<PixelObjective>).transpose().or_exit(Exit::Usage)?;
     interrupt::listen(|| Exit::Incomplete.leave());
+    let device = device::resolve(args.device).or_exit(Exit::Usage)?;
+    if let Some(warning) = device::missed(args.device, device) {
+        eprintln!("warning: {warning}");
+    }
     let request = Request::new(args)?;
     let pictures = Pictures::open(&args.images, request.preprocess).or_exit(Exit::Usage)?;
     let first = pictures.image(0).or_exit(Exit::Usage)?;
-    let source = request.open([first.height as i64, first.width as i64]).or_exit(Exit::Usage)?;
-    let device = device::resolve(args.device).or_exit(Exit::Usage)?;
-    let model = source.build(Compute::f32(device)).or_exit(Exit::Usage)?;
+    let size = [first.height as i64, first.width as i64];
+    let model = loaded(|| request.open(size)?.build(Compute::f32(device)))?;
     let layers = args.tap.iter().map(|layer| LayerName::from(layer.as_str())).collect();
-    let predictor = Predictor::new(&model, layers, objective).or_exit(Exit::Usage)?;
+    let predictor = loaded(|| Predictor::new(&model, layers, objective))?;
     predictor.write(&pictures, &args.out).map_err(failure)?;
     print(&format!("wrote {} ({} images)\n", args.out.display(), pictures.len()))?;
     Ok(Exit::Success)
+}
+
+/// What loads or tries a model; libtorch may give up on the way.
+fn loaded<T>(work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, Failure> {
+    guarded(work).map_err(PredictError::from).and_then(|found| found.map_err(PredictError::from)).map_err(failure)
 }
 
 /// The model that the suite or the flags name.
@@ -83,7 +91,7 @@ fn failure(error: PredictError) -> Failure {
         PredictError::Store(StoreError::Content { .. }) => Exit::Usage, // a name that is no file's
         PredictError::Store(_) => Exit::RunFailed,
         PredictError::Interrupted { .. } => Exit::Incomplete,
-        PredictError::Libtorch(error) if error.retry => Exit::Device,
+        PredictError::Libtorch(error) if error.retry() => Exit::Device,
         PredictError::Libtorch(_) => Exit::RunFailed,
     };
     Failure::new(exit, error)

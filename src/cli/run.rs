@@ -8,7 +8,8 @@ use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
 use super::gate;
 use super::progress::Progress;
-use crate::engine::{Prepared, Run, RunError};
+use super::shard;
+use crate::engine::{Prepared, Run, RunError, device};
 use crate::gate::Snapshot;
 use crate::interrupt;
 use crate::model::ModelError;
@@ -24,9 +25,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     interrupt::listen(|| Exit::Incomplete.leave());
     // A baseline that cannot be read is told before hours are spent.
     let baseline = args.baseline.as_deref().map(gate::load_baseline).transpose()?;
+    // All suites are read before one is run: what is wrong with the last is told now, and the devices are known.
+    let suites = args.suites.iter().map(|path| load(path, args)).collect::<Result<Vec<_>, _>>()?;
+    device::prepare(suites.iter().map(|suite| suite.run.device));
     let mut gravest = Exit::Success;
-    for path in &args.suites {
-        let suite = load(path, args)?;
+    for suite in suites {
         let prepared = Prepared::new(suite.clone(), args.limit).map_err(|error| placed(&suite, error))?;
         if args.dry_run {
             dry_run(&prepared, args)?;
@@ -66,8 +69,16 @@ fn dry_run(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     print(&text)
 }
 
+/// The names of all blocks, in order.
+pub(super) fn keys(prepared: &Prepared) -> Vec<String> {
+    prepared.plan.units().iter().map(|unit| unit.key.clone()).collect()
+}
+
 fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
     let dir = RunDir::create(args.out.join(&prepared.run), &prepared.run).or_exit(Exit::RunFailed)?;
+    if let Some(choice) = args.shard {
+        return shard::run(prepared, args, &dir, choice, baseline);
+    }
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
     if args.fresh {
         dir.remove_blocks().or_exit(Exit::RunFailed)?;
@@ -101,19 +112,30 @@ fn finished(
     now: &Manifest,
 ) -> Option<RunSummary> {
     let same = earlier.versions == now.versions && earlier.suite_source == now.suite_source;
-    let keys: Vec<String> = prepared.plan.units().iter().map(|unit| unit.key.clone()).collect();
-    if same { finished_summary(dir, earlier, &keys, args.save_adversarial) } else { None }
+    if same { finished_summary(dir, earlier, &keys(prepared), args.save_adversarial) } else { None }
 }
 
 /// Computes the blocks that are missing and writes the outputs.
 fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Manifest) -> Result<RunSummary, Failure> {
     manifest.save(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
-    let plain = args.no_progress || !std::io::stderr().is_terminal();
-    let mut progress = Progress::new(&prepared.run, plain);
+    dir.save_plan(keys(prepared)).or_exit(Exit::RunFailed)?;
+    let mut progress = begin(prepared, args);
     let executed = Run::new(prepared, dir, args.save_adversarial).execute(Shard::WHOLE, manifest, &mut progress);
     progress.end();
+    if executed.is_err() {
+        manifest.save(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
+    }
     executed.map_err(failure)?;
     write_outputs(dir, manifest, args.save_adversarial).map_err(outputs_failure)
+}
+
+/// Says where the run computes, and begins to show how far it is.
+pub(super) fn begin(prepared: &Prepared, args: &RunArgs) -> Progress {
+    if let Some(warning) = device::missed(prepared.suite.run.device, prepared.device) {
+        eprintln!("warning: {warning}");
+    }
+    eprintln!("on {}", prepared.place());
+    Progress::new(&prepared.run, args.no_progress || !std::io::stderr().is_terminal())
 }
 
 /// What cannot be prepared, shown at the value of the suite that asks for it.
@@ -152,8 +174,8 @@ pub fn failure(error: RunError) -> Failure {
     let exit = match &error {
         RunError::Interrupted { .. } => Exit::Incomplete,
         RunError::Store(_) => Exit::RunFailed,
-        RunError::Libtorch { retry: true, .. } => Exit::Device,
-        RunError::Libtorch { retry: false, .. } => Exit::RunFailed,
+        RunError::Libtorch { error, .. } if error.retry() => Exit::Device,
+        RunError::Libtorch { .. } => Exit::RunFailed,
         RunError::Empty(_) => Exit::NothingSelected,
         RunError::Data(_)
         | RunError::Model(_)

@@ -8,13 +8,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::TrainArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
-use crate::engine::device;
+use crate::cuda::{self, Repeatability};
+use crate::engine::{LibtorchError, device, guarded};
 use crate::interrupt;
 use crate::train::{TrainError, Trainer};
 
 /// Trains each recipe in turn.
 pub fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let device = device::resolve(args.device).or_exit(Exit::Usage)?;
+    // Training on a GPU need not repeat; its gradients of weights have no such kernels.
+    cuda::repeat(Repeatability::Preferred);
+    if let Some(warning) = device::missed(args.device, device) {
+        eprintln!("warning: {warning}");
+    }
     interrupt::listen(|| Exit::Incomplete.leave());
     for path in &args.recipes {
         let trainer = Trainer::new(path, args.data_root.clone(), args.out.clone(), device).map_err(failure)?;
@@ -30,11 +36,11 @@ pub fn train(args: &TrainArgs) -> Result<Exit, Failure> {
             bar.set_style(style);
         }
         if !args.card_only {
-            let weights = weights(&trainer, &bar);
+            let weights = guarded(|| weights(&trainer, &bar)).map_err(gave_up)?;
             bar.set_position(0);
             print(&format!("wrote {}\n", weights.map_err(failure)?.display()))?;
         }
-        let card = card(&trainer, &bar);
+        let card = guarded(|| card(&trainer, &bar)).map_err(gave_up)?;
         bar.finish_and_clear();
         print(&format!("wrote {}\n", card.map_err(failure)?.display()))?;
     }
@@ -73,6 +79,11 @@ fn card(trainer: &Trainer, bar: &ProgressBar) -> Result<PathBuf, TrainError> {
         },
         interrupt::requested,
     )
+}
+
+/// The exit code of a libtorch that gave up.
+fn gave_up(error: LibtorchError) -> Failure {
+    Failure::new(if error.retry() { Exit::Device } else { Exit::RunFailed }, error)
 }
 
 fn failure(error: TrainError) -> Failure {

@@ -1,27 +1,32 @@
-//! Which device runs the networks.
+//! Which device runs the networks, and how.
 
 use tch::{Cuda, Device, Kind};
 
 use super::memory;
-use crate::cuda::{self, Backend};
+use crate::cuda::{self, Backend, DriverError, Gpu};
 use crate::model::{Compute, ModelSource};
-use crate::suite::{DeviceChoice, SearchPrecision};
+use crate::suite::{DEFAULT_BLOCK, DeviceChoice, SearchPrecision};
 
 /// The device asked for cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DeviceError(String);
 
-/// The device for a choice; `auto` is the first CUDA device, else the CPU. Prepares the process for passes on it.
+/// Prepares the process for passes on the devices that it will be asked for. libtorch learns of CUDA before its first computation
+/// or never, so this comes before any: a model that is merely looked at is a computation.
+pub fn prepare(choices: impl IntoIterator<Item = DeviceChoice>) {
+    memory::keep_freed();
+    if choices.into_iter().any(|choice| choice != DeviceChoice::Cpu) {
+        cuda::register();
+    }
+}
+
+/// The device for a choice; `auto` is the first CUDA device, else the CPU.
 ///
 /// # Errors
 /// If a CUDA device is asked for that libtorch does not see.
 pub fn resolve(choice: DeviceChoice) -> Result<Device, DeviceError> {
-    memory::keep_freed();
-    if choice == DeviceChoice::Cpu {
-        return Ok(Device::Cpu);
-    }
-    let backend = cuda::register();
+    prepare([choice]);
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Auto if Cuda::is_available() => Ok(Device::Cuda(0)),
@@ -31,38 +36,125 @@ pub fn resolve(choice: DeviceChoice) -> Result<Device, DeviceError> {
             if (index as i64) < count {
                 return Ok(Device::Cuda(index));
             }
-            let seen = match (count, backend) {
-                (0, Backend::Loaded(_)) => "libtorch sees no CUDA device; check CUDA_VISIBLE_DEVICES".into(),
-                (0, Backend::NoDriver(_)) => "this machine has no NVIDIA driver; use `--device cpu`".into(),
-                (0, _) => {
-                    "this libtorch has no CUDA; install it with `make libtorch CUDA=1`, or use `--device cpu`".into()
-                }
-                _ => format!("libtorch sees {count} CUDA devices, from cuda:0 on"),
+            let seen = match count {
+                0 => unseen(cuda::register(), &cuda::gpus()).unwrap_or_else(|| {
+                    "this machine has no NVIDIA driver that shows a GPU; use `--device cpu`".to_owned()
+                }),
+                1 => "libtorch sees one CUDA device, cuda:0".to_owned(),
+                _ => format!("libtorch sees {count} CUDA devices, cuda:0 to cuda:{}", count - 1),
             };
             Err(DeviceError(format!("device cuda:{index} cannot be used: {seen}")))
         }
     }
 }
 
-/// How the search computes: always the same for a suite, a model and a device, so that results repeat. TorchScript models compute
-/// as they were written, in f32.
-pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: Device) -> Compute {
-    let Some(architecture) = source.architecture() else { return Compute::f32(device) };
-    let kind = match precision {
-        SearchPrecision::Bf16 => Kind::BFloat16,
-        SearchPrecision::F32 | SearchPrecision::Auto => Kind::Float,
-    };
-    Compute { device, kind, channels_last: architecture.channels_last }
+/// What the user should know if `auto` came to the CPU although a driver is there; none if nothing is amiss.
+pub fn missed(choice: DeviceChoice, device: Device) -> Option<String> {
+    if choice != DeviceChoice::Auto || device.is_cuda() {
+        return None;
+    }
+    let gpus = cuda::gpus();
+    if matches!(gpus, Err(DriverError::Absent(_) | DriverError::NoDevice)) {
+        return None;
+    }
+    unseen(cuda::register(), &gpus).map(|reason| format!("the CPU is used, not the GPU: {reason}"))
 }
 
-/// Rows in a batch of images with so many pixels: as many as keep the device busy.
+/// Why libtorch sees no GPU, with a remedy; none without a driver.
+pub fn unseen(backend: &Backend, gpus: &Result<Vec<Gpu>, DriverError>) -> Option<String> {
+    let reason = match (gpus, backend) {
+        (Err(DriverError::Absent(_)), _) => return None,
+        (Err(DriverError::NoDevice), _) => match std::env::var("CUDA_VISIBLE_DEVICES") {
+            Ok(visible) => format!(
+                "the driver shows no GPU to this process, whose CUDA_VISIBLE_DEVICES is `{visible}`; unset it, or use \
+                 `--device cpu`"
+            ),
+            Err(_) => "the driver shows no GPU to this process; see `nvidia-smi`, or use `--device cpu`".to_owned(),
+        },
+        (Err(error), _) => format!("{error}; see `nvidia-smi`"),
+        (Ok(_), Backend::Absent | Backend::NoDriver(_)) => {
+            "this libtorch has no CUDA; install it with `make libtorch CUDA=1`, or use `--device cpu`".to_owned()
+        }
+        (Ok(_), Backend::Broken { library, reason }) => {
+            let library = library.display();
+            format!("{library} cannot be loaded: {reason}; install it with `make libtorch CUDA=1`")
+        }
+        (Ok(_), Backend::Loaded(_)) => old_driver()
+            .unwrap_or_else(|| "libtorch sees no usable GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES".to_owned()),
+    };
+    Some(reason)
+}
+
+/// Says that the driver is too old for this libtorch, if it is: a driver serves all of CUDA up to its own major version.
+fn old_driver() -> Option<String> {
+    let needed = cuda::built_for(&libtorch_version())?;
+    let served = cuda::driver_version().ok()?;
+    (served.major < needed.major).then(|| {
+        let driver = match needed.major {
+            13 => "580 or later",
+            12 => "525 or later",
+            _ => "a newer one",
+        };
+        let others = if served.major == 12 { ", or take `make libtorch CUDA=cu128`" } else { "" };
+        format!("the driver serves CUDA {served}, this libtorch needs {needed}: install driver {driver}{others}")
+    })
+}
+
+/// How the search computes: always the same for a suite, a model and a kind of device, so that results repeat. TorchScript models
+/// compute as they were written, in f32 or TF32.
+pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: Device) -> Compute {
+    let tensor_cores = gpu(device).is_some_and(|gpu| gpu.capability >= (8, 0));
+    let native = source.architecture();
+    let (kind, tf32) = match precision {
+        SearchPrecision::Bf16 if native.is_some() => (Kind::BFloat16, false),
+        SearchPrecision::Auto if native.is_some() && tensor_cores => (Kind::BFloat16, false),
+        SearchPrecision::Auto => (Kind::Float, tensor_cores),
+        SearchPrecision::Tf32 => (Kind::Float, device.is_cuda()),
+        SearchPrecision::F32 | SearchPrecision::Bf16 => (Kind::Float, false),
+    };
+    // cuDNN's kernels for f32 are made for contiguous images; those of tensor cores for channels innermost.
+    let fits = !device.is_cuda() || kind == Kind::BFloat16;
+    let channels_last = fits && native.is_some_and(|architecture| architecture.channels_last);
+    Compute { device, kind, channels_last, tf32 }
+}
+
+/// How a network computes, for people and for the manifest: `bf16, channels-last`.
+pub fn words(compute: Compute) -> String {
+    let kind = match (compute.kind, compute.tf32) {
+        (Kind::BFloat16, _) => "bf16",
+        (_, true) => "tf32",
+        _ => "f32",
+    };
+    format!("{kind}, {}", if compute.channels_last { "channels-last" } else { "contiguous" })
+}
+
+/// Rows in a batch of images with so many pixels: as many as keep the device busy and fit its memory with the networks that are
+/// usual. If they do not fit, the run goes on with fewer.
 pub fn rows(device: Device, pixels: i64) -> usize {
-    match (device.is_cuda(), pixels <= 64 * 64) {
-        (true, true) => 1024,
-        (true, false) => 128,
-        (false, true) => 64,
-        (false, false) => 16,
+    let small = pixels <= 64 * 64;
+    if !device.is_cuda() {
+        return if small { 64 } else { 16 };
     }
+    let gib = gpu(device).map_or(0, |gpu| gpu.memory >> 30);
+    match (small, gib) {
+        (true, 30..) => 2048,
+        (true, _) => 1024,
+        (false, 60..) => 256,
+        (false, 20..) => 128,
+        (false, _) => 64,
+    }
+}
+
+/// Samples in a block if the suite leaves it open: on a GPU some batches, so that rows which end early are replaced until the block's
+/// tail, and few enough that the images of all `cells` of a sample, of `values` numbers each, stay within a part of its memory.
+pub fn block(device: Device, rows: usize, cells: usize, values: usize) -> usize {
+    const BATCHES: usize = 4;
+    if !device.is_cuda() {
+        return DEFAULT_BLOCK;
+    }
+    let memory = gpu(device).map_or(8 << 30, |gpu| gpu.memory) as usize;
+    let images = memory / 16 / (4 * values).max(1);
+    (BATCHES * rows).min(images / cells.max(1)).max(DEFAULT_BLOCK)
 }
 
 /// Steps between looks at which rows are done. A look waits for the device, which costs nothing on the CPU.
@@ -70,13 +162,24 @@ pub fn poll(device: Device) -> usize {
     if device.is_cuda() { 5 } else { 1 }
 }
 
-/// The device's name for people.
+fn gpu(device: Device) -> Option<Gpu> {
+    let Device::Cuda(index) = device else { return None };
+    cuda::gpus().ok()?.into_iter().nth(index)
+}
+
+/// The device's name, as it stands in manifests.
 pub fn name(device: Device) -> String {
     match device {
-        Device::Cuda(index) => {
-            crate::cuda::gpus().get(index).map_or_else(|| format!("cuda:{index}"), |gpu| gpu.name.clone())
-        }
+        Device::Cuda(index) => gpu(device).map_or_else(|| format!("cuda:{index}"), |gpu| gpu.name),
         _ => "cpu".to_owned(),
+    }
+}
+
+/// The device for people: `NVIDIA H100 (cuda:0)`.
+pub fn title(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("{} (cuda:{index})", name(device)),
+        _ => "the CPU".to_owned(),
     }
 }
 
@@ -84,4 +187,36 @@ pub fn name(device: Device) -> String {
 pub fn libtorch_version() -> String {
     let folder = crate::cuda::libtorch_folder();
     folder.and_then(|folder| crate::cuda::libtorch_version(&folder)).unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_libtorch_does_not_see_is_explained() {
+        let gpu = Gpu { name: "GPU".to_owned(), memory: 1 << 30, capability: (9, 0) };
+        let reason = unseen(&Backend::Absent, &Ok(vec![gpu.clone()])).unwrap();
+        assert!(reason.contains("make libtorch CUDA=1"), "{reason}");
+        let broken = Backend::Broken { library: "/x/libtorch_cuda.so".into(), reason: "no libcudnn.so.9".to_owned() };
+        let reason = unseen(&broken, &Ok(vec![gpu])).unwrap();
+        assert!(reason.contains("/x/libtorch_cuda.so") && reason.contains("no libcudnn.so.9"), "{reason}");
+        assert_eq!(unseen(&Backend::Absent, &Err(DriverError::Absent("none".to_owned()))), None);
+        let failed = DriverError::Failed { call: "cuInit", code: 803 };
+        assert!(unseen(&Backend::Absent, &Err(failed)).unwrap().contains("803"));
+    }
+
+    #[test]
+    fn nothing_is_amiss_where_the_cpu_was_asked_for() {
+        assert_eq!(missed(DeviceChoice::Cpu, Device::Cpu), None);
+    }
+
+    #[test]
+    fn blocks_on_a_gpu_hold_some_batches_and_fewer_with_many_cells() {
+        assert_eq!(block(Device::Cpu, 16, 1, 150_528), DEFAULT_BLOCK);
+        let device = Device::Cuda(99);
+        assert_eq!(block(device, 64, 1, 150_528), 256);
+        assert_eq!(block(device, 64, 8, 150_528), 111);
+        assert_eq!(block(device, 64, 4096, 150_528), DEFAULT_BLOCK);
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::device::DeviceError;
+use super::guard::{Cause, LibtorchError};
 use crate::data::DataError;
 use crate::model::ModelError;
 use crate::record::StoreError;
@@ -52,13 +53,20 @@ pub enum RunError {
         path: PathBuf,
     },
     /// libtorch gave up.
-    #[error("block `{block}`: {}", reason.trim())]
+    #[error("{work}: {error}{}", remedy(error.cause))]
     Libtorch {
-        /// The block.
-        block: String,
+        /// What was done: the block, or the loading of the models.
+        work: String,
         /// libtorch's words.
-        reason: String,
-        /// Whether the device ran out of memory or was lost, so that another try may succeed.
-        retry: bool,
+        error: LibtorchError,
     },
+}
+
+/// What the user can do, as the end of a message.
+fn remedy(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Memory => "; even a batch of one row does not fit: free memory on the device, or use another one",
+        Cause::Device => "; the device was lost or is taken by another process: the same command goes on from the last finished block",
+        Cause::Repeatability | Cause::Other => "",
+    }
 }

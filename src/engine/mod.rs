@@ -10,7 +10,7 @@ mod prepare;
 mod run;
 
 pub use error::RunError;
-pub use guard::{LibtorchError, guarded};
+pub use guard::{Cause, LibtorchError, guarded};
 pub use predict::{PredictError, Prediction, Predictor};
 pub use prepare::{ENGINE_VERSION, Prepared};
 pub use run::{Observer, Run};

@@ -7,7 +7,7 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 
 use super::device;
-use super::guard::{LibtorchError, guarded};
+use super::guard::{Cause, LibtorchError, guarded};
 use crate::data::{DataError, Image, Pictures, in_batches};
 use crate::interrupt;
 use crate::model::{LayerInfo, Model, ModelError, Taps};
@@ -177,8 +177,26 @@ impl<'m> Predictor<'m> {
         Ok(writer.finish()?)
     }
 
-    /// The predicted classes of some images, and the values of each field.
+    /// The predicted classes of some images, and the values of each field; in two halves where all of them do not fit into memory.
     fn values(
+        &self,
+        images: &[Image],
+        infos: &[LayerInfo],
+        means: bool,
+    ) -> Result<(Vec<i64>, Vec<Vec<f32>>), LibtorchError> {
+        let error = match self.values_at_once(images, infos, means) {
+            Err(error) if error.cause == Cause::Memory && images.len() > 1 => error,
+            found => return found,
+        };
+        let (first, second) = images.split_at(images.len() / 2);
+        let (mut classes, mut values) = self.values(first, infos, means).map_err(|_| error)?;
+        let (more, of_second) = self.values(second, infos, means)?;
+        classes.extend(more);
+        values.iter_mut().zip(of_second).for_each(|(values, more)| values.extend(more));
+        Ok((classes, values))
+    }
+
+    fn values_at_once(
         &self,
         images: &[Image],
         infos: &[LayerInfo],

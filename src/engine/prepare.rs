@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tch::{Device, Kind};
+use tch::Device;
 
 use super::device::{self, searches_with};
 use super::error::RunError;
+use super::guard::guarded;
 use crate::attack::{Unfit, kind};
 use crate::data::{self, Dataset, Sample, Selection};
 use crate::judge::pixels;
@@ -44,6 +45,11 @@ impl Prepared {
     /// # Errors
     /// Missing or wrong data, weights, layers, units or devices: see [`RunError`].
     pub fn new(suite: Suite, limit: Option<usize>) -> Result<Self, RunError> {
+        let work = || format!("suite `{}`: loading and checking the models", suite.name);
+        guarded(|| Self::opened(suite.clone(), limit)).unwrap_or_else(|error| Err(RunError::Libtorch { work: work(), error }))
+    }
+
+    fn opened(mut suite: Suite, limit: Option<usize>) -> Result<Self, RunError> {
         let device = device::resolve(suite.run.device)?;
         let dataset: Arc<dyn Dataset> = data::open(&suite.data)?.into();
         let mut selection = data::select(dataset.as_ref(), suite.data.samples, suite.seed, suite.data.on_error)?;
@@ -60,6 +66,7 @@ impl Prepared {
             .iter()
             .map(|model| ModelSource::open(model, Some(size)))
             .collect::<Result<Vec<_>, ModelError>>()?;
+        suite.run.block = suite.run.block.or_else(|| Some(usual_block(&suite, &sources[0], device)));
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
         let run = identity(&suite, &sources, &data_hash, device);
@@ -158,25 +165,32 @@ impl Prepared {
 
     /// Rows in a batch.
     pub fn capacity(&self) -> usize {
-        self.suite.run.batch.unwrap_or_else(|| {
-            let geometry = self.sources[0].geometry;
-            device::rows(self.device, geometry.height * geometry.width)
-        })
+        self.suite.run.batch.unwrap_or_else(|| usual_rows(&self.sources[0], self.device))
+    }
+
+    /// Where and how the run computes, for people: `NVIDIA H100 (cuda:0), bf16, channels-last, batches of 256, blocks of 1024`.
+    pub fn place(&self) -> String {
+        let mut forms: Vec<String> = Vec::new();
+        for index in 0..self.sources.len() {
+            let form = device::words(self.search_compute(index));
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        let (batch, block) = (self.capacity(), self.suite.run.samples_per_block());
+        format!("{}, {}, batches of {batch}, blocks of {block}", device::title(self.device), forms.join(" or "))
     }
 
     /// The manifest of a run that has finished nothing yet.
     pub fn manifest(&self, command: Vec<String>) -> Manifest {
         let models = self.sources.iter().enumerate().map(|(index, source)| {
-            let compute = self.search_compute(index);
-            let kind = if compute.kind == Kind::BFloat16 { "bf16" } else { "f32" };
-            let layout = if compute.channels_last { "channels-last" } else { "contiguous" };
             ModelEntry {
                 name: source.name.clone(),
                 arch: source.arch().to_owned(),
                 weights: relative(&self.suite.models[index].weights, &self.suite.path),
                 weights_hash: source.hash().to_owned(),
                 parameters: source.parameters(),
-                search: format!("{kind}, {layout}"),
+                search: device::words(self.search_compute(index)),
             }
         });
         let versions = BTreeMap::from([
@@ -200,6 +214,7 @@ impl Prepared {
             models: models.collect(),
             seed: self.suite.seed,
             device: device::name(self.device),
+            repeats: true,
             versions,
             command,
             blocks_total: self.plan.units().len() as u64,
@@ -211,8 +226,31 @@ impl Prepared {
     }
 }
 
+fn usual_rows(source: &ModelSource, device: Device) -> usize {
+    let geometry = source.geometry;
+    device::rows(device, geometry.height * geometry.width)
+}
+
+/// Samples in a block of a suite that says nothing. A batch that the suite names does not count: a smaller one keeps the blocks
+/// that are finished.
+fn usual_block(suite: &Suite, source: &ModelSource, device: Device) -> usize {
+    let cells = suite.attacks.iter().map(|attack| {
+        let units = match &attack.goal {
+            Goal::Unit { units: UnitSelection::TopActivation(count) | UnitSelection::Random(count), .. } => 2 * count,
+            Goal::Unit { units: UnitSelection::Listed(units), .. } => 2 * units.len(),
+            Goal::Unit { units: UnitSelection::All, .. } => 2048,
+            _ => 1,
+        };
+        units * attack.epsilons.len() * attack.restarts.max(1)
+    });
+    let [channels, height, width] = source.geometry.image();
+    let values = (channels * height * width) as usize;
+    device::block(device, usual_rows(source, device), cells.max().unwrap_or(1), values)
+}
+
 /// The suite's name and twelve digits of a hash of everything that determines the results.
 fn identity(suite: &Suite, sources: &[ModelSource], data_hash: &str, device: Device) -> String {
+    let libtorch = device::libtorch_version();
     let weights: Vec<&str> = sources.iter().map(|source| source.hash()).collect();
     let material = serde_json::json!({
         "engine": ENGINE_VERSION,
@@ -220,6 +258,8 @@ fn identity(suite: &Suite, sources: &[ModelSource], data_hash: &str, device: Dev
         "weights": weights,
         "data": data_hash,
         "device": if device.is_cuda() { device::name(device) } else { "cpu".to_owned() },
+        // A CPU's libtorch computes alike whatever it was packaged with.
+        "libtorch": libtorch.split('+').next().filter(|_| !device.is_cuda()).unwrap_or(&libtorch),
     });
     let hash = blake3::hash(material.to_string().as_bytes()).to_hex();
     format!("{}-{}", suite.name, &hash[..12])

@@ -8,11 +8,12 @@ use tch::Tensor;
 
 use super::device;
 use super::error::RunError;
-use super::guard::{LibtorchError, guarded};
+use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
 use super::prepare::Prepared;
 use crate::attack::{AttackBlock, DrivenUnit, Reference, Victim, choose, kind, thumbnail};
 use crate::boundary::BoundaryBlock;
+use crate::cuda;
 use crate::data::{Loading, Sample};
 use crate::interrupt;
 use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, pixels};
@@ -41,6 +42,8 @@ pub struct Run<'a> {
     prepared: &'a Prepared,
     dir: &'a RunDir,
     save_adversarial: bool,
+    /// Rows in a batch: as many as the suite or the device says, fewer once they did not fit.
+    capacity: usize,
     loaded: Loaded<'a>,
     /// The model that `clean` and `units` belong to.
     model: Option<usize>,
@@ -61,6 +64,7 @@ impl<'a> Run<'a> {
             prepared,
             dir,
             save_adversarial,
+            capacity: prepared.capacity(),
             loaded: Loaded::new(prepared),
             model: None,
             clean: HashMap::new(),
@@ -93,14 +97,13 @@ impl<'a> Run<'a> {
         for (at, unit) in missing.iter().enumerate() {
             let started = Instant::now();
             observer.block_started(unit, self.prepared);
-            let block = self.guarded(unit, &missing[at + 1..])?;
+            let block = self.persistent(unit, &missing[at + 1..], manifest, observer)?;
             block.write(self.dir)?;
             manifest.seconds += started.elapsed().as_secs_f64();
             observer.block_finished(unit, &block);
             let done = total - missing.len() + at + 1;
             manifest.blocks_done = done as u64;
             if interrupt::requested() && done < total {
-                manifest.save(&self.dir.manifest_path())?;
                 return Err(RunError::Interrupted { done, total, path: self.dir.path().to_owned() });
             }
         }
@@ -124,11 +127,45 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Computes a block; a panic of libtorch becomes an error.
-    fn guarded(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
-        guarded(|| self.compute(unit, later)).unwrap_or_else(|LibtorchError { reason, retry }| {
-            Err(RunError::Libtorch { block: unit.key.clone(), reason, retry })
-        })
+    /// Computes a block, and again where libtorch gave up for a reason that this process can mend: with fewer rows at once where memory
+    /// was too small, and with any kernel where none repeats its results.
+    fn persistent(
+        &mut self,
+        unit: &WorkUnit,
+        later: &[WorkUnit],
+        manifest: &mut Manifest,
+        observer: &mut dyn Observer,
+    ) -> Result<Block, RunError> {
+        loop {
+            let error = match guarded(|| self.compute(unit, later)) {
+                Ok(computed) => return computed,
+                Err(error) => error,
+            };
+            match error.cause {
+                Cause::Memory if self.capacity > 1 => {
+                    self.capacity = self.capacity.div_ceil(2);
+                    observer.warn(&format!(
+                        "{error}; going on with batches of {} rows (`batch` in [run] sets them from the start)",
+                        self.capacity
+                    ));
+                    self.forget();
+                }
+                Cause::Repeatability if manifest.repeats => {
+                    manifest.repeats = false;
+                    cuda::repeat(cuda::Repeatability::Preferred);
+                    observer.warn(&format!("{error}; going on without: the same run may give other results next time"));
+                }
+                _ => return Err(RunError::Libtorch { work: format!("block `{}`", unit.key), error }),
+            }
+        }
+    }
+
+    /// Lets go of what is on the device and can be had again.
+    fn forget(&mut self) {
+        self.clean.clear();
+        self.clean_of_victims.clear();
+        self.units.clear();
+        self.reference = None;
     }
 
     fn compute(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
@@ -144,7 +181,7 @@ impl<'a> Run<'a> {
             verifier: &verifier,
             clean: &clean,
             seed: self.prepared.suite.seed,
-            capacity: self.prepared.capacity(),
+            capacity: self.capacity,
             poll: device::poll(self.prepared.device),
         };
         let mut block = Block { key: unit.key.clone(), ..Block::default() };
@@ -203,7 +240,7 @@ impl<'a> Run<'a> {
     /// The other models, with what they say of the block's clean images. They stay loaded until no block needs them.
     fn victims(&mut self, unit: &WorkUnit, clean: &CleanBlock) -> Result<Vec<Victim>, RunError> {
         let mut victims = Vec::new();
-        let capacity = self.prepared.capacity();
+        let capacity = self.capacity;
         for index in (0..self.prepared.sources.len()).filter(|&index| index != unit.model) {
             let model = self.loaded.verifier(index)?;
             let judged = self.clean_of_victims.entry((index, unit.block)).or_insert_with(|| {
@@ -223,7 +260,7 @@ impl<'a> Run<'a> {
         const CACHED_VALUES: i64 = 1 << 26;
         let samples = self.samples(unit)?;
         let watched = self.watched(unit.model);
-        let clean = Rc::new(CleanBlock::new(verifier, &samples, &watched, self.prepared.capacity()));
+        let clean = Rc::new(CleanBlock::new(verifier, &samples, &watched, self.capacity));
         let each = clean.pixels.numel() as i64;
         if each * (self.clean.len() as i64 + 1) > CACHED_VALUES {
             self.clean.clear();
@@ -288,7 +325,7 @@ impl<'a> Run<'a> {
             return Ok(reference.clone());
         }
         let count = self.prepared.selection.len().min(REFERENCE);
-        let chunk = self.prepared.capacity().max(1);
+        let chunk = self.capacity.max(1);
         let batches = (0..count).step_by(chunk).map(|start| -> Result<Tensor, RunError> {
             let range = start..count.min(start + chunk);
             let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), range)?;

@@ -29,6 +29,7 @@ pub use source::{ModelSource, TORCHSCRIPT};
 pub use tokens::Tokens;
 pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, channels_last};
 
+use crate::cuda::allow_tf32;
 use crate::suite::Normalize;
 use crate::terms::LayerName;
 
@@ -166,6 +167,10 @@ impl Model {
 
     /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1], or `Break` if the probe left the network.
     pub fn forward(&self, pixels: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        if self.compute.device.is_cuda() {
+            // One switch for the process: the backward pass comes before any other network's forward pass.
+            allow_tf32(self.compute.tf32);
+        }
         let normalized = (pixels - &self.mean) / &self.deviation;
         let normalized = if self.compute.channels_last { channels_last(&normalized) } else { normalized };
         ControlFlow::Continue(self.network.forward(normalized, probe)?.to_kind(Kind::Float))

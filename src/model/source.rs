@@ -115,7 +115,7 @@ impl ModelSource {
             }
             Form::Script(script) => {
                 let network = script.build(compute.device)?;
-                let compute = Compute::f32(compute.device);
+                let compute = Compute { tf32: compute.tf32, ..Compute::f32(compute.device) };
                 let tensors = Tensors::default();
                 Ok(Model::around(&self.name, network, self.geometry, &self.normalize, compute, tensors))
             }

@@ -59,7 +59,27 @@ impl Script {
     /// If libtorch cannot load it there.
     pub fn build(&self, device: Device) -> Result<Box<dyn Network>, WeightsError> {
         let module = self.load(device)?;
+        if device.is_cuda() {
+            self.try_on(&module, device)?;
+        }
         Ok(Box::new(ScriptedNetwork { module }))
+    }
+
+    /// A trace holds the device of each tensor that the model made while it was traced.
+    fn try_on(&self, module: &CModule, device: Device) -> Result<(), WeightsError> {
+        let Geometry { channels, height, width, .. } = self.geometry;
+        let pixels = Tensor::full([1, channels, height, width], 0.5, (Kind::Float, device));
+        let problem = match tch::no_grad(|| answer(module, pixels)) {
+            Ok(_) => return Ok(()),
+            Err(problem) => problem,
+        };
+        let made_elsewhere = problem.contains("same device") || problem.contains("two devices");
+        Err(self.unusable(&match made_elsewhere {
+            true => "it runs on the CPU only: its trace makes tensors there, such as positions or masks; trace it with model and pixels \
+                     on the GPU, or use `--device cpu`"
+                .to_owned(),
+            false => format!("on the GPU, it {problem}; `--device cpu` may help"),
+        }))
     }
 
     fn load(&self, device: Device) -> Result<CModule, WeightsError> {

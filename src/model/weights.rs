@@ -50,12 +50,14 @@ pub struct Compute {
     pub kind: Kind,
     /// Convolution weights and activations with the channels innermost.
     pub channels_last: bool,
+    /// Whether f32 may be rounded to TF32 in convolutions and matrix products, on a GPU.
+    pub tf32: bool,
 }
 
 impl Compute {
     /// Plain f32 on a device: what verification uses.
     pub fn f32(device: Device) -> Self {
-        Compute { device, kind: Kind::Float, channels_last: false }
+        Compute { device, kind: Kind::Float, channels_last: false, tf32: false }
     }
 }
 

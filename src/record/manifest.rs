@@ -68,6 +68,9 @@ pub struct Manifest {
     pub seed: u64,
     /// The device's name.
     pub device: String,
+    /// Whether the same command gives the same bytes on the same device: false where a network needs a kernel that adds in any order.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub repeats: bool,
     /// Versions of am-eval, the engine, libtorch.
     pub versions: BTreeMap<String, String>,
     /// The command that started the run.
@@ -82,6 +85,14 @@ pub struct Manifest {
     pub unconfirmed_hits: u64,
     /// blake3 of each output file, by name.
     pub outputs: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 #[derive(Deserialize)]

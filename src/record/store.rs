@@ -144,6 +144,21 @@ impl RunDir {
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))
     }
 
+    /// Remove these blocks and their images, for a shard from scratch.
+    pub fn remove(&self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<(), StoreError> {
+        for key in keys {
+            for path in [self.block_path(key.as_ref())?, self.adversarial_block_path(key.as_ref())?] {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(StoreError::io("remove", &path)(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Claim the directory for this process; [`StoreError::Locked`] if another holds it. Shards of one run may share a
     /// directory: each claims `Some((index, count))`, which excludes the same shard and the whole run. A claim on the
     /// whole run removes what killed processes left half-written.
@@ -174,7 +189,7 @@ impl RunDir {
     }
 
     fn remove_partial_files(&self) -> Result<(), StoreError> {
-        for folder in [".", "blocks", "adversarial", "charts"].map(|name| self.path.join(name)) {
+        for folder in [".", "blocks", "shards", "adversarial", "charts"].map(|name| self.path.join(name)) {
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten() {
                 if entry.file_name().to_str().is_some_and(|name| name.starts_with(PARTIAL)) {

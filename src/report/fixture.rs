@@ -156,6 +156,7 @@ pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
             .collect(),
         seed: 17,
         device: "CPU, 2 threads".to_owned(),
+        repeats: true,
         versions: BTreeMap::from([("am-eval".to_owned(), "0.1.0".to_owned())]),
         command: words(&["am-eval", "run", "suites/cifar10.toml"]),
         blocks_total: 12,

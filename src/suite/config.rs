@@ -93,6 +93,8 @@ pub enum SearchPrecision {
     Auto,
     /// IEEE single precision.
     F32,
+    /// TF32 in convolutions and matrix products on GPUs that have it, else IEEE single precision.
+    Tf32,
     /// bfloat16 in the network; perturbations and objectives stay f32.
     Bf16,
 }
@@ -106,8 +108,23 @@ pub struct RunConfig {
     pub precision: SearchPrecision,
     /// Rows per batch; none lets the harness choose.
     pub batch: Option<usize>,
-    /// Samples per block, the unit of resume and of sharding.
-    pub block: usize,
+    /// Samples per block, the unit of resume and of sharding; none lets the harness choose.
+    #[serde(serialize_with = "block_or_default")]
+    pub block: Option<usize>,
+}
+
+/// Samples in a block if neither the suite nor the device says otherwise.
+pub const DEFAULT_BLOCK: usize = 50;
+
+impl RunConfig {
+    /// Samples per block.
+    pub fn samples_per_block(&self) -> usize {
+        self.block.unwrap_or(DEFAULT_BLOCK).max(1)
+    }
+}
+
+fn block_or_default<S: serde::Serializer>(block: &Option<usize>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(block.unwrap_or(DEFAULT_BLOCK) as u64)
 }
 
 /// `[[model]]`.

@@ -21,7 +21,7 @@ mod tests;
 pub use config::*;
 pub use data_config::*;
 pub use models::{FolderError, ModelFolder};
-pub use plan::{Estimate, Known, Line, Plan, Shard, ShardError, Task, WorkUnit, passes};
+pub use plan::{Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, passes};
 pub use read::place::Place;
 pub use read::problem::{Problem, SuiteErrors};
 pub use schema::{schema, schema_text};

@@ -255,7 +255,7 @@ impl Trainer {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         };
-        Compute { device: self.device, kind, channels_last: arch.channels_last }
+        Compute { kind, channels_last: arch.channels_last, ..Compute::f32(self.device) }
     }
 
     /// The batch after one step of fast adversarial training, or as it is.

@@ -304,6 +304,7 @@ impl Recipe<'_> {
             models: models.collect(),
             seed: 17,
             device: (self.name)("CPU, 2 threads"),
+            repeats: true,
             versions: BTreeMap::from(
                 [("am-eval", "0.1.0"), ("engine", "1")].map(|(k, v)| (k.to_owned(), v.to_owned())),
             ),

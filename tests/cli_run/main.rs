@@ -6,5 +6,6 @@ mod outputs;
 mod resume;
 mod sandbox;
 mod saved_images;
+mod shards;
 mod training;
 mod transfer;

@@ -105,6 +105,7 @@ pub fn manifest(name: &str, suite: &str) -> Manifest {
         }],
         seed: 0,
         device: "CPU".to_owned(),
+        repeats: true,
         versions: BTreeMap::from([("engine".to_owned(), "1".to_owned())]),
         command: vec!["am-eval".to_owned()],
         blocks_total: 1,

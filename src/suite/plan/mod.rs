@@ -8,7 +8,7 @@ use std::ops::Range;
 
 pub use cost::{Estimate, Known, Line};
 use serde::Serialize;
-pub use shard::{Shard, ShardError};
+pub use shard::{Shard, ShardChoice, ShardError};
 
 use super::config::Suite;
 use crate::record::adversarial_file;
@@ -64,7 +64,7 @@ fn tasks(suite: &Suite) -> Vec<(usize, Task, String)> {
 impl Plan {
     /// The whole plan for `samples` chosen samples.
     pub fn new(suite: &Suite, samples: usize) -> Plan {
-        let block = suite.run.block.max(1);
+        let block = suite.run.samples_per_block();
         let blocks = |(model, task, stem): (usize, Task, String)| {
             (0..samples.div_ceil(block)).map(move |index| WorkUnit {
                 model,

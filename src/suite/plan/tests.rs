@@ -114,7 +114,7 @@ proptest! {
     #[test]
     fn shards_are_disjoint_and_together_the_whole(samples in 0usize..400, block in 1usize..120, of in 1usize..40) {
         let mut suite = suite(FULL);
-        suite.run.block = block;
+        suite.run.block = Some(block);
         let plan = Plan::new(&suite, samples);
         let covered: usize = plan.units().iter().map(|unit| unit.samples.len()).sum();
         prop_assert_eq!(covered, samples * 9);

@@ -57,7 +57,7 @@ raw_table! {
         precision: SearchPrecision;
         /// Rows in a batch; auto lets the harness choose. Default auto.
         batch: Batch;
-        /// Samples in a block, the unit of resume and of sharding. Default 50.
+        /// Samples in a block, the unit of resume and of sharding. Default 50 on a CPU; on a GPU some batches.
         block: Count<1, 100_000>;
     }
 }

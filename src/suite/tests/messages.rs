@@ -10,7 +10,7 @@ fn the_full_suite_means_what_it_says() {
     let suite = parse(FULL).unwrap();
     assert_eq!((suite.name.as_str(), suite.seed), ("full", 3));
     assert_eq!(suite.run.device, DeviceChoice::Cuda(1));
-    assert_eq!((suite.run.precision, suite.run.batch, suite.run.block), (SearchPrecision::Bf16, Some(64), 25));
+    assert_eq!((suite.run.precision, suite.run.batch, suite.run.block), (SearchPrecision::Bf16, Some(64), Some(25)));
     let DataSource::ImageFolder { root } = &suite.data.source else { panic!("{:?}", suite.data.source) };
     let preprocess = suite.data.preprocess;
     assert_eq!(root, std::path::Path::new("suites/../data/val"));

@@ -23,9 +23,6 @@ use super::raw::{RawModel, RawRun, RawSuite};
 use super::read::{At, FromToml, Value};
 use crate::suite::read::problem::{Problems, SuiteErrors};
 
-/// Samples in a block if the suite says nothing.
-const DEFAULT_BLOCK: usize = 50;
-
 /// A file of more bytes was meant for something else.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -193,7 +190,7 @@ fn run(raw: Option<At<RawRun>>) -> RunConfig {
         device: raw.and_then(|run| run.device.as_ref()).map_or(DeviceChoice::Auto, |device| device.value.0),
         precision: raw.and_then(|run| run.precision.as_ref()).map_or(SearchPrecision::Auto, |word| word.value),
         batch: raw.and_then(|run| run.batch.as_ref()).and_then(|batch| batch.value.0),
-        block: raw.and_then(|run| run.block.as_ref()).map_or(DEFAULT_BLOCK, |block| block.value.size()),
+        block: raw.and_then(|run| run.block.as_ref()).map(|block| block.value.size()),
     }
 }
 

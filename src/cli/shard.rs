@@ -1,0 +1,138 @@
+//! `am-eval run --shard`: one share of a run's blocks, beside other processes that compute the others.
+
+use super::args::RunArgs;
+use super::exit::Exit;
+use super::failure::{Failure, OrExit, print};
+use super::progress::Progress;
+use super::{gate, merge, run};
+use crate::engine::{Observer, Prepared, Run};
+use crate::gate::Snapshot;
+use crate::merge::Inventory;
+use crate::record::{Block, Manifest, RunDir, ShardManifest, StoreError};
+use crate::suite::{Shard, ShardChoice, WorkUnit};
+
+/// Computes the share. The process that finds the run complete when it ends writes the outputs and applies the gate.
+pub fn run(
+    prepared: &Prepared,
+    args: &RunArgs,
+    dir: &RunDir,
+    choice: ShardChoice,
+    baseline: Option<&Snapshot>,
+) -> Result<Exit, Failure> {
+    let shard = choice.resolve(|name| std::env::var(name).ok()).or_exit(Exit::Usage)?;
+    let lock = dir.lock(Some((shard.index(), shard.of()))).or_exit(Exit::RunFailed)?;
+    let share = prepared.plan.shard(shard);
+    if args.fresh {
+        dir.remove(share.units().iter().map(|unit| &unit.key)).or_exit(Exit::RunFailed)?;
+    }
+    begin(prepared, dir).or_exit(Exit::RunFailed)?;
+    let mut manifest = prepared.manifest(std::env::args().collect());
+    let mut shown = Shown {
+        progress: run::begin(prepared, args),
+        dir,
+        manifest: shard_manifest(&manifest, shard, share.units().len()),
+        failed: None,
+    };
+    let executed = Run::new(prepared, dir, args.save_adversarial).execute(shard, &mut manifest, &mut shown);
+    shown.progress.end();
+    shown.manifest.repeats = manifest.repeats;
+    shown.manifest.save(dir).or_exit(Exit::RunFailed)?;
+    executed.map_err(run::failure)?;
+    drop(lock);
+    if let Some(error) = shown.failed {
+        return Err(Failure::new(Exit::RunFailed, error));
+    }
+    finish(prepared, dir, shard, baseline)
+}
+
+/// What every shard of the run would write alike.
+fn begin(prepared: &Prepared, dir: &RunDir) -> Result<(), StoreError> {
+    if !dir.manifest_path().is_file() {
+        prepared.manifest(std::env::args().collect()).save(&dir.manifest_path())?;
+    }
+    dir.save_plan(run::keys(prepared))
+}
+
+fn shard_manifest(manifest: &Manifest, shard: Shard, blocks: usize) -> ShardManifest {
+    ShardManifest {
+        format: ShardManifest::FORMAT,
+        run: manifest.run.clone(),
+        shard: shard.index(),
+        of: shard.of(),
+        host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        device: manifest.device.clone(),
+        repeats: true,
+        versions: manifest.versions.clone(),
+        command: manifest.command.clone(),
+        blocks_total: blocks as u64,
+        blocks_done: 0,
+        seconds: 0.0,
+    }
+}
+
+/// Writes the outputs if no block is missing and no other shard is at work; else says what is missing.
+fn finish(prepared: &Prepared, dir: &RunDir, shard: Shard, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
+    let inventory = Inventory::of(dir).or_exit(Exit::RunFailed)?;
+    let (missing, total) = (inventory.missing().len(), inventory.planned.len());
+    if missing > 0 {
+        let done = total - missing;
+        let path = dir.path().display();
+        print(&format!(
+            "shard {shard} is finished; {done} of {total} blocks of the run are there. The last shard writes the outputs, or `am-eval \
+             merge {path}`\n"
+        ))?;
+        return Ok(Exit::Success);
+    }
+    let _whole = match dir.lock(None) {
+        Ok(lock) => lock,
+        // Another shard has just finished too, and does the rest.
+        Err(StoreError::Locked { .. }) => {
+            print(&format!("shard {shard} is finished; another shard writes the outputs\n"))?;
+            return Ok(Exit::Success);
+        }
+        Err(error) => return Err(Failure::new(Exit::RunFailed, error)),
+    };
+    let exit = merge::conclude(dir)?;
+    let manifest = Manifest::load(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
+    if exit != Exit::Success {
+        return Ok(exit);
+    }
+    gate::after_run(dir, &manifest, &prepared.suite, baseline)
+}
+
+/// Shows the progress, and keeps the shard's manifest up to date.
+struct Shown<'d> {
+    progress: Progress,
+    dir: &'d RunDir,
+    manifest: ShardManifest,
+    failed: Option<StoreError>,
+}
+
+impl Shown<'_> {
+    fn save(&mut self) {
+        self.failed = self.manifest.save(self.dir).err();
+    }
+}
+
+impl Observer for Shown<'_> {
+    fn begin(&mut self, done: usize, total: usize) {
+        self.progress.begin(done, total);
+        self.manifest.blocks_done = done as u64;
+        self.save();
+    }
+
+    fn block_started(&mut self, unit: &WorkUnit, prepared: &Prepared) {
+        self.progress.block_started(unit, prepared);
+    }
+
+    fn block_finished(&mut self, unit: &WorkUnit, block: &Block) {
+        self.progress.block_finished(unit, block);
+        self.manifest.blocks_done += 1;
+        self.manifest.seconds += block.seconds;
+        self.save();
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.progress.warn(text);
+    }
+}
