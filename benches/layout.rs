@@ -30,7 +30,9 @@ fn layout(criterion: &mut Criterion) {
     for arch in ["cifar/resnet20", "cifar/vit-c"] {
         let forms: Vec<(String, Model)> = [Kind::Float, Kind::BFloat16]
             .into_iter()
-            .flat_map(|kind| [false, true].map(|channels_last| Compute { kind, channels_last, ..Compute::f32(Device::Cpu) }))
+            .flat_map(|kind| {
+                [false, true].map(|channels_last| Compute { kind, channels_last, ..Compute::f32(Device::Cpu) })
+            })
             .map(|compute| {
                 let precision = if compute.kind == Kind::BFloat16 { "bf16" } else { "f32" };
                 let order = if compute.channels_last { "channels-last" } else { "contiguous" };

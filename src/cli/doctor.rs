@@ -108,8 +108,9 @@ mod networks {
         let mut findings = vec![libtorch()];
         findings.push(match backend {
             Backend::Loaded(library) => Finding::new("cuda", format!("backend loaded from {}", library.display())),
-            Backend::Absent => Finding::new("cuda", "none: this libtorch is for the CPU")
-                .remedy("for a GPU: make libtorch CUDA=1"),
+            Backend::Absent => {
+                Finding::new("cuda", "none: this libtorch is for the CPU").remedy("for a GPU: make libtorch CUDA=1")
+            }
             Backend::NoDriver(reason) => Finding::new("cuda", format!("no NVIDIA driver ({reason}); the CPU is used")),
             Backend::Broken { library, reason } => {
                 Finding::new("cuda", format!("{} could not be loaded: {reason}", library.display()))

@@ -32,9 +32,8 @@ pub(super) fn conclude(dir: &RunDir) -> Result<Exit, Failure> {
     let mut manifest = Manifest::load(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
     let shards = dir.shard_manifests().or_exit(Exit::RunFailed)?;
     manifest.repeats &= shards.iter().all(|shard| shard.repeats);
-    let adversarial = inventory.finished.iter().any(|key| {
-        dir.adversarial_block_path(key).is_ok_and(|path| path.is_file())
-    });
+    let adversarial =
+        inventory.finished.iter().any(|key| dir.adversarial_block_path(key).is_ok_and(|path| path.is_file()));
     let summary = write_outputs(dir, &mut manifest, adversarial).or_exit(Exit::RunFailed)?;
     let page = dir.path().join("report.html");
     print(&format!("{}\nreport: {}\n", report::table(&summary), page.display()))?;

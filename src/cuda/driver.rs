@@ -112,7 +112,8 @@ impl Driver {
         unsafe {
             let (init, count) = (self.find::<OfNothing>("cuInit")?, self.find::<OfNumber>("cuDeviceGetCount")?);
             let device = self.find::<OfNumberAt>("cuDeviceGet")?;
-            let (name, memory) = (self.find::<OfName>("cuDeviceGetName")?, self.find::<OfMemory>("cuDeviceTotalMem_v2")?);
+            let (name, memory) =
+                (self.find::<OfName>("cuDeviceGetName")?, self.find::<OfMemory>("cuDeviceTotalMem_v2")?);
             let attribute = self.find::<OfAttribute>("cuDeviceGetAttribute")?;
 
             let mut devices = 0;

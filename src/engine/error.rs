@@ -66,7 +66,9 @@ pub enum RunError {
 fn remedy(cause: Cause) -> &'static str {
     match cause {
         Cause::Memory => "; even a batch of one row does not fit: free memory on the device, or use another one",
-        Cause::Device => "; the device was lost or is taken by another process: the same command goes on from the last finished block",
+        Cause::Device => {
+            "; the device was lost or is taken by another process: the same command goes on from the last finished block"
+        }
         Cause::Repeatability | Cause::Other => "",
     }
 }

@@ -46,7 +46,12 @@ impl Cause {
             return Cause::Repeatability;
         }
         // Errors of the device that no retry mends.
-        if says(&["no kernel image is available", "device-side assert", "invalid device ordinal", "invalid device function"]) {
+        if says(&[
+            "no kernel image is available",
+            "device-side assert",
+            "invalid device ordinal",
+            "invalid device function",
+        ]) {
             return Cause::Other;
         }
         let memory = [
@@ -63,7 +68,11 @@ impl Cause {
         if says(&memory) {
             return Cause::Memory;
         }
-        if says(&["CUDA error", "CUDA driver error", "CUDNN_STATUS", "CUBLAS_STATUS"]) { Cause::Device } else { Cause::Other }
+        if says(&["CUDA error", "CUDA driver error", "CUDNN_STATUS", "CUBLAS_STATUS"]) {
+            Cause::Device
+        } else {
+            Cause::Other
+        }
     }
 }
 
@@ -114,7 +123,8 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 fn sentence(words: &str) -> String {
     let words = words.split_once("an `Err` value: ").map_or(words, |(_, told)| told);
     let words = words.trim_start_matches("Torch(\"").replace("\\n", "\n").replace("\\\"", "\"");
-    let end = ["Exception raised from", "\nframe #", "\nCUDA kernel errors might"].iter().filter_map(|sign| words.find(sign));
+    let end =
+        ["Exception raised from", "\nframe #", "\nCUDA kernel errors might"].iter().filter_map(|sign| words.find(sign));
     let words = &words[..end.min().unwrap_or(words.len())];
     let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let told = lines.join(" ");
@@ -143,7 +153,9 @@ mod tests {
 
     #[test]
     fn errors_of_libtorch_are_caught_and_told_in_short() {
-        let sum = || Tensor::zeros([2], (Kind::Float, tch::Device::Cpu)) + Tensor::zeros([3], (Kind::Float, tch::Device::Cpu));
+        let sum = || {
+            Tensor::zeros([2], (Kind::Float, tch::Device::Cpu)) + Tensor::zeros([3], (Kind::Float, tch::Device::Cpu))
+        };
         let error = guarded(sum).unwrap_err();
         assert_eq!(error.cause, Cause::Other);
         assert!(error.reason.contains("size of tensor") && !error.reason.contains("frame #"), "{}", error.reason);

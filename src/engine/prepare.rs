@@ -46,7 +46,8 @@ impl Prepared {
     /// Missing or wrong data, weights, layers, units or devices: see [`RunError`].
     pub fn new(suite: Suite, limit: Option<usize>) -> Result<Self, RunError> {
         let work = || format!("suite `{}`: loading and checking the models", suite.name);
-        guarded(|| Self::opened(suite.clone(), limit)).unwrap_or_else(|error| Err(RunError::Libtorch { work: work(), error }))
+        guarded(|| Self::opened(suite.clone(), limit))
+            .unwrap_or_else(|error| Err(RunError::Libtorch { work: work(), error }))
     }
 
     fn opened(mut suite: Suite, limit: Option<usize>) -> Result<Self, RunError> {
@@ -183,15 +184,13 @@ impl Prepared {
 
     /// The manifest of a run that has finished nothing yet.
     pub fn manifest(&self, command: Vec<String>) -> Manifest {
-        let models = self.sources.iter().enumerate().map(|(index, source)| {
-            ModelEntry {
-                name: source.name.clone(),
-                arch: source.arch().to_owned(),
-                weights: relative(&self.suite.models[index].weights, &self.suite.path),
-                weights_hash: source.hash().to_owned(),
-                parameters: source.parameters(),
-                search: device::words(self.search_compute(index)),
-            }
+        let models = self.sources.iter().enumerate().map(|(index, source)| ModelEntry {
+            name: source.name.clone(),
+            arch: source.arch().to_owned(),
+            weights: relative(&self.suite.models[index].weights, &self.suite.path),
+            weights_hash: source.hash().to_owned(),
+            parameters: source.parameters(),
+            search: device::words(self.search_compute(index)),
         });
         let versions = BTreeMap::from([
             ("am-eval".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),

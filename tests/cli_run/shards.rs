@@ -139,7 +139,8 @@ fn shards_that_do_not_exist_are_explained() {
     let sandbox = Sandbox::small();
     assert!(sandbox.complaint(&["--shard", "5/4"], 2).contains("`5/4` is not a shard"));
     let mut lost = sandbox.run(&["--shard", "auto"]);
-    for name in ["SLURM_ARRAY_TASK_ID", "SLURM_STEP_NUM_TASKS", "CI_NODE_INDEX", "JOB_COMPLETION_INDEX", "SGE_TASK_ID"] {
+    for name in ["SLURM_ARRAY_TASK_ID", "SLURM_STEP_NUM_TASKS", "CI_NODE_INDEX", "JOB_COMPLETION_INDEX", "SGE_TASK_ID"]
+    {
         lost.env_remove(name);
     }
     lost.assert().code(2).stderr(contains("finds no scheduler's variables"));

@@ -203,7 +203,8 @@ mod tests {
     use super::*;
 
     fn auto(text: &str, variables: &[(&str, &str)]) -> Result<String, ShardError> {
-        let found = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let found =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         text.parse::<ShardChoice>()?.resolve(found).map(|shard| shard.to_string())
     }
 
@@ -225,7 +226,11 @@ mod tests {
             ("auto", &[("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "3")], "1/3"),
             ("auto", &[("CIRCLE_NODE_INDEX", "1"), ("CIRCLE_NODE_TOTAL", "3")], "2/3"),
             ("auto", &[("BUILDKITE_PARALLEL_JOB", "0"), ("BUILDKITE_PARALLEL_JOB_COUNT", "2")], "1/2"),
-            ("auto", &[("SGE_TASK_ID", "3"), ("SGE_TASK_FIRST", "1"), ("SGE_TASK_LAST", "9"), ("SGE_TASK_STEPSIZE", "2")], "2/5"),
+            (
+                "auto",
+                &[("SGE_TASK_ID", "3"), ("SGE_TASK_FIRST", "1"), ("SGE_TASK_LAST", "9"), ("SGE_TASK_STEPSIZE", "2")],
+                "2/5",
+            ),
         ];
         for (text, variables, shard) in cases {
             assert_eq!(auto(text, variables).as_deref(), Ok(shard), "{text} {variables:?}");
