@@ -22,9 +22,9 @@ pub mod data;
 pub mod engine;
 pub mod gate;
 pub mod interrupt;
-pub mod merge;
 #[cfg(feature = "torch")]
 pub mod judge;
+pub mod merge;
 #[cfg(feature = "torch")]
 pub mod model;
 #[cfg(feature = "torch")]
