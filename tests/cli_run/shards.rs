@@ -24,10 +24,10 @@ fn the_last_of_four_shards_writes_the_outputs() {
     }
     let dir = sandbox.run_dir();
     assert!(!dir.join("samples.csv").exists());
-    let said = contains("9 of 12 blocks").and(contains("missing 000-cnn--logit--00001"));
-    am_eval().arg("merge").arg(&dir).assert().code(5).stdout(said.clone());
+    let said = || contains("9 of 12 blocks").and(contains("missing 000-cnn--logit--00001"));
+    am_eval().arg("merge").arg(&dir).assert().code(5).stdout(said());
     let shards = contains("shard 2/4").and(contains("not begun")).and(contains("shard 3/4"));
-    am_eval().arg("status").arg(&dir).assert().code(5).stdout(said.and(shards));
+    am_eval().arg("status").arg(&dir).assert().code(5).stdout(said().and(shards));
 
     // The scheduler says which one is left.
     let mut last = sandbox.run(&["--shard", "auto"]);
