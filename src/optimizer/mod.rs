@@ -3,6 +3,7 @@
 //! A new optimizer is one file with a struct declared by `rows!` that implements [`Optimizer`], one line in [`OPTIMIZERS`], and one
 //! word in [`crate::suite::OptimizerName`] (with the passes of a step, which the plan's closed form and the engine's counters share).
 
+mod momentum;
 mod steepest;
 
 use std::cell::Cell;
@@ -117,7 +118,11 @@ impl Pace {
 pub type Enter = fn(pace: Pace, entrants: &Entrants, first: Tensor, region: &dyn Region) -> Box<dyn Optimizer>;
 
 /// The optimizers. One line each.
-pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[(OptimizerName::Steepest, steepest::enter)];
+pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[
+    (OptimizerName::Steepest, steepest::enter),
+    (OptimizerName::Momentum, momentum::momentum),
+    (OptimizerName::Nesterov, momentum::nesterov),
+];
 
 /// Makes the state of rows that enter, for the optimizer of this name.
 pub fn find(name: OptimizerName) -> Enter {

@@ -286,6 +286,10 @@ pub enum OptimizerName {
     /// Steepest ascent in steps of one length, projected (projected gradient ascent).
     #[default]
     Steepest,
+    /// Ascent with momentum (MI-FGSM): its images transfer better to other models.
+    Momentum,
+    /// Ascent with momentum that looks ahead (NI-FGSM).
+    Nesterov,
 }
 
 impl OptimizerName {

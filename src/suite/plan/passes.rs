@@ -55,7 +55,9 @@ impl OptimizerName {
     /// One step of a row.
     pub fn step(self) -> Passes {
         match self {
-            OptimizerName::Steepest => Passes { forwards: 1, backwards: 1 },
+            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov => {
+                Passes { forwards: 1, backwards: 1 }
+            }
         }
     }
 
