@@ -26,7 +26,7 @@ impl Lengths {
         let flat = delta.flatten(1, -1);
         let linf = doubles(&shape(Norm::Linf).length(&delta));
         let l2 = doubles(&shape(Norm::L2).length(&delta));
-        let l1 = doubles(&flat.abs().sum_dim_intlist([1i64].as_slice(), false, Kind::Double));
+        let l1 = doubles(&shape(Norm::L1).length(&delta));
         let l0 = doubles(&flat.ne(0.0).sum_dim_intlist([1i64].as_slice(), false, Kind::Double));
         (0..linf.len()).map(|row| Lengths { linf: linf[row], l2: l2[row], l1: l1[row], l0: l0[row] as u32 }).collect()
     }

@@ -118,3 +118,75 @@ impl Region for Ball {
         Some(self.shape)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tch::Device;
+
+    use super::*;
+    use crate::region::SHAPES;
+
+    fn images(values: &[f32]) -> Tensor {
+        Tensor::from_slice(values).view([1, 1, 1, -1])
+    }
+
+    fn ball(shape: &'static dyn BallShape, clean: &[f32], radius: f64) -> Ball {
+        Ball::around(shape, images(clean), &Tensor::from_slice(&[radius]))
+    }
+
+    proptest! {
+        #[test]
+        fn projection_stays_inside_and_is_idempotent(
+            clean in prop::collection::vec(0.0f32..=1.0, 12),
+            far in prop::collection::vec(-3.0f32..4.0, 12),
+            radius in 1e-4f64..2.0,
+        ) {
+            for (norm, shape) in SHAPES {
+                let ball = ball(*shape, &clean, radius);
+                let once = ball.project(&images(&far));
+                let delta = once.to_kind(Kind::Double) - ball.center().to_kind(Kind::Double);
+                let length = shape.length(&delta).double_value(&[0, 0, 0, 0]);
+                prop_assert!(length <= radius * (1.0 + 1e-6), "{norm}: {length} > {radius}");
+                prop_assert!(once.min().double_value(&[]) >= 0.0 && once.max().double_value(&[]) <= 1.0);
+                let twice = ball.project(&once);
+                prop_assert!((twice - once).abs().max().double_value(&[]) <= 2e-6);
+            }
+        }
+
+        /// Steepest directions have length 1 and gain what the dual norm says; random points lie in the unit ball.
+        #[test]
+        fn shapes_agree_with_their_duals(gradient in prop::collection::vec(-1.0f32..1.0, 12), key in "[a-z]{4}") {
+            let noise = Noise::new(1, "law");
+            for (norm, shape) in SHAPES {
+                let gradient = images(&gradient);
+                let steepest = shape.steepest(&gradient);
+                let gain = (&steepest * &gradient).sum(Kind::Double).double_value(&[]);
+                let dual = shape.dual(&gradient).double_value(&[0, 0, 0, 0]);
+                prop_assert!((gain - dual).abs() < 1e-5, "{norm}: {gain} {dual}");
+                let length = |values: Vec<f32>| shape.length(&images(&values)).double_value(&[0, 0, 0, 0]);
+                prop_assert!(length(shape.draw_inside(&noise, &key, 12)) <= 1.0 + 1e-5);
+                prop_assert!((length(shape.draw_full(&noise, &key, 12)) - 1.0).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn l_inf_bounds_are_exact_at_the_largest_f32_inside() {
+        let radius = 1.0 / 255.0;
+        let ball = ball(crate::region::shape(Norm::Linf), &[0.1, 0.7, 0.3333333, 0.999], radius);
+        let far = Tensor::full([1, 1, 1, 4], 9.0, (Kind::Float, Device::Cpu));
+        let delta = ball.project(&far).to_kind(Kind::Double) - ball.center().to_kind(Kind::Double);
+        assert!(delta.abs().max().double_value(&[]) <= radius);
+    }
+
+    #[test]
+    fn zero_gradient_moves_nothing() {
+        for (_, shape) in SHAPES {
+            let ball = ball(*shape, &[0.2, 0.9], 0.5);
+            let share = Tensor::full([1, 1, 1, 1], 0.3, (Kind::Float, Device::Cpu));
+            let moved = ball.project(&ball.ascend(ball.center(), &ball.center().zeros_like(), &share));
+            assert_eq!(moved, *ball.center());
+        }
+    }
+}

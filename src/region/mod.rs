@@ -3,6 +3,7 @@
 //! A new norm is one file with a [`BallShape`] and one line in [`SHAPES`]; a region that is no ball implements [`Region`] itself.
 
 mod ball;
+mod l1;
 mod l2;
 mod linf;
 
@@ -65,7 +66,7 @@ impl Regions for Balls {
 }
 
 /// The shapes of balls, by norm. One line each.
-pub const SHAPES: &[(Norm, &dyn BallShape)] = &[(Norm::Linf, &linf::Linf), (Norm::L2, &l2::L2)];
+pub const SHAPES: &[(Norm, &dyn BallShape)] = &[(Norm::Linf, &linf::Linf), (Norm::L2, &l2::L2), (Norm::L1, &l1::L1)];
 
 /// The shape of the balls of `norm`.
 ///

@@ -12,7 +12,7 @@ use am_eval::data::{Image, Sample};
 use am_eval::judge::{Bench, CleanBlock};
 use am_eval::model::{Flow, Geometry, Model, Network, Probe, Site};
 use am_eval::optimizer::OPTIMIZERS;
-use am_eval::record::{CellKind, DistanceRecord, Status};
+use am_eval::record::{CellKind, DistanceRecord, Record, Status};
 use am_eval::suite::{
     AttackConfig, BoundaryConfig, BoundaryMethod, Control, Direction, Goal, Loss, Normalize, OptimizerName, Stop,
     Target, UnitSelection,
@@ -162,7 +162,17 @@ fn distances(model: &Model, samples: &[Sample], norm: Norm, radius: f64) -> Vec<
 fn dual(weights: &[f32], norm: Norm) -> f64 {
     match norm {
         Norm::Linf => weights.iter().map(|w| f64::from(w.abs())).sum(),
-        _ => weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt(),
+        Norm::L2 => weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt(),
+        Norm::L1 => weights.iter().map(|w| f64::from(w.abs())).fold(0.0, f64::max),
+    }
+}
+
+/// Length of a record's perturbation in its own norm.
+fn length(record: &Record) -> f32 {
+    match record.cell.norm {
+        Norm::Linf => record.linf,
+        Norm::L2 => record.l2,
+        Norm::L1 => record.l1,
     }
 }
 
@@ -181,7 +191,7 @@ fn ascents() -> impl Strategy<Value = OptimizerName> {
 }
 
 fn norms() -> impl Strategy<Value = Norm> {
-    prop_oneof![Just(Norm::Linf), Just(Norm::L2)]
+    prop_oneof![Just(Norm::Linf), Just(Norm::L2), Just(Norm::L1)]
 }
 
 proptest! {
@@ -197,7 +207,8 @@ proptest! {
         let model = model(linear(&both, &[bias - centre / 2.0, centre / 2.0]), 2);
         let samples = samples(&model, &images);
         let reach = dual(&weight, norm);
-        let limit = if norm == Norm::Linf { 0.3 } else { 1.0 };
+        // One value alone takes all of an l1 ball, and must not meet the box.
+        let limit = if norm == Norm::L2 { 1.0 } else { 0.3 };
         let radii: Vec<f64> = [0.01, 0.1, 0.3, 0.6, 1.0].iter().map(|share| share * limit).collect();
         let clean = CleanBlock::new(&model, &samples, &[], 16);
         let expected: Vec<f64> = clean.judgements.iter().map(|j| f64::from(j.margin) / reach).collect();
@@ -263,7 +274,7 @@ proptest! {
         for (at, record) in together.records.iter().enumerate() {
             prop_assert_eq!(record.flipped, narrow.records[at].flipped);
             prop_assert_eq!(record.flipped, shifted.records[at].flipped);
-            let (length, epsilon) = (if norm == Norm::Linf { record.linf } else { record.l2 }, record.cell.epsilon.value());
+            let (length, epsilon) = (length(record), record.cell.epsilon.value());
             prop_assert!(f64::from(length) <= epsilon * (1.0 + 1e-6), "{} {}", length, epsilon);
             // Each row takes all its steps unless it leaves, one backward pass a step; the f32 pass comes on top.
             prop_assert_eq!(record.steps, record.backwards);
@@ -287,7 +298,7 @@ fn a_constant_classifier_never_flips() {
     let model = model(Constant, 3);
     let images: Vec<Vec<u8>> = (0..3).map(|index| vec![40 * index as u8 + 60; PIXELS]).collect();
     let samples = samples(&model, &images);
-    for norm in [Norm::Linf, Norm::L2] {
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
         for (optimizer, _) in OPTIMIZERS {
             let attack = class_logit(Loss::Ce, Target::Untargeted, norm, &[0.1, 0.5]);
             let found = run(&model, &samples, &AttackConfig { optimizer: *optimizer, ..attack }, &[], 8);

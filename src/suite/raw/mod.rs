@@ -251,7 +251,7 @@ raw_table! {
         norm: BallNorm;
         /// The search methods. Default path.
         methods: Vec<At<BoundaryMethod>>;
-        /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored. Default 32/255 for linf, 4 for l2.
+        /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored. Default 32/255 for linf, 4 for l2, 100 for l1.
         max_radius: Radius;
         /// Ascent steps that shape the path. Default 40.
         steps: Count<1, 100_000>;

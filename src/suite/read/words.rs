@@ -113,25 +113,8 @@ pub struct BallNorm(pub Norm);
 
 impl FromToml for BallNorm {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
-        match value.get_ref().as_str() {
-            Some("linf") => Some(BallNorm(Norm::Linf)),
-            Some("l2") => Some(BallNorm(Norm::L2)),
-            Some("l1") => {
-                problems
-                    .add(value.span(), "norm `l1` is not implemented for attacks", "not implemented")
-                    .help("implemented are linf, l2");
-                None
-            }
-            Some(text) => {
-                unknown_word(key, text, value, &["linf", "l2"], problems);
-                None
-            }
-            None => {
-                wrong(key, value, "\"linf\" or \"l2\"", problems);
-                None
-            }
-        }
+        word(key, value, problems).map(BallNorm)
     }
 }
 
-schema_of!(BallNorm, "BallNorm", { "type": "string", "enum": ["linf", "l2"] });
+schema_of!(BallNorm, "BallNorm", { "type": "string", "enum": ["linf", "l2", "l1"] });

@@ -143,7 +143,7 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("target = 7", "target = 10", "model `cnn` has no class 10"),
         ("target = 7", "target = \"leastlikely\"", "unknown target `leastlikely`"),
         ("loss = \"dlr\"", "loss = \"cw\"", "unknown loss `cw`"),
-        ("norm = \"l2\"\nepsilons", "norm = \"l1\"\nepsilons", "norm `l1` is not implemented"),
+        ("norm = \"l2\"\nepsilons", "norm = \"l3\"\nepsilons", "unknown norm `l3`"),
         ("epsilons = [1, 0.5]", "epsilons = [1, -0.5]", "`epsilons` must be a number of at least 0 or a fraction"),
         ("epsilons = [1, 0.5]", "epsilons = [0.5, 1, 0.5]", "epsilon 0.5 stands twice"),
         ("epsilons = [1, 0.5]", "epsilons = [0.0, -0.0]", "epsilon 0 stands twice"),

@@ -41,7 +41,7 @@ fn the_schema_rejects_what_the_reader_rejects() {
         ("resize = 256", "resize = 256\nsplit = \"test\""),
         ("weights = \"../models/cnn.safetensors\"", ""),
         ("target = 7", "target = \"first\""),
-        ("norm = \"l2\"\nepsilons", "norm = \"l1\"\nepsilons"),
+        ("norm = \"l2\"\nepsilons", "norm = \"l3\"\nepsilons"),
         ("epsilons = [1, 0.5]", "epsilons = [-1]"),
         ("epsilons = [1, 0.5]", "epsilons = [\"eight\"]"),
         ("steps = 100", "stesp = 100"),

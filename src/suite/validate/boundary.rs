@@ -18,7 +18,14 @@ pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<B
             }
             radius.value.0
         }
-        None => Epsilon::new(if norm == Norm::Linf { 32.0 / 255.0 } else { 4.0 }).ok()?,
+        None => {
+            let largest = match norm {
+                Norm::Linf => 32.0 / 255.0,
+                Norm::L2 => 4.0,
+                Norm::L1 => 100.0,
+            };
+            Epsilon::new(largest).ok()?
+        }
     };
     let methods = match raw.methods {
         None => vec![BoundaryMethod::Path],
