@@ -3,6 +3,8 @@
 //! A new optimizer is one file with a struct declared by `rows!` that implements [`Optimizer`], one line in [`OPTIMIZERS`], and one
 //! word in [`crate::suite::OptimizerName`] (with the passes of a step, which the plan's closed form and the engine's counters share).
 
+mod apgd;
+mod apgd_l1;
 mod momentum;
 mod steepest;
 
@@ -96,6 +98,11 @@ pub trait Optimizer: RowState {
     fn best(&self) -> Option<Tensor> {
         None
     }
+
+    /// For each row whether `query` lies in the region, so that it counts `[R]`; none if all always do. What the steps end with has to.
+    fn counts(&self) -> Option<Tensor> {
+        None
+    }
 }
 
 /// How far rows go.
@@ -122,6 +129,7 @@ pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[
     (OptimizerName::Steepest, steepest::enter),
     (OptimizerName::Momentum, momentum::momentum),
     (OptimizerName::Nesterov, momentum::nesterov),
+    (OptimizerName::Apgd, apgd::enter),
 ];
 
 /// Makes the state of rows that enter, for the optimizer of this name.

@@ -1,6 +1,6 @@
 //! The rows that are on the device, and the step that all of them take.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Criterion;
 use super::track::Track;
@@ -87,8 +87,12 @@ impl Batch {
         canvas: Option<Box<dyn Canvas>>,
     ) -> Self {
         let image = optimizer.query();
-        let moved: Vec<bool> = rows.iter().map(|active| active.row.restart > 0).collect();
-        let track = Track::new(&image, &moved, image.device());
+        let moved = match canvas {
+            // There is no clean image to be left.
+            Some(_) => Tensor::ones([rows.len() as i64], (Kind::Bool, image.device())),
+            None => image.ne_tensor(region.center()).flatten(1, -1).any_dim(1, false),
+        };
+        let track = Track::new(&image, moved);
         Batch { rows, region, objective, optimizer, canvas, track }
     }
 
@@ -197,7 +201,10 @@ impl Batch {
         }
         let pass = look.graph.as_ref().map(|(logits, pixels)| Pass::new(logits, pixels));
         let (gradient, level) = (look.gradient.as_ref(), look.level.as_ref());
-        let seen = Seen { score: &look.score, gradient, level, pass: pass.as_ref() };
+        let counts = self.optimizer.counts();
+        let level = level
+            .map(|level| counts.map_or_else(|| level.shallow_clone(), |counts| level * counts.to_kind(Kind::Int64)));
+        let seen = Seen { score: &look.score, gradient, level: level.as_ref(), pass: pass.as_ref() };
         self.track.keep_best(criterion, query, &seen, &*self.region);
         self.track.note(&finite, look.zero.as_ref());
         self.optimizer.tell(&seen, &*self.region);

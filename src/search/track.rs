@@ -1,6 +1,6 @@
 //! What a search remembers of each row besides its parts.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::{Criterion, Prefer};
 use crate::optimizer::Seen;
@@ -28,16 +28,16 @@ rows! {
 }
 
 impl Track {
-    /// Rows that begin at `image`; those of them that `moved` names begin elsewhere than at their centre.
-    pub(super) fn new(image: &Tensor, moved: &[bool], device: Device) -> Self {
-        let count = moved.len() as i64;
+    /// Rows that begin at `image`; those of them that `moved` `[R]` names begin elsewhere than at their centre.
+    pub(super) fn new(image: &Tensor, moved: Tensor) -> Self {
+        let (count, device) = (moved.size()[0], moved.device());
         Track {
             image: image.copy(),
             level: Tensor::zeros([count], (Kind::Int64, device)),
             value: Tensor::full([count], f64::NEG_INFINITY, (Kind::Float, device)),
             zero_steps: Tensor::zeros([count], (Kind::Int64, device)),
             broken: Tensor::zeros([count], (Kind::Bool, device)),
-            moved: Tensor::from_slice(moved).to_device(device),
+            moved,
         }
     }
 

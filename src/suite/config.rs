@@ -290,6 +290,8 @@ pub enum OptimizerName {
     Momentum,
     /// Ascent with momentum that looks ahead (NI-FGSM).
     Nesterov,
+    /// Auto-PGD: ascent with momentum whose steps are halved when they stop paying (Croce and Hein 2020); sparse steps in l1 balls.
+    Apgd,
 }
 
 impl OptimizerName {

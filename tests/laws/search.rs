@@ -146,3 +146,59 @@ fn every_pass_is_counted_and_none_is_made_twice() {
     let bound = attack.optimizer.row(attack.steps as u64).forwards * (samples.len() * 4 * 2 * 2) as u64;
     assert!(forwards <= bound + 5 * 2 * 2 * samples.len() as u64, "{forwards}");
 }
+
+/// Two classes as far apart as `margin` at grey, the true one being either.
+fn either(true_class: usize, margin: f32) -> Model {
+    let weight: Vec<f32> = (0..PIXELS).map(|index| 0.02 * (index as f32 * 0.7).sin()).collect();
+    let zero = vec![0.0; PIXELS];
+    let centre = weight.iter().sum::<f32>() * 128.0 / 255.0;
+    let (weights, bias) = match true_class {
+        0 => ([zero, weight].concat(), [0.0, -margin - centre]),
+        _ => ([weight, zero].concat(), [-margin - centre, 0.0]),
+    };
+    model(linear(&weights, &bias), 2)
+}
+
+/// Closed forms with class 0 as the true class too: masks by multiplication, and targets of 0, go wrong there alone.
+#[test]
+fn either_class_can_be_the_true_one() {
+    let reach: f64 = (0..PIXELS).map(|index| f64::from(0.02 * (index as f32 * 0.7).sin()).abs()).sum();
+    for true_class in [0, 1] {
+        for (share, flips) in [(0.98, false), (1.02, true)] {
+            let model = either(true_class, (0.1 * reach) as f32);
+            let samples = samples(&model, &[vec![128; PIXELS]]);
+            assert_eq!(samples[0].label as usize, true_class);
+            let clean = CleanBlock::new(&model, &samples, &[], 8);
+            for optimizer in [OptimizerName::Steepest, OptimizerName::Momentum, OptimizerName::Apgd] {
+                let found = searched(bench(&model, &clean, 8), optimizer, Criterion::first(1), 0.1 * share, 20);
+                assert_eq!(found.chains[0][0].flipped, flips, "{optimizer:?}, class {true_class}");
+            }
+        }
+    }
+}
+
+/// Where steps of one length stay on a plateau's edge, steps that adapt find the best point of a narrow ridge.
+#[test]
+fn steps_that_adapt_end_nearer_to_the_top() {
+    let model = model(Ridge, 2);
+    let samples = samples(&model, &[vec![128; PIXELS]]);
+    let clean = CleanBlock::new(&model, &samples, &[], 8);
+    let best = |optimizer| {
+        let found = searched(bench(&model, &clean, 8), optimizer, Criterion::best(), 0.1, 50);
+        found.chains[0][0].measure
+    };
+    let (fixed, adapted) = (best(OptimizerName::Steepest), best(OptimizerName::Apgd));
+    assert!(adapted > fixed, "{adapted} {fixed}");
+}
+
+/// A margin of at least 1, which is least at distances from grey that no step of one length meets.
+struct Ridge;
+
+impl Network for Ridge {
+    fn forward(&self, pixels: Tensor, _: &mut dyn Probe) -> Flow<Tensor> {
+        let flat = pixels.flatten(1, -1);
+        let top = Tensor::linspace(0.013, 0.087, PIXELS as i64, (Kind::Float, tch::Device::Cpu)) + 128.0 / 255.0;
+        let off = (flat - top).abs().sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+        ControlFlow::Continue(Tensor::cat(&[off + 1.0, pixels.flatten(1, -1).narrow(1, 0, 1) * 0.0], 1))
+    }
+}

@@ -55,7 +55,7 @@ impl OptimizerName {
     /// One step of a row.
     pub fn step(self) -> Passes {
         match self {
-            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov => {
+            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov | OptimizerName::Apgd => {
                 Passes { forwards: 1, backwards: 1 }
             }
         }
