@@ -84,7 +84,8 @@ impl Noise {
         Noise { scope: format!("{seed}/{scope}") }
     }
 
-    fn stream(&self, key: &str) -> Stream {
+    /// The stream of a key.
+    pub fn stream(&self, key: &str) -> Stream {
         Stream::new(&[self.scope.as_bytes(), b"/", key.as_bytes()])
     }
 

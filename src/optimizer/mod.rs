@@ -6,6 +6,7 @@
 mod apgd;
 mod apgd_l1;
 mod momentum;
+mod square;
 mod steepest;
 
 use std::cell::Cell;
@@ -130,6 +131,7 @@ pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[
     (OptimizerName::Momentum, momentum::momentum),
     (OptimizerName::Nesterov, momentum::nesterov),
     (OptimizerName::Apgd, apgd::enter),
+    (OptimizerName::Square, square::enter),
 ];
 
 /// Makes the state of rows that enter, for the optimizer of this name.

@@ -292,9 +292,37 @@ pub enum OptimizerName {
     Nesterov,
     /// Auto-PGD: ascent with momentum whose steps are halved when they stop paying (Croce and Hein 2020); sparse steps in l1 balls.
     Apgd,
+    /// Square Attack: random search that asks for no gradient, in l-inf and l2 balls (Andriushchenko et al. 2020).
+    Square,
 }
 
 impl OptimizerName {
+    /// The norms in whose balls it is defined.
+    pub fn norms(self) -> &'static [Norm] {
+        match self {
+            OptimizerName::Square => &[Norm::Linf, Norm::L2],
+            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov | OptimizerName::Apgd => {
+                &[Norm::Linf, Norm::L2, Norm::L1]
+            }
+        }
+    }
+
+    /// The word of suites.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OptimizerName::Steepest => "steepest",
+            OptimizerName::Momentum => "momentum",
+            OptimizerName::Nesterov => "nesterov",
+            OptimizerName::Apgd => "apgd",
+            OptimizerName::Square => "square",
+        }
+    }
+
+    /// Whether it chooses the length of its steps itself.
+    pub fn adapts(self) -> bool {
+        matches!(self, OptimizerName::Apgd | OptimizerName::Square)
+    }
+
     /// Whether this is what suites get that name none.
     pub fn is_default(&self) -> bool {
         *self == OptimizerName::default()

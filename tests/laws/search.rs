@@ -202,3 +202,21 @@ impl Network for Ridge {
         ControlFlow::Continue(Tensor::cat(&[off + 1.0, pixels.flatten(1, -1).narrow(1, 0, 1) * 0.0], 1))
     }
 }
+
+/// Random search finds what gradients would, without one; where it finds nothing, no gradient was missed.
+#[test]
+fn square_attack_needs_no_gradient() {
+    let reach: f64 = (0..PIXELS).map(|index| f64::from(0.02 * (index as f32 * 0.7).sin()).abs()).sum();
+    for true_class in [0, 1] {
+        for (radius, flips) in [(0.098, false), (0.4, true)] {
+            let model = either(true_class, (0.1 * reach) as f32);
+            let samples = samples(&model, &[vec![128; PIXELS], vec![129; PIXELS]]);
+            let clean = CleanBlock::new(&model, &samples, &[], 8);
+            let found = searched(bench(&model, &clean, 8), OptimizerName::Square, Criterion::first(1), radius, 400);
+            for row in found.chains.iter().flatten() {
+                assert_eq!(row.flipped, flips, "{radius}, class {true_class}");
+                assert!(row.lengths.linf <= radius * (1.0 + 1e-6) && row.backwards == 0 && !row.zero_gradient);
+            }
+        }
+    }
+}

@@ -58,6 +58,7 @@ impl OptimizerName {
             OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov | OptimizerName::Apgd => {
                 Passes { forwards: 1, backwards: 1 }
             }
+            OptimizerName::Square => Passes::forward(1),
         }
     }
 

@@ -143,6 +143,13 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("target = 7", "target = 10", "model `cnn` has no class 10"),
         ("target = 7", "target = \"leastlikely\"", "unknown target `leastlikely`"),
         ("loss = \"dlr\"", "loss = \"cw\"", "unknown loss `cw`"),
+        ("step_size = 0.1", "optimizer = \"agpd\"", "unknown optimizer `agpd`"),
+        ("step_size = 0.1", "step_size = 0.1\noptimizer = \"apgd\"", "optimizer `apgd` chooses its steps itself"),
+        (
+            "norm = \"linf\"\nepsilons = [\"8/255\", \"1/255\", 0.0]",
+            "optimizer = \"square\"\nnorm = \"l1\"\nepsilons = [\"8/255\", \"1/255\", 0.0]",
+            "optimizer `square` is not defined in l1 balls",
+        ),
         ("norm = \"l2\"\nepsilons", "norm = \"l3\"\nepsilons", "unknown norm `l3`"),
         ("epsilons = [1, 0.5]", "epsilons = [1, -0.5]", "`epsilons` must be a number of at least 0 or a fraction"),
         ("epsilons = [1, 0.5]", "epsilons = [0.5, 1, 0.5]", "epsilon 0.5 stands twice"),

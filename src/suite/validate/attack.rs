@@ -7,7 +7,7 @@ use crate::suite::config::{
 use crate::suite::raw::{RawAttack, RawClassLogit, RawUnit, RawUnits};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
-use crate::suite::read::values::{Radius, Text};
+use crate::suite::read::values::{Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
 use crate::wording::suggest::{did_you_mean, shown};
@@ -72,6 +72,7 @@ fn class_logit(
             .help("use `stop = \"flip\"` or `stop = \"budget\"`, or choose a `target`");
     }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
+    let optimizer = optimizer(raw.optimizer.as_ref(), norm, raw.step_size.as_ref(), problems);
     Some(AttackConfig {
         name: raw.name?.value.0,
         models: applies,
@@ -82,7 +83,7 @@ fn class_logit(
         step_size: raw.step_size.map(|size| size.value.0),
         restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
         stop: raw.stop.map_or(default, |stop| stop.value),
-        optimizer: raw.optimizer.map_or(OptimizerName::default(), |optimizer| optimizer.value),
+        optimizer,
     })
 }
 
@@ -96,6 +97,7 @@ fn unit(raw: RawUnit, names: &[At<String>], problems: &mut Problems) -> Option<A
             .help("use `stop = \"budget\"` or `stop = \"flip\"`");
     }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
+    let optimizer = optimizer(raw.optimizer.as_ref(), norm, raw.step_size.as_ref(), problems);
     let goal = Goal::Unit {
         layer: LayerName::from(raw.layer?.value.0),
         units: units?,
@@ -112,8 +114,31 @@ fn unit(raw: RawUnit, names: &[At<String>], problems: &mut Problems) -> Option<A
         step_size: raw.step_size.map(|size| size.value.0),
         restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
         stop: raw.stop.map_or(Stop::Budget, |stop| stop.value),
-        optimizer: raw.optimizer.map_or(OptimizerName::default(), |optimizer| optimizer.value),
+        optimizer,
     })
+}
+
+/// How rows move, where the attack's balls allow it.
+fn optimizer(
+    raw: Option<&At<OptimizerName>>,
+    norm: Option<Norm>,
+    step_size: Option<&At<Positive>>,
+    problems: &mut Problems,
+) -> OptimizerName {
+    let Some(At { value: optimizer, span }) = raw else { return OptimizerName::default() };
+    let word = optimizer.as_str();
+    if let Some(norm) = norm.filter(|norm| !optimizer.norms().contains(norm)) {
+        let norms: Vec<String> = optimizer.norms().iter().map(|norm| format!("`{norm}`")).collect();
+        problems
+            .add(span.clone(), format!("optimizer `{word}` is not defined in {norm} balls"), "not in these balls")
+            .help(format!("it is in {}; `apgd` is defined in all of them", norms.join(" and ")));
+    }
+    if let Some(size) = step_size.filter(|_| optimizer.adapts()) {
+        problems
+            .add(size.span.clone(), format!("optimizer `{word}` chooses its steps itself"), "not used")
+            .help("leave `step_size` out");
+    }
+    *optimizer
 }
 
 /// The models of an attack, in the order of the suite.
