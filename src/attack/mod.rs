@@ -16,7 +16,7 @@ mod units;
 pub use block::{AttackBlock, AttackOutcome};
 pub use class_logit::ClassLogit;
 pub use pictures::{example, thumbnail};
-pub use referee::{ByMargin, ByUnit};
+pub use referee::{ByDistance, ByMargin, ByUnit};
 pub use settle::Entry;
 use tch::Tensor;
 pub use transfer::Victim;

@@ -2,11 +2,11 @@
 
 use tch::Tensor;
 
-use crate::judge::{Bench, Judgement, judge};
+use crate::judge::{Bench, Judgement, Lengths, judge};
 use crate::rows::{Drives, Row};
 use crate::search::{Referee, Verdict};
 use crate::suite::Direction;
-use crate::terms::{LayerName, Unit};
+use crate::terms::{LayerName, Norm, Unit};
 
 /// Ranks images of one level by how far the label's logit lies below the best other.
 pub struct ByMargin<'a>(pub Bench<'a>);
@@ -41,6 +41,27 @@ impl Referee for ByUnit<'_> {
                 Direction::Suppress => -activation,
             }
         })
+    }
+}
+
+/// Ranks images of one level by how near they are to the clean one.
+pub struct ByDistance<'a> {
+    /// The models and samples.
+    pub bench: Bench<'a>,
+    /// The norm of the distance.
+    pub norm: Norm,
+}
+
+impl Referee for ByDistance<'_> {
+    fn judge(&self, rows: &[&Row], images: &Tensor) -> Vec<Verdict> {
+        let clean = &self.bench.clean.pixels;
+        let samples: Vec<i64> = rows.iter().map(|row| row.sample as i64).collect();
+        let centers = clean.index_select(0, &Tensor::from_slice(&samples).to_device(clean.device()));
+        let mut verdicts = verdicts(&self.bench, rows, images, None, |_| 0.0);
+        for (verdict, lengths) in verdicts.iter_mut().zip(Lengths::of(images, &centers)) {
+            verdict.measure = -lengths.get(self.norm);
+        }
+        verdicts
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! A new method is one file that implements [`Method`], one line in [`METHODS`], and one word in [`BoundaryMethod`].
 
+mod fmn;
 mod linearized;
 mod path;
 mod ray;
@@ -20,7 +21,8 @@ pub trait Method: Sync {
 }
 
 /// The methods. One line each.
-pub const METHODS: &[(BoundaryMethod, &dyn Method)] = &[(BoundaryMethod::Path, &path::AlongPath)];
+pub const METHODS: &[(BoundaryMethod, &dyn Method)] =
+    &[(BoundaryMethod::Path, &path::AlongPath), (BoundaryMethod::Fmn, &fmn::NearestFlip)];
 
 /// The method of this name.
 pub fn method(name: BoundaryMethod) -> &'static dyn Method {

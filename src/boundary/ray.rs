@@ -5,12 +5,17 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::{linearized, method};
+use crate::attack::ByDistance;
 use crate::judge::{Bench, Lengths, judge};
+use crate::objective::LogitObjective;
+use crate::optimizer::Pace;
+use crate::random::Noise;
 use crate::record::{DistanceRecord, Status};
-use crate::region::shape;
-use crate::search::Finished;
-use crate::suite::passes::REPORTED;
-use crate::suite::{BoundaryConfig, BoundaryMethod};
+use crate::region::{Balls, shape};
+use crate::rows::{Drives, Row};
+use crate::search::{Criterion, Finished, Search};
+use crate::suite::passes::{BEYOND, REPORTED};
+use crate::suite::{BoundaryConfig, BoundaryMethod, Loss, OptimizerName};
 
 /// What a block of distances runs with.
 pub struct BoundaryBlock<'a> {
@@ -85,6 +90,55 @@ impl BoundaryBlock<'_> {
                 (_, true) => Status::ZeroGradient,
                 _ => Status::Ok,
             },
+        }
+    }
+
+    /// Rays through the nearest flips that an optimizer finds within the largest radius, from 0 to there.
+    ///
+    /// The nearest flip of a search may lie so near the boundary that the f32 pass does not confirm it: then the first flip a little
+    /// farther out counts.
+    pub(super) fn nearest(&self, optimizer: OptimizerName, purpose: &str, samples: &[usize]) -> (Vec<Ray>, u64) {
+        let (bench, norm) = (self.bench, self.config.norm);
+        let predictions = bench.clean.predictions();
+        let search = Search {
+            bench,
+            regions: &Balls(norm),
+            objective: &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
+            optimizer,
+            pace: Pace::new(self.config.steps, None),
+            criterion: Criterion::nearest(),
+            referee: &ByDistance { bench, norm },
+            looks: 1,
+            noise: Noise::new(bench.seed, purpose),
+        };
+        let epsilon = self.config.max_radius.value();
+        let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
+        let found = search.run(samples.iter().map(row).collect());
+        let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| self.ray(row)).collect();
+        for ray in rays.iter_mut().filter(|ray| ray.flipped) {
+            (ray.high, ray.first) = (Some(ray.reach), ray.reach);
+        }
+        self.beyond(&mut rays);
+        (rays, found.unconfirmed)
+    }
+
+    /// Looks a little farther out along rays that do not flip.
+    fn beyond(&self, rays: &mut [Ray]) {
+        let largest = self.config.max_radius.value();
+        let radii = |ray: &Ray| -> Vec<f64> {
+            let radii =
+                BEYOND.iter().map(|times| ray.reach * times).filter(|&radius| radius > 0.0 && radius <= largest);
+            if ray.flipped { Vec::new() } else { radii.collect() }
+        };
+        let radii: Vec<Vec<f64>> = rays.iter().map(radii).collect();
+        let points = radii.iter().enumerate().flat_map(|(ray, radii)| radii.iter().map(move |&radius| (ray, radius)));
+        let points: Vec<(usize, f64)> = points.collect();
+        for (&(at, radius), flip) in points.iter().zip(self.flips(rays, &points)) {
+            let ray = &mut rays[at];
+            ray.forwards += 1;
+            if flip && ray.high.is_none() {
+                (ray.high, ray.first) = (Some(radius), radius);
+            }
         }
     }
 

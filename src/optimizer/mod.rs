@@ -5,6 +5,7 @@
 
 mod apgd;
 mod apgd_l1;
+mod fmn;
 mod momentum;
 mod square;
 mod steepest;
@@ -132,6 +133,7 @@ pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[
     (OptimizerName::Nesterov, momentum::nesterov),
     (OptimizerName::Apgd, apgd::enter),
     (OptimizerName::Square, square::enter),
+    (OptimizerName::Fmn, fmn::enter),
 ];
 
 /// Makes the state of rows that enter, for the optimizer of this name.

@@ -294,6 +294,8 @@ pub enum OptimizerName {
     Apgd,
     /// Square Attack: random search that asks for no gradient, in l-inf and l2 balls (Andriushchenko et al. 2020).
     Square,
+    /// Fast Minimum-Norm attack: the nearest flip (Pintor et al. 2021). A method of `[boundary]`.
+    Fmn,
 }
 
 impl OptimizerName {
@@ -301,9 +303,11 @@ impl OptimizerName {
     pub fn norms(self) -> &'static [Norm] {
         match self {
             OptimizerName::Square => &[Norm::Linf, Norm::L2],
-            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov | OptimizerName::Apgd => {
-                &[Norm::Linf, Norm::L2, Norm::L1]
-            }
+            OptimizerName::Steepest
+            | OptimizerName::Momentum
+            | OptimizerName::Nesterov
+            | OptimizerName::Apgd
+            | OptimizerName::Fmn => &[Norm::Linf, Norm::L2, Norm::L1],
         }
     }
 
@@ -315,12 +319,18 @@ impl OptimizerName {
             OptimizerName::Nesterov => "nesterov",
             OptimizerName::Apgd => "apgd",
             OptimizerName::Square => "square",
+            OptimizerName::Fmn => "fmn",
         }
     }
 
     /// Whether it chooses the length of its steps itself.
     pub fn adapts(self) -> bool {
-        matches!(self, OptimizerName::Apgd | OptimizerName::Square)
+        matches!(self, OptimizerName::Apgd | OptimizerName::Square | OptimizerName::Fmn)
+    }
+
+    /// Whether it looks for the nearest flip: then it is a method of `[boundary]`, and no way to the best image of a ball.
+    pub fn is_nearest(self) -> bool {
+        matches!(self, OptimizerName::Fmn)
     }
 
     /// Whether this is what suites get that name none.
@@ -399,6 +409,8 @@ pub struct TransferConfig {
 pub enum BoundaryMethod {
     /// Along the direction that activation maximization takes: a geometric grid, then bisection.
     Path,
+    /// The nearest flip of the Fast Minimum-Norm attack, then bisection (Pintor et al. 2021).
+    Fmn,
 }
 
 impl BoundaryMethod {
@@ -406,6 +418,7 @@ impl BoundaryMethod {
     pub fn as_str(self) -> &'static str {
         match self {
             BoundaryMethod::Path => "path",
+            BoundaryMethod::Fmn => "fmn",
         }
     }
 }

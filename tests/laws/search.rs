@@ -220,3 +220,38 @@ fn square_attack_needs_no_gradient() {
         }
     }
 }
+
+/// The nearest flip of a linear model is as near as its margin over the dual norm of its weights, whichever class is the true one.
+#[test]
+fn minimal_norm_methods_end_at_the_closed_form() {
+    let weights: Vec<f32> = (0..PIXELS).map(|index| 0.02 * (index as f32 * 0.7).sin()).collect();
+    for true_class in [0, 1] {
+        for (norm, distance) in [(Norm::Linf, 0.1), (Norm::L2, 0.5), (Norm::L1, 0.3)] {
+            let model = either(true_class, (distance * dual(&weights, norm)) as f32);
+            let samples = samples(&model, &[vec![128; PIXELS]]);
+            let clean = CleanBlock::new(&model, &samples, &[], 8);
+            let config = BoundaryConfig {
+                norm,
+                methods: vec![BoundaryMethod::Path, BoundaryMethod::Fmn],
+                max_radius: Epsilon::new(4.0 * distance).unwrap(),
+                steps: 100,
+                loss: Loss::Margin,
+                bisections: 20,
+            };
+            let (records, _) = BoundaryBlock { config: &config, bench: bench(&model, &clean, 8) }.run();
+            let methods: Vec<&str> = records.iter().map(|record| &*record.method).collect();
+            assert_eq!(methods, ["path", "fmn"]);
+            for (record, method) in records.iter().zip(&config.methods) {
+                let ratio = record.distance / distance;
+                assert!((0.999..1.01).contains(&ratio), "{method:?}, {norm}, class {true_class}: {ratio}");
+                assert!(record.bracket < 1e-3 * distance && record.status == Status::Ok);
+                let bound = method.passes(&config);
+                assert!(u64::from(record.forwards) <= bound.forwards, "{} {}", record.forwards, bound.forwards);
+            }
+            // A radius that is too small censors, and says so.
+            let config = BoundaryConfig { max_radius: Epsilon::new(0.9 * distance).unwrap(), ..config };
+            let (records, _) = BoundaryBlock { config: &config, bench: bench(&model, &clean, 8) }.run();
+            assert!(records.iter().all(|record| record.censored && record.status == Status::Censored));
+        }
+    }
+}

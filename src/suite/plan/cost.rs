@@ -12,6 +12,7 @@
 //! | control `noise` | 5 E 2 | |
 //! | transfer of a class logit to V models | V (2 E + 1) | |
 //! | boundary, each method: `path` | (S + 3) + 17 + B + 4 | S |
+//! | boundary, each method: `fmn` | (S + 3) + 5 + B + 4 | S |
 //! | distance to first order, once | 1 | min(C, 10) - 1 |
 //!
 //! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.

@@ -51,13 +51,18 @@ pub const GRID: usize = 16;
 /// one holds.
 pub const REPORTED: [f64; 4] = [0.0, 1e-4, 1e-2, 1.0];
 
+/// Radii along a ray at which a flip is looked for that the search found and verification did not confirm, as multiples of its own.
+pub const BEYOND: [f64; 5] = [1.001, 1.01, 1.05, 1.2, 1.5];
+
 impl OptimizerName {
     /// One step of a row.
     pub fn step(self) -> Passes {
         match self {
-            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov | OptimizerName::Apgd => {
-                Passes { forwards: 1, backwards: 1 }
-            }
+            OptimizerName::Steepest
+            | OptimizerName::Momentum
+            | OptimizerName::Nesterov
+            | OptimizerName::Apgd
+            | OptimizerName::Fmn => Passes { forwards: 1, backwards: 1 },
             OptimizerName::Square => Passes::forward(1),
         }
     }
@@ -75,6 +80,7 @@ impl BoundaryMethod {
         let search = match self {
             // The grid, and the path's end.
             BoundaryMethod::Path => OptimizerName::Steepest.row(steps) + Passes::forward(GRID as u64 + 1),
+            BoundaryMethod::Fmn => OptimizerName::Fmn.row(steps) + Passes::forward(BEYOND.len() as u64),
         };
         search + Passes::forward(bisections + REPORTED.len() as u64)
     }

@@ -179,7 +179,7 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("units = \"all\"", "units = \"all\"\ncontrols = [\"random-unit\"]", "control `random-unit` needs units"),
         ("direction = \"suppress\"", "stop = \"target\"", "a unit attack has no target class"),
         ("target = 7\nloss = \"dlr\"", "stop = \"target\"", "an untargeted attack has no target"),
-        ("methods = [\"path\"]", "methods = [\"fmn\"]", "unknown method `fmn`"),
+        ("methods = [\"path\"]", "methods = [\"fmm\"]", "unknown method `fmm`"),
         ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),
         ("attacks = [\"untarget*\"]", "attacks = [\"untargted\"]", "unknown attack `untargted`"),
         ("attacks = [\"untarget*\"]", "attacks = [\"pgd*\"]", "`pgd*` selects no attack of this suite"),

@@ -49,7 +49,7 @@ fn the_schema_rejects_what_the_reader_rejects() {
         ("step_size = 0.1", "step_size = 0"),
         ("units = [3, 17, \"4@3,5\"]", "units = [3, \"4@3\"]"),
         ("units = \"all\"", "units = \"some\""),
-        ("methods = [\"path\"]", "methods = [\"fmn\"]"),
+        ("methods = [\"path\"]", "methods = [\"fmm\"]"),
         ("level = \"warn\"", "level = \"loud\""),
     ];
     for (old, new) in cases {

@@ -127,6 +127,16 @@ fn optimizer(
 ) -> OptimizerName {
     let Some(At { value: optimizer, span }) = raw else { return OptimizerName::default() };
     let word = optimizer.as_str();
+    if optimizer.is_nearest() {
+        problems
+            .add(
+                span.clone(),
+                format!("optimizer `{word}` looks for the nearest flip"),
+                "not for the best image of a ball",
+            )
+            .help(format!("use it in `[boundary]`, with `methods = [\"path\", \"{word}\"]`"));
+        return *optimizer;
+    }
     if let Some(norm) = norm.filter(|norm| !optimizer.norms().contains(norm)) {
         let norms: Vec<String> = optimizer.norms().iter().map(|norm| format!("`{norm}`")).collect();
         problems

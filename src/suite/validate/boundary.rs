@@ -31,7 +31,7 @@ pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<B
         None => vec![BoundaryMethod::Path],
         Some(methods) => {
             if methods.value.is_empty() && problems.none_within(&methods.span) {
-                problems.add(methods.span, "`methods` is empty", "no method").help("known are path");
+                problems.add(methods.span, "`methods` is empty", "no method").help("known are path, fmn");
             }
             let mut distinct = Vec::new();
             for method in methods.value {
