@@ -50,8 +50,7 @@ pub fn finished_summary(dir: &RunDir, manifest: &Manifest, keys: &[String], adve
     for key in keys {
         summarizer.add_block(&dir.block(key).ok()??);
     }
-    let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
-    Some(summarizer.finish(&models, &manifest.attack_names()))
+    Some(summarizer.finish_run(manifest))
 }
 
 /// Writes every output from the blocks that are there, and the manifest that says how complete they are. Making them again gives the
@@ -76,8 +75,7 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         block.examples.iter().for_each(|example| worst.add(example));
         block.thumbnails.iter().for_each(|of| thumbnails.add(of));
     })?;
-    let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
-    let summary = summarizer.finish(&models, &manifest.attack_names());
+    let summary = summarizer.finish_run(manifest);
     manifest.unconfirmed_hits = unconfirmed;
     // Each shard knows its own time; all of them together is what the blocks took.
     if dir.shards_path().is_dir() {

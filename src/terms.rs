@@ -19,6 +19,9 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// Every norm, in the order in which reports show them.
+    pub const ALL: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+
     /// The name used in suites, CSV files and reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,6 +30,19 @@ impl Norm {
             Norm::L1 => "l1",
         }
     }
+}
+
+/// The radius of `norm` that first screens speak about: of `radii` the one that RobustBench reports (8/255 or 4/255; 0.5; 12), else the
+/// largest. None of none.
+pub fn headline_radius(norm: Norm, radii: impl IntoIterator<Item = Epsilon>) -> Option<Epsilon> {
+    let usual: &[f64] = match norm {
+        Norm::Linf => &[8.0 / 255.0, 4.0 / 255.0],
+        Norm::L2 => &[0.5],
+        Norm::L1 => &[12.0],
+    };
+    let radii: Vec<Epsilon> = radii.into_iter().collect();
+    let near = |wish: &f64| radii.iter().copied().find(|radius| (radius.value() - wish).abs() < 1e-9);
+    usual.iter().find_map(near).or(radii.iter().copied().max())
 }
 
 impl fmt::Display for Norm {
@@ -147,10 +163,12 @@ pub enum CellKind {
     ClassLogit,
     /// Activation maximization of a unit.
     Unit,
-    /// Random noise of the attack's norm (control of a unit attack); `unit` is `draw:K`.
+    /// Random noise of the attack's norm; `unit` is `draw:K`.
     ControlNoise,
     /// Another, randomly drawn unit of the same layer (control of a unit attack).
     ControlRandomUnit,
+    /// Random search without gradients, over some of the samples.
+    ControlSearch,
 }
 
 impl CellKind {
@@ -161,12 +179,25 @@ impl CellKind {
             CellKind::Unit => "unit",
             CellKind::ControlNoise => "control-noise",
             CellKind::ControlRandomUnit => "control-random-unit",
+            CellKind::ControlSearch => "control-search",
         }
     }
 
+    /// Every kind.
+    pub const ALL: [CellKind; 5] = [
+        CellKind::ClassLogit,
+        CellKind::Unit,
+        CellKind::ControlNoise,
+        CellKind::ControlRandomUnit,
+        CellKind::ControlSearch,
+    ];
+
     /// Whether this is a control rather than an attack.
     pub fn is_control(self) -> bool {
-        matches!(self, CellKind::ControlNoise | CellKind::ControlRandomUnit)
+        match self {
+            CellKind::ClassLogit | CellKind::Unit => false,
+            CellKind::ControlNoise | CellKind::ControlRandomUnit | CellKind::ControlSearch => true,
+        }
     }
 }
 
@@ -179,9 +210,8 @@ impl fmt::Display for CellKind {
 impl FromStr for CellKind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [CellKind::ClassLogit, CellKind::Unit, CellKind::ControlNoise, CellKind::ControlRandomUnit];
-        let known = all.into_iter().find(|known| known.as_str() == text);
-        known.ok_or_else(|| "known are class-logit, unit, control-noise, control-random-unit".to_owned())
+        let known = CellKind::ALL.into_iter().find(|known| known.as_str() == text);
+        known.ok_or_else(|| format!("known are {}", CellKind::ALL.map(CellKind::as_str).join(", ")))
     }
 }
 

@@ -63,7 +63,12 @@ fn run(
         samples: (0..n).map(|sample| SampleId::from(sample.to_string())).collect(),
         models: models
             .iter()
-            .map(|model| ModelSamples { model: (*model).to_owned(), seen: all.clone(), correct: all.clone() })
+            .map(|model| ModelSamples {
+                model: (*model).to_owned(),
+                seen: all.clone(),
+                correct: all.clone(),
+                ..ModelSamples::default()
+            })
             .collect(),
         cells,
         distances: Vec::new(),

@@ -10,7 +10,7 @@ use crate::judge::Bench;
 use crate::objective::Objective;
 use crate::optimizer::Pace;
 use crate::random::Noise;
-use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, TransferRecord};
+use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, Status, TransferRecord};
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
 use crate::search::{Criterion, Found, Referee, Search};
@@ -67,7 +67,7 @@ impl AttackBlock<'_> {
                     images.rows.push(at as i64);
                     images.pixels.extend(floats(image));
                 }
-                if record.flipped && !record.cell.kind.is_control() {
+                if record.flipped && record.status == Status::Ok && !record.cell.kind.is_control() {
                     candidates.push((at, record, row, image));
                 }
             }

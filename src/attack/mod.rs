@@ -5,6 +5,7 @@
 
 mod block;
 mod class_logit;
+mod controls;
 mod noise_control;
 mod pictures;
 mod referee;
@@ -15,6 +16,7 @@ mod units;
 
 pub use block::{AttackBlock, AttackOutcome};
 pub use class_logit::ClassLogit;
+pub use controls::{ControlBlock, control_places};
 pub use pictures::{example, thumbnail};
 pub use referee::{ByDistance, ByMargin, ByUnit};
 pub use settle::Entry;

@@ -64,7 +64,7 @@ impl AttackBlock<'_> {
             .enumerate()
             .map(|(at, row)| {
                 let prediction = clean.judgements[row.sample].prediction;
-                let flipped = judged[at].flips(prediction);
+                let flipped = judged[at].breaks(prediction);
                 Finished {
                     image: images.narrow(0, at as i64, 1),
                     verdict: judged[at],

@@ -75,7 +75,8 @@ fn verdicts(
     let labels: Vec<i64> = rows.iter().map(|row| bench.clean.labels[row.sample]).collect();
     let judged = judge(bench.verifier, images, &labels, units, bench.capacity);
     let verdict = |(row, judgement): (&&Row, Judgement)| {
-        let flipped = judgement.flips(bench.clean.judgements[row.sample].prediction);
+        // An image for which the network has no finite answer is not classified rightly.
+        let flipped = judgement.flips(bench.clean.judgements[row.sample].prediction) || !judgement.finite;
         let hit = flipped && row.drives == Drives::Towards(judgement.prediction);
         Verdict { level: i64::from(flipped) + i64::from(hit), measure: measure(&judgement), judgement }
     };

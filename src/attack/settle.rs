@@ -36,7 +36,7 @@ impl AttackBlock<'_> {
         let record = &mut entry.record;
         // Work is counted in the cell whose radius it was done for.
         (record.steps, record.forwards, record.backwards) = (0, 0, 0);
-        let (mut zero, mut broken, mut ran) = (true, false, false);
+        let (mut zero, mut broken, mut ran) = (true, record.status == Status::NonFinite, false);
         for row in own {
             record.steps += row.steps;
             record.forwards += row.forwards;
@@ -47,6 +47,7 @@ impl AttackBlock<'_> {
         }
         record.status = match (broken, ran && zero) {
             (true, _) => Status::NonFinite,
+            _ if record.status == Status::Undecided => Status::Undecided,
             (_, true) if !record.flipped => Status::ZeroGradient,
             _ => Status::Ok,
         };
@@ -56,7 +57,11 @@ impl AttackBlock<'_> {
     pub(super) fn entry(&self, cell: &Arc<Cell>, row: &Finished) -> Entry {
         let mut entry = self.skipped(cell, row.row.sample);
         let record = &mut entry.record;
-        record.status = if row.non_finite { Status::NonFinite } else { Status::Ok };
+        record.status = match (row.non_finite, row.verdict.decided) {
+            (true, _) => Status::NonFinite,
+            (false, false) => Status::Undecided,
+            (false, true) => Status::Ok,
+        };
         record.steps = row.steps;
         record.forwards = row.forwards;
         record.backwards = row.backwards;
@@ -78,6 +83,11 @@ impl AttackBlock<'_> {
     /// The record of a sample that was not attacked.
     pub(super) fn skipped(&self, cell: &Arc<Cell>, sample: usize) -> Entry {
         let clean = &self.bench.clean.judgements[sample];
+        let status = match (clean.finite, clean.decided) {
+            (false, _) => Status::NonFinite,
+            (true, false) if clean.prediction == self.bench.clean.labels[sample] => Status::Undecided,
+            _ => Status::SkippedMisclassified,
+        };
         let record = Record {
             cell: cell.clone(),
             sample_id: self.bench.clean.ids[sample].clone(),
@@ -88,7 +98,8 @@ impl AttackBlock<'_> {
             forwards: 0,
             backwards: 0,
             adv_pred: clean.prediction as u32,
-            flipped: false,
+            // Right by the largest logit, but not for certain: such a sample is not robust.
+            flipped: status == Status::Undecided,
             flipped_u8: false,
             target_hit: None,
             margin_clean: clean.margin,
@@ -102,7 +113,7 @@ impl AttackBlock<'_> {
             l2: 0.0,
             l1: 0.0,
             l0: 0,
-            status: if clean.finite { Status::SkippedMisclassified } else { Status::NonFinite },
+            status,
         };
         Entry { record, found: None }
     }

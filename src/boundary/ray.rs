@@ -152,7 +152,7 @@ impl BoundaryBlock<'_> {
             let labels: Vec<i64> = samples.iter().map(|&sample| clean.labels[sample]).collect();
             let judged = judge(self.bench.verifier, &Tensor::cat(&images, 0), &labels, None, self.bench.capacity);
             let flip = |(&sample, judged): (&usize, &crate::judge::Judgement)| {
-                judged.flips(clean.judgements[sample].prediction)
+                judged.flips(clean.judgements[sample].prediction) || !judged.finite
             };
             flips.extend(samples.iter().zip(&judged).map(flip));
         }
@@ -226,7 +226,7 @@ impl BoundaryBlock<'_> {
             record.forwards += 1;
             let image = self.image(ray, high + share * (ray.first - high));
             let judged = judge(self.bench.verifier, &image, &label, None, 1)[0];
-            (judged.finite && judged.prediction != i64::from(record.clean_pred)).then_some((image, judged))
+            (judged.prediction != i64::from(record.clean_pred)).then_some((image, judged))
         });
         let Some((image, judged)) = verified else {
             record.status = Status::Censored;
@@ -237,6 +237,6 @@ impl BoundaryBlock<'_> {
         record.bracket = (record.distance - length(&self.image(ray, ray.low))).max(0.0);
         record.censored = false;
         record.adv_pred = judged.prediction as u32;
-        record.status = Status::Ok;
+        record.status = if judged.finite { Status::Ok } else { Status::NonFinite };
     }
 }

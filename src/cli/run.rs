@@ -181,6 +181,7 @@ pub fn failure(error: RunError) -> Failure {
         | RunError::Model(_)
         | RunError::Device(_)
         | RunError::Fit { .. }
+        | RunError::Untrusted { .. }
         | RunError::DifferentClasses { .. } => Exit::Usage,
     };
     Failure::new(exit, error)

@@ -31,6 +31,14 @@ pub enum RunError {
         /// What differs.
         problem: String,
     },
+    /// A model whose predictions no attack can be held against.
+    #[error("model `{model}` cannot be evaluated: {problem}")]
+    Untrusted {
+        /// The model.
+        model: String,
+        /// What was seen in the trial, and what would be right.
+        problem: String,
+    },
     /// Images are to be shown to a model whose predictions mean something else.
     #[error("`{}` has {} classes and `{}` has {}: their predictions do not compare", first.0, first.1, other.0, other.1)]
     DifferentClasses {

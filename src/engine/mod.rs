@@ -8,6 +8,7 @@ mod memory;
 mod predict;
 mod prepare;
 mod run;
+pub mod trials;
 
 pub use error::RunError;
 pub use guard::{Cause, LibtorchError, guarded};

@@ -10,11 +10,12 @@ use tch::Device;
 use super::device::{self, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
+use super::trials::{self, trial};
 use crate::attack::{Unfit, kind};
 use crate::data::{self, Dataset, Sample, Selection};
 use crate::judge::pixels;
 use crate::model::{Compute, Model, ModelError, ModelSource};
-use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
+use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
 use crate::suite::{Goal, Known, Plan, Suite, UnitSelection};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
@@ -37,6 +38,8 @@ pub struct Prepared {
     /// The run's identity: the suite's name and a hash of everything that determines its results.
     pub run: String,
     data_hash: String,
+    /// What a few passes told of each model, in the suite's order.
+    trials: Vec<Trial>,
 }
 
 impl Prepared {
@@ -71,8 +74,10 @@ impl Prepared {
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
         let run = identity(&suite, &sources, &data_hash, device);
-        let prepared = Prepared { suite, dataset, selection, sources, plan, device, run, data_hash };
+        let trials = Vec::new();
+        let mut prepared = Prepared { suite, dataset, selection, sources, plan, device, run, data_hash, trials };
         prepared.check_fit(&first)?;
+        prepared.trials = prepared.try_models()?;
         Ok(prepared)
     }
 
@@ -90,7 +95,14 @@ impl Prepared {
     /// # Errors
     /// If the weights are not those of the architecture.
     pub fn verifier(&self, index: usize) -> Result<Rc<Model>, ModelError> {
-        Ok(Rc::new(self.sources[index].build(Compute::f32(self.device))?))
+        self.build(index, Compute::f32(self.device))
+    }
+
+    fn build(&self, index: usize, compute: Compute) -> Result<Rc<Model>, ModelError> {
+        let mut model = self.sources[index].build(compute)?;
+        model.probabilities = self.trials.get(index).is_some_and(|trial| trial.probabilities);
+        model.repeats = self.suite.run.eot;
+        Ok(Rc::new(model))
     }
 
     /// The model that searches: `verifier`, the one that decides, where both would compute alike.
@@ -102,11 +114,31 @@ impl Prepared {
         if compute == Compute::f32(self.device) {
             return Ok(verifier.clone());
         }
-        Ok(Rc::new(self.sources[index].build(compute)?))
+        self.build(index, compute)
     }
 
     fn search_compute(&self, index: usize) -> Compute {
         searches_with(self.suite.run.precision, &self.sources[index], self.device)
+    }
+
+    /// Shows a few of the run's images to each model.
+    fn try_models(&self) -> Result<Vec<Trial>, RunError> {
+        let count = self.selection.len().min(trials::IMAGES);
+        let samples = self.selection.load_block(self.dataset.as_ref(), 0..count)?;
+        let pixels = pixels(&samples, self.device);
+        let attacked = |name: &str| {
+            self.suite.boundary.is_some() || self.suite.attacks.iter().any(|attack| attack.applies_to(name))
+        };
+        let of_model = |index: usize| {
+            let (model, name) = (self.verifier(index)?, self.sources[index].name.clone());
+            trial(&model, &pixels, attacked(&name)).map_err(|problem| RunError::Untrusted { model: name, problem })
+        };
+        (0..self.sources.len()).map(of_model).collect()
+    }
+
+    /// What the trial told of each model, in the suite's order.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
     }
 
     /// Checks classes, image sizes, layers, units and losses of every model and attack.
@@ -191,6 +223,7 @@ impl Prepared {
             weights_hash: source.hash().to_owned(),
             parameters: source.parameters(),
             search: device::words(self.search_compute(index)),
+            trial: self.trials.get(index).cloned(),
         });
         let versions = BTreeMap::from([
             ("am-eval".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),

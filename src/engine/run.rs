@@ -11,7 +11,9 @@ use super::error::RunError;
 use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
 use super::prepare::Prepared;
-use crate::attack::{AttackBlock, DrivenUnit, Reference, Victim, choose, kind, thumbnail};
+use crate::attack::{
+    AttackBlock, ControlBlock, DrivenUnit, Reference, Victim, choose, control_places, kind, thumbnail,
+};
 use crate::boundary::BoundaryBlock;
 use crate::cuda;
 use crate::data::{Loading, Sample};
@@ -19,7 +21,7 @@ use crate::interrupt;
 use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, pixels};
 use crate::model::Model;
 use crate::random::Noise;
-use crate::record::{AdversarialImages, Block, MOST_THUMBNAILS, Manifest, RunDir, StoreError};
+use crate::record::{AdversarialImages, Block, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
 use crate::suite::{Goal, Shard, Task, WorkUnit};
 
 /// Images by which units are ranked and gains are scaled.
@@ -170,6 +172,7 @@ impl<'a> Run<'a> {
 
     fn compute(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
         let started = Instant::now();
+        self.seed_models(unit);
         if !std::iter::once(unit).chain(later).any(|unit| self.transfers(unit)) {
             self.loaded.keep_only(unit.model);
         }
@@ -207,6 +210,7 @@ impl<'a> Run<'a> {
                     outcome.images.write(self.dir, &unit.key)?;
                 }
                 block.records = outcome.records;
+                block.records.extend(self.controls(unit, index, bench));
                 block.examples = outcome.examples;
                 block.transfers = outcome.transfers;
                 block.unconfirmed_hits = outcome.unconfirmed;
@@ -219,6 +223,34 @@ impl<'a> Run<'a> {
         }
         block.seconds = started.elapsed().as_secs_f64();
         Ok(block)
+    }
+
+    /// Models that draw randomly take libtorch's generator, which begins anew with each block: so that a run repeats, and does not
+    /// depend on what was computed before.
+    fn seed_models(&self, unit: &WorkUnit) {
+        let name = format!("{}/{}", self.prepared.suite.seed, unit.key);
+        let digest = blake3::hash(name.as_bytes());
+        let bytes: [u8; 8] = digest.as_bytes()[..8].try_into().unwrap_or_default();
+        tch::manual_seed(i64::from_le_bytes(bytes) & i64::MAX);
+    }
+
+    /// The records of the controls that stand beside this attack.
+    fn controls(&self, unit: &WorkUnit, attack: usize, bench: Bench) -> Vec<Record> {
+        let suite = &self.prepared.suite;
+        let places = control_places(suite, &suite.models[unit.model]);
+        let beside = places.into_values().filter(|(index, _)| *index == attack);
+        let records = beside.flat_map(|(_, epsilon)| {
+            ControlBlock {
+                attack: &suite.attacks[attack],
+                epsilon,
+                dataset: self.prepared.dataset.name(),
+                bench,
+                first: unit.samples.start,
+                samples: self.prepared.selection.len(),
+            }
+            .run()
+        });
+        records.collect()
     }
 
     fn models(&mut self, index: usize) -> Result<(Rc<Model>, Rc<Model>), RunError> {

@@ -14,7 +14,7 @@ use super::{CellSamples, Distance, Distances, ModelSamples, Provenance, Snapshot
 use crate::record::{Cell, StoreError, write_atomically};
 use crate::stats::{Estimate, wilson};
 use crate::summary::{HealthSign, SampleSet};
-use crate::terms::{Norm, SampleId};
+use crate::terms::{Epsilon, Norm, SampleId};
 
 /// Version of the file's form.
 pub const BASELINE_FORMAT: u64 = 1;
@@ -78,6 +78,8 @@ struct ModelEntry {
     clean_accuracy: Estimate,
     seen: String,
     correct: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fooled: Vec<(Norm, Epsilon, String)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -191,6 +193,7 @@ fn content(snapshot: &Snapshot) -> Content {
         clean_accuracy: wilson(of.correct.len(), of.seen.len()),
         seen: hexadecimal(&of.seen),
         correct: hexadecimal(&of.correct),
+        fooled: of.fooled.iter().map(|((norm, epsilon), set)| (*norm, *epsilon, hexadecimal(set))).collect(),
     });
     let cells = snapshot.cells.iter().map(|of| {
         let model = snapshot.models.iter().find(|model| model.model == of.cell.model);
@@ -241,7 +244,11 @@ fn snapshot(content: Content) -> Result<Snapshot, String> {
     }
     let models = models
         .into_iter()
-        .map(|of| Ok(ModelSamples { seen: set(&of.seen)?, correct: set(&of.correct)?, model: of.model }))
+        .map(|of| {
+            let fooled = of.fooled.iter().map(|(norm, epsilon, text)| Ok(((*norm, *epsilon), set(text)?)));
+            let fooled = fooled.collect::<Result<_, String>>()?;
+            Ok(ModelSamples { seen: set(&of.seen)?, correct: set(&of.correct)?, fooled, model: of.model })
+        })
         .collect::<Result<Vec<_>, String>>()?;
     let cells = cells
         .into_iter()

@@ -19,6 +19,8 @@ pub struct Draft {
     pub same_weights: bool,
     /// Grave signs that the baseline did not have.
     pub new_signs: Vec<String>,
+    /// Signs by which the model may be less robust than its number says.
+    pub doubts: Vec<String>,
 }
 
 impl Draft {
@@ -36,7 +38,7 @@ impl Draft {
             failed: false,
             excuse: None,
         };
-        Draft { check, p_better: 1.0, same_weights: false, new_signs: Vec::new() }
+        Draft { check, p_better: 1.0, same_weights: false, new_signs: Vec::new(), doubts: Vec::new() }
     }
 
     /// Settle on `verdict` if that is graver, and say why.
@@ -52,6 +54,13 @@ impl Draft {
     pub fn floor(&mut self, rule: &Rule) {
         let Some(now) = self.check.now else { return };
         let unit = |value: f64| value_text(rule, value);
+        if (rule.min.is_some() || rule.max.is_some()) && !self.doubts.is_empty() {
+            let signs = self.doubts.join(", ");
+            self.settle(
+                Verdict::Suspicious,
+                format!("its number cannot be relied on: {signs}; see the report's signs"),
+            );
+        }
         if let Some(min) = rule.min {
             if now.point < min && now.hi < min {
                 self.settle(Verdict::Regressed, format!("it is below the floor of {}", unit(min)));

@@ -12,6 +12,7 @@ use super::{
 use crate::record::CellKind;
 use crate::stats::{Estimate, holm};
 use crate::suite::gate::{Date, Level, Metric, Rule, RuleSet, Waiver};
+use crate::summary::HealthSign;
 
 /// What a judgement depends on beside run, baseline and rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub fn judge(run: &Snapshot, baseline: Option<&Snapshot>, rules: &RuleSet, optio
             notes.push(format!("the gate `{rule}` selects nothing in this run; mend its `select`, or remove it"));
         }
     }
+    notes.extend(doubts(run));
     let counts = |outcome: &&RuleOutcome| outcome.level == Level::Error;
     GateOutcome {
         format: OUTCOME_FORMAT,
@@ -80,6 +82,36 @@ pub fn judge(run: &Snapshot, baseline: Option<&Snapshot>, rules: &RuleSet, optio
 pub fn worst_cases(of: &Snapshot) -> Vec<(Subject, Estimate)> {
     let all = measures(of, Metric::WorstCaseAccuracy).into_iter();
     all.filter_map(|measure| Some((measure.subject.clone(), check::rate(&measure)?))).collect()
+}
+
+/// The signs by which models may be less robust than their numbers say, one line for each model and sign, with the largest count.
+fn doubts(run: &Snapshot) -> Vec<String> {
+    let mut found: Vec<(usize, HealthSign, BTreeSet<&str>)> = Vec::new();
+    for cell in &run.cells {
+        let model = run.models.iter().position(|model| model.model == cell.cell.model).unwrap_or(run.models.len());
+        for &sign in cell.health.iter().filter(|sign| sign.doubts_robustness() || sign.is_of_model()) {
+            let same = |known: &HealthSign| std::mem::discriminant(known) == std::mem::discriminant(&sign);
+            match found.iter_mut().find(|(place, known, _)| *place == model && same(known)) {
+                Some((_, known, attacks)) => {
+                    *known = sign.max(*known);
+                    attacks.insert(&cell.cell.attack);
+                }
+                None => found.push((model, sign, BTreeSet::from([cell.cell.attack.as_str()]))),
+            }
+        }
+    }
+    found.sort();
+    let line = |(place, sign, attacks): &(usize, HealthSign, BTreeSet<&str>)| {
+        let model = run.models.get(*place).map_or("", |model| model.model.as_str());
+        let code = sign.code();
+        let attacks = if sign.is_of_model() { String::new() } else { format!(" ({})", join(attacks)) };
+        format!("health of {model}{attacks}: {}: {sign}", code.split(':').next().unwrap_or(&code))
+    };
+    found.iter().map(line).collect()
+}
+
+fn join(names: &BTreeSet<&str>) -> String {
+    names.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
 /// What a rule of level error means for the pipeline. A violation counts more than what cannot be compared.
@@ -218,6 +250,7 @@ impl Bench<'_> {
             let mut draft = Draft::new(measure.subject.clone());
             draft.check.n = measure.of.len();
             draft.check.now = check::rate(measure);
+            draft.doubts = measure.doubts.iter().cloned().collect();
             if measure.of.is_empty() {
                 empty(&mut draft, rule.metric);
             } else if rule.needs_baseline() {

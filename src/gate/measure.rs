@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Snapshot, Subject};
+use super::comparability::BOUNDARY;
+use super::{Distance, Distances, Snapshot, Subject};
 use crate::suite::gate::Metric;
 use crate::summary::{HealthSign, SampleSet};
 use crate::terms::{Epsilon, Norm};
@@ -20,6 +21,8 @@ pub struct Measure {
     pub attacks: BTreeSet<String>,
     /// Grave signs of its cells, counts left out.
     pub signs: BTreeSet<String>,
+    /// Those of them by which the model may be less robust than the rate says.
+    pub doubts: BTreeSet<String>,
 }
 
 /// All rates of one metric, in the snapshot's order; none of distances.
@@ -39,6 +42,7 @@ fn clean(snapshot: &Snapshot) -> Vec<Measure> {
         yes: model.correct.and(&model.seen),
         attacks: BTreeSet::new(),
         signs: BTreeSet::new(),
+        doubts: BTreeSet::new(),
     });
     of_model.collect()
 }
@@ -57,18 +61,20 @@ fn cells(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
             yes,
             attacks: BTreeSet::from([of.cell.attack.clone()]),
             signs: grave(&of.health),
+            doubts: doubts(&of.health),
         })
     });
     of_cell.collect()
 }
 
-/// The worst of all attacks per sample, controls left out. What flips in a ball flips in every larger one of its norm.
+/// The worst case per sample: what any attack, a control or the boundary search flips. What flips in a ball flips in every larger one
+/// of its norm.
 fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
     let mut all = Vec::new();
     for model in &snapshot.models {
         let mut balls: BTreeMap<(Norm, Epsilon), Measure> = BTreeMap::new();
-        let attacks = snapshot.cells.iter().filter(|of| of.cell.model == model.model && !of.cell.kind.is_control());
-        for of in attacks {
+        let cells = || snapshot.cells.iter().filter(|of| of.cell.model == model.model);
+        for of in cells().filter(|of| !of.cell.kind.is_control()) {
             let (norm, epsilon) = (of.cell.norm, of.cell.epsilon);
             let ball = balls.entry((norm, epsilon)).or_insert_with(|| Measure {
                 subject: Subject { norm: Some(norm), epsilon: Some(epsilon), ..Subject::model(&model.model) },
@@ -76,11 +82,31 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
                 yes: SampleSet::default(),
                 attacks: BTreeSet::new(),
                 signs: BTreeSet::new(),
+                doubts: BTreeSet::new(),
             });
             ball.of.add_all(&of.seen);
             ball.yes.add_all(&of.flipped); // flips until the union is complete
             ball.attacks.insert(of.cell.attack.clone());
             ball.signs.extend(grave(&of.health));
+            ball.doubts.extend(doubts(&of.health));
+        }
+        for of in cells().filter(|of| of.cell.kind.is_control()) {
+            if let Some(ball) = balls.get_mut(&(of.cell.norm, of.cell.epsilon)) {
+                ball.yes.add_all(&of.flipped);
+            }
+        }
+        for (ball, fooled) in &model.fooled {
+            if let Some(ball) = balls.get_mut(ball) {
+                ball.yes.add_all(fooled);
+            }
+        }
+        for distances in snapshot.distances.iter().filter(|of| of.model == model.model) {
+            for ((norm, epsilon), ball) in &mut balls {
+                if *norm == distances.norm {
+                    ball.attacks.insert(BOUNDARY.to_owned());
+                    ball.yes.add_all(&within(distances, *epsilon));
+                }
+            }
         }
         let mut smaller: Option<(Norm, SampleSet, BTreeSet<String>)> = None;
         for ((norm, _), ball) in &mut balls {
@@ -96,7 +122,22 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
     all
 }
 
+/// The samples whose boundary lies inside a ball.
+fn within(distances: &Distances, epsilon: Epsilon) -> SampleSet {
+    // Distances are rounded to six digits.
+    let limit = epsilon.value() * (1.0 + 1e-6);
+    let inside = |distance: &Distance| matches!(distance, Distance::At(distance) if *distance <= limit);
+    distances.values.iter().zip(0..).filter(|(distance, _)| inside(distance)).map(|(_, sample)| sample).collect()
+}
+
 fn grave(health: &[HealthSign]) -> BTreeSet<String> {
-    let name = |sign: &HealthSign| sign.code().split(':').next().unwrap_or_default().to_owned();
     health.iter().filter(|sign| sign.is_grave()).map(name).collect()
+}
+
+fn doubts(health: &[HealthSign]) -> BTreeSet<String> {
+    health.iter().filter(|sign| sign.doubts_robustness()).map(name).collect()
+}
+
+fn name(sign: &HealthSign) -> String {
+    sign.code().split(':').next().unwrap_or_default().to_owned()
 }

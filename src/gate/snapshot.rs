@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::record::{
     Cell, DistanceRecord, DistancesReader, Manifest, Record, RunDir, RunStatus, SamplesReader, StoreError,
+    TransferRecord,
 };
 use crate::summary::{HealthSign, RunSummary, SampleSet, Summarizer};
-use crate::terms::{Norm, SampleId};
+use crate::terms::{Epsilon, Norm, SampleId};
 
 /// Why a run cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +140,7 @@ impl Provenance {
 }
 
 /// One model's samples.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ModelSamples {
     /// The model.
     pub model: String,
@@ -147,6 +148,8 @@ pub struct ModelSamples {
     pub seen: SampleSet,
     /// Those whose clean prediction is the label.
     pub correct: SampleSet,
+    /// Those that images made on other models fool, by ball.
+    pub fooled: BTreeMap<(Norm, Epsilon), SampleSet>,
 }
 
 /// One cell's samples.
@@ -225,8 +228,13 @@ impl Snapshot {
         for distance in DistancesReader::open(&dir.distances_path(), manifest.searched_radius())? {
             collector.add_distance(&distance?);
         }
-        let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
-        let summary = summarizer.finish(&models, &manifest.attack_names());
+        if manifest.has_transfer() {
+            for transfer in transfers(dir)? {
+                collector.add_transfer(&transfer);
+                summarizer.add_transfer(&transfer);
+            }
+        }
+        let summary = summarizer.finish_run(manifest);
         Ok((collector.finish(Provenance::of(manifest), &summary), summary))
     }
 
@@ -258,6 +266,7 @@ impl Snapshot {
         for model in &mut self.models {
             set(&mut model.seen);
             set(&mut model.correct);
+            model.fooled.values_mut().for_each(set);
         }
         for cell in &mut self.cells {
             set(&mut cell.seen);
@@ -275,6 +284,15 @@ impl Snapshot {
         self.samples = samples.to_vec();
         self
     }
+}
+
+/// What the run's blocks tell of transfers: tables hold no samples of them.
+fn transfers(dir: &RunDir) -> Result<Vec<TransferRecord>, StoreError> {
+    let mut transfers = Vec::new();
+    for key in dir.block_keys()? {
+        transfers.extend(dir.block(&key)?.map(|block| block.transfers).unwrap_or_default());
+    }
+    Ok(transfers)
 }
 
 /// Compares a table with the hash that the manifest holds.
@@ -351,6 +369,23 @@ impl Collector {
         };
     }
 
+    /// Add what a model says of an image that was made on another.
+    pub fn add_transfer(&mut self, transfer: &TransferRecord) {
+        let sample = self.sample(&transfer.sample_id);
+        if transfer.fooled {
+            let model = self.model(&transfer.victim);
+            let ball = (transfer.cell.norm, transfer.cell.epsilon);
+            self.models[model].fooled.entry(ball).or_default().insert(sample);
+        }
+    }
+
+    fn model(&mut self, name: &str) -> usize {
+        self.models.iter().position(|known| known.model == name).unwrap_or_else(|| {
+            self.models.push(ModelSamples { model: name.to_owned(), ..ModelSamples::default() });
+            self.models.len() - 1
+        })
+    }
+
     fn sample(&mut self, id: &SampleId) -> u32 {
         if let Some(&place) = self.places.get(id) {
             return place;
@@ -368,11 +403,7 @@ impl Collector {
         }
         let known = self.cells.get(cell).copied();
         let place = known.unwrap_or_else(|| {
-            let model = self.models.iter().position(|known| known.model == cell.model).unwrap_or_else(|| {
-                let [seen, correct] = Default::default();
-                self.models.push(ModelSamples { model: cell.model.clone(), seen, correct });
-                self.models.len() - 1
-            });
+            let model = self.model(&cell.model);
             self.bits.push((model, SampleSet::default(), SampleSet::default()));
             self.cells.insert(cell.clone(), self.bits.len() - 1);
             self.bits.len() - 1
@@ -390,6 +421,8 @@ impl Collector {
             Some(CellSamples { cell: of.cell.clone(), seen, flipped, health: of.health.clone() })
         });
         let cells = cells.collect();
+        // A model that is shown images and no cell tells of has no samples of its own.
+        self.models.retain(|model| !model.seen.is_empty());
         self.models.sort_by_key(|model| rank(&model.model));
         self.distances.sort_by(|a, b| {
             let key = |of: &Distances| (rank(&of.model), of.method.clone(), of.norm);

@@ -32,7 +32,12 @@ pub(crate) fn run(n: u32, flipped: impl IntoIterator<Item = u32>) -> Snapshot {
             }],
         },
         samples: (0..n).map(|sample| SampleId::from(sample.to_string())).collect(),
-        models: vec![ModelSamples { model: "m".to_owned(), seen: all.clone(), correct: all.clone() }],
+        models: vec![ModelSamples {
+            model: "m".to_owned(),
+            seen: all.clone(),
+            correct: all.clone(),
+            ..ModelSamples::default()
+        }],
         cells: vec![CellSamples {
             cell: cell(8.0 / 255.0),
             seen: all,

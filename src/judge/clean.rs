@@ -82,9 +82,9 @@ impl CleanBlock {
         self.ids.is_empty()
     }
 
-    /// Whether sample `index` may be attacked: finite logits, and classified rightly.
+    /// Whether sample `index` may be attacked: finite logits whose largest is certain, and classified rightly.
     pub fn attackable(&self, index: usize) -> bool {
-        self.judgements[index].finite && self.judgements[index].prediction == self.labels[index]
+        self.judgements[index].decided && self.judgements[index].prediction == self.labels[index]
     }
 }
 

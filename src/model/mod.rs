@@ -104,6 +104,12 @@ pub struct Model {
     pub compute: Compute,
     /// Number of parameters.
     pub parameters: u64,
+    /// Whether the network returns probabilities: then their logarithms stand for logits, which gives the same predictions, and
+    /// gradients where those of a softmax vanish.
+    pub probabilities: bool,
+    /// Passes of the network whose logits are averaged into one answer: expectation over its randomness (Athalye et al. 2018,
+    /// <https://arxiv.org/abs/1802.00420>). 1 for a network that answers the same each time.
+    pub repeats: usize,
     network: Box<dyn Network>,
     mean: Tensor,
     deviation: Tensor,
@@ -158,6 +164,8 @@ impl Model {
             input: geometry.image(),
             compute,
             parameters: tensors.parameters.values().map(|tensor| tensor.numel() as u64).sum(),
+            probabilities: false,
+            repeats: 1,
             network,
             mean: channel(&normalize.mean),
             deviation: channel(&normalize.std),
@@ -173,7 +181,17 @@ impl Model {
         }
         let normalized = (pixels - &self.mean) / &self.deviation;
         let normalized = if self.compute.channels_last { channels_last(&normalized) } else { normalized };
-        ControlFlow::Continue(self.network.forward(normalized, probe)?.to_kind(Kind::Float))
+        let mut logits = self.as_logits(self.network.forward(normalized.shallow_clone(), probe)?);
+        for _ in 1..self.repeats {
+            // What is probed is the first pass's.
+            logits += self.as_logits(self.network.forward(normalized.shallow_clone(), &mut NoProbe)?);
+        }
+        ControlFlow::Continue(if self.repeats > 1 { logits / self.repeats as f64 } else { logits })
+    }
+
+    fn as_logits(&self, answer: Tensor) -> Tensor {
+        let answer = answer.to_kind(Kind::Float);
+        if self.probabilities { answer.clamp_min(f64::from(f32::MIN_POSITIVE)).log() } else { answer }
     }
 
     /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1].

@@ -39,13 +39,17 @@ impl Levels {
         self.target.as_ref()
     }
 
-    /// What logits `[R, K]` show `[R]`, i64: 0 the clean prediction, 1 another, 2 the target.
+    /// What logits `[R, K]` show `[R]`, i64: 0 the clean prediction, 1 another or none (NaN or infinity), 2 the target.
     pub fn reached(&self, logits: &Tensor) -> Tensor {
         let prediction = logits.argmax(-1, false);
+        let finite = logits.isfinite().all_dim(-1, false);
         let flipped = prediction.ne_tensor(&self.clean);
-        let level = flipped.to_kind(Kind::Int64);
+        let level = flipped.logical_or(&finite.logical_not()).to_kind(Kind::Int64);
         match &self.target {
-            Some(target) => level + prediction.eq_tensor(target).logical_and(&flipped).to_kind(Kind::Int64),
+            Some(target) => {
+                let hit = prediction.eq_tensor(target).logical_and(&flipped).logical_and(&finite);
+                level + hit.to_kind(Kind::Int64)
+            }
             None => level,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, write_atomically};
+use super::{StoreError, Trial, write_atomically};
 
 /// Version of the manifest's form.
 pub const MANIFEST_FORMAT: u32 = 1;
@@ -35,6 +35,9 @@ pub struct ModelEntry {
     pub parameters: u64,
     /// Layout and precision of the search (`f32, channels-last`).
     pub search: String,
+    /// What a few passes told before the attacks; none in runs of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }
 
 /// `manifest.json`.

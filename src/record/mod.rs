@@ -16,6 +16,7 @@ mod store;
 mod table;
 mod thumbnails;
 mod transfer;
+mod trial;
 mod types;
 
 pub use crate::terms::CellKind;
@@ -34,6 +35,7 @@ pub use store::{RunDir, RunLock};
 pub use table::{Assembled, assemble_tables};
 pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
 pub use transfer::TransferRecord;
+pub use trial::Trial;
 pub use types::{Cell, DistanceRecord, Example, Record, Status};
 
 #[cfg(test)]

@@ -20,8 +20,10 @@ pub enum Status {
     DeadUnit,
     /// The objective's gradient was zero on the whole path.
     ZeroGradient,
-    /// The network gave NaN or infinity.
+    /// The network gave NaN or infinity. If it did so on the image that the record tells of, the sample counts as flipped.
     NonFinite,
+    /// The largest logit of the image that the record tells of cannot be told in f32: the sample counts as flipped.
+    Undecided,
     /// No adversarial point was found within the search radius.
     Censored,
 }
@@ -35,6 +37,7 @@ impl Status {
             Status::DeadUnit => "dead-unit",
             Status::ZeroGradient => "zero-gradient",
             Status::NonFinite => "non-finite",
+            Status::Undecided => "undecided",
             Status::Censored => "censored",
         }
     }
@@ -55,11 +58,12 @@ impl FromStr for Status {
             Status::DeadUnit,
             Status::ZeroGradient,
             Status::NonFinite,
+            Status::Undecided,
             Status::Censored,
         ];
         let known = all.into_iter().find(|known| known.as_str() == text);
         known.ok_or_else(|| {
-            "known are ok, skipped-misclassified, dead-unit, zero-gradient, non-finite, censored".to_owned()
+            "known are ok, skipped-misclassified, dead-unit, zero-gradient, non-finite, undecided, censored".to_owned()
         })
     }
 }
@@ -108,7 +112,8 @@ pub struct Record {
     pub backwards: u32,
     /// Class predicted on the adversarial image.
     pub adv_pred: u32,
-    /// Verified in f32: the prediction differs from the clean one.
+    /// Verified in f32: the prediction differs from the clean one. Also set where no prediction is certain (see `status`), since
+    /// such a sample is not robust.
     pub flipped: bool,
     /// The prediction still differs after rounding to 8 bits.
     pub flipped_u8: bool,

@@ -82,7 +82,13 @@ pub fn realistic(models: &[&str]) -> RunSummary {
             .map(|levels: f64| (Norm::Linf, Epsilon::new(levels / 255.0).unwrap(), share(robust(levels, 1.08), 500)));
         let worst_case = worst.to_vec();
         let clean_accuracy = share(clean, 500);
-        summary.models.push(ModelSummary { model: (*model).to_owned(), n: 500, clean_accuracy, worst_case });
+        summary.models.push(ModelSummary {
+            model: (*model).to_owned(),
+            n: 500,
+            clean_accuracy,
+            worst_case,
+            health: vec![],
+        });
         summary.distances.push(distances(model, clean, 0.12 / strength));
     }
     summary.cells[0].health.push(HealthSign::ZeroGradient(3));
@@ -152,6 +158,7 @@ pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
                 weights_hash: "a".repeat(64),
                 parameters: 272_474,
                 search: "f32, channels-last".to_owned(),
+                trial: None,
             })
             .collect(),
         seed: 17,

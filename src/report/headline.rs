@@ -2,7 +2,7 @@
 
 use crate::stats::Estimate;
 use crate::summary::{ModelSummary, RunSummary};
-use crate::terms::{Epsilon, Norm};
+use crate::terms::{Epsilon, Norm, headline_radius};
 
 /// A norm and radius.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,21 +21,12 @@ pub fn headline(summary: &RunSummary) -> Option<Headline> {
 
 /// The same for each norm of the run.
 pub fn headlines(summary: &RunSummary) -> Vec<Headline> {
-    let usual = |norm: Norm| match norm {
-        Norm::Linf => vec![8.0 / 255.0, 4.0 / 255.0],
-        Norm::L2 => vec![0.5],
-        Norm::L1 => vec![12.0],
-    };
-    let mut headlines = Vec::new();
-    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+    let radii = |norm: Norm| {
         let all = summary.models.iter().flat_map(|model| &model.worst_case);
-        let radii: Vec<Epsilon> = all.filter(|(of, _, _)| *of == norm).map(|(_, epsilon, _)| *epsilon).collect();
-        let near = |wish: f64| radii.iter().copied().find(|radius| (radius.value() - wish).abs() < 1e-9);
-        if let Some(epsilon) = usual(norm).into_iter().find_map(near).or(radii.iter().copied().max()) {
-            headlines.push(Headline { norm, epsilon });
-        }
-    }
-    headlines
+        all.filter(move |(known, _, _)| *known == norm).map(|(_, epsilon, _)| *epsilon)
+    };
+    let headline = |norm: Norm| Some(Headline { norm, epsilon: headline_radius(norm, radii(norm))? });
+    Norm::ALL.into_iter().filter_map(headline).collect()
 }
 
 /// The model's worst case at `at`, if it was attacked there.

@@ -1,13 +1,14 @@
 //! The short table at the end of a run: plain text, aligned, for a terminal or a log.
 
 use super::headline::{headlines, worst_case_at};
+use super::page::health::doubts;
 use crate::record::CellKind;
 use crate::summary::{CellSummary, RunSummary};
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
 
 /// Models by attacks, each at its largest radius: robust accuracy and flip rate with 95 % intervals. Of a unit attack
-/// the unit that flips most is shown. Ends without a line break.
+/// the unit that flips most is shown. Below them what puts these numbers in doubt. Ends without a line break.
 pub fn table(summary: &RunSummary) -> String {
     let mut rows: Vec<[String; 4]> =
         vec![["model / attack", "ball", "robust accuracy", "flip rate"].map(str::to_owned)];
@@ -26,7 +27,21 @@ pub fn table(summary: &RunSummary) -> String {
             }
         }
     }
-    columns(&rows, [Align::Left; 4])
+    let table = columns(&rows, [Align::Left; 4]);
+    let doubts = doubts(summary);
+    if doubts.is_empty() {
+        table
+    } else {
+        format!(
+            "{table}
+
+{}",
+            doubts.join(
+                "
+"
+            )
+        )
+    }
 }
 
 /// For each attack of `model`, its label and its cell at the largest radius; of units the one that flips most.

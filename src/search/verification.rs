@@ -88,7 +88,8 @@ impl Search<'_> {
         debug_assert!(inside, "{length:?} > {}", active.row.epsilon);
         let Judged { image, verdict } = judged;
         Finished {
-            flipped: verdict.level > 0 && inside,
+            // What cannot be told to be classified rightly is not robust; the record's status tells it.
+            flipped: inside && (verdict.level > 0 || !verdict.judgement.decided),
             hit: verdict.level > 1 && inside,
             flipped_u8: inside && rounded.is_some_and(|rounded| rounded.level > 0),
             image,

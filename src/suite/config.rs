@@ -111,6 +111,13 @@ pub struct RunConfig {
     /// Samples per block, the unit of resume and of sharding; none lets the harness choose.
     #[serde(serialize_with = "block_or_default")]
     pub block: Option<usize>,
+    /// Passes of a random model that are averaged into one answer; 1 for none.
+    #[serde(skip_serializing_if = "is_one")]
+    pub eot: usize,
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 /// Samples in a block if neither the suite nor the device says otherwise.
@@ -195,6 +202,11 @@ impl AttackConfig {
     /// Whether the attack runs on this model.
     pub fn applies_to(&self, model: &str) -> bool {
         self.models.as_ref().is_none_or(|models| models.iter().any(|name| name == model))
+    }
+
+    /// Whether it runs random noise of equal norm beside itself.
+    pub fn has_noise_control(&self) -> bool {
+        matches!(&self.goal, Goal::Unit { controls, .. } if controls.contains(&Control::Noise))
     }
 }
 

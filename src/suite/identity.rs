@@ -23,6 +23,9 @@ impl Suite {
         if let (Some(transfer), Some(fields)) = (&self.transfer, material.as_object_mut()) {
             fields.insert("transfer".to_owned(), json!(transfer));
         }
+        if let (true, Some(fields)) = (self.run.eot > 1, material.as_object_mut()) {
+            fields.insert("eot".to_owned(), json!(self.run.eot));
+        }
         material
     }
 }

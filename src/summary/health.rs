@@ -1,9 +1,10 @@
 //! Signs that a number may say more about the attack than about the model: when they show, and what to do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::HealthSign;
+use super::sample_set::SampleSet;
 use super::tally::{CellTally, ModelTally, Variety};
 use crate::record::CellKind;
 use crate::terms::{Epsilon, Norm};
@@ -11,7 +12,19 @@ use crate::terms::{Epsilon, Norm};
 impl HealthSign {
     /// Whether it puts a run's claims in doubt, or only deserves notice.
     pub fn is_grave(self) -> bool {
-        !matches!(self, HealthSign::DeadUnit(_) | HealthSign::UnconfirmedHits(_) | HealthSign::LostByRounding(_))
+        use HealthSign::{AveragedModel, DeadUnit, LostByRounding, Probabilities, UnconfirmedHits};
+        !matches!(self, DeadUnit(_) | UnconfirmedHits(_) | LostByRounding(_) | AveragedModel(_) | Probabilities)
+    }
+
+    /// Whether the model may be less robust than the numbers beside it say, or the numbers mean nothing: first screens show it, and
+    /// no rule of a gate passes cleanly on such a number.
+    pub fn doubts_robustness(self) -> bool {
+        self.is_grave() && self != HealthSign::ControlAsStrong
+    }
+
+    /// Whether it is told of a model as a whole, whatever the attack.
+    pub fn is_of_model(self) -> bool {
+        matches!(self, HealthSign::RandomModel | HealthSign::AveragedModel(_) | HealthSign::Probabilities)
     }
 
     /// A short name for `summary.csv`, with the count where there is one: `zero-gradient:3`.
@@ -19,12 +32,17 @@ impl HealthSign {
         match self {
             HealthSign::ZeroGradient(count) => format!("zero-gradient:{count}"),
             HealthSign::NonFinite(count) => format!("non-finite:{count}"),
+            HealthSign::Undecided(count) => format!("undecided:{count}"),
             HealthSign::DeadUnit(count) => format!("dead-unit:{count}"),
             HealthSign::UnconfirmedHits(count) => format!("unconfirmed-hits:{count}"),
             HealthSign::ControlAsStrong => "control-as-strong".to_owned(),
             HealthSign::LostByRounding(count) => format!("lost-by-rounding:{count}"),
             HealthSign::GradientMasking => "gradient-masking".to_owned(),
+            HealthSign::GradientFree(count) => format!("gradient-free:{count}"),
             HealthSign::ConstantPrediction => "constant-prediction".to_owned(),
+            HealthSign::RandomModel => "random-model".to_owned(),
+            HealthSign::AveragedModel(passes) => format!("averaged-model:{passes}"),
+            HealthSign::Probabilities => "probabilities".to_owned(),
         }
     }
 }
@@ -39,7 +57,14 @@ impl fmt::Display for HealthSign {
             }
             HealthSign::NonFinite(count) => write!(
                 f,
-                "the network gives NaN or infinity for {}; check weights and normalization, and try precision = \"f32\"",
+                "the network gives NaN or infinity for {}, where it counts as not robust; check weights and normalization, and \
+                 try precision = \"f32\"",
+                counted(count, "sample")
+            ),
+            HealthSign::Undecided(count) => write!(
+                f,
+                "f32 cannot tell the largest logit of {}, which count as not robust; take a constant off the logits, or check \
+                 that the last layer has not collapsed",
                 counted(count, "sample")
             ),
             HealthSign::DeadUnit(count) => write!(
@@ -65,8 +90,25 @@ impl fmt::Display for HealthSign {
                 "random noise flips samples that the gradient attacks do not, so gradients may be masked; \
                  try loss = \"margin\", more restarts or more steps",
             ),
+            HealthSign::GradientFree(count) => write!(
+                f,
+                "a search without gradients flips {} that the attacks do not, so gradients mislead or the attacks are weak; try \
+                 loss = \"margin\", more restarts or more steps",
+                counted(count, "sample")
+            ),
             HealthSign::ConstantPrediction => f.write_str(
                 "the model predicts one class for every sample; check its weights, normalization and class order",
+            ),
+            HealthSign::RandomModel => f.write_str(
+                "the model answers the same image differently each time, so flips of one pass are accidents; export it in eval \
+                 mode, or set eot = 8 in [run]",
+            ),
+            HealthSign::AveragedModel(passes) => {
+                write!(f, "the model answers the same image differently each time; each answer is the mean of {passes} passes")
+            }
+            HealthSign::Probabilities => f.write_str(
+                "the model returns probabilities, whose logarithms were attacked; return logits, since a saturated softmax \
+                 hides gradients",
             ),
         }
     }
@@ -79,7 +121,7 @@ pub(super) fn signs(
     unconfirmed_hits: &BTreeMap<(String, String), u64>,
 ) -> Vec<Vec<HealthSign>> {
     let controls = control_shares(cells);
-    let masked: Vec<BTreeSet<(Norm, Epsilon)>> = models.iter().map(masked_balls).collect();
+    let masked: Vec<BTreeMap<(Norm, Epsilon), Missed>> = models.iter().map(missed).collect();
     let mut last_of_attack: HashMap<(&str, &str), usize> = HashMap::new();
     for (place, tally) in cells.iter().enumerate().filter(|(_, tally)| !tally.cell.kind.is_control()) {
         last_of_attack.insert((&tally.cell.model, &tally.cell.attack), place);
@@ -94,8 +136,11 @@ pub(super) fn signs(
         };
         counted(tally.zero_gradient, HealthSign::ZeroGradient);
         counted(tally.non_finite, HealthSign::NonFinite);
+        counted(tally.undecided, HealthSign::Undecided);
         counted(tally.dead_unit, HealthSign::DeadUnit);
-        counted(tally.flips - tally.flips_u8, HealthSign::LostByRounding);
+        if !cell.kind.is_control() {
+            counted(tally.flips - tally.flips_u8, HealthSign::LostByRounding);
+        }
         // Hits are counted for an attack as a whole; they are shown once.
         if last_of_attack.get(&(cell.model.as_str(), cell.attack.as_str())) == Some(&place) {
             let hits = unconfirmed_hits.get(&(cell.model.clone(), cell.attack.clone()));
@@ -105,12 +150,16 @@ pub(super) fn signs(
             signs.push(HealthSign::ConstantPrediction);
         }
         if !cell.kind.is_control() {
-            let beside = controls.get(&control_key(tally));
+            let beside = controls.get(&control_key(tally)).filter(|_| cell.kind == CellKind::Unit);
             if beside.is_some_and(|share| *share > 0.0 && *share >= tally.flip_share()) {
                 signs.push(HealthSign::ControlAsStrong);
             }
-            if masked[tally.model].contains(&(cell.norm, cell.epsilon)) {
+            let missed = masked[tally.model].get(&(cell.norm, cell.epsilon)).copied().unwrap_or_default();
+            if missed.noise > 0 {
                 signs.push(HealthSign::GradientMasking);
+            }
+            if missed.search > 0 {
+                signs.push(HealthSign::GradientFree(missed.search));
             }
         }
         signs.sort_unstable();
@@ -130,6 +179,9 @@ fn control_key(tally: &CellTally) -> ControlKey<'_> {
 fn control_shares(cells: &[CellTally]) -> HashMap<ControlKey<'_>, f64> {
     let mut sums: BTreeMap<(ControlKey<'_>, CellKind), (f64, f64)> = BTreeMap::new();
     for tally in cells.iter().filter(|tally| tally.cell.kind.is_control()) {
+        if tally.cell.kind == CellKind::ControlSearch {
+            continue;
+        }
         let (sum, count) = sums.entry((control_key(tally), tally.cell.kind)).or_default();
         *sum += tally.flip_share();
         *count += 1.0;
@@ -142,11 +194,24 @@ fn control_shares(cells: &[CellTally]) -> HashMap<ControlKey<'_>, f64> {
     shares
 }
 
-/// The balls in which noise flips a sample that the attacks saw and did not flip, although one searched for flips.
-fn masked_balls(model: &ModelTally) -> BTreeSet<(Norm, Epsilon)> {
-    let masked = model.cumulative().filter(|(_, _, threat, flipped)| {
-        let missed = |sample: u32| threat.seen.contains(sample) && !flipped.contains(sample);
-        threat.searched && threat.flipped_by_noise.iter().any(missed)
+/// Samples that controls flip in a ball and the attacks do not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Missed {
+    /// By random noise.
+    noise: u64,
+    /// By a search without gradients.
+    search: u64,
+}
+
+/// What the attacks of a model missed in each ball in which one of them searched for flips.
+fn missed(model: &ModelTally) -> BTreeMap<(Norm, Epsilon), Missed> {
+    let searched = model.cumulative().filter(|(_, _, threat, _)| threat.searched);
+    let count = searched.map(|(norm, epsilon, threat, flipped)| {
+        let missed = |set: &SampleSet| {
+            set.iter().filter(|&sample| threat.seen.contains(sample) && !flipped.contains(sample)).count() as u64
+        };
+        let missed = Missed { noise: missed(&threat.flipped_by_noise), search: missed(&threat.flipped_by_search) };
+        ((norm, epsilon), missed)
     });
-    masked.map(|(norm, epsilon, _, _)| (norm, epsilon)).collect()
+    count.collect()
 }

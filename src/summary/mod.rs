@@ -8,6 +8,7 @@ mod summarizer;
 mod tally;
 mod transfer;
 mod transfer_csv;
+mod trial_signs;
 mod types;
 
 pub use csv::{summary_columns, write_summary};

@@ -8,7 +8,7 @@ use super::order::natural;
 use super::tally::{CellTally, ModelTally};
 use super::transfer::TransferTallies;
 use super::{CellSummary, DistanceSummary, ModelSummary, RunSummary, SurvivalPoint};
-use crate::record::{Block, Cell, DistanceRecord, Record};
+use crate::record::{Block, Cell, DistanceRecord, Manifest, Record, TransferRecord};
 use crate::stats::{Estimate, Observation, kaplan_meier, median_distance, wilson};
 use crate::terms::{LayerName, Norm, SampleId};
 
@@ -67,8 +67,23 @@ impl Summarizer {
         } else {
             Observation { distance: distance.distance, event: true }
         };
+        if observation.event && distance.clean_pred == distance.label {
+            let sample = self.sample_place(&distance.sample_id);
+            let model = self.model_place(&distance.model);
+            self.models[model].reach(distance.norm, sample, observation.distance);
+        }
         let key = (distance.model.clone(), distance.method.clone(), distance.norm);
         self.distances.entry(key).or_default().push(observation);
+    }
+
+    /// Add what a model says of an image that was made on another: a flip counts in the worst case of both.
+    pub fn add_transfer(&mut self, transfer: &TransferRecord) {
+        self.transfers.add(transfer);
+        if transfer.fooled {
+            let sample = self.sample_place(&transfer.sample_id);
+            let victim = self.model_place(&transfer.victim);
+            self.models[victim].fool(transfer.cell.norm, transfer.cell.epsilon, sample);
+        }
     }
 
     /// Add a block: its records, distances and transfers, its seconds shared out to its cells by passes, and its unconfirmed hits
@@ -80,7 +95,7 @@ impl Summarizer {
             *passes.entry(place).or_default() += u64::from(record.forwards) + u64::from(record.backwards);
         }
         block.distances.iter().for_each(|distance| self.add_distance(distance));
-        block.transfers.iter().for_each(|transfer| self.transfers.add(transfer));
+        block.transfers.iter().for_each(|transfer| self.add_transfer(transfer));
         let total = block.forwards() + block.backwards();
         for (place, passes) in passes {
             if total > 0 {
@@ -171,7 +186,16 @@ impl Summarizer {
         let cells = cells.collect();
         self.models.sort_by_key(|model| model_rank(&model.name));
         let transfers = self.transfers.finish(model_rank, attack_rank);
-        RunSummary { cells, models: self.models.iter().map(model_summary).collect(), distances, transfers }
+        let seen = self.models.iter().filter(|model| model.samples.len() > 0);
+        RunSummary { cells, models: seen.map(model_summary).collect(), distances, transfers }
+    }
+
+    /// The summary of the run of `manifest`, with what the trials of its models told.
+    pub fn finish_run(self, manifest: &Manifest) -> RunSummary {
+        let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
+        let mut summary = self.finish(&models, &manifest.attack_names());
+        summary.add_trials(&manifest.models);
+        summary
     }
 
     fn distance_summaries(&mut self, model_rank: &impl Fn(&str) -> (usize, String)) -> Vec<DistanceSummary> {
@@ -211,8 +235,7 @@ fn cell_summary(tally: &CellTally) -> CellSummary {
 }
 
 fn model_summary(tally: &ModelTally) -> ModelSummary {
-    let worst_case = tally.cumulative().filter(|(_, _, threat, _)| !threat.seen.is_empty());
-    let worst_case = worst_case.map(|(norm, epsilon, threat, flipped)| {
+    let worst_case = tally.broken().map(|(norm, epsilon, threat, flipped)| {
         let robust = |sample: &u32| tally.correct.contains(*sample) && !flipped.contains(*sample);
         let estimate: Estimate = wilson(threat.seen.iter().filter(robust).count() as u64, threat.seen.len());
         (norm, epsilon, estimate)
@@ -223,6 +246,7 @@ fn model_summary(tally: &ModelTally) -> ModelSummary {
         n,
         clean_accuracy: wilson(tally.correct.len(), n),
         worst_case: worst_case.collect(),
+        health: Vec::new(),
     }
 }
 

@@ -46,7 +46,7 @@ fn a_cell_without_correct_samples_has_no_flip_rate() {
 }
 
 #[test]
-fn the_worst_case_is_taken_per_sample_without_controls() {
+fn the_worst_case_is_taken_per_sample_over_all_that_flipped() {
     let attacks = [Arc::new(cell(0.1)), Arc::new(unit_cell(CellKind::Unit, "3", 0.1))];
     let noise = Arc::new(unit_cell(CellKind::ControlNoise, "draw:0", 0.1));
     let larger = Arc::new(cell(0.2));
@@ -60,7 +60,17 @@ fn the_worst_case_is_taken_per_sample_without_controls() {
         records.push(flip_if(sample == 7, record(&larger, sample)));
     }
     let worst: Vec<_> = summary(&records).models[0].worst_case.iter().map(|(_, e, rate)| (e.value(), *rate)).collect();
-    assert_eq!(worst, [(0.1, wilson(5, 10)), (0.2, wilson(4, 10))]);
+    assert_eq!(worst, [(0.1, wilson(4, 10)), (0.2, wilson(3, 10))]);
+    // The boundary search found flips of two more, one of them inside the smaller ball.
+    let near = |sample: usize, at: f64| DistanceRecord {
+        norm: Norm::Linf,
+        model: "m".into(),
+        sample_id: records[4 * sample].sample_id.clone(),
+        ..distance(sample, Some(at))
+    };
+    let with = summarize(&records, &[near(5, 0.08), near(6, 0.15)], &[], &[]);
+    let worst: Vec<_> = with.models[0].worst_case.iter().map(|(_, e, rate)| (e.value(), *rate)).collect();
+    assert_eq!(worst, [(0.1, wilson(3, 10)), (0.2, wilson(1, 10))]);
 }
 
 #[test]
@@ -103,12 +113,17 @@ fn signs_name_cause_and_remedy() {
     let signs = [
         HealthSign::ZeroGradient(3),
         HealthSign::NonFinite(1),
+        HealthSign::Undecided(2),
         HealthSign::DeadUnit(2),
         HealthSign::UnconfirmedHits(1),
         HealthSign::ControlAsStrong,
         HealthSign::LostByRounding(4),
         HealthSign::GradientMasking,
+        HealthSign::GradientFree(5),
         HealthSign::ConstantPrediction,
+        HealthSign::RandomModel,
+        HealthSign::AveragedModel(8),
+        HealthSign::Probabilities,
     ];
     insta::assert_snapshot!(signs.map(|sign| format!("{}: {sign}", sign.code())).join("\n"));
 }

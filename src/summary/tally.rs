@@ -25,6 +25,7 @@ pub(super) struct CellTally {
     pub(super) has_target: bool,
     pub(super) zero_gradient: u64,
     pub(super) non_finite: u64,
+    pub(super) undecided: u64,
     pub(super) dead_unit: u64,
     pub(super) gain_z: ExactSum,
     pub(super) gain_z_n: u64,
@@ -47,6 +48,7 @@ impl CellTally {
             has_target: false,
             zero_gradient: 0,
             non_finite: 0,
+            undecided: 0,
             dead_unit: 0,
             gain_z: ExactSum::default(),
             gain_z_n: 0,
@@ -68,6 +70,7 @@ impl CellTally {
         self.has_target |= record.target_hit.is_some();
         self.zero_gradient += u64::from(record.status == Status::ZeroGradient);
         self.non_finite += u64::from(record.status == Status::NonFinite);
+        self.undecided += u64::from(record.status == Status::Undecided);
         self.dead_unit += u64::from(record.status == Status::DeadUnit);
         if let Some(z) = record.activation_gain_z.filter(|z| z.is_finite()) {
             self.gain_z.add(z.into());
@@ -88,6 +91,7 @@ impl CellTally {
         self.has_target |= other.has_target;
         self.zero_gradient += other.zero_gradient;
         self.non_finite += other.non_finite;
+        self.undecided += other.undecided;
         self.dead_unit += other.dead_unit;
         self.gain_z.merge(&other.gain_z);
         self.gain_z_n += other.gain_z_n;
@@ -111,6 +115,10 @@ pub(super) struct Threat {
     pub(super) flipped: SampleSet,
     /// Samples that random noise flipped.
     pub(super) flipped_by_noise: SampleSet,
+    /// Samples that a search without gradients flipped.
+    pub(super) flipped_by_search: SampleSet,
+    /// Samples that anything of the run flipped: attacks, controls, images of other models, the boundary search.
+    pub(super) flipped_anyhow: SampleSet,
     /// Whether an attack drove a class logit, and so searched for flips.
     pub(super) searched: bool,
 }
@@ -148,6 +156,8 @@ pub(super) struct ModelTally {
     pub(super) predictions: Variety,
     pub(super) labels: Variety,
     pub(super) threats: BTreeMap<(Norm, Epsilon), Threat>,
+    /// The smallest distance at which the boundary search verified a flip, by norm and sample.
+    pub(super) reached: BTreeMap<(Norm, u32), f64>,
 }
 
 impl ModelTally {
@@ -166,9 +176,11 @@ impl ModelTally {
             threat.searched |= cell.kind == CellKind::ClassLogit;
         }
         if correct && record.flipped {
+            threat.flipped_anyhow.insert(sample);
             match cell.kind {
                 CellKind::ClassLogit | CellKind::Unit => threat.flipped.insert(sample),
                 CellKind::ControlNoise => threat.flipped_by_noise.insert(sample),
+                CellKind::ControlSearch => threat.flipped_by_search.insert(sample),
                 CellKind::ControlRandomUnit => {}
             }
         }
@@ -185,8 +197,43 @@ impl ModelTally {
             threat.seen.add_renumbered(&theirs.seen, numbers);
             threat.flipped.add_renumbered(&theirs.flipped, numbers);
             threat.flipped_by_noise.add_renumbered(&theirs.flipped_by_noise, numbers);
+            threat.flipped_by_search.add_renumbered(&theirs.flipped_by_search, numbers);
+            threat.flipped_anyhow.add_renumbered(&theirs.flipped_anyhow, numbers);
             threat.searched |= theirs.searched;
         }
+        for (&(norm, sample), &distance) in &other.reached {
+            self.reach(norm, numbers[sample as usize], distance);
+        }
+    }
+
+    /// A flip that the boundary search verified.
+    pub(super) fn reach(&mut self, norm: Norm, sample: u32, distance: f64) {
+        let nearest = self.reached.entry((norm, sample)).or_insert(f64::INFINITY);
+        *nearest = nearest.min(distance);
+    }
+
+    /// A flip by an image that was made on another model, inside the ball of `norm` and `epsilon`.
+    pub(super) fn fool(&mut self, norm: Norm, epsilon: Epsilon, sample: u32) {
+        self.threats.entry((norm, epsilon)).or_default().flipped_anyhow.insert(sample);
+    }
+
+    /// Each ball that attacks searched, with the samples they saw and those that anything of the run flipped in it or in a smaller one.
+    pub(super) fn broken(&self) -> impl Iterator<Item = (Norm, Epsilon, &Threat, SampleSet)> {
+        let mut last = None;
+        let mut flipped = SampleSet::default();
+        let all = self.threats.iter().map(move |(&(norm, epsilon), threat)| {
+            if last.replace(norm) != Some(norm) {
+                flipped = SampleSet::default();
+            }
+            flipped.add_all(&threat.flipped_anyhow);
+            let reached = self.reached.iter().filter(|((of, _), distance)| {
+                // Distances are verified up to the rounding that a ball allows.
+                *of == norm && **distance <= epsilon.value() * (1.0 + 1e-6)
+            });
+            reached.for_each(|((_, sample), _)| flipped.insert(*sample));
+            (norm, epsilon, threat, flipped.clone())
+        });
+        all.filter(|(_, _, threat, _)| !threat.seen.is_empty())
     }
 
     /// Each ball with the samples that attacks flipped in it or in a smaller ball of its norm: what lies in a ball lies

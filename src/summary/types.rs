@@ -47,8 +47,10 @@ pub struct CellSummary {
 pub enum HealthSign {
     /// Records whose gradient was zero on the whole path.
     ZeroGradient(u64),
-    /// Records whose network output was NaN or infinite.
+    /// Records whose network output was NaN or infinite: not robust.
     NonFinite(u64),
+    /// Records whose largest logit cannot be told in f32: not robust.
+    Undecided(u64),
     /// Records of dead units.
     DeadUnit(u64),
     /// Search hits that f32 verification did not confirm.
@@ -59,8 +61,16 @@ pub enum HealthSign {
     LostByRounding(u64),
     /// A control of random noise flips although the targeted search does not: gradients may be masked.
     GradientMasking,
+    /// Samples that a search without gradients flips and the attacks do not.
+    GradientFree(u64),
     /// Every prediction is the same class.
     ConstantPrediction,
+    /// The model answers the same image differently each time, and single passes decide.
+    RandomModel,
+    /// The model answers the same image differently each time, and every answer is averaged over so many passes.
+    AveragedModel(u64),
+    /// The model returns probabilities, whose logarithms are attacked.
+    Probabilities,
 }
 
 /// One step of a Kaplan-Meier curve.
@@ -104,6 +114,9 @@ pub struct ModelSummary {
     pub clean_accuracy: Estimate,
     /// Worst case per sample over all attacks (controls left out), for each norm and radius, ascending.
     pub worst_case: Vec<(Norm, Epsilon, Estimate)>,
+    /// Signs of the model as a whole; its cells carry them too.
+    #[serde(default)]
+    pub health: Vec<HealthSign>,
 }
 
 /// How often images that an attack made on one model, the source, fool another, the victim. Rates are shares in [0, 1] with 95 %

@@ -282,6 +282,7 @@ impl Recipe<'_> {
             weights_hash: blake3::hash(&[name.as_bytes(), &self.salt.to_le_bytes()].concat()).to_hex().to_string(),
             parameters: 272_474,
             search: "f32, channels-last".to_owned(),
+            trial: None,
         });
         let name = folder.file_name().unwrap().to_string_lossy();
         let blocks = self.models.len() as u64;

@@ -102,6 +102,7 @@ pub fn manifest(name: &str, suite: &str) -> Manifest {
             weights_hash: blake3::hash(name.as_bytes()).to_hex().to_string(),
             parameters: 1,
             search: "f32".to_owned(),
+            trial: None,
         }],
         seed: 0,
         device: "CPU".to_owned(),

@@ -15,7 +15,7 @@ use crate::summary::HealthSign;
 
 /// A second radius, distances, and misclassified samples.
 fn richer(snapshot: Snapshot, shift: f64, wrong: u32) -> Snapshot {
-    let at = move |sample: usize| Distance::At(0.02 + 0.0001 * sample as f64 + shift);
+    let at = move |sample: usize| Distance::At(0.05 + 0.0001 * sample as f64 + shift);
     let mut snapshot = with_distances(snapshot, at);
     let smaller = CellSamples {
         cell: cell(2.0 / 255.0),

@@ -29,7 +29,7 @@ fn thumbnails() -> Thumbnails {
 
 /// A regression, a waived one, a warning, a rule that selects nothing, drift and an expired waiver.
 fn outcome(model: &str) -> GateOutcome {
-    let at = |shift: f64| move |sample: usize| crate::gate::Distance::At(0.02 + 0.0001 * sample as f64 + shift);
+    let at = |shift: f64| move |sample: usize| crate::gate::Distance::At(0.05 + 0.0001 * sample as f64 + shift);
     let before = with_wrong(with_distances(old(200, 0..10), at(0.004)), model);
     let mut after = with_wrong(with_distances(run(200, 5..40), at(0.0)), model);
     after.provenance.device = "other".to_owned();

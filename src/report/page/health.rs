@@ -21,11 +21,7 @@ pub struct Sign {
 
 /// The signs of a whole run.
 pub fn signs(manifest: &Manifest, summary: &RunSummary) -> Vec<Sign> {
-    let cells = summary.cells.iter().flat_map(|cell| {
-        let place = format!("{} · {}", cell.cell.model, cell.cell.attack);
-        cell.health.iter().map(move |sign| (*sign, place.clone()))
-    });
-    let mut gathered = gather(cells);
+    let mut gathered = gather(all(summary).into_iter());
     let known = gathered.iter().any(|sign| sign.name.starts_with(name_of(HealthSign::UnconfirmedHits(0))));
     if manifest.unconfirmed_hits > 0 && !known {
         gathered.extend(gather([(HealthSign::UnconfirmedHits(manifest.unconfirmed_hits), String::new())].into_iter()));
@@ -43,10 +39,35 @@ pub fn signs(manifest: &Manifest, summary: &RunSummary) -> Vec<Sign> {
     gathered
 }
 
+/// The signs that put robustness in doubt, as one line each: what first screens show below their numbers.
+pub fn doubts(summary: &RunSummary) -> Vec<String> {
+    let doubted = all(summary).into_iter().filter(|(sign, _)| sign.doubts_robustness() || sign.is_of_model());
+    let line = |sign: Sign| {
+        let word = if sign.grave { "warning" } else { "note" };
+        let (shown, more) = (sign.places.len().min(3), sign.places.len().saturating_sub(3));
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{word}: {} ({}{more}): {}", sign.name, sign.places[..shown].join(", "), sign.meaning)
+    };
+    gather(doubted).into_iter().map(line).collect()
+}
+
+/// Every sign of the run with its place; what is told of a model as a whole comes once, not with each of its cells.
+fn all(summary: &RunSummary) -> Vec<(HealthSign, String)> {
+    let cells = summary.cells.iter().flat_map(|cell| {
+        let place = format!("{} · {}", cell.cell.model, cell.cell.attack);
+        let signs = cell.health.iter().filter(|sign| !sign.is_of_model());
+        signs.map(move |sign| (*sign, place.clone()))
+    });
+    let models = summary.models.iter().flat_map(|model| model.health.iter().map(|sign| (*sign, model.model.clone())));
+    cells.chain(models).collect()
+}
+
 /// The signs of one model.
 pub fn signs_of_model(summary: &RunSummary, model: &str) -> Vec<Sign> {
     let cells = summary.cells.iter().filter(|cell| cell.cell.model == model);
-    gather(cells.flat_map(|cell| cell.health.iter().map(|sign| (*sign, cell.cell.attack.clone()))))
+    let cells = cells.flat_map(|cell| cell.health.iter().map(|sign| (*sign, cell.cell.attack.clone())));
+    let whole = summary.models.iter().filter(|known| known.model == model).flat_map(|known| &known.health);
+    gather(cells.filter(|(sign, _)| !sign.is_of_model()).chain(whole.map(|sign| (*sign, String::new()))))
 }
 
 fn gather(signs: impl Iterator<Item = (HealthSign, String)>) -> Vec<Sign> {
@@ -79,10 +100,12 @@ fn count_of(sign: HealthSign) -> u64 {
     match sign {
         HealthSign::ZeroGradient(count)
         | HealthSign::NonFinite(count)
+        | HealthSign::Undecided(count)
         | HealthSign::DeadUnit(count)
         | HealthSign::UnconfirmedHits(count)
+        | HealthSign::GradientFree(count)
         | HealthSign::LostByRounding(count) => count,
-        HealthSign::ControlAsStrong | HealthSign::GradientMasking | HealthSign::ConstantPrediction => 0,
+        _ => 0,
     }
 }
 
@@ -90,12 +113,17 @@ fn name_of(sign: HealthSign) -> &'static str {
     match sign {
         HealthSign::ZeroGradient(_) => "zero gradients",
         HealthSign::NonFinite(_) => "not finite",
+        HealthSign::Undecided(_) => "undecided",
         HealthSign::DeadUnit(_) => "dead units",
         HealthSign::UnconfirmedHits(_) => "unconfirmed hits",
         HealthSign::ControlAsStrong => "control as strong",
         HealthSign::LostByRounding(_) => "lost by rounding",
         HealthSign::GradientMasking => "gradient masking",
+        HealthSign::GradientFree(_) => "gradient-free search finds more",
         HealthSign::ConstantPrediction => "constant prediction",
+        HealthSign::RandomModel => "random model",
+        HealthSign::AveragedModel(_) => "random model, averaged",
+        HealthSign::Probabilities => "probabilities instead of logits",
     }
 }
 
@@ -105,7 +133,14 @@ fn meaning(sign: HealthSign) -> &'static str {
             "The search had nothing to follow on these records, so they look more robust than they may be; try the \
              margin loss."
         }
-        HealthSign::NonFinite(_) => "The network gave NaN or infinity; check its weights and the search precision.",
+        HealthSign::NonFinite(_) => {
+            "The network gave NaN or infinity. Images inside the ball for which it does count as not robust; check its \
+             weights and the search precision."
+        }
+        HealthSign::Undecided(_) => {
+            "f32 cannot tell which logit is the largest, so these samples count as not robust; take a constant off the \
+             logits, or check that the last layer has not collapsed."
+        }
         HealthSign::DeadUnit(_) => "Units that stayed at zero cannot be driven; their flip rate says nothing.",
         HealthSign::UnconfirmedHits(_) => {
             "Flips of the fast search that the exact f32 pass did not confirm. They are not counted as flips; many of \
@@ -120,7 +155,22 @@ fn meaning(sign: HealthSign) -> &'static str {
             "Random noise flips samples that the gradient search does not: the gradient may be masked, and robust \
              accuracy too high."
         }
+        HealthSign::GradientFree(_) => {
+            "A short search without gradients flips samples that the attacks do not: gradients mislead, or the attacks are \
+             weak, and robust accuracy is too high. Try the margin loss, more restarts or more steps."
+        }
         HealthSign::ConstantPrediction => "Every prediction is the same class; check weights and preprocessing.",
+        HealthSign::RandomModel => {
+            "The model answers the same image differently each time, so a flip or its absence in one pass is an accident; \
+             export it in eval mode, or set eot = 8 in [run]."
+        }
+        HealthSign::AveragedModel(_) => {
+            "The model answers the same image differently each time; every answer here is the mean of several passes (eot)."
+        }
+        HealthSign::Probabilities => {
+            "The model returns probabilities; their logarithms were attacked. Return logits: where a softmax is saturated, \
+             nothing is left to follow."
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The self-contained page of a run, and what other pages share with it: shell, styles, pictures, places.
 
 pub(in crate::report) mod encode;
-mod health;
+pub(super) mod health;
 mod html;
 mod rate;
 pub(in crate::report) mod shell;

@@ -271,6 +271,7 @@ fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
             CellKind::Unit => "unit",
             CellKind::ControlNoise => "control: noise",
             CellKind::ControlRandomUnit => "control: random unit",
+            CellKind::ControlSearch => "control: gradient-free search",
         },
         on: on(of, classes),
         ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),

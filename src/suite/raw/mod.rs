@@ -59,6 +59,9 @@ raw_table! {
         batch: Batch;
         /// Samples in a block, the unit of resume and of sharding. Default 50 on a CPU; on a GPU some batches.
         block: Count<1, 100_000>;
+        /// Passes of the model that are averaged into one answer, in the search and in the verification: expectation over a random
+        /// model's randomness. Every pass that is counted then costs so many. Default 1.
+        eot: Count<1, 1_000>;
     }
 }
 

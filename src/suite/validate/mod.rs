@@ -191,6 +191,7 @@ fn run(raw: Option<At<RawRun>>) -> RunConfig {
         precision: raw.and_then(|run| run.precision.as_ref()).map_or(SearchPrecision::Auto, |word| word.value),
         batch: raw.and_then(|run| run.batch.as_ref()).and_then(|batch| batch.value.0),
         block: raw.and_then(|run| run.block.as_ref()).map(|block| block.value.size()),
+        eot: raw.and_then(|run| run.eot.as_ref()).map_or(1, |eot| eot.value.size()),
     }
 }
 

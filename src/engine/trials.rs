@@ -1,0 +1,156 @@
+//! A few passes over real images before a model is attacked: does it answer the same image the same way each time, whatever its
+//! company; are its answers logits; does it have a gradient?
+
+use tch::{Kind, Tensor};
+
+use super::guard::{LibtorchError, guarded};
+use crate::model::Model;
+use crate::objective::margin;
+use crate::record::Trial;
+use crate::rows::{doubles, floats};
+
+/// Images of a trial.
+pub const IMAGES: usize = 4;
+
+/// Passes over the same images.
+const PASSES: usize = 3;
+
+/// How near to 1 a row of probabilities sums up, and how near to [0, 1] each of them lies.
+const PROBABILITY: f64 = 1e-4;
+
+/// Why a model cannot be attacked at all, as the end of a sentence about it.
+pub type Refusal = String;
+
+/// Shows `pixels` `[N, C, H, W]`, a few different images, to `model`: all together several times, each alone, and in reverse order with
+/// a negative among them. With `needs_gradient` a model without any is refused.
+///
+/// # Errors
+/// If predictions depend on the other images of the batch, if there is no gradient with respect to the image, or if libtorch gives up.
+pub fn trial(model: &Model, pixels: &Tensor, needs_gradient: bool) -> Result<Trial, Refusal> {
+    let gave_up =
+        |error: LibtorchError| format!("a pass over {} images fails: {}", pixels.size()[0], last_line(&error.reason));
+    let answers = guarded(|| tch::no_grad(|| answers(model, pixels))).map_err(gave_up)?;
+    let mut trial = Trial {
+        images: pixels.size()[0] as u64,
+        averaged: model.repeats.max(1) as u64,
+        between_passes: answers.between_passes(),
+        not_finite: answers.not_finite(),
+        probabilities: are_probabilities(&answers.together[0]),
+        ..Trial::default()
+    };
+    if !trial.is_random() {
+        let (difference, image) = answers.between_batches();
+        trial.between_batches = Some(difference);
+        if difference > Trial::COMPANY {
+            return Err(answers.depends(image, difference));
+        }
+    }
+    if needs_gradient {
+        trial.zero_gradients = guarded(|| zero_gradients(model, pixels)).map_err(gave_up)??;
+    }
+    Ok(trial)
+}
+
+/// Logits of the same images in several settings, `[N, K]` each, f64 on the CPU.
+struct Answers {
+    together: Vec<Tensor>,
+    alone: Tensor,
+    reversed: Tensor,
+}
+
+fn answers(model: &Model, pixels: &Tensor) -> Answers {
+    let logits = |pixels: &Tensor| model.logits(pixels).to_kind(Kind::Double).to_device(tch::Device::Cpu);
+    let count = pixels.size()[0];
+    let together = (0..PASSES).map(|_| logits(pixels)).collect();
+    let alone: Vec<Tensor> = (0..count).map(|image| logits(&pixels.narrow(0, image, 1))).collect();
+    // Other statistics than those of the images: their negatives come along.
+    let company = Tensor::cat(&[pixels.flip([0]), 1.0 - pixels], 0);
+    let reversed = logits(&company).narrow(0, 0, count).flip([0]);
+    Answers { together, alone: Tensor::cat(&alone, 0), reversed }
+}
+
+impl Answers {
+    fn spread(&self) -> Tensor {
+        let along = [1i64].as_slice();
+        let first = &self.together[0];
+        first.amax(along, false) - first.amin(along, false)
+    }
+
+    /// The largest difference of each image's logits, as a share of their spread.
+    fn difference(&self, a: &Tensor, b: &Tensor) -> Vec<f64> {
+        let apart = (a - b).abs().amax([1i64].as_slice(), false);
+        let share = &apart / self.spread().clamp_min(f64::MIN_POSITIVE);
+        // Constant logits have no spread; if they differ at all, by how much in units of their size.
+        let size = a.abs().maximum(&b.abs()).amax([1i64].as_slice(), false).clamp_min(f64::MIN_POSITIVE);
+        let relative = share.minimum(&(&apart / &size * 1e3));
+        doubles(&relative.nan_to_num(0.0, 0.0, 0.0))
+    }
+
+    fn between_passes(&self) -> f64 {
+        let others = self.together.iter().skip(1).flat_map(|other| self.difference(&self.together[0], other));
+        others.fold(0.0, f64::max)
+    }
+
+    /// The largest difference, and its image.
+    fn between_batches(&self) -> (f64, usize) {
+        let alone = self.difference(&self.together[0], &self.alone);
+        let reversed = self.difference(&self.together[0], &self.reversed);
+        let all = alone.into_iter().zip(reversed).map(|(alone, reversed)| alone.max(reversed));
+        all.zip(0..).fold((0.0, 0), |worst, found| if found.0 > worst.0 { found } else { worst })
+    }
+
+    fn not_finite(&self) -> u64 {
+        let finite = self.together[0].isfinite().all_dim(1, false);
+        finite.logical_not().sum(Kind::Int64).int64_value(&[]) as u64
+    }
+
+    fn depends(&self, image: usize, difference: f64) -> Refusal {
+        let class = |logits: &Tensor| logits.get(image as i64).argmax(-1, false).int64_value(&[]);
+        format!(
+            "its predictions depend on the other images of the batch: image {} of the trial is class {} alone, {} among {} \
+             images and {} in another order, and its logits differ by {:.2} of their spread; export the model in eval mode \
+             (batch normalization must use its running statistics), with a batch dimension that is not baked in by tracing",
+            image + 1,
+            class(&self.alone),
+            class(&self.together[0]),
+            self.together[0].size()[0],
+            class(&self.reversed),
+            difference
+        )
+    }
+}
+
+/// Whether every row `[N, K]` lies in [0, 1] and sums up to 1.
+fn are_probabilities(answers: &Tensor) -> bool {
+    let inside = answers.ge(-PROBABILITY).logical_and(&answers.le(1.0 + PROBABILITY)).all();
+    let whole = (answers.sum_dim_intlist([1i64].as_slice(), false, Kind::Double) - 1.0).abs().le(PROBABILITY).all();
+    inside.logical_and(&whole).int64_value(&[]) != 0
+}
+
+/// How many images have a gradient of the margin that is zero in every pixel.
+fn zero_gradients(model: &Model, pixels: &Tensor) -> Result<u64, Refusal> {
+    const NONE: &str = "it gives no gradient with respect to the image, which attacks follow: `forward` detaches it or runs under \
+                        no_grad, its output does not depend on the image, or its layers are quantized; export the float \
+                        model, without `detach` and `no_grad`";
+    let pixels = pixels.detach().copy().set_requires_grad(true);
+    let logits = model.logits(&pixels);
+    if !logits.requires_grad() {
+        return Err(NONE.to_owned());
+    }
+    let predictions = tch::no_grad(|| logits.argmax(-1, false));
+    let score = margin(&logits, &predictions).sum(Kind::Float);
+    let gradient = match Tensor::f_run_backward(&[score], &[&pixels], false, false) {
+        Ok(mut gradients) if gradients.len() == 1 && gradients[0].defined() => gradients.remove(0),
+        Ok(_) => return Err(NONE.to_owned()),
+        Err(error) => return Err(format!("{NONE} (libtorch: {})", last_line(&error.to_string()))),
+    };
+    let largest = floats(&gradient.nan_to_num(1.0, 1.0, 1.0).abs().flatten(1, -1).amax([1i64].as_slice(), false));
+    Ok(largest.into_iter().filter(|&largest| largest == 0.0).count() as u64)
+}
+
+/// Where libtorch says what went wrong: behind its call stack, if there is one.
+fn last_line(text: &str) -> &str {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    lines.find(|line| line.starts_with("RuntimeError:") || line.contains("Error: ")).unwrap_or(first)
+}
