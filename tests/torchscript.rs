@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use am_eval::engine::Predictor;
-use am_eval::model::{Compute, Model, ModelSource, TORCHSCRIPT};
+use am_eval::model::{Compute, Model, ModelSource};
 use am_eval::suite::{ModelConfig, Normalize};
 use am_eval::terms::LayerName;
 use assert_cmd::Command;
@@ -21,7 +21,7 @@ fn normalize() -> Normalize {
 }
 
 fn open(file: &str, size: [i64; 2]) -> Result<Model, String> {
-    let config = ModelConfig::of_file(TORCHSCRIPT, &fixtures().join(file), normalize());
+    let config = ModelConfig::of_file("torchscript", &fixtures().join(file), normalize());
     let source = ModelSource::open(&config, Some(size)).and_then(|source| source.build(Compute::f32(Device::Cpu)));
     source.map_err(|error| error.to_string().replace(&fixtures().display().to_string(), "FOLDER"))
 }

@@ -1,4 +1,4 @@
-//! `am-eval layers`: every layer of an architecture or a script, as probes see it.
+//! `am-eval layers`: every layer of an architecture or of a file's network, as probes see it.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tch::Device;
 use super::args::LayersArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit, print};
-use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, TORCHSCRIPT};
+use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, backend};
 use crate::suite::{ModelConfig, Normalize};
 use crate::wording::columns::{Align, columns};
 
@@ -24,7 +24,8 @@ fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
     if file.is_file() {
         let values = channels as usize;
         let normalize = Normalize { mean: vec![0.0; values], std: vec![1.0; values] };
-        let source = ModelSource::open(&ModelConfig::of_file(TORCHSCRIPT, file, normalize), args.size)?;
+        let arch = backend::recognise(file).map_or("torchscript", |backend| backend.arch());
+        let source = ModelSource::open(&ModelConfig::of_file(arch, file, normalize), args.size)?;
         return Ok(source.build(Compute::f32(Device::Cpu))?.layers());
     }
     let architecture = Architecture::find(&args.model)?;

@@ -76,33 +76,44 @@ mod networks {
 
 #[cfg(feature = "torch")]
 mod networks {
-    use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelSource, TORCHSCRIPT};
-    use crate::suite::{ModelConfig, Suite, SuiteErrors};
+    use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, backend};
+    use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
 
-    /// Unknown architectures, or else unknown layers. Those of an architecture are its outline's, so that this needs no
-    /// weights.
+    /// Unknown architectures, or else files whose network cannot be used, and unknown layers. Those of an architecture are its
+    /// outline's, so that this needs no weights.
     pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
-        let native = Architecture::all().map(|architecture| architecture.name);
-        let known: Vec<&str> = native.chain([TORCHSCRIPT]).collect();
+        let known: Vec<&str> = backend::known().collect();
         if let Err(errors) = suite.check_architectures(&known) {
             return vec![errors];
         }
-        suite.models.iter().filter_map(|model| layer_problems(suite, model)).collect()
+        let models = suite.models.iter().enumerate();
+        models.filter_map(|(index, model)| layer_problems(suite, index, model)).collect()
     }
 
-    fn layer_problems(suite: &Suite, model: &ModelConfig) -> Option<SuiteErrors> {
-        let layers = layers(suite, model)?;
+    fn layer_problems(suite: &Suite, index: usize, model: &ModelConfig) -> Option<SuiteErrors> {
+        let layers = match backend::find(&model.arch) {
+            Some(_) => match file_layers(suite, model)? {
+                Ok(layers) => layers,
+                Err(error) => {
+                    let help = "the README's section on models says how to write such a file";
+                    return Some(suite.error_at(Place::Model(index, "weights"), error.to_string(), help));
+                }
+            },
+            None => native_layers(model)?,
+        };
         let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
         suite.check_layers(&model.name, &names).err()
     }
 
-    /// The layers of an architecture's outline, or of a script that is there; none where opening the model will say why.
-    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Vec<LayerInfo>> {
-        let size = suite.data.image_size();
-        if model.arch == TORCHSCRIPT {
-            let source = ModelSource::open(model, Some(size?)).ok()?;
-            return Some(source.build(Compute::f32(tch::Device::Cpu)).ok()?.layers());
-        }
+    /// The layers of a file's network; none where the file is missing, which is said elsewhere, or the size of images is not known.
+    fn file_layers(suite: &Suite, model: &ModelConfig) -> Option<Result<Vec<LayerInfo>, ModelError>> {
+        let size = suite.data.image_size().filter(|_| model.weights.is_file())?;
+        let layers = || Ok(ModelSource::open(model, Some(size))?.build(Compute::f32(tch::Device::Cpu))?.layers());
+        Some(layers())
+    }
+
+    /// The layers of an architecture's outline.
+    fn native_layers(model: &ModelConfig) -> Option<Vec<LayerInfo>> {
         let architecture = Architecture::find(&model.arch).ok()?;
         let channels = model.normalize.mean.len() as i64; // opening the model says if it has another number
         Some(architecture.outline(Geometry { channels, ..architecture.geometry }).ok()?.layers())

@@ -104,17 +104,17 @@ fn old_driver() -> Option<String> {
 /// compute as they were written, in f32 or TF32.
 pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: Device) -> Compute {
     let tensor_cores = gpu(device).is_some_and(|gpu| gpu.capability >= (8, 0));
-    let native = source.architecture();
+    let narrows = source.narrows();
     let (kind, tf32) = match precision {
-        SearchPrecision::Bf16 if native.is_some() => (Kind::BFloat16, false),
-        SearchPrecision::Auto if native.is_some() && tensor_cores => (Kind::BFloat16, false),
+        SearchPrecision::Bf16 if narrows => (Kind::BFloat16, false),
+        SearchPrecision::Auto if narrows && tensor_cores => (Kind::BFloat16, false),
         SearchPrecision::Auto => (Kind::Float, tensor_cores),
         SearchPrecision::Tf32 => (Kind::Float, device.is_cuda()),
         SearchPrecision::F32 | SearchPrecision::Bf16 => (Kind::Float, false),
     };
     // cuDNN's kernels for f32 are made for contiguous images; those of tensor cores for channels innermost.
     let fits = !device.is_cuda() || kind == Kind::BFloat16;
-    let channels_last = fits && native.is_some_and(|architecture| architecture.channels_last);
+    let channels_last = fits && source.channels_last();
     Compute { device, kind, channels_last, tf32 }
 }
 

@@ -6,7 +6,7 @@
 use tch::Tensor;
 
 use super::Network;
-use super::arch::{Architecture, Family, Geometry, below};
+use super::architecture::{Architecture, Family, Geometry, below};
 use super::convolution::{Conv2d, ConvForm};
 use super::layers::{LayerNorm, Linear, wide};
 use super::probe::{Flow, Probe, Site};

@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use super::Network;
-use super::arch::{Architecture, Family, Geometry, below};
+use super::architecture::{Architecture, Family, Geometry, below};
 use super::convolution::{BatchNorm2d, Conv2d, ConvForm, GlobalPool, MaxPool2d, PoolForm};
 use super::layers::Linear;
 use super::probe::{Flow, Probe, Site};

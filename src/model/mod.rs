@@ -1,18 +1,19 @@
 //! Networks whose every layer a [`Probe`] can see, with their weights and their normalization.
 
-mod arch;
+mod architecture;
+pub mod backend;
 mod convnext;
 mod convolution;
 mod densenet;
 mod layers;
 mod mobilenet;
 mod probe;
+mod registry;
 mod residual;
 mod source;
 mod squeezenet;
 pub mod swin;
 mod tokens;
-mod torchscript;
 mod transformer;
 mod vgg;
 pub mod vit;
@@ -23,11 +24,13 @@ use std::path::PathBuf;
 
 use tch::{Device, Kind, Tensor};
 
-pub use arch::{Architecture, Family, Geometry};
+pub use architecture::{Architecture, Family, Geometry};
 pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
-pub use source::{ModelSource, TORCHSCRIPT};
+pub use source::ModelSource;
 pub use tokens::Tokens;
 pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, channels_last};
+
+use backend::Built;
 
 use crate::cuda::allow_tf32;
 use crate::suite::Normalize;
@@ -92,6 +95,16 @@ pub enum ModelError {
 
 pub(crate) use crate::wording::did_you_mean as nearest;
 
+impl ModelError {
+    /// The error, about the model that the suite calls `name`.
+    fn named(self, name: &str) -> Self {
+        match self {
+            ModelError::Unusable { problem, .. } => ModelError::Unusable { model: name.to_owned(), problem },
+            other => other,
+        }
+    }
+}
+
 /// A classifier of images with pixels in [0, 1]; normalization happens inside.
 pub struct Model {
     /// The model's name in the suite.
@@ -119,7 +132,8 @@ pub struct Model {
 impl Model {
     /// A model around any network. Computes in f32 on the CPU.
     pub fn custom(name: &str, network: Box<dyn Network>, geometry: Geometry, normalize: &Normalize) -> Model {
-        Model::around(name, network, geometry, normalize, Compute::f32(Device::Cpu), Tensors::default())
+        let (compute, tensors) = (Compute::f32(Device::Cpu), Tensors::default());
+        Model::around(name, Built { network, compute, tensors }, geometry, normalize)
     }
 
     /// A model with fresh parameters, to be trained.
@@ -130,33 +144,12 @@ impl Model {
         normalize: &Normalize,
         geometry: Geometry,
     ) -> Result<Model, ModelError> {
-        Model::assemble(arch.name, arch, Scope::fresh(seed, compute), normalize, geometry)
+        let built = arch.built(Scope::fresh(seed, compute), geometry)?;
+        Ok(Model::around(arch.name, built, geometry, normalize))
     }
 
-    fn assemble(
-        name: &str,
-        arch: &'static Architecture,
-        scope: Scope,
-        normalize: &Normalize,
-        geometry: Geometry,
-    ) -> Result<Model, ModelError> {
-        if let Some(problem) = arch.family.unfit(geometry) {
-            return Err(ModelError::Unusable { model: name.to_owned(), problem });
-        }
-        let compute = scope.compute;
-        let network = arch.family.build(&scope, geometry);
-        let tensors = scope.finish(arch)?;
-        Ok(Model::around(name, network, geometry, normalize, compute, tensors))
-    }
-
-    fn around(
-        name: &str,
-        network: Box<dyn Network>,
-        geometry: Geometry,
-        normalize: &Normalize,
-        compute: Compute,
-        tensors: Tensors,
-    ) -> Model {
+    fn around(name: &str, built: Built, geometry: Geometry, normalize: &Normalize) -> Model {
+        let Built { network, compute, tensors } = built;
         let channel = |values: &[f32]| Tensor::from_slice(values).view([1, -1, 1, 1]).to_device(compute.device);
         Model {
             name: name.to_owned(),

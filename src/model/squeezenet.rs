@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use super::Network;
-use super::arch::{Architecture, Family, Geometry, below};
+use super::architecture::{Architecture, Family, Geometry, below};
 use super::convolution::{Conv2d, ConvForm, MaxPool2d, PoolForm};
 use super::layers::wide;
 use super::probe::{Flow, Probe, Site};

@@ -9,7 +9,7 @@
 use tch::{Kind, Tensor};
 
 use super::Network;
-use super::arch::{Architecture, Family, Geometry, below};
+use super::architecture::{Architecture, Family, Geometry, below};
 use super::convolution::{Conv2d, ConvForm};
 use super::layers::{LayerNorm, Linear, wide};
 use super::probe::{Flow, Probe, Site};

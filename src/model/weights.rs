@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::arch::Architecture;
 use crate::random::{Stream, normal_pair};
 
 mod file;
@@ -214,18 +213,19 @@ impl<'a> Scope<'a> {
         tensor.to_device(self.compute.device)
     }
 
-    /// Ends the construction: the named tensors, or every difference between the file and the architecture.
-    pub(super) fn finish(self, arch: &Architecture) -> Result<Tensors, WeightsError> {
+    /// Ends the construction of the architecture `arch`, whose classes are told by the tensor `classifier`: the named tensors, or
+    /// every difference between the file and the architecture.
+    pub(super) fn finish(self, arch: &str, classifier: &str) -> Result<Tensors, WeightsError> {
         let mut store = self.store.borrow_mut();
         if let Source::File(file) = store.source {
-            let classifier = arch.classifier.trim_end_matches(".weight");
-            let (path, name) = (file.path.clone(), arch.name.to_owned());
-            if store.missing.iter().any(|missing| missing == arch.classifier)
-                && store.missing.iter().all(|missing| missing.starts_with(classifier))
+            let stem = classifier.trim_end_matches(".weight");
+            let (path, arch) = (file.path.clone(), arch.to_owned());
+            if store.missing.iter().any(|missing| missing == classifier)
+                && store.missing.iter().all(|missing| missing.starts_with(stem))
                 && store.problems.len() == store.missing.len()
             {
                 let missing = std::mem::take(&mut store.missing);
-                return Err(WeightsError::NoClassifier { path, arch: name, missing });
+                return Err(WeightsError::NoClassifier { path, arch, missing });
             }
             let unexpected: Vec<String> = file
                 .tensors
@@ -236,12 +236,7 @@ impl<'a> Scope<'a> {
             store.problems.extend(unexpected);
             if !store.problems.is_empty() {
                 let problems = std::mem::take(&mut store.problems);
-                let mut resembling = Architecture::resembling(&file.shapes());
-                if resembling.iter().any(|found| found.name == arch.name) {
-                    resembling.clear();
-                }
-                let resembles = resembling.iter().map(|found| found.name.to_owned()).collect();
-                return Err(WeightsError::Mismatch { path, arch: name, problems, resembles });
+                return Err(WeightsError::Mismatch { path, arch, problems, resembles: Vec::new() });
             }
         }
         let parameters = std::mem::take(&mut store.parameters);

@@ -3,7 +3,7 @@
 use super::block::{Branch, Change};
 use super::names::{Names, PYTORCH_CIFAR, TIMM, TORCHVISION, TRADES};
 use super::{Config, Stem};
-use crate::model::arch::{Architecture, Geometry};
+use crate::model::architecture::{Architecture, Geometry};
 
 const fn member(name: &'static str, about: &'static str, family: &'static Config) -> Architecture {
     let geometry = match family.stem {

@@ -11,7 +11,7 @@ use self::block::{Block, Branch, Change};
 pub(super) use self::members::ARCHITECTURES;
 use self::names::Names;
 use super::Network;
-use super::arch::{Family, Geometry, below};
+use super::architecture::{Family, Geometry, below};
 use super::convolution::{BatchNorm2d, Conv2d, ConvForm, GlobalPool, MaxPool2d, PoolForm};
 use super::layers::Linear;
 use super::probe::{Flow, Probe, Site};

@@ -2,7 +2,7 @@
 
 use super::Activation::{Gelu, QuickGelu};
 use super::{Activation, Config, Framework, Prefix, Stem};
-use crate::model::arch::{Architecture, Geometry};
+use crate::model::architecture::{Architecture, Geometry};
 
 const fn member(name: &'static str, about: &'static str, geometry: Geometry, family: &'static Config) -> Architecture {
     let (stem, classifier) = match (family.framework, family.stem) {

@@ -19,7 +19,7 @@ mod position;
 use tch::Tensor;
 
 use super::Network;
-use super::arch::{Family, Geometry};
+use super::architecture::{Family, Geometry};
 use super::convolution::{BatchNorm2d, Conv2d, ConvForm};
 use super::layers::{LayerNorm, Linear, wide};
 use super::probe::{Flow, Probe, Site};

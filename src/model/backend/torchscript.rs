@@ -9,23 +9,80 @@ use std::path::{Path, PathBuf};
 
 use tch::{CModule, Device, IValue, Kind, Tensor, jit};
 
-use super::probe::{Flow, Probe, Site};
-use super::weights::WeightsError;
-use super::{Geometry, Network};
+use super::{Backend, Built, Opened};
+use crate::model::weights::{Compute, Tensors, WeightsError};
+use crate::model::{Flow, Geometry, ModelError, Network, Probe, Site};
+use crate::suite::ModelConfig;
+
+/// Models whose `weights` are a TorchScript file.
+pub struct TorchScript;
+
+impl Backend for TorchScript {
+    fn arch(&self) -> &'static str {
+        "torchscript"
+    }
+
+    fn claims(&self, head: &[u8], _path: &Path) -> bool {
+        head.starts_with(b"PK")
+    }
+
+    fn open(&self, config: &ModelConfig, image: [i64; 3]) -> Result<Box<dyn Opened>, ModelError> {
+        Ok(Box::new(Script::read(&config.weights, image)?))
+    }
+}
 
 /// The entry of a script's dictionary that is not a layer.
 const LOGITS: &str = "logits";
 
 /// A TorchScript file in memory, with its hash.
-pub struct Script {
+struct Script {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// blake3 of the file.
-    pub hash: String,
+    hash: String,
     /// Number of values of its parameters.
-    pub parameters: u64,
+    parameters: u64,
     /// What it was found to take and to return.
-    pub geometry: Geometry,
+    geometry: Geometry,
+}
+
+impl Opened for Script {
+    fn arch(&self) -> &str {
+        TorchScript.arch()
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn classes(&self) -> Option<i64> {
+        Some(self.geometry.classes)
+    }
+
+    fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    fn parameters(&self) -> u64 {
+        self.parameters
+    }
+
+    /// Scripts compute as they were written.
+    fn narrows(&self) -> bool {
+        false
+    }
+
+    fn channels_last(&self) -> bool {
+        false
+    }
+
+    fn build(&self, _geometry: Geometry, compute: Compute) -> Result<Built, ModelError> {
+        let compute = Compute { tf32: compute.tf32, ..Compute::f32(compute.device) };
+        let module = self.load(compute.device)?;
+        if compute.device.is_cuda() {
+            self.try_on(&module, compute.device)?;
+        }
+        Ok(Built { network: Box::new(ScriptedNetwork { module }), compute, tensors: Tensors::default() })
+    }
 }
 
 /// A script's answer: its layers in their order, and the logits.
@@ -40,7 +97,7 @@ impl Script {
     /// # Errors
     /// If the file cannot be read, is no TorchScript, does not take such images, or returns something else than logits or a
     /// dictionary with them and floating-point layers of two to four dimensions, one row for each image.
-    pub fn read(path: &Path, image: [i64; 3]) -> Result<Self, WeightsError> {
+    fn read(path: &Path, image: [i64; 3]) -> Result<Self, WeightsError> {
         let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let [channels, height, width] = image;
@@ -51,18 +108,6 @@ impl Script {
         script.parameters = parameters.iter().map(|(_, tensor)| tensor.numel() as u64).sum();
         script.geometry.classes = script.check(&module, image)?;
         Ok(script)
-    }
-
-    /// The network, on `device`.
-    ///
-    /// # Errors
-    /// If libtorch cannot load it there.
-    pub fn build(&self, device: Device) -> Result<Box<dyn Network>, WeightsError> {
-        let module = self.load(device)?;
-        if device.is_cuda() {
-            self.try_on(&module, device)?;
-        }
-        Ok(Box::new(ScriptedNetwork { module }))
     }
 
     /// A trace holds the device of each tensor that the model made while it was traced.

@@ -4,74 +4,11 @@ use std::collections::BTreeMap;
 
 use tch::Device;
 
-use super::weights::{Compute, Scope, WeightsFile};
-use super::{Model, ModelError, Network, convnext, densenet, mobilenet, residual, squeezenet, swin, vgg, vit};
+use super::architecture::{Architecture, Geometry};
+use super::backend::Built;
+use super::weights::{Compute, Scope};
+use super::{Model, ModelError, convnext, densenet, mobilenet, residual, squeezenet, swin, vgg, vit};
 use crate::suite::Normalize;
-
-/// The images and classes that a network is built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Geometry {
-    /// Channels of an image.
-    pub channels: i64,
-    /// Rows of an image.
-    pub height: i64,
-    /// Columns of an image.
-    pub width: i64,
-    /// Logits.
-    pub classes: i64,
-}
-
-impl Geometry {
-    /// Square colour images.
-    pub const fn rgb(side: i64, classes: i64) -> Self {
-        Geometry { channels: 3, height: side, width: side, classes }
-    }
-
-    /// Channels, rows and columns of an image.
-    pub fn image(&self) -> [i64; 3] {
-        [self.channels, self.height, self.width]
-    }
-}
-
-/// Why images of `geometry` are too small for a network that needs so many rows and columns; none if they are not.
-pub(super) fn below(least: i64, geometry: Geometry) -> Option<String> {
-    let Geometry { height, width, .. } = geometry;
-    (height.min(width) < least)
-        .then(|| format!("it needs images of at least {least}x{least}; {height}x{width} is less"))
-}
-
-/// A family of networks: its configuration builds one of them.
-pub trait Family: std::fmt::Debug + Sync {
-    /// The network for images and classes of `geometry`, from the tensors that `scope` gives.
-    fn build(&self, scope: &Scope, geometry: Geometry) -> Box<dyn Network>;
-
-    /// Why the network cannot take images of `geometry`, as the end of a sentence about it; none if it can.
-    fn unfit(&self, _geometry: Geometry) -> Option<String> {
-        None
-    }
-
-    /// Brings the weights to the family's names, where they are those of another framework that the family knows.
-    fn adopt(&self, _weights: &mut WeightsFile) {}
-}
-
-/// What the harness knows about an architecture before any weights are read.
-#[derive(Debug, Clone, Copy)]
-pub struct Architecture {
-    /// The name in suites, such as `cifar/resnet20`.
-    pub name: &'static str,
-    /// What it is, with its source.
-    pub about: &'static str,
-    /// The images and classes that its authors published it for.
-    pub geometry: Geometry,
-    /// The tensor whose second dimension is the number of channels of an image.
-    pub stem: &'static str,
-    /// The tensor whose first dimension is the number of classes.
-    pub classifier: &'static str,
-    /// Whether activations with the channels innermost are faster on the CPU (measured by `benches/layout.rs`).
-    pub channels_last: bool,
-    /// The configuration.
-    pub family: &'static dyn Family,
-}
 
 /// The members of every family.
 const FAMILIES: &[&[Architecture]] = &[
@@ -99,6 +36,20 @@ impl Architecture {
         })
     }
 
+    /// The network with the tensors that `scope` gives.
+    ///
+    /// # Errors
+    /// If the network cannot take images of `geometry`, or the tensors are not its own.
+    pub(super) fn built(&self, scope: Scope, geometry: Geometry) -> Result<Built, ModelError> {
+        if let Some(problem) = self.family.unfit(geometry) {
+            return Err(ModelError::Unusable { model: self.name.to_owned(), problem });
+        }
+        let compute = scope.compute;
+        let network = self.family.build(&scope, geometry);
+        let tensors = scope.finish(self.name, self.classifier)?;
+        Ok(Built { network, compute, tensors })
+    }
+
     /// The network with all parameters zero and no normalization, for looking at its layers: it takes no memory for parameters.
     ///
     /// # Errors
@@ -106,7 +57,8 @@ impl Architecture {
     pub fn outline(&'static self, geometry: Geometry) -> Result<Model, ModelError> {
         let channels = geometry.channels as usize;
         let normalize = Normalize { mean: vec![0.0; channels], std: vec![1.0; channels] };
-        Model::assemble(self.name, self, Scope::outline(Compute::f32(Device::Cpu)), &normalize, geometry)
+        let built = self.built(Scope::outline(Compute::f32(Device::Cpu)), geometry)?;
+        Ok(Model::around(self.name, built, geometry, &normalize))
     }
 
     /// The architectures whose tensors are most like `shapes`, if nearly all are: several, where they differ in no tensor.
