@@ -44,7 +44,7 @@ fn table(layers: &[LayerInfo]) -> String {
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let lines = layers.iter().map(|layer| {
         let shape: Vec<String> = layer.shape.iter().map(i64::to_string).collect();
-        let (name, kind, units) = (layer.name.to_string(), layer.kind.to_owned(), layer.units.to_string());
+        let (name, kind, units) = (layer.name.to_string(), layer.kind.to_string(), layer.units.to_string());
         [name, kind, shape.join("x"), units, percent(layer.own), percent(layer.share)]
     });
     let rows: Vec<[String; 6]> = std::iter::once(head).chain(lines).collect();

@@ -83,6 +83,9 @@ pub enum ModelError {
     /// The weights are unusable.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A file's network is unusable.
+    #[error(transparent)]
+    Graph(#[from] backend::GraphError),
     /// Something about the model as a whole.
     #[error("model `{model}`: {problem}")]
     Unusable {

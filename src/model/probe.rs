@@ -1,5 +1,6 @@
 //! How activations leave a network: a forward pass shows each one, by name, to a [`Probe`], which may stop it there.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use tch::Tensor;
@@ -15,7 +16,7 @@ pub struct Site {
     /// The place's name in its own framework.
     pub name: LayerName,
     /// What computes the activation (`Conv2d`, `GELU`, `BasicBlock`).
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Multiplications and additions for each value of the output.
     pub macs_per_value: u64,
     /// Whether the framework holds the activation as `[N, H, W, C]`. Probes see it as `[N, C, H, W]`, like all others.
@@ -24,8 +25,8 @@ pub struct Site {
 
 impl Site {
     /// A place whose own arithmetic is negligible beside that of convolutions and matrix products.
-    pub fn new(name: impl Into<LayerName>, kind: &'static str) -> Self {
-        Site { name: name.into(), kind, macs_per_value: 0, channels_inner: false }
+    pub fn new(name: impl Into<LayerName>, kind: impl Into<Cow<'static, str>>) -> Self {
+        Site { name: name.into(), kind: kind.into(), macs_per_value: 0, channels_inner: false }
     }
 
     /// The same place, whose activation the framework holds as `[N, H, W, C]`.
@@ -151,7 +152,7 @@ pub struct LayerInfo {
     /// The layer's name.
     pub name: LayerName,
     /// What computes it.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Shape of its activation for one image, without the batch dimension: `[C, H, W]`, `[T, D]` or `[D]`.
     pub shape: Vec<i64>,
     /// Whether the framework holds the activation as `[N, H, W, C]`.
@@ -198,7 +199,7 @@ impl Probe for Recorder {
         let macs = values as u64 * site.macs_per_value;
         let info = LayerInfo {
             name: site.name.clone(),
-            kind: site.kind,
+            kind: site.kind.clone(),
             shape,
             channels_inner: site.channels_inner,
             units: units as usize,

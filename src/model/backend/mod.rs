@@ -1,12 +1,15 @@
 //! Where networks come from. A *native* architecture is a struct of this crate that weights are put into; every other backend reads a
 //! file that brings its own network, and is one line of [`FILES`].
 
+mod exported;
+mod graph;
 mod native;
 mod torchscript;
 
 use std::io::Read;
 use std::path::Path;
 
+pub use graph::GraphError;
 pub use native::open as open_native;
 
 use super::weights::{Compute, Tensors};
@@ -89,7 +92,7 @@ pub struct Built {
 }
 
 /// The kinds of files that hold whole networks, the more particular ones first.
-pub const FILES: &[&dyn Backend] = &[&torchscript::TorchScript];
+pub const FILES: &[&dyn Backend] = &[&exported::Exported, &torchscript::TorchScript];
 
 /// The backend of this `arch`; none if it is no file's.
 pub fn find(arch: &str) -> Option<&'static dyn Backend> {

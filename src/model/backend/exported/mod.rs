@@ -1,0 +1,93 @@
+//! Programs that `torch.export.save` writes (`.pt2`): a zip archive of a graph in ATen operators, as JSON, and raw tensors. Nothing in
+//! it is executed: pickles inside the archive are never read.
+
+mod archive;
+mod labels;
+mod lower;
+mod problems;
+mod schema;
+mod signature;
+mod tensors;
+
+use std::path::Path;
+
+use archive::Archive;
+use schema::ExportedProgram;
+
+use super::graph::{File, GraphError, OpenedGraph};
+use super::{Backend, Opened};
+use crate::model::ModelError;
+use crate::suite::ModelConfig;
+
+/// The version of the schema that is read: `torch.export` has had it since PyTorch 2.5.
+const SCHEMA: u64 = 8;
+
+/// What the file should be, for messages.
+const FORM: &str = "a program of torch.export";
+
+/// Models whose `weights` are a program of `torch.export`.
+pub struct Exported;
+
+impl Backend for Exported {
+    fn arch(&self) -> &'static str {
+        "exported"
+    }
+
+    fn claims(&self, head: &[u8], path: &Path) -> bool {
+        const WEIGHTS: &[u8] = b"/data/weights/";
+        let named = path.extension().is_some_and(|extension| extension == "pt2");
+        head.starts_with(b"PK") && (named || head.windows(WEIGHTS.len()).any(|window| window == WEIGHTS))
+    }
+
+    fn open(&self, config: &ModelConfig, image: [i64; 3]) -> Result<Box<dyn Opened>, ModelError> {
+        let path = &config.weights;
+        let bytes = std::fs::read(path).map_err(|source| GraphError::Read { path: path.clone(), source })?;
+        let opened = read(path, &bytes, image)
+            .map_err(|problem| GraphError::Unusable { path: path.clone(), form: FORM, problem })
+            .and_then(|(file, program)| OpenedGraph::survey(file, Box::new(program), image))?;
+        Ok(Box::new(opened))
+    }
+}
+
+fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Program), String> {
+    let archive = Archive::read(bytes)?;
+    let text = model_json(&archive)?;
+    let mut program: ExportedProgram =
+        serde_json::from_slice(text).map_err(|error| format!("its graph cannot be read: {error}"))?;
+    let version = program.schema_version.major;
+    if version != SCHEMA {
+        return Err(format!(
+            "its schema has version {version}, expected {SCHEMA}; export the model again with PyTorch 2.9 or newer"
+        ));
+    }
+    program.graph_module.graph.unfold()?;
+    let signature = signature::Signature::of(&program, image)?;
+    let tensors = tensors::Stored::read(&archive)?;
+    let labels = labels::labels(&program.graph_module.graph);
+    let parameters = tensors.values();
+    let hash = blake3::hash(bytes).to_hex().to_string();
+    let program = lower::Program::new(program.graph_module.graph, signature, tensors)?;
+    let (arch, path, notes) = (Exported.arch(), path.to_path_buf(), Vec::new());
+    Ok((File { arch, path, form: FORM, hash, parameters, labels, notes }, program))
+}
+
+/// The graph of the one model in the archive.
+fn model_json<'a>(archive: &Archive<'a>) -> Result<&'a [u8], String> {
+    const AGAIN: &str = "load and save it with PyTorch 2.9 or newer where you trust it, in Python: \
+                         torch.export.save(torch.export.load(\"old.pt2\"), \"new.pt2\")";
+    let models: Vec<&str> = archive.names().filter(|name| name.starts_with("models/") && name.ends_with(".json")).collect();
+    match models[..] {
+        [name] => archive.entry(name),
+        [] if archive.has("serialized_exported_program.json") => Err(format!(
+            "PyTorch before 2.9 wrote it, with its weights as a pickle, and loading one can execute code; {AGAIN}"
+        )),
+        [] if archive.names().any(|name| name.starts_with("code/")) => {
+            Err("it is a TorchScript file; use `arch = \"torchscript\"`".to_owned())
+        }
+        [] if archive.has("data.pkl") => Err("it is a pickle that `torch.save` wrote, with no graph; write the graph with \
+                                              torch.export.save(torch.export.export(model.eval(), (pixels,)), path)"
+            .to_owned()),
+        [] => Err("the archive has no `models/*.json`".to_owned()),
+        _ => Err(format!("the archive has several models: {}; save one alone", models.join(", "))),
+    }
+}

@@ -1,0 +1,131 @@
+//! The tensors of an archive: raw bytes, with their kinds and shapes in JSON beside them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use tch::{Kind, Tensor};
+
+use super::archive::Archive;
+use super::schema::{TensorMeta, fixed};
+use crate::model::backend::graph::MOST_DIMENSIONS;
+
+/// Parameters, buffers and constants by name.
+pub struct Stored {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    config: BTreeMap<String, Payload>,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    path_name: String,
+    #[serde(default)]
+    use_pickle: bool,
+    tensor_meta: Option<TensorMeta>,
+}
+
+impl Stored {
+    /// Reads all tensors, half precision as f32.
+    ///
+    /// # Errors
+    /// A pickle, a tensor that its bytes do not fill, or values that are not finite.
+    pub fn read(archive: &Archive) -> Result<Self, String> {
+        let mut tensors = BTreeMap::new();
+        for folder in ["data/weights/", "data/constants/"] {
+            let configs = archive.names().filter(|name| name.starts_with(folder) && name.ends_with("_config.json"));
+            for name in configs {
+                let config: Config = serde_json::from_slice(archive.entry(name)?)
+                    .map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+                for (tensor, payload) in config.config {
+                    tensors.insert(tensor.clone(), read(archive, folder, &tensor, &payload)?);
+                }
+            }
+        }
+        if tensors.is_empty() && archive.names().any(|name| name.starts_with("data/weights/") && name.ends_with(".pt")) {
+            return Err("its weights are a pickle, and loading one can execute code; load and save it with PyTorch 2.9 or newer \
+                        where you trust it, in Python: torch.export.save(torch.export.load(\"old.pt2\"), \"new.pt2\")"
+                .to_owned());
+        }
+        Ok(Stored { tensors })
+    }
+
+    /// The tensor of this name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// Number of floating-point values.
+    pub fn values(&self) -> u64 {
+        self.tensors.values().filter(|tensor| tensor.is_floating_point()).map(|tensor| tensor.numel() as u64).sum()
+    }
+}
+
+fn read(archive: &Archive, folder: &str, name: &str, payload: &Payload) -> Result<Tensor, String> {
+    let unusable = |problem: String| format!("tensor `{name}` {problem}");
+    if payload.use_pickle {
+        return Err(unusable(
+            "is a pickle, and loading one can execute code; make it an ordinary tensor before the export \
+             (`module.weight = torch.nn.Parameter(module.weight.detach().clone().contiguous())`)"
+                .to_owned(),
+        ));
+    }
+    let meta = payload.tensor_meta.as_ref().ok_or_else(|| unusable("is no tensor of numbers".to_owned()))?;
+    let kind = kind(meta.dtype).ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", meta.dtype)))?;
+    let all = |sizes: Vec<Option<i64>>| sizes.into_iter().collect::<Option<Vec<i64>>>();
+    let shape = all(meta.shape()).filter(|shape| shape.len() <= MOST_DIMENSIONS && shape.iter().all(|&size| size >= 0));
+    let strides = all(meta.strides.iter().map(fixed).collect());
+    let (Some(shape), Some(strides)) = (shape, strides) else {
+        return Err(unusable("has a shape that cannot be meant".to_owned()));
+    };
+    let offset = meta.storage_offset.as_ref().and_then(fixed).unwrap_or(0);
+    let bytes = archive.entry(&format!("{folder}{}", payload.path_name))?;
+    let stored = bytes.len() / kind.elt_size_in_bytes();
+    if !fits(&shape, &strides, offset, stored) {
+        return Err(unusable(format!(
+            "has shape {shape:?} with strides {strides:?} from {offset} on, but the file has only {stored} values for it"
+        )));
+    }
+    let failed = |error: tch::TchError| unusable(format!("cannot be read: {error}"));
+    let flat = Tensor::f_from_data_size(&bytes[..stored * kind.elt_size_in_bytes()], &[stored as i64], kind).map_err(failed)?;
+    let tensor = flat.f_as_strided(&shape, &strides, offset).and_then(|tensor| tensor.f_contiguous()).map_err(failed)?;
+    if !tensor.is_floating_point() {
+        return Ok(tensor);
+    }
+    let tensor = tensor.f_to_kind(Kind::Float).map_err(failed)?;
+    let sum = tensor.f_sum(Kind::Double).and_then(|sum| sum.f_double_value(&[])).map_err(failed)?;
+    if sum.is_finite() { Ok(tensor) } else { Err(unusable("holds NaN or infinity".to_owned())) }
+}
+
+/// Whether all values of the shape lie in `stored` values, each at a place of its own.
+fn fits(shape: &[i64], strides: &[i64], offset: i64, stored: usize) -> bool {
+    if strides.len() != shape.len() || offset < 0 || strides.iter().any(|&stride| stride < 0) {
+        return false;
+    }
+    let stored = stored as i128;
+    let count: i128 = shape.iter().fold(1i128, |count, &size| count.saturating_mul(size as i128));
+    if count == 0 {
+        return true;
+    }
+    let last = shape.iter().zip(strides).map(|(&size, &stride)| (size as i128 - 1) * stride as i128).sum::<i128>() + offset as i128;
+    count <= stored && last < stored
+}
+
+/// The kinds of numbers by their code in the schema.
+pub fn kind(code: u64) -> Option<Kind> {
+    Some(match code {
+        1 => Kind::Uint8,
+        2 => Kind::Int8,
+        3 => Kind::Int16,
+        4 => Kind::Int,
+        5 => Kind::Int64,
+        6 => Kind::Half,
+        7 => Kind::Float,
+        8 => Kind::Double,
+        12 => Kind::Bool,
+        13 => Kind::BFloat16,
+        _ => return None,
+    })
+}

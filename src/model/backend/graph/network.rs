@@ -1,0 +1,117 @@
+//! A program as a network: passes that show activations to probes.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use tch::{TchError, Tensor};
+
+use super::builder::{Program, first_line, store};
+use super::value::{Frame, Slot, Step, Value, refuse};
+use crate::model::{Flow, Network, Probe, Site, Tokens};
+
+/// What passes on sample images have told about a graph.
+#[derive(Debug, Clone, Default)]
+pub struct Outline {
+    /// Where probes see values, by the values' names in the file.
+    pub sites: BTreeMap<String, Vec<Site>>,
+    /// Logits.
+    pub classes: i64,
+    /// What the tokens of activations `[N, T, D]` are.
+    pub tokens: Tokens,
+    /// Convolutions over images.
+    pub convolutions: usize,
+}
+
+/// A step that failed.
+pub struct Failure<'p> {
+    /// The step.
+    pub step: &'p Step,
+    /// How.
+    pub error: TchError,
+}
+
+impl std::fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "node `{}` ({}) fails: {}", self.step.node, self.step.operator, first_line(&self.error))
+    }
+}
+
+impl Program {
+    /// One pass. `after` sees the frame behind each step, before values that are no longer needed are forgotten, and may end the pass.
+    ///
+    /// # Errors
+    /// The step that fails.
+    pub fn run(
+        &self,
+        pixels: Tensor,
+        mut after: impl FnMut(&Step, &mut Frame) -> Flow<()>,
+    ) -> Result<Flow<Tensor>, Failure<'_>> {
+        let mut frame = Frame::new(&self.constants);
+        frame.values[self.input.0] = Some(Value::Tensor(pixels));
+        for step in &self.steps {
+            let value = (step.kernel)(&frame).and_then(|value| store(&mut frame.values, step, value));
+            value.map_err(|error| Failure { step, error })?;
+            if after(step, &mut frame).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            for slot in &step.last {
+                frame.values[slot.0] = None;
+            }
+        }
+        match (frame.tensor(self.logits), self.steps.last()) {
+            (Ok(logits), _) => Ok(ControlFlow::Continue(logits.shallow_clone())),
+            (Err(error), Some(step)) => Err(Failure { step, error }),
+            // Without a step the logits are the pixels or a constant, which a survey refuses.
+            (Err(_), None) => Ok(ControlFlow::Break(())),
+        }
+    }
+}
+
+/// A graph that is ready for passes.
+pub struct GraphNetwork {
+    program: Program,
+    tokens: Tokens,
+}
+
+impl GraphNetwork {
+    /// Puts the sites of `outline` into the program; `names` are the slots of the file's values.
+    pub fn new(mut program: Program, names: &BTreeMap<String, Slot>, outline: &Outline) -> Self {
+        let mut sites: BTreeMap<Slot, Vec<Site>> = BTreeMap::new();
+        for (name, shown) in &outline.sites {
+            if let Some(slot) = names.get(name) {
+                sites.entry(*slot).or_default().extend(shown.iter().cloned());
+            }
+        }
+        for step in &mut program.steps {
+            let shown = step.writes.iter().filter_map(|slot| Some((*slot, sites.remove(slot)?)));
+            step.sites = shown.flat_map(|(slot, sites)| sites.into_iter().map(move |site| (slot, site))).collect();
+        }
+        GraphNetwork { program, tokens: outline.tokens }
+    }
+}
+
+impl Network for GraphNetwork {
+    fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let pass = self.program.run(pixels, |step, frame| {
+            for (slot, site) in &step.sites {
+                let Some(Value::Tensor(activation)) = frame.values[slot.0].take() else { continue };
+                frame.values[slot.0] = Some(Value::Tensor(site.show(activation, probe)?));
+            }
+            ControlFlow::Continue(())
+        });
+        // The graph was tried when it was read; what fails now is libtorch, which panics like its other operations.
+        pass.unwrap_or_else(|failure| panic!("{failure}: {}", failure.error))
+    }
+
+    fn tokens(&self) -> Tokens {
+        self.tokens
+    }
+}
+
+/// A slot's tensor, or that there is none.
+pub fn shape_of(frame: &Frame, slot: Slot) -> Result<Vec<i64>, TchError> {
+    match frame.value(slot)? {
+        Value::Tensor(tensor) => Ok(tensor.size()),
+        other => Err(refuse(format!("expected a tensor, found {other:?}"))),
+    }
+}

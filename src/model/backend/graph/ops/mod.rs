@@ -1,0 +1,119 @@
+//! ATen's operators, one file for each group. An operator is one line of its group's registry: the name of its overload, and the
+//! function that lowers its arguments.
+
+mod activation;
+mod arithmetic;
+mod attention;
+mod comparison;
+mod convolution;
+mod creation;
+mod indexing;
+mod normalization;
+mod pooling;
+mod product;
+mod reduction;
+mod resampling;
+mod shape;
+mod symbolic;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use tch::{Kind, TchError, Tensor};
+
+use super::value::Lower;
+
+/// The groups.
+const GROUPS: &[&[(&str, Lower)]] = &[
+    activation::OPERATORS,
+    arithmetic::OPERATORS,
+    attention::OPERATORS,
+    comparison::OPERATORS,
+    convolution::OPERATORS,
+    creation::OPERATORS,
+    indexing::OPERATORS,
+    normalization::OPERATORS,
+    pooling::OPERATORS,
+    product::OPERATORS,
+    reduction::OPERATORS,
+    resampling::OPERATORS,
+    shape::OPERATORS,
+    symbolic::OPERATORS,
+];
+
+pub use normalization::response_norm;
+pub use symbolic::is_check;
+
+static OPERATORS: LazyLock<HashMap<&str, Lower>> = LazyLock::new(|| GROUPS.iter().copied().flatten().copied().collect());
+
+/// Lowers the operator of this name, such as `aten.conv2d.default`; none if it is not known.
+pub fn find(name: &str) -> Option<Lower> {
+    OPERATORS.get(name).copied()
+}
+
+/// Operators whose output shares memory with their first argument.
+pub fn is_view(name: &str) -> bool {
+    const VIEWS: &[&str] = &[
+        "alias", "chunk", "contiguous", "detach", "diagonal", "dropout", "expand", "expand_as", "feature_dropout", "flatten",
+        "lift_fresh_copy", "movedim", "moveaxis", "narrow", "numpy_T", "permute", "reshape", "select", "slice", "split", "split_with_sizes",
+        "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "to", "transpose", "unbind", "unflatten", "unfold", "unsqueeze", "view",
+        "view_as",
+    ];
+    name.strip_prefix("aten.").and_then(|name| name.split('.').next()).is_some_and(|name| VIEWS.contains(&name))
+}
+
+/// A tensor of bf16 as f32, where normalization, softmax and reductions happen.
+fn wide(tensor: &Tensor) -> Result<Tensor, TchError> {
+    match tensor.kind() {
+        Kind::BFloat16 | Kind::Half => tensor.f_to_kind(Kind::Float),
+        _ => Ok(tensor.shallow_clone()),
+    }
+}
+
+/// Tensors in the widest floating kind among them, where libtorch wants one kind.
+fn alike(tensors: &[&Tensor]) -> Result<Vec<Tensor>, TchError> {
+    let widest = tensors.iter().map(|tensor| tensor.kind()).filter(|kind| rank(*kind) > 0).max_by_key(|kind| rank(*kind));
+    let same = |tensor: &&Tensor| match widest {
+        Some(kind) if tensor.kind() != kind && rank(tensor.kind()) > 0 => tensor.f_to_kind(kind),
+        _ => Ok(tensor.shallow_clone()),
+    };
+    tensors.iter().map(same).collect()
+}
+
+/// The order of the floating kinds; nothing for others.
+fn rank(kind: Kind) -> u8 {
+    match kind {
+        Kind::Half | Kind::BFloat16 => 1,
+        Kind::Float => 2,
+        Kind::Double => 3,
+        _ => 0,
+    }
+}
+
+/// Lowers an operator on one tensor.
+macro_rules! unary {
+    ($compute:expr) => {
+        |args| {
+            let x = args.first()?;
+            one(move |frame| {
+                let compute: fn(&tch::Tensor) -> Result<tch::Tensor, tch::TchError> = $compute;
+                compute(frame.tensor(x)?)
+            })
+        }
+    };
+}
+pub(self) use unary;
+
+/// The same in f32.
+macro_rules! wide_unary {
+    ($compute:expr) => {
+        |args| {
+            let x = args.first()?;
+            one(move |frame| {
+                let compute: fn(&tch::Tensor) -> Result<tch::Tensor, tch::TchError> = $compute;
+                compute(&super::wide(frame.tensor(x)?)?)
+            })
+        }
+    };
+}
+pub(self) use wide_unary;

@@ -1,0 +1,210 @@
+//! Passes on sample images: they tell the shapes of activations, which of them have one row for each image, and the logits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use tch::{Device, Kind, Tensor};
+
+use super::builder::Program;
+use super::network::Outline;
+use super::value::{Cost, Frame, Rule, Slot, Step, Value};
+use crate::model::{Site, Tokens};
+
+/// A value with the name and the kind of a layer, as the file has them.
+pub struct Label {
+    /// The value.
+    pub value: String,
+    /// The layer.
+    pub layer: String,
+    /// What computes it.
+    pub kind: String,
+}
+
+/// What the first of two passes has told about a value.
+#[derive(Default, Clone)]
+struct Seen {
+    shape: Vec<i64>,
+    floating: bool,
+    /// Which dimension holds channels.
+    channels: Option<usize>,
+    macs: u64,
+}
+
+/// Two passes, on one image and on two.
+pub struct Survey {
+    single: BTreeMap<Slot, Seen>,
+    double: BTreeMap<Slot, Seen>,
+    /// Values that depend on the pixels and not only on the number of images.
+    varying: BTreeSet<Slot>,
+    classes: i64,
+    tokens: Tokens,
+    convolutions: usize,
+}
+
+/// How many images the passes take.
+const BATCHES: [i64; 2] = [1, 2];
+
+impl Survey {
+    /// Passes of `program`, which computes in f32 on the CPU, on images of `image` (channels, rows, columns).
+    ///
+    /// # Errors
+    /// The node that fails, or what the answer is instead of logits: a clause about the network.
+    pub fn of(program: &Program, image: [i64; 3]) -> Result<Self, String> {
+        let mut survey = Survey {
+            single: BTreeMap::new(),
+            double: BTreeMap::new(),
+            varying: BTreeSet::from([program.input]),
+            classes: 0,
+            tokens: Tokens::default(),
+            convolutions: program.steps.iter().filter(|step| convolves(step)).count(),
+        };
+        for rows in BATCHES {
+            let mut seen = BTreeMap::new();
+            let pixels = sample(rows, image);
+            let pass = tch::no_grad(|| {
+                program.run(pixels, |step, frame| {
+                    survey.look(step, frame, &mut seen);
+                    ControlFlow::Continue(())
+                })
+            });
+            let [channels, height, width] = image;
+            let logits = match pass {
+                Ok(ControlFlow::Continue(logits)) => logits,
+                Ok(ControlFlow::Break(())) => return Err("its answer does not depend on the images".to_owned()),
+                Err(failure) => {
+                    return Err(format!("given pixels [{rows}, {channels}, {height}, {width}], {failure}"));
+                }
+            };
+            survey.classes = classes(&logits, rows)?;
+            if rows == 1 { survey.single = seen } else { survey.double = seen }
+        }
+        if !survey.varying.contains(&program.logits) {
+            return Err("its answer does not depend on the images".to_owned());
+        }
+        survey.tokens = survey.find_tokens(program);
+        Ok(survey)
+    }
+
+    fn look(&mut self, step: &Step, frame: &Frame, seen: &mut BTreeMap<Slot, Seen>) {
+        let varying = step.reads.iter().any(|slot| self.varying.contains(slot));
+        for slot in &step.writes {
+            let Ok(Value::Tensor(tensor)) = frame.value(*slot) else { continue };
+            if varying {
+                self.varying.insert(*slot);
+            }
+            let shape = tensor.size();
+            let channels = channels(step, shape.len(), seen);
+            let (floating, macs) = (tensor.is_floating_point(), macs(step, frame));
+            seen.insert(*slot, Seen { shape, floating, channels, macs });
+        }
+    }
+
+    /// Whether the value has one row for each image, and is one that attacks can drive.
+    fn shown(&self, slot: Slot) -> Option<&Seen> {
+        let (single, double) = (self.single.get(&slot)?, self.double.get(&slot)?);
+        let rows = |seen: &Seen| seen.shape.first().copied();
+        let fits = [rows(single), rows(double)] == BATCHES.map(Some)
+            && single.shape[1..] == double.shape[1..]
+            && (2..=4).contains(&double.shape.len())
+            && double.floating
+            && self.varying.contains(&slot);
+        fits.then_some(double)
+    }
+
+    /// What probes will see; the first label of a layer's name counts, and the first of a value has its cost.
+    pub fn outline(&self, labels: &[Label], names: &BTreeMap<String, Slot>) -> Outline {
+        let mut sites: BTreeMap<String, Vec<Site>> = BTreeMap::new();
+        let (mut taken, mut paid) = (BTreeSet::new(), BTreeSet::new());
+        for Label { value, layer, kind } in labels {
+            let Some((slot, seen)) = names.get(value).and_then(|slot| Some((*slot, self.shown(*slot)?))) else { continue };
+            if layer.is_empty() || !taken.insert(layer) {
+                continue;
+            }
+            let macs_per_value = if paid.insert(slot) { seen.macs } else { 0 };
+            let channels_inner = seen.shape.len() == 4 && seen.channels == Some(3);
+            let site = Site { macs_per_value, channels_inner, ..Site::new(layer.as_str(), kind.clone()) };
+            sites.entry(value.clone()).or_default().push(site);
+        }
+        Outline { sites, classes: self.classes, tokens: self.tokens, convolutions: self.convolutions }
+    }
+
+    /// Tokens that are the same for all images, joined before those of the patches; and the grid of the last convolution before.
+    fn find_tokens(&self, program: &Program) -> Tokens {
+        let mut grids: Vec<[i64; 2]> = Vec::new();
+        for step in &program.steps {
+            let Some(seen) = step.writes.first().and_then(|slot| self.shown(*slot)) else { continue };
+            match seen.shape[..] {
+                [_, _, height, width] if seen.channels == Some(1) => grids.push([height, width]),
+                [_, count, _] if step.operator.contains("cat") || step.operator == "Concat" => {
+                    let same = step.reads.iter().take_while(|slot| !self.varying.contains(slot));
+                    let lengths = same.map(|slot| {
+                        let found = self.double.get(slot).map(|seen| seen.shape.clone());
+                        let constant = program.constants[slot.0].as_ref().and_then(|value| match value {
+                            Value::Tensor(tensor) => Some(tensor.size()),
+                            _ => None,
+                        });
+                        found.or(constant).filter(|shape| shape.len() == 3).map_or(0, |shape| shape[1])
+                    });
+                    let prefix: i64 = lengths.sum();
+                    let fits = |grid: &&[i64; 2]| grid[0] * grid[1] == count - prefix;
+                    if let Some(grid) = grids.iter().rev().find(fits) {
+                        return Tokens { prefix, grid: Some(*grid) };
+                    }
+                }
+                _ => {}
+            }
+        }
+        Tokens::default()
+    }
+}
+
+/// Whether a step is a convolution over images.
+fn convolves(step: &Step) -> bool {
+    step.operator.contains("conv2d") || step.operator.contains("convolution") || step.operator == "Conv"
+}
+
+/// Images that are neither flat nor random.
+fn sample(rows: i64, [channels, height, width]: [i64; 3]) -> Tensor {
+    let count = rows * channels * height * width;
+    let steps = Tensor::arange(count, (Kind::Float, Device::Cpu)) * 0.37;
+    steps.sin().reshape([rows, channels, height, width])
+}
+
+/// The number of classes.
+fn classes(logits: &Tensor, rows: i64) -> Result<i64, String> {
+    let shape = logits.size();
+    match shape[..] {
+        [found, classes] if found == rows && logits.is_floating_point() => Ok(classes),
+        _ => Err(format!(
+            "for {rows} images its answer has shape {shape:?} and kind {:?}; expected logits [{rows}, classes]",
+            logits.kind()
+        )),
+    }
+}
+
+fn channels(step: &Step, rank: usize, seen: &BTreeMap<Slot, Seen>) -> Option<usize> {
+    let before = || {
+        let same = step.reads.iter().filter_map(|slot| seen.get(slot)).filter(|seen| seen.shape.len() == rank);
+        same.filter_map(|seen| seen.channels).next()
+    };
+    match &step.rule {
+        Rule::Inherit => before(),
+        Rule::Second => Some(1),
+        Rule::Last => rank.checked_sub(1),
+        Rule::Nowhere => None,
+        Rule::Permuted(order) => {
+            let from = before()? as i64;
+            order.iter().position(|&dimension| dimension.rem_euclid(rank as i64) == from)
+        }
+    }
+}
+
+fn macs(step: &Step, frame: &Frame) -> u64 {
+    let shape = |slot: Slot| super::network::shape_of(frame, slot).unwrap_or_default();
+    match step.cost {
+        Cost::None => 0,
+        Cost::Values(values) => values,
+        Cost::Inner(slot) => shape(slot).last().copied().unwrap_or(0) as u64,
+        Cost::Keys(slot) => shape(slot).iter().rev().nth(1).copied().unwrap_or(0) as u64 * 2,
+    }
+}
