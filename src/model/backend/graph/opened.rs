@@ -102,8 +102,12 @@ impl Opened for OpenedGraph {
         self.parameters
     }
 
-    fn searches_with(&self, wanted: Compute) -> Compute {
-        Compute { channels_last: self.outline.convolutions >= CONVOLUTIONAL, ..wanted }
+    fn narrows(&self) -> bool {
+        true
+    }
+
+    fn channels_last(&self) -> bool {
+        self.outline.convolutions >= CONVOLUTIONAL
     }
 
     fn notes(&self) -> Vec<String> {
