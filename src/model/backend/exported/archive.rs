@@ -116,15 +116,19 @@ type Listed = (String, Entry, usize);
 /// The entry that the directory lists at a place, and where the next one is listed. Nothing if the directory is damaged.
 fn listed(bytes: &[u8], at: usize) -> Option<Result<Listed, String>> {
     let head = record(bytes, at, LISTED)?;
-    let [named, extra, comment] = [number::<2>(head, 28)?, number::<2>(head, 30)?, number::<2>(head, 32)?].map(|n| n as usize);
+    let [named, extra, comment] =
+        [number::<2>(head, 28)?, number::<2>(head, 30)?, number::<2>(head, 32)?].map(|n| n as usize);
     let name_at = at + LISTED.1;
     let name = String::from_utf8_lossy(bytes.get(name_at..name_at + named)?).into_owned();
     let fields = bytes.get(name_at + named..name_at + named + extra)?;
     let next = name_at + named + extra + comment;
     let (method, checksum) = (number::<2>(head, 10)?, number::<4>(head, 16)? as u32);
-    let [packed, size, offset] = large([number::<4>(head, 20)?, number::<4>(head, 24)?, number::<4>(head, 42)?], fields)?;
+    let [packed, size, offset] =
+        large([number::<4>(head, 20)?, number::<4>(head, 24)?, number::<4>(head, 42)?], fields)?;
     if method != 0 || packed != size {
-        return Some(Err(format!("entry `{name}` of its zip archive is compressed; PyTorch stores entries as they are")));
+        return Some(Err(format!(
+            "entry `{name}` of its zip archive is compressed; PyTorch stores entries as they are"
+        )));
     }
     let local_at = usize::try_from(offset).ok()?;
     let local = record(bytes, local_at, LOCAL)?;

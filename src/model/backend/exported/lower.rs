@@ -26,7 +26,10 @@ impl Program {
     /// A tensor that is missing.
     pub fn new(graph: Graph, signature: Signature, tensors: Stored) -> Result<Self, String> {
         let read: std::collections::BTreeSet<&str> = graph.nodes.iter().flat_map(Node::reads).collect();
-        let missing = signature.stored.iter().find(|(value, tensor)| read.contains(value.as_str()) && tensors.get(tensor).is_none());
+        let missing = signature
+            .stored
+            .iter()
+            .find(|(value, tensor)| read.contains(value.as_str()) && tensors.get(tensor).is_none());
         match missing {
             Some((_, tensor)) => Err(format!("the archive has no tensor `{tensor}`")),
             None => Ok(Program { graph, signature, tensors }),
@@ -146,7 +149,9 @@ impl<'a> Lowerer<'a> {
             None if operator.starts_with("aten.") || operator.starts_with("_operator.") => Err(format!(
                 "operator `{operator}` is not supported; `exported = exported.run_decompositions({{}})` before saving may do without it"
             )),
-            None => Err(format!("`{operator}` is an operator of your own or of a library; write it in PyTorch's before the export")),
+            None => Err(format!(
+                "`{operator}` is an operator of your own or of a library; write it in PyTorch's before the export"
+            )),
         }
     }
 
@@ -157,7 +162,9 @@ impl<'a> Lowerer<'a> {
         let entries = self.entries(&node.inputs, prefix)?;
         self.builder.at(label, operator.trim_start_matches("aten."));
         let slots: Vec<Slot> = writes.iter().map(|_| self.builder.slot()).collect();
-        self.builder.node(lower, entries, slots.clone(), apart).map_err(|problem| format!("operator `{operator}` {problem}"))?;
+        self.builder
+            .node(lower, entries, slots.clone(), apart)
+            .map_err(|problem| format!("operator `{operator}` {problem}"))?;
         Ok(slots)
     }
 
@@ -262,7 +269,9 @@ impl<'a> Lowerer<'a> {
     /// A graph inside the graph: one that is computed under other settings is put in its place, one that may not be computed refused.
     fn inner(&mut self, node: &'a Node, higher: &str, prefix: &str, label: &str) -> Result<(), String> {
         if CONTROL_FLOW.contains(&higher) {
-            return Err(format!("`{higher}` chooses at run time what is computed; write the model without it, or export one branch"));
+            return Err(format!(
+                "`{higher}` chooses at run time what is computed; write the model without it, or export one branch"
+            ));
         }
         if !["wrap_with_set_grad_enabled", "wrap_with_autocast"].contains(&higher) {
             return Err(format!("the operator on graphs `{higher}` is not supported"));
@@ -320,7 +329,9 @@ impl<'a> Lowerer<'a> {
             "as_none" => Ok(Arg::None),
             "as_tensor" => self.value(name(content).ok_or_else(unknown)?, prefix),
             "as_tensors" => list(&|item| self.value(name(item).ok_or_else(unknown)?, prefix)),
-            "as_optional_tensors" | "as_optional_tensor" if content.is_array() => list(&|item| self.argument(item, prefix)),
+            "as_optional_tensors" | "as_optional_tensor" if content.is_array() => {
+                list(&|item| self.argument(item, prefix))
+            }
             "as_optional_tensor" => self.argument(content, prefix),
             "as_int" => content.as_i64().map(Arg::Int).ok_or_else(unknown),
             "as_ints" => list(&|item| item.as_i64().map(Arg::Int).ok_or_else(unknown)),
@@ -331,10 +342,14 @@ impl<'a> Lowerer<'a> {
             "as_string" | "as_operator" => content.as_str().map(|text| Arg::Text(text.to_owned())).ok_or_else(unknown),
             "as_strings" => list(&|item| item.as_str().map(|text| Arg::Text(text.to_owned())).ok_or_else(unknown)),
             "as_sym_int" | "as_sym_bool" | "as_sym_float" => self.symbol(content, prefix).ok_or_else(unknown)?,
-            "as_sym_ints" | "as_sym_bools" | "as_sym_floats" => list(&|item| self.symbol(item, prefix).ok_or_else(unknown)?),
-            "as_scalar_type" => {
-                content.as_u64().and_then(kind_of).map(Arg::Kind).ok_or_else(|| format!("asks for a kind of number ({content}) that is not supported"))
+            "as_sym_ints" | "as_sym_bools" | "as_sym_floats" => {
+                list(&|item| self.symbol(item, prefix).ok_or_else(unknown)?)
             }
+            "as_scalar_type" => content
+                .as_u64()
+                .and_then(kind_of)
+                .map(Arg::Kind)
+                .ok_or_else(|| format!("asks for a kind of number ({content}) that is not supported")),
             "as_memory_format" | "as_layout" | "as_device" => Ok(Arg::Text(content.to_string())),
             _ => Err(unknown()),
         }
@@ -374,4 +389,3 @@ fn pure(operator: &str) -> Option<String> {
     let twin = name.strip_suffix('_').filter(|twin| !twin.ends_with('_'))?;
     Some(format!("aten.{twin}.{overload}"))
 }
-

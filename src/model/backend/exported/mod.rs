@@ -75,7 +75,8 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
 fn model_json<'a>(archive: &Archive<'a>) -> Result<&'a [u8], String> {
     const AGAIN: &str = "load and save it with PyTorch 2.9 or newer where you trust it, in Python: \
                          torch.export.save(torch.export.load(\"old.pt2\"), \"new.pt2\")";
-    let models: Vec<&str> = archive.names().filter(|name| name.starts_with("models/") && name.ends_with(".json")).collect();
+    let models: Vec<&str> =
+        archive.names().filter(|name| name.starts_with("models/") && name.ends_with(".json")).collect();
     match models[..] {
         [name] => archive.entry(name),
         [] if archive.has("serialized_exported_program.json") => Err(format!(
@@ -84,9 +85,11 @@ fn model_json<'a>(archive: &Archive<'a>) -> Result<&'a [u8], String> {
         [] if archive.names().any(|name| name.starts_with("code/")) => {
             Err("it is a TorchScript file; use `arch = \"torchscript\"`".to_owned())
         }
-        [] if archive.has("data.pkl") => Err("it is a pickle that `torch.save` wrote, with no graph; write the graph with \
+        [] if archive.has("data.pkl") => {
+            Err("it is a pickle that `torch.save` wrote, with no graph; write the graph with \
                                               torch.export.save(torch.export.export(model.eval(), (pixels,)), path)"
-            .to_owned()),
+                .to_owned())
+        }
         [] => Err("the archive has no `models/*.json`".to_owned()),
         _ => Err(format!("the archive has several models: {}; save one alone", models.join(", "))),
     }

@@ -63,10 +63,13 @@ impl Graph {
     /// If one cannot be read.
     pub fn unfold(&mut self) -> Result<(), String> {
         for node in &mut self.nodes {
-            let found = node.inputs.iter_mut().find_map(|input| input.arg.get_mut("as_graph")?.get_mut("graph").map(Value::take));
+            let found = node
+                .inputs
+                .iter_mut()
+                .find_map(|input| input.arg.get_mut("as_graph")?.get_mut("graph").map(Value::take));
             let Some(found) = found else { continue };
-            let mut inner: Graph =
-                serde_json::from_value(found).map_err(|error| format!("a graph inside its graph cannot be read: {error}"))?;
+            let mut inner: Graph = serde_json::from_value(found)
+                .map_err(|error| format!("a graph inside its graph cannot be read: {error}"))?;
             inner.unfold()?;
             node.inner = Some(Box::new(inner));
         }

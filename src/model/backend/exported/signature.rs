@@ -44,11 +44,20 @@ impl Signature {
                 (other, ..) => return Err(format!("it takes an input of the kind `{other}`, which is not supported")),
             }
         }
-        let tensors: Vec<&str> = inputs.iter().flatten().filter(|(kind, _)| *kind == "as_tensor").filter_map(|(_, tensor)| name(tensor)).collect();
+        let tensors: Vec<&str> = inputs
+            .iter()
+            .flatten()
+            .filter(|(kind, _)| *kind == "as_tensor")
+            .filter_map(|(_, tensor)| name(tensor))
+            .collect();
         let [images] = tensors[..] else {
             return Err(match tensors[..] {
                 [] => "it takes no tensor; expected images [N, C, H, W]".to_owned(),
-                _ => format!("it takes {} tensors ({}); wrap it in a module whose forward takes images alone", tensors.len(), tensors.join(", ")),
+                _ => format!(
+                    "it takes {} tensors ({}); wrap it in a module whose forward takes images alone",
+                    tensors.len(),
+                    tensors.join(", ")
+                ),
             });
         };
         check_images(program, images, image)?;
@@ -64,7 +73,9 @@ fn check_images(program: &ExportedProgram, images: &str, [channels, height, widt
     };
     match kind(meta.dtype) {
         Some(tch::Kind::Float | tch::Kind::Half | tch::Kind::BFloat16) => {}
-        other => return Err(format!("its input `{images}` has values of kind {other:?}; expected floating-point pixels")),
+        other => {
+            return Err(format!("its input `{images}` has values of kind {other:?}; expected floating-point pixels"));
+        }
     }
     let shape = meta.shape();
     let text: Vec<String> = shape.iter().map(|size| size.map_or("any".to_owned(), |size| size.to_string())).collect();
@@ -111,7 +122,8 @@ fn logits(program: &ExportedProgram) -> Result<String, String> {
     if let Some(logits) = place.and_then(|place| outputs[place]) {
         return Ok(logits.to_owned());
     }
-    let found = if keys.is_empty() { "a tuple or list".to_owned() } else { format!("a structure with {}", keys.join(", ")) };
+    let found =
+        if keys.is_empty() { "a tuple or list".to_owned() } else { format!("a structure with {}", keys.join(", ")) };
     Err(format!(
         "it returns {} tensors, {found}; expected logits [N, classes], or a dictionary with `logits`: wrap it in a module whose forward \
          returns the logits alone",

@@ -44,7 +44,8 @@ impl Stored {
                 }
             }
         }
-        if tensors.is_empty() && archive.names().any(|name| name.starts_with("data/weights/") && name.ends_with(".pt")) {
+        if tensors.is_empty() && archive.names().any(|name| name.starts_with("data/weights/") && name.ends_with(".pt"))
+        {
             return Err("its weights are a pickle, and loading one can execute code; load and save it with PyTorch 2.9 or newer \
                         where you trust it, in Python: torch.export.save(torch.export.load(\"old.pt2\"), \"new.pt2\")"
                 .to_owned());
@@ -73,7 +74,8 @@ fn read(archive: &Archive, folder: &str, name: &str, payload: &Payload) -> Resul
         ));
     }
     let meta = payload.tensor_meta.as_ref().ok_or_else(|| unusable("is no tensor of numbers".to_owned()))?;
-    let kind = kind(meta.dtype).ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", meta.dtype)))?;
+    let kind = kind(meta.dtype)
+        .ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", meta.dtype)))?;
     let all = |sizes: Vec<Option<i64>>| sizes.into_iter().collect::<Option<Vec<i64>>>();
     let shape = all(meta.shape()).filter(|shape| shape.len() <= MOST_DIMENSIONS && shape.iter().all(|&size| size >= 0));
     let strides = all(meta.strides.iter().map(fixed).collect());
@@ -89,8 +91,10 @@ fn read(archive: &Archive, folder: &str, name: &str, payload: &Payload) -> Resul
         )));
     }
     let failed = |error: tch::TchError| unusable(format!("cannot be read: {error}"));
-    let flat = Tensor::f_from_data_size(&bytes[..stored * kind.elt_size_in_bytes()], &[stored as i64], kind).map_err(failed)?;
-    let tensor = flat.f_as_strided(&shape, &strides, offset).and_then(|tensor| tensor.f_contiguous()).map_err(failed)?;
+    let flat = Tensor::f_from_data_size(&bytes[..stored * kind.elt_size_in_bytes()], &[stored as i64], kind)
+        .map_err(failed)?;
+    let tensor =
+        flat.f_as_strided(&shape, &strides, offset).and_then(|tensor| tensor.f_contiguous()).map_err(failed)?;
     if !tensor.is_floating_point() {
         return Ok(tensor);
     }
@@ -109,7 +113,8 @@ fn fits(shape: &[i64], strides: &[i64], offset: i64, stored: usize) -> bool {
     if count == 0 {
         return true;
     }
-    let last = shape.iter().zip(strides).map(|(&size, &stride)| (size as i128 - 1) * stride as i128).sum::<i128>() + offset as i128;
+    let last = shape.iter().zip(strides).map(|(&size, &stride)| (size as i128 - 1) * stride as i128).sum::<i128>()
+        + offset as i128;
     count <= stored && last < stored
 }
 

@@ -152,7 +152,10 @@ impl<'b> Args<'b> {
 
     /// An argument that was given and not taken.
     pub fn left(&self) -> Option<&str> {
-        let left = self.entries.iter().find(|(name, arg, taken)| !taken && !matches!(arg, Arg::None) && !name.starts_with(ASIDE));
+        let left = self
+            .entries
+            .iter()
+            .find(|(name, arg, taken)| !taken && !matches!(arg, Arg::None) && !name.starts_with(ASIDE));
         left.map(|(name, ..)| name.as_str())
     }
 

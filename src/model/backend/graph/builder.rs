@@ -163,7 +163,8 @@ pub fn store(values: &mut [Option<Value>], step: &Step, value: Value) -> Result<
 /// What libtorch says before it explains itself at length.
 pub fn first_line(error: &TchError) -> String {
     let text = error.to_string();
-    let text = text.strip_prefix("Internal torch error: ").or(text.strip_prefix("tensor shape error: ")).unwrap_or(&text);
+    let text =
+        text.strip_prefix("Internal torch error: ").or(text.strip_prefix("tensor shape error: ")).unwrap_or(&text);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.trim_end_matches('.').to_owned()
 }

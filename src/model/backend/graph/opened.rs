@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use tch::Device;
 
+use super::GraphError;
 use super::builder::Program;
 use super::network::{GraphNetwork, Outline};
 use super::survey::{Label, Survey};
 use super::value::Slot;
-use super::GraphError;
 use crate::model::backend::{Built, Opened};
 use crate::model::{Compute, Geometry, ModelError, Tensors};
 
@@ -115,8 +115,10 @@ impl Opened for OpenedGraph {
     }
 
     fn build(&self, _geometry: Geometry, compute: Compute) -> Result<Built, ModelError> {
-        let lowering = self.source.lower(compute).map_err(|problem| {
-            GraphError::Unusable { path: self.path.clone(), form: self.form, problem }
+        let lowering = self.source.lower(compute).map_err(|problem| GraphError::Unusable {
+            path: self.path.clone(),
+            form: self.form,
+            problem,
         })?;
         let network = GraphNetwork::new(lowering.program, &lowering.names, &self.outline);
         Ok(Built { network: Box::new(network), compute, tensors: Tensors::default() })

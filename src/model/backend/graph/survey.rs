@@ -116,7 +116,9 @@ impl Survey {
         let mut sites: BTreeMap<String, Vec<Site>> = BTreeMap::new();
         let (mut taken, mut paid) = (BTreeSet::new(), BTreeSet::new());
         for Label { value, layer, kind } in labels {
-            let Some((slot, seen)) = names.get(value).and_then(|slot| Some((*slot, self.shown(*slot)?))) else { continue };
+            let Some((slot, seen)) = names.get(value).and_then(|slot| Some((*slot, self.shown(*slot)?))) else {
+                continue;
+            };
             if layer.is_empty() || !taken.insert(layer) {
                 continue;
             }

@@ -90,7 +90,9 @@ fn binary(
 
 /// `other` times `alpha`, where that is not one.
 fn scaled(args: &mut Args) -> Result<Option<Number>, String> {
-    Ok(args.optional_number("alpha")?.filter(|alpha| !matches!(alpha, Number::Int(1)) && !matches!(alpha, Number::Float(1.0))))
+    Ok(args
+        .optional_number("alpha")?
+        .filter(|alpha| !matches!(alpha, Number::Int(1)) && !matches!(alpha, Number::Float(1.0))))
 }
 
 /// A sum or difference with its factor.
@@ -244,6 +246,7 @@ fn atan2(args: &mut Args) -> Lowered {
 
 fn nan_to_num(args: &mut Args) -> Lowered {
     let x = args.first()?;
-    let (nan, above, below) = (args.optional_float("nan")?, args.optional_float("posinf")?, args.optional_float("neginf")?);
+    let (nan, above, below) =
+        (args.optional_float("nan")?, args.optional_float("posinf")?, args.optional_float("neginf")?);
     one(move |frame| frame.tensor(x)?.f_nan_to_num(nan, above, below))
 }

@@ -28,7 +28,8 @@ fn compute(args: &mut Args) -> Result<impl Fn(&super::super::Frame) -> Result<Te
     }
     let kind = args.builder.compute.kind;
     Ok(move |frame: &super::super::Frame| {
-        let narrow = |tensor: &Tensor| if kind == Kind::Float { Ok(tensor.shallow_clone()) } else { tensor.f_to_kind(kind) };
+        let narrow =
+            |tensor: &Tensor| if kind == Kind::Float { Ok(tensor.shallow_clone()) } else { tensor.f_to_kind(kind) };
         let parts = super::alike(&[frame.tensor(query)?, frame.tensor(key)?, frame.tensor(value)?])?;
         let [query, key, value] = [narrow(&parts[0])?, narrow(&parts[1])?, narrow(&parts[2])?];
         let mask = match frame.optional(mask)? {

@@ -95,7 +95,9 @@ fn fill(args: &mut Args) -> Lowered {
         let x = frame.tensor(x)?;
         match value.get(frame)? {
             super::super::Resolved::Scalar(value) => Tensor::f_full(x.size(), value, (x.kind(), x.device())),
-            super::super::Resolved::Tensor(value) => value.f_to_kind(x.kind())?.f_expand(x.size(), false)?.f_contiguous(),
+            super::super::Resolved::Tensor(value) => {
+                value.f_to_kind(x.kind())?.f_expand(x.size(), false)?.f_contiguous()
+            }
         }
     })
 }

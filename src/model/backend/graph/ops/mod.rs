@@ -44,7 +44,8 @@ const GROUPS: &[&[(&str, Lower)]] = &[
 pub use normalization::response_norm;
 pub use symbolic::is_check;
 
-static OPERATORS: LazyLock<HashMap<&str, Lower>> = LazyLock::new(|| GROUPS.iter().copied().flatten().copied().collect());
+static OPERATORS: LazyLock<HashMap<&str, Lower>> =
+    LazyLock::new(|| GROUPS.iter().copied().flatten().copied().collect());
 
 /// Lowers the operator of this name, such as `aten.conv2d.default`; none if it is not known.
 pub fn find(name: &str) -> Option<Lower> {
@@ -54,9 +55,39 @@ pub fn find(name: &str) -> Option<Lower> {
 /// Operators whose output shares memory with their first argument.
 pub fn is_view(name: &str) -> bool {
     const VIEWS: &[&str] = &[
-        "alias", "chunk", "contiguous", "detach", "diagonal", "dropout", "expand", "expand_as", "feature_dropout", "flatten",
-        "lift_fresh_copy", "movedim", "moveaxis", "narrow", "numpy_T", "permute", "reshape", "select", "slice", "split", "split_with_sizes",
-        "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "to", "transpose", "unbind", "unflatten", "unfold", "unsqueeze", "view",
+        "alias",
+        "chunk",
+        "contiguous",
+        "detach",
+        "diagonal",
+        "dropout",
+        "expand",
+        "expand_as",
+        "feature_dropout",
+        "flatten",
+        "lift_fresh_copy",
+        "movedim",
+        "moveaxis",
+        "narrow",
+        "numpy_T",
+        "permute",
+        "reshape",
+        "select",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "swapaxes",
+        "swapdims",
+        "t",
+        "tensor_split",
+        "to",
+        "transpose",
+        "unbind",
+        "unflatten",
+        "unfold",
+        "unsqueeze",
+        "view",
         "view_as",
     ];
     name.strip_prefix("aten.").and_then(|name| name.split('.').next()).is_some_and(|name| VIEWS.contains(&name))
@@ -72,7 +103,8 @@ fn wide(tensor: &Tensor) -> Result<Tensor, TchError> {
 
 /// Tensors in the widest floating kind among them, where libtorch wants one kind.
 fn alike(tensors: &[&Tensor]) -> Result<Vec<Tensor>, TchError> {
-    let widest = tensors.iter().map(|tensor| tensor.kind()).filter(|kind| rank(*kind) > 0).max_by_key(|kind| rank(*kind));
+    let widest =
+        tensors.iter().map(|tensor| tensor.kind()).filter(|kind| rank(*kind) > 0).max_by_key(|kind| rank(*kind));
     let same = |tensor: &&Tensor| match widest {
         Some(kind) if tensor.kind() != kind && rank(tensor.kind()) > 0 => tensor.f_to_kind(kind),
         _ => Ok(tensor.shallow_clone()),

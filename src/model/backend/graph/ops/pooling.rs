@@ -53,7 +53,8 @@ fn max_pool_with_indices(args: &mut Args) -> Lowered {
     let dilation = if dilation.len() == 1 { vec![dilation[0]; 2] } else { dilation };
     let Windows { kernel, stride, padding, ceil } = windows;
     many(move |frame| {
-        let (values, places) = frame.tensor(x)?.f_max_pool2d_with_indices(&kernel, &stride, &padding, &dilation, ceil)?;
+        let (values, places) =
+            frame.tensor(x)?.f_max_pool2d_with_indices(&kernel, &stride, &padding, &dilation, ceil)?;
         Ok(vec![values, places])
     })
 }

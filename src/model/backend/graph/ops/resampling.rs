@@ -123,7 +123,8 @@ fn channel_shuffle(args: &mut Args) -> Lowered {
 }
 
 fn im2col(args: &mut Args) -> Lowered {
-    let (x, kernel, dilation) = (args.first()?, args.fixed_ints("kernel_size", &[])?, args.fixed_ints("dilation", &[1, 1])?);
+    let (x, kernel, dilation) =
+        (args.first()?, args.fixed_ints("kernel_size", &[])?, args.fixed_ints("dilation", &[1, 1])?);
     let (padding, stride) = (args.fixed_ints("padding", &[0, 0])?, args.fixed_ints("stride", &[1, 1])?);
     one(move |frame| frame.tensor(x)?.f_im2col(&kernel, &dilation, &padding, &stride))
 }

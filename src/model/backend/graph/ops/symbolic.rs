@@ -53,7 +53,10 @@ fn size(args: &mut Args) -> Lowered {
         let size = frame.tensor(x)?.size();
         let place = if dim < 0 { dim + size.len() as i64 } else { dim };
         let found = usize::try_from(place).ok().and_then(|place| size.get(place));
-        found.copied().map(Value::Int).ok_or_else(|| refuse(format!("a tensor of shape {size:?} has no dimension {dim}")))
+        found
+            .copied()
+            .map(Value::Int)
+            .ok_or_else(|| refuse(format!("a tensor of shape {size:?} has no dimension {dim}")))
     }))
 }
 
