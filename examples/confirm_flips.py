@@ -3,8 +3,9 @@
     am-eval run suites/quickstart.toml --save-adversarial
     python3 examples/confirm_flips.py reports/quickstart-*/ models/
 
-Needs torch, numpy and safetensors. Reads the run's manifest, its adversarial images and samples.csv, builds each model in plain
-PyTorch, loads the same weights file (found by name in the given folder), and compares predictions row by row. Where the suite has
+Needs torch, numpy and safetensors, and torchvision or timm for their architectures. Reads the run's manifest, its adversarial images and
+samples.csv, builds each model in plain PyTorch, loads the same weights file (found by name in the given folder; TorchScript and
+exported programs are loaded as they are), and compares predictions row by row. Where the suite has
 `[transfer]`, the images of each model are shown to all the others, and the counts of transfer.csv are counted again.
 """
 
@@ -94,26 +95,71 @@ class ViT(nn.Module):
         return self.head(self.norm(self.blocks(x)).mean(1))
 
 
-def network(arch, classes):
-    if arch.startswith("cifar/resnet"):
-        return CifarResNet(int(arch.removeprefix("cifar/resnet")), classes)
+def builder(arch):
+    """What makes the network of an architecture for so many classes."""
+    source, _, name = arch.partition("/")
     forms = {"cifar/vit-tiny": (64, 4, False), "cifar/vit": (128, 6, False), "cifar/vit-c-tiny": (64, 3, True), "cifar/vit-c": (128, 4, True)}
-    return ViT(*forms[arch], classes)
+    if arch in forms:
+        return lambda classes: ViT(*forms[arch], classes)
+    if source == "cifar" and name.removeprefix("resnet").isdigit():
+        return lambda classes: CifarResNet(int(name.removeprefix("resnet")), classes)
+    try:
+        if source == "torchvision":
+            import torchvision
+            return lambda classes: torchvision.models.get_model(name, weights=None, num_classes=classes)
+        if source == "timm":
+            import timm
+            return lambda classes: timm.create_model(name, num_classes=classes)
+    except ImportError as error:
+        sys.exit(f"{arch}: {error}; install it, since the network is built by that package")
+    sys.exit(f"{arch} is not supported here: networks of am-eval's own (cifar/resnet..., cifar/vit...), torchvision, timm, torchscript and exported are")
+
+
+def plain(tensors, expected):
+    """The tensors under the network's own names: without what a wrapper put before them, and what it added."""
+    stem = next(iter(expected))
+    prefixes = {key.removesuffix(stem) for key in tensors if key == stem or key.endswith("." + stem)}
+    for prefix in sorted(prefixes, key=len):
+        named = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        if sum(key in named for key in expected) * 10 >= len(expected) * 7:
+            return {key: value.float() for key, value in named.items() if key in expected or value.numel() > 3}
+    return {key: value.float() for key, value in tensors.items()}
+
+
+def network(arch, path):
+    """The network with its weights."""
+    if arch == "torchscript":
+        return torch.jit.load(path, map_location="cpu").eval()
+    if arch == "exported":
+        return torch.export.load(path).module()
+    build, tensors = builder(arch), load_file(path)
+    usual = build(1000).state_dict()
+    tensors = plain(tensors, usual)
+    # Only the classifier differs, in its first dimension.
+    other = [tensors[key].shape[0] for key, value in usual.items() if key in tensors and value.dim() and tensors[key].shape != value.shape and tensors[key].shape[1:] == value.shape[1:]]
+    model = build(other[-1] if other else 1000).eval()
+    loaded = model.load_state_dict(tensors, strict=False)
+    missing = [key for key in loaded.missing_keys if "num_batches_tracked" not in key and "attn_mask" not in key and "relative_position_index" not in key]
+    if missing or loaded.unexpected_keys:
+        sys.exit(f"{path}: not under the names of {arch}: {(missing + loaded.unexpected_keys)[:5]}; other names than the package's own are not supported here")
+    return model
 
 
 def classifier(entry, manifest, weights):
     """What a model of the run predicts of pixels in [0, 1]."""
-    model = network(entry["arch"], len(manifest["classes"])).eval()
-    tensors = {key: value.float() for key, value in load_file(weights / Path(entry["weights"]).name).items()}
-    loaded = model.load_state_dict(tensors, strict=False)
-    unexpected = loaded.unexpected_keys + [key for key in loaded.missing_keys if "num_batches_tracked" not in key]
-    assert not unexpected, unexpected
+    places = [weights / entry["weights"], weights / Path(entry["weights"]).name]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        sys.exit(f"no weights of model {entry['name']} at {places[-1]}")
+    model = network(entry["arch"], path)
     normalize = next(of["normalize"] for of in manifest["suite_resolved"]["models"] if of["name"] == entry["name"])
     mean, std = (torch.tensor(normalize[key]).view(1, -1, 1, 1) for key in ("mean", "std"))
 
     @torch.no_grad()
     def predictions(pixels):
-        return torch.cat([model((part - mean) / std).argmax(1) for part in pixels.split(100)]).tolist()
+        answers = [model((part - mean) / std) for part in pixels.split(100)]
+        logits = [answer["logits"] if isinstance(answer, dict) else answer for answer in answers]
+        return torch.cat([part.argmax(1) for part in logits]).tolist()
 
     return predictions
 

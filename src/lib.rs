@@ -20,6 +20,7 @@ pub mod cuda;
 pub mod data;
 #[cfg(feature = "torch")]
 pub mod engine;
+pub mod files;
 pub mod gate;
 pub mod interrupt;
 #[cfg(feature = "torch")]

@@ -2,8 +2,9 @@
 
 use super::args::{BaselineAction, BaselineArgs};
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
 use super::gate::{baseline_failure, load_baseline, snapshot_failure};
+use super::output::print;
 use crate::gate::{Snapshot, baseline};
 use crate::record::RunDir;
 use crate::stats::wilson;

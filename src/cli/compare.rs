@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::args::{CompareArgs, CompareFormat};
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
 use super::gate::{load_baseline, snapshot_failure};
+use super::output::{tell_exactly, warn};
 use crate::compare::{CompareError, Comparison, Options, compare as compare_runs};
 use crate::gate::Snapshot;
 use crate::outputs::write_comparison;
 use crate::record::{RunDir, Thumbnails};
 use crate::report::compare as render;
+use crate::wording::escape;
 
 /// Compares the runs with the first of them, writes the tables and the page, and prints what was found.
 pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
@@ -40,11 +42,11 @@ pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&comparison));
     let command: Vec<String> = std::env::args().collect();
     write_comparison(&folder, &comparison, &thumbnails, &command).or_exit(Exit::RunFailed)?;
-    print(&match args.format {
-        CompareFormat::Text => render::text(&comparison, &folder),
+    tell_exactly(&match args.format {
+        CompareFormat::Text => escape::terminal(&render::text(&comparison, &folder)).into_owned(),
         CompareFormat::Markdown => render::markdown(&comparison),
         CompareFormat::Json => serde_json::to_string_pretty(&comparison).or_exit(Exit::RunFailed)? + "\n",
-    })?;
+    });
     Ok(Exit::Success)
 }
 
@@ -58,7 +60,7 @@ fn load(path: &Path, thumbnails: &mut Thumbnails) -> Result<Snapshot, Failure> {
     match Thumbnails::load(&dir.thumbnails_path()) {
         Ok(found) => thumbnails.add_all(found),
         // Numbers count more than pictures.
-        Err(error) => eprintln!("warning: {error}; its pictures are left out"),
+        Err(error) => warn(&format!("{error}; its pictures are left out")),
     }
     Ok(snapshot)
 }

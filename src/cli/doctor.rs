@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::args::DoctorArgs;
 use super::exit::Exit;
-use super::failure::{Failure, print};
+use super::failure::Failure;
+use super::output::print;
 
 /// One thing that was looked at.
 struct Finding {

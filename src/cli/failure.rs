@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Report};
 
 use super::exit::Exit;
+use crate::wording::escape;
 
 /// A failed command.
 #[derive(Debug)]
@@ -65,7 +66,10 @@ impl Failure {
 
     /// Show the diagnostic on standard error. Nothing more can be done if that is closed.
     pub fn print(&self) {
-        let _ = io::stderr().lock().write_all(self.render(Style::of_stderr()).as_bytes());
+        let style = Style::of_stderr();
+        let text = self.render(style);
+        let text = if style == Style::Colour { escape::coloured(&text) } else { escape::terminal(&text).into_owned() };
+        let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 }
 
@@ -107,12 +111,6 @@ impl<T, E: Error + Send + Sync + 'static> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> Result<T, Failure> {
         self.map_err(|error| Failure::new(exit, error))
     }
-}
-
-/// Writes `text` to standard output and flushes it; errors instead of panicking when the reader has gone.
-pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::output)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::args::{GateArgs, GateFormat};
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
+use super::output::{tell_exactly, warn};
 use crate::gate::baseline::{self, BaselineError};
 use crate::gate::{Conclusion, GateOutcome, Options, Snapshot, SnapshotError, judge};
 use crate::outputs::write_gate;
@@ -14,6 +15,7 @@ use crate::report::{self, gate as render};
 use crate::suite::Suite;
 use crate::suite::gate::{Date, RuleSet};
 use crate::summary::RunSummary;
+use crate::wording::escape;
 
 /// Judges a run, writes what CI reads into its directory, and prints the outcome. The exit code follows from it alone.
 pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
@@ -37,7 +39,7 @@ pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
     let outcome = judge(&snapshot, baseline.as_ref(), &rules, &options(&manifest, args.allow_mismatch));
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
     publish(&dir, &outcome, &summary)?;
-    print(&shown(&outcome, &dir, args.format)?)?;
+    tell_exactly(&shown(&outcome, &dir, args.format)?);
     Ok(exit(&outcome))
 }
 
@@ -58,7 +60,7 @@ pub fn after_run(
     let outcome = judge(&snapshot, baseline, &rules, &options(manifest, false));
     publish(dir, &outcome, &summary)?;
     if !outcome.is_silent() {
-        print(&format!("\n{}", shown(&outcome, dir, GateFormat::Text)?))?;
+        tell_exactly(&format!("\n{}", shown(&outcome, dir, GateFormat::Text)?));
     }
     Ok(exit(&outcome))
 }
@@ -122,7 +124,7 @@ fn publish(dir: &RunDir, outcome: &GateOutcome, summary: &RunSummary) -> Result<
     };
     if let Err(error) = append() {
         // The verdict counts more than its summary.
-        eprintln!("warning: failed to add to GITHUB_STEP_SUMMARY ({}): {error}", path.display());
+        warn(&format!("failed to add to GITHUB_STEP_SUMMARY ({}): {error}", path.display()));
     }
     Ok(())
 }
@@ -132,9 +134,9 @@ fn shown(outcome: &GateOutcome, dir: &RunDir, format: GateFormat) -> Result<Stri
     let page = dir.path().join("report.html");
     Ok(match format {
         GateFormat::Text if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") => {
-            render::text(outcome, &page) + &render::github(outcome)
+            escape::terminal(&render::text(outcome, &page)).into_owned() + &render::github(outcome)
         }
-        GateFormat::Text => render::text(outcome, &page),
+        GateFormat::Text => escape::terminal(&render::text(outcome, &page)).into_owned(),
         GateFormat::Json => serde_json::to_string_pretty(outcome).or_exit(Exit::RunFailed)? + "\n",
         GateFormat::Github => render::github(outcome),
         GateFormat::Gitlab => render::gitlab(outcome, &page),

@@ -6,16 +6,21 @@ use tch::Device;
 
 use super::args::LayersArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
-use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, backend};
+use super::failure::{Failure, OrExit};
+use super::output::{print, print_exactly, warn};
+use super::run::SCRIPTS;
+use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, TORCHSCRIPT, backend};
 use crate::suite::{ModelConfig, Normalize};
 use crate::wording::columns::{Align, columns};
 
 /// Lists the layers in the order of the forward pass.
 pub fn layers(args: &LayersArgs) -> Result<Exit, Failure> {
     let layers = listed(args).or_exit(Exit::Usage)?;
-    let text = if args.json { json(&layers)? } else { table(&layers) };
-    print(&text)?;
+    if args.json {
+        print_exactly(&json(&layers)?)?
+    } else {
+        print(&table(&layers))?
+    }
     Ok(Exit::Success)
 }
 
@@ -24,7 +29,10 @@ fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
     if file.is_file() {
         let values = channels as usize;
         let normalize = Normalize { mean: vec![0.0; values], std: vec![1.0; values] };
-        let arch = backend::recognise(file).map_or("torchscript", |backend| backend.arch());
+        let arch = backend::recognise(file).map_or(TORCHSCRIPT, |backend| backend.arch());
+        if arch == TORCHSCRIPT {
+            warn(SCRIPTS);
+        }
         let source = ModelSource::open(&ModelConfig::of_file(arch, file, normalize), args.size)?;
         return Ok(source.build(Compute::f32(Device::Cpu))?.layers());
     }

@@ -2,7 +2,8 @@
 
 use super::args::MergeArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
+use super::output::tell;
 use crate::merge::{Inventory, MergeError, merge as join};
 use crate::outputs::write_outputs;
 use crate::record::{Manifest, RunDir, RunStatus};
@@ -26,7 +27,7 @@ pub fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
 pub(super) fn conclude(dir: &RunDir) -> Result<Exit, Failure> {
     let inventory = Inventory::of(dir).or_exit(Exit::RunFailed)?;
     if !inventory.missing().is_empty() || inventory.finished.is_empty() {
-        print(&missing(dir, &inventory))?;
+        tell(&missing(dir, &inventory));
         return Ok(Exit::Incomplete);
     }
     let mut manifest = Manifest::load(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
@@ -36,7 +37,7 @@ pub(super) fn conclude(dir: &RunDir) -> Result<Exit, Failure> {
         inventory.finished.iter().any(|key| dir.adversarial_block_path(key).is_ok_and(|path| path.is_file()));
     let summary = write_outputs(dir, &mut manifest, adversarial).or_exit(Exit::RunFailed)?;
     let page = dir.path().join("report.html");
-    print(&format!("{}\nreport: {}\n", report::table(&summary), page.display()))?;
+    tell(&format!("{}\nreport: {}\n", report::table(&summary), page.display()));
     Ok(if manifest.status == RunStatus::Complete { Exit::Success } else { Exit::Incomplete })
 }
 

@@ -15,6 +15,7 @@ mod layers;
 mod merge;
 #[cfg(feature = "torch")]
 mod models;
+mod output;
 #[cfg(feature = "torch")]
 mod predict;
 #[cfg(feature = "torch")]
@@ -31,7 +32,8 @@ mod train;
 mod validate;
 
 pub use exit::Exit;
-pub use failure::{Failure, OrExit, Style, print};
+pub use failure::{Failure, OrExit, Style};
+pub use output::print;
 
 use args::Command;
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::args::ModelsArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
+use super::output::print;
 use crate::data::TensorFile;
 use crate::model::{Architecture, ModelError, shipped};
 use crate::wording::columns::{Align, columns};

@@ -2,11 +2,13 @@
 
 use super::args::PredictArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
+use super::output::{tell, warn};
+use super::run::SCRIPTS;
 use crate::data::Pictures;
 use crate::engine::{PredictError, Predictor, device, guarded};
 use crate::interrupt;
-use crate::model::{Compute, ModelError, ModelSource};
+use crate::model::{Compute, ModelError, ModelSource, TORCHSCRIPT};
 use crate::objective::PixelObjective;
 use crate::record::StoreError;
 use crate::suite::{Channels, ModelConfig, ModelFolder, Normalize, Preprocess, Suite};
@@ -20,9 +22,12 @@ pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     interrupt::listen(|| Exit::Incomplete.leave());
     let device = device::resolve(args.device).or_exit(Exit::Usage)?;
     if let Some(warning) = device::missed(args.device, device) {
-        eprintln!("warning: {warning}");
+        warn(&warning);
     }
     let request = Request::new(args)?;
+    if request.model.arch == TORCHSCRIPT {
+        warn(SCRIPTS);
+    }
     let pictures = Pictures::open(&args.images, request.preprocess).or_exit(Exit::Usage)?;
     let first = pictures.image(0).or_exit(Exit::Usage)?;
     let size = [first.height as i64, first.width as i64];
@@ -30,7 +35,7 @@ pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     let layers = args.tap.iter().map(|layer| LayerName::from(layer.as_str())).collect();
     let predictor = loaded(|| Predictor::new(&model, layers, objective))?;
     predictor.write(&pictures, &args.out).map_err(failure)?;
-    print(&format!("wrote {} ({} images)\n", args.out.display(), pictures.len()))?;
+    tell(&format!("wrote {} ({} images)\n", args.out.display(), pictures.len()));
     Ok(Exit::Success)
 }
 

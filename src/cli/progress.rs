@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::{say, warn};
 use crate::engine::{Observer, Prepared};
 use crate::record::{Block, Status};
 use crate::suite::{Task, WorkUnit};
+use crate::wording::escape;
 
 /// Shortest time between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -70,7 +72,7 @@ impl Observer for Progress {
         self.bar.reset_eta();
         self.bar.enable_steady_tick(Duration::from_millis(250));
         if self.plain && done > 0 {
-            eprintln!("{done} of {total} blocks were finished before");
+            say(&format!("{done} of {total} blocks were finished before"));
         }
     }
 
@@ -104,12 +106,11 @@ impl Observer for Progress {
         if self.plain && due {
             self.told = Some(Instant::now());
             let (done, total, task) = (self.done, self.total, &self.task);
-            eprintln!("{done}/{total} blocks: {task}{}{}", self.flip_rate(), self.remaining());
+            say(&format!("{done}/{total} blocks: {task}{}{}", self.flip_rate(), self.remaining()));
         }
     }
 
     fn warn(&mut self, text: &str) {
-        let line = format!("warning: {text}");
-        if self.plain { eprintln!("{line}") } else { self.bar.println(line) }
+        if self.plain { warn(text) } else { self.bar.println(format!("warning: {}", escape::line(text))) }
     }
 }

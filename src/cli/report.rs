@@ -2,7 +2,8 @@
 
 use super::args::ReportArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
+use super::output::tell;
 use crate::outputs::{OutputsError, write_outputs};
 use crate::record::{RunDir, RunStatus};
 use crate::report;
@@ -17,6 +18,6 @@ pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         _ => Failure::new(Exit::RunFailed, error),
     })?;
     let page = dir.path().join("report.html");
-    print(&format!("{}\nreport: {}\n", report::table(&summary), page.display()))?;
+    tell(&format!("{}\nreport: {}\n", report::table(&summary), page.display()));
     Ok(if manifest.status == RunStatus::Complete { Exit::Success } else { Exit::Incomplete })
 }

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use super::args::RunArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
 use super::gate;
+use super::output::{say, tell, warn};
 use super::progress::Progress;
 use super::shard;
 use crate::engine::{Prepared, Run, RunError, device};
 use crate::gate::Snapshot;
 use crate::interrupt;
-use crate::model::ModelError;
+use crate::model::{ModelError, TORCHSCRIPT};
 use crate::outputs::{OutputsError, finished_summary, write_outputs};
 use crate::record::{Manifest, RunDir};
 use crate::report;
@@ -30,7 +31,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     device::prepare(suites.iter().map(|suite| suite.run.device));
     let mut gravest = Exit::Success;
     for suite in suites {
+        warn_of_scripts(&suite);
         let prepared = Prepared::new(suite.clone(), args.limit).map_err(|error| placed(&suite, error))?;
+        prepared.warnings.iter().for_each(|text| warn(text));
         if args.dry_run {
             dry_run(&prepared, args)?;
         } else {
@@ -40,6 +43,17 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     Ok(gravest)
 }
+
+/// Says that scripts are programs, if the suite runs some.
+pub fn warn_of_scripts(suite: &Suite) {
+    if suite.models.iter().any(|model| model.arch == TORCHSCRIPT) {
+        warn(SCRIPTS);
+    }
+}
+
+/// What everyone who opens a TorchScript file should know.
+pub const SCRIPTS: &str = "TorchScript files are programs, and opening one runs it: use those that you trust; \
+                           `arch = \"exported\"` and `arch = \"onnx\"` take models that are data";
 
 /// The suite with the command line's overrides.
 fn load(path: &Path, args: &RunArgs) -> Result<Suite, Failure> {
@@ -66,7 +80,8 @@ fn dry_run(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     for file in Plan::outputs(&prepared.suite, args.save_adversarial) {
         text += &format!("  {file}\n");
     }
-    print(&text)
+    tell(&text);
+    Ok(())
 }
 
 /// The names of all blocks, in order.
@@ -99,7 +114,7 @@ fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Resu
         }
     };
     let page = dir.path().join("report.html");
-    print(&format!("{}\nreport: {}{note}\n", report::table(&summary), page.display()))?;
+    tell(&format!("{}\nreport: {}{note}\n", report::table(&summary), page.display()));
     gate::after_run(&dir, &manifest, &prepared.suite, baseline)
 }
 
@@ -132,9 +147,9 @@ fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Man
 /// Says where the run computes, and begins to show how far it is.
 pub(super) fn begin(prepared: &Prepared, args: &RunArgs) -> Progress {
     if let Some(warning) = device::missed(prepared.suite.run.device, prepared.device) {
-        eprintln!("warning: {warning}");
+        warn(&warning);
     }
-    eprintln!("on {}", prepared.place());
+    say(&format!("on {}", prepared.place()));
     Progress::new(&prepared.run, args.no_progress || !std::io::stderr().is_terminal())
 }
 

@@ -2,11 +2,12 @@
 
 use super::args::SchemaArgs;
 use super::exit::Exit;
-use super::failure::{Failure, print};
+use super::failure::Failure;
+use super::output::print_exactly;
 use crate::suite::schema_text;
 
 /// Prints the text of `suites/suite.schema.json`.
 pub fn schema(_args: &SchemaArgs) -> Result<Exit, Failure> {
-    print(&schema_text())?;
+    print_exactly(&schema_text())?;
     Ok(Exit::Success)
 }

@@ -2,7 +2,8 @@
 
 use super::args::RunArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
+use super::output::tell;
 use super::progress::Progress;
 use super::{gate, merge, run};
 use crate::engine::{Observer, Prepared, Run};
@@ -77,17 +78,17 @@ fn finish(prepared: &Prepared, dir: &RunDir, shard: Shard, baseline: Option<&Sna
     if missing > 0 {
         let done = total - missing;
         let path = dir.path().display();
-        print(&format!(
+        tell(&format!(
             "shard {shard} is finished; {done} of {total} blocks of the run are there. The last shard writes the outputs, or `am-eval \
              merge {path}`\n"
-        ))?;
+        ));
         return Ok(Exit::Success);
     }
     let _whole = match dir.lock(None) {
         Ok(lock) => lock,
         // Another shard has just finished too, and does the rest.
         Err(StoreError::Locked { .. }) => {
-            print(&format!("shard {shard} is finished; another shard writes the outputs\n"))?;
+            tell(&format!("shard {shard} is finished; another shard writes the outputs\n"));
             return Ok(Exit::Success);
         }
         Err(error) => return Err(Failure::new(Exit::RunFailed, error)),

@@ -2,8 +2,9 @@
 
 use super::args::StatusArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
 use super::merge::missing;
+use super::output::tell;
 use crate::merge::Inventory;
 use crate::record::{RunDir, ShardManifest};
 use crate::wording::columns::{Align, columns};
@@ -24,7 +25,7 @@ pub fn status(args: &StatusArgs) -> Result<Exit, Failure> {
         if complete && !dir.path().join("report.html").is_file() {
             text += &format!("`am-eval merge {}` writes tables and report\n", path.display());
         }
-        print(&text)?;
+        tell(&text);
         if !complete {
             exit = Exit::Incomplete;
         }

@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::TrainArgs;
 use super::exit::Exit;
-use super::failure::{Failure, OrExit, print};
+use super::failure::{Failure, OrExit};
+use super::output::{say, tell, warn};
 use crate::cuda::{self, Repeatability};
 use crate::engine::{LibtorchError, device, guarded};
 use crate::interrupt;
@@ -19,7 +20,7 @@ pub fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     // Training on a GPU need not repeat; its gradients of weights have no such kernels.
     cuda::repeat(Repeatability::Preferred);
     if let Some(warning) = device::missed(args.device, device) {
-        eprintln!("warning: {warning}");
+        warn(&warning);
     }
     interrupt::listen(|| Exit::Incomplete.leave());
     for path in &args.recipes {
@@ -38,11 +39,11 @@ pub fn train(args: &TrainArgs) -> Result<Exit, Failure> {
         if !args.card_only {
             let weights = guarded(|| weights(&trainer, &bar)).map_err(gave_up)?;
             bar.set_position(0);
-            print(&format!("wrote {}\n", weights.map_err(failure)?.display()))?;
+            tell(&format!("wrote {}\n", weights.map_err(failure)?.display()));
         }
         let card = guarded(|| card(&trainer, &bar)).map_err(gave_up)?;
         bar.finish_and_clear();
-        print(&format!("wrote {}\n", card.map_err(failure)?.display()))?;
+        tell(&format!("wrote {}\n", card.map_err(failure)?.display()));
     }
     Ok(Exit::Success)
 }
@@ -61,7 +62,7 @@ fn weights(trainer: &Trainer, bar: &ProgressBar) -> Result<PathBuf, TrainError> 
                 "epoch {at}/{of}: loss {loss:.4}, held-out accuracy {:.2} %, {seconds:.0} s",
                 epoch.accuracy * 100.0
             );
-            if plain { eprintln!("{line}") } else { bar.println(line) }
+            if plain { say(&line) } else { bar.println(line) }
         },
         interrupt::requested,
     )
@@ -74,7 +75,7 @@ fn card(trainer: &Trainer, bar: &ProgressBar) -> Result<PathBuf, TrainError> {
         |done, total| {
             bar.set_position((done * 10_000 / total.max(1)) as u64);
             if plain {
-                eprintln!("attacked {done}/{total} held-out images");
+                say(&format!("attacked {done}/{total} held-out images"));
             }
         },
         interrupt::requested,

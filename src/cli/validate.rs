@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::args::ValidateArgs;
 use super::exit::Exit;
-use super::failure::{Failure, print};
+use super::failure::Failure;
+use super::output::{say, tell};
 use crate::data;
 use crate::suite::{OnDataError, Place, Suite, SuiteErrors};
+use crate::wording::escape;
 
 /// Checks each suite, then the files that it names and, where this build knows them, architectures and layers. A wrong
 /// suite does not hide the errors of the next.
@@ -15,8 +17,9 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
     for path in &args.suites {
         match check(path, args) {
             Ok(suite) => {
-                print(&format!("{}: {}\n", path.display(), outline(&suite)))?;
-                suite.gate_warnings().iter().for_each(|text| eprintln!("{}: warning: {text}", path.display()));
+                tell(&format!("{}: {}\n", path.display(), outline(&suite)));
+                let warnings = suite.gate_warnings().into_iter().chain(networks::warnings(&suite));
+                warnings.for_each(|text| say(&format!("{}: warning: {}", path.display(), escape::line(&text))));
             }
             Err(failures) => {
                 exit = Exit::Usage;
@@ -66,56 +69,110 @@ fn outline(suite: &Suite) -> String {
 
 #[cfg(not(feature = "torch"))]
 mod networks {
-    use crate::suite::{Suite, SuiteErrors};
+    use crate::data::TensorFile;
+    use crate::files::instead;
+    use crate::suite::{Place, Suite, SuiteErrors};
 
-    /// A build without networks cannot know their layers.
-    pub fn problems(_suite: &Suite) -> Vec<SuiteErrors> {
-        Vec::new()
+    /// A build without networks cannot know their layers; it sees whether files of weights are whole.
+    pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
+        let programs = ["torchscript", "exported", "onnx"];
+        let models = suite.models.iter().enumerate().filter(|(_, model)| !programs.contains(&model.arch.as_str()));
+        let problem = |(index, model): (usize, &crate::suite::ModelConfig)| {
+            let error = TensorFile::open(&model.weights).err()?;
+            let problem = match instead(&model.weights) {
+                Some(what) => format!("{}: {what}", model.weights.display()),
+                None => error.with_cause(),
+            };
+            Some(suite.error_at(Place::Model(index, "weights"), problem, "name the file of the model's weights"))
+        };
+        models.filter_map(problem).collect()
+    }
+
+    /// What looks wrong about the data.
+    pub fn warnings(suite: &Suite) -> Vec<String> {
+        crate::data::open(&suite.data).map(|data| data.warnings()).unwrap_or_default()
     }
 }
 
 #[cfg(feature = "torch")]
 mod networks {
-    use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, backend};
+    use crate::cli::run::SCRIPTS;
+    use crate::data::{self, misfit};
+    use crate::model::{
+        Architecture, Compute, Geometry, ModelError, ModelSource, TORCHSCRIPT, WeightsError, backend, no_gradient,
+        survey,
+    };
     use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
 
-    /// Unknown architectures, or else files whose network cannot be used, and unknown layers. Those of an architecture are its
-    /// outline's, so that this needs no weights.
+    /// Unknown architectures, or else weights that are not theirs, and unknown layers. Names and shapes are those of an
+    /// architecture's outline and of the headers of the weights; scripts are read and not run.
     pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
         let known: Vec<&str> = backend::known().collect();
         if let Err(errors) = suite.check_architectures(&known) {
             return vec![errors];
         }
-        let models = suite.models.iter().enumerate();
-        models.filter_map(|(index, model)| layer_problems(suite, index, model)).collect()
-    }
-
-    fn layer_problems(suite: &Suite, index: usize, model: &ModelConfig) -> Option<SuiteErrors> {
-        let layers = match backend::find(&model.arch) {
-            Some(_) => match file_layers(suite, model)? {
-                Ok(layers) => layers,
-                Err(error) => {
-                    let help = "the README's section on models says how to write such a file";
-                    return Some(suite.error_at(Place::Model(index, "weights"), error.to_string(), help));
+        let mut found = Vec::new();
+        for (index, model) in suite.models.iter().enumerate().filter(|(_, model)| model.weights.is_file()) {
+            let help = "the README's section on models says how to write such a file";
+            let layers = weights(suite, model).map(|()| layers(suite, model));
+            match layers.and_then(Option::transpose) {
+                Ok(Some(layers)) => {
+                    let names: Vec<&str> = layers.iter().map(String::as_str).collect();
+                    found.extend(suite.check_layers(&model.name, &names).err());
                 }
-            },
-            None => native_layers(model)?,
-        };
-        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
-        suite.check_layers(&model.name, &names).err()
+                Ok(None) => {}
+                Err(error) => found.push(suite.error_at(Place::Model(index, "weights"), error.to_string(), help)),
+            }
+        }
+        found
     }
 
-    /// The layers of a file's network; none where the file is missing, which is said elsewhere, or the size of images is not known.
-    fn file_layers(suite: &Suite, model: &ModelConfig) -> Option<Result<Vec<LayerInfo>, ModelError>> {
-        let size = suite.data.image_size().filter(|_| model.weights.is_file())?;
-        let layers = || Ok(ModelSource::open(model, Some(size))?.build(Compute::f32(tch::Device::Cpu))?.layers());
-        Some(layers())
+    /// What looks wrong about the data for the models, and that scripts are programs.
+    pub fn warnings(suite: &Suite) -> Vec<String> {
+        let Ok(dataset) = data::open(&suite.data) else { return Vec::new() };
+        let mut found = dataset.warnings();
+        if suite.models.iter().any(|model| model.arch == TORCHSCRIPT) {
+            found.push(SCRIPTS.to_owned());
+        }
+        let native = suite.models.iter().filter(|model| backend::find(&model.arch).is_none());
+        let classes =
+            native.filter_map(|model| ModelSource::outline(model, None).ok()).map(|source| source.geometry.classes);
+        found.extend(classes.filter_map(|classes| misfit(dataset.as_ref(), classes as usize)));
+        found.dedup();
+        found
     }
 
-    /// The layers of an architecture's outline.
-    fn native_layers(model: &ModelConfig) -> Option<Vec<LayerInfo>> {
+    fn weights(suite: &Suite, model: &ModelConfig) -> Result<(), ModelError> {
+        if backend::find(&model.arch).is_none() {
+            return ModelSource::outline(model, suite.data.image_size())?.check_weights();
+        }
+        if model.arch != TORCHSCRIPT {
+            return Ok(());
+        }
+        match survey(&model.weights)?.no_gradient() {
+            None => Ok(()),
+            Some(why) => {
+                let problem = no_gradient(&why);
+                Err(WeightsError::Script { path: model.weights.clone(), problem }.into())
+            }
+        }
+    }
+
+    /// The layers of an architecture's outline, of a script's code, or of another file's network; none where they are not known.
+    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Result<Vec<String>, ModelError>> {
+        let names =
+            |layers: Vec<crate::model::LayerInfo>| layers.into_iter().map(|layer| layer.name.to_string()).collect();
+        if model.arch == TORCHSCRIPT {
+            return survey(&model.weights).ok()?.layers().map(Ok);
+        }
+        if backend::find(&model.arch).is_some() {
+            let size = suite.data.image_size()?;
+            let open = || Ok(ModelSource::open(model, Some(size))?.build(Compute::f32(tch::Device::Cpu))?.layers());
+            return Some(open().map(names));
+        }
         let architecture = Architecture::find(&model.arch).ok()?;
         let channels = model.normalize.mean.len() as i64; // opening the model says if it has another number
-        Some(architecture.outline(Geometry { channels, ..architecture.geometry }).ok()?.layers())
+        let outline = architecture.outline(Geometry { channels, ..architecture.geometry }).ok()?;
+        Some(Ok(names(outline.layers())))
     }
 }

@@ -9,6 +9,7 @@ use crate::record::{AtomicFile, CellKind, StoreError, float_text};
 use crate::stats::Estimate;
 use crate::summary::SampleSet;
 use crate::terms::Epsilon;
+use crate::wording::escape::cell;
 
 /// What both tables begin with: which models, and what is measured of them.
 const SUBJECT: [&str; 11] =
@@ -135,7 +136,9 @@ impl<'p> Table<'p> {
     }
 
     fn put(&mut self, row: impl IntoIterator<Item = String>) -> Result<(), StoreError> {
-        self.writer.write_record(row).map_err(|error| StoreError::io("write", self.path)(error.into()))
+        self.writer
+            .write_record(row.into_iter().map(|field| cell(&field).into_owned()))
+            .map_err(|error| StoreError::io("write", self.path)(error.into()))
     }
 
     fn finish(self) -> Result<(), StoreError> {

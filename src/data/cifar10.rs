@@ -9,7 +9,7 @@ use super::decode::read;
 use super::image_files::ImageFiles;
 use super::listing::{class_folders, labelled_files};
 use super::records::Records;
-use super::{DataError, Dataset, Image};
+use super::{DataError, Dataset, Image, Numbering};
 use crate::suite::Split;
 use crate::terms::SampleId;
 
@@ -62,8 +62,9 @@ impl Cifar10 {
             }
             Found::Folders(folder) => {
                 check_class_folders(&folder, &class_folders(&folder, false)?)?;
-                let files = labelled_files(root, &folder, &classes)?;
-                Form::Folders(ImageFiles { name: NAME, root: root.to_path_buf(), classes, files })
+                let files = labelled_files(root, &folder, &classes, false)?;
+                let (numbering, warnings) = (Numbering::Fixed, Vec::new());
+                Form::Folders(ImageFiles { name: NAME, root: root.to_path_buf(), classes, files, numbering, warnings })
             }
         }))
     }

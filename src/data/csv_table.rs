@@ -24,10 +24,12 @@ pub(super) fn open(file: &Path, root: &Path, names: Option<&ClassList>) -> Resul
     let text = TextFile::open(file)?;
     let table = Table::read(&text)?;
     table.check_files(root)?;
-    let Labelled { labels, classes } = classify(&table.labels, names, |at, problem| table.wrong(at, problem))?;
+    let Labelled { labels, classes, numbering } =
+        classify(&table.labels, names, |at, problem| table.wrong(at, problem))?;
     let files =
         table.paths.into_iter().zip(labels).map(|(path, label)| LabelledFile { id: SampleId::from(path), label });
-    Ok(ImageFiles { name: "csv", root: root.to_path_buf(), classes, files: files.collect() })
+    let (root, files, warnings) = (root.to_path_buf(), files.collect(), Vec::new());
+    Ok(ImageFiles { name: "csv", root, classes, files, numbering, warnings })
 }
 
 /// The rows of a table.

@@ -1,20 +1,26 @@
 //! Image files to 8-bit RGB, as Pillow's `Image.open(path).convert("RGB")` sees them.
 
-use std::io::Cursor;
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
 
+use super::budget::{self, MOST_PIXELS};
 use super::{DataError, Image};
+use crate::files::{foreign, open_regular, read_regular};
+
+/// Largest file that is read whole; images and batches are smaller.
+const LARGEST_FILE: u64 = 1 << 31;
 
 /// Reads a file whole.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(DataError::read(path))
+    read_regular(path, LARGEST_FILE).map_err(DataError::read(path))
 }
 
 /// Width and height of an image file, from its header.
 pub(super) fn file_size(path: &Path) -> Option<(u32, u32)> {
-    ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok()
+    let file = BufReader::new(open_regular(path).ok()?);
+    ImageReader::new(file).with_guessed_format().ok()?.into_dimensions().ok()
 }
 
 /// Width and height of an image in memory, from its header.
@@ -28,7 +34,8 @@ pub(super) fn bytes_size(bytes: &[u8]) -> Option<(u32, u32)> {
 /// grey without transparency is cut off at 255: so does Pillow.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Image, DataError> {
     let wrong = |problem: &str| DataError::content(path, problem);
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DataError::read(path))?;
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DataError::read(path))?;
+    reader.limits(budget::limits());
     match reader.format() {
         // The decoder fills what is missing with grey, which would pass for a picture.
         Some(ImageFormat::Jpeg) if !jpeg_ends(bytes) => {
@@ -36,13 +43,26 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Image, DataError> {
         }
         Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Pnm) => {}
         Some(ImageFormat::Tiff) => return Err(wrong("is a TIFF image, which is not read; convert it to PNG")),
-        _ => return Err(wrong("is not a JPEG, PNG, WebP, BMP or PNM image")),
+        _ => {
+            let instead = foreign(bytes, bytes.len() as u64).map(|what| format!(": {what}")).unwrap_or_default();
+            return Err(wrong(&format!("is not a JPEG, PNG, WebP, BMP or PNM image{instead}")));
+        }
     }
-    let image = reader.decode().map_err(|error| wrong(&format!("cannot be decoded: {error}")))?;
-    if image.width() == 0 || image.height() == 0 {
+    let undecodable = |error: image::ImageError| wrong(&format!("cannot be decoded: {error}"));
+    let decoder = reader.into_decoder().map_err(undecodable)?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
         return Err(wrong("has no pixels"));
     }
-    Ok(planar(&to_rgb(image)))
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(wrong(&format!("has {width}x{height} pixels; at most {MOST_PIXELS} are decoded: make it smaller")));
+    }
+    // Held until the image has its final form, so that all threads together stay within the budget.
+    let space = budget::take(u64::from(width) * u64::from(height));
+    let image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+    let image = planar(&to_rgb(image));
+    budget::keep(space);
+    Ok(image)
 }
 
 /// Whether the end-of-image marker follows a scan. Markers inside segments, such as a thumbnail's, do not count.
@@ -104,6 +124,47 @@ mod tests {
 
     fn fixture(name: &str) -> Vec<u8> {
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/preprocess").join(name)).unwrap()
+    }
+
+    /// A PNG of so many black pixels: tiny as a file.
+    fn bomb(width: u32, height: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png_chunk(&mut bytes, width, height);
+        let row = vec![0; width as usize / 8 + 2];
+        for _ in 0..height {
+            std::io::Write::write_all(&mut encoder, &row).unwrap();
+        }
+        let packed = encoder.finish().unwrap();
+        chunk(&mut bytes, b"IDAT", &packed);
+        chunk(&mut bytes, b"IEND", &[]);
+        bytes
+    }
+
+    fn png_chunk(bytes: &mut Vec<u8>, width: u32, height: u32) -> flate2::write::ZlibEncoder<Vec<u8>> {
+        bytes.extend(b"\x89PNG\r\n\x1a\n");
+        let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[1, 0, 0, 0, 0]].concat();
+        chunk(bytes, b"IHDR", &header);
+        flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best())
+    }
+
+    fn chunk(bytes: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
+        let mut crc = flate2::Crc::new();
+        crc.update(name);
+        crc.update(content);
+        bytes.extend((content.len() as u32).to_be_bytes());
+        bytes.extend(name);
+        bytes.extend(content);
+        bytes.extend(crc.sum().to_be_bytes());
+    }
+
+    #[test]
+    fn bombs_are_refused_by_their_header() {
+        let small = bomb(64, 8);
+        assert_eq!(decode(&small, Path::new("small.png")).unwrap().width, 64);
+        let error = decode(&bomb(40_000, 4_000), Path::new("bomb.png")).unwrap_err().to_string();
+        assert!(error.starts_with("bomb.png: has 40000x4000 pixels; at most"), "{error}");
+        let pages = decode(b"<!DOCTYPE html><html></html>", Path::new("a.jpg")).unwrap_err().to_string();
+        assert!(pages.contains("an HTML page"), "{pages}");
     }
 
     fn encoded(image: DynamicImage, format: ImageFormat) -> Vec<u8> {

@@ -2,7 +2,6 @@
 //! images and labels. The format is described at <http://yann.lecun.com/exdb/mnist>: two zero bytes, the type of the values,
 //! the number of dimensions, each dimension as a big-endian u32, then the values.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use super::DataError;
 use super::class_names::ClassList;
 use super::labels::classify;
 use super::records::Records;
+use crate::files::open_regular;
 use crate::suite::Split;
 
 const MNIST: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
@@ -125,7 +125,7 @@ fn read(images: &Path, labels: &Path) -> Result<Records, DataError> {
 
 /// Dimensions and values of a file of unsigned bytes, plain or gzipped.
 fn values(path: &Path) -> Result<(Vec<usize>, Vec<u8>), DataError> {
-    let mut file = File::open(path).map_err(DataError::read(path))?;
+    let mut file = open_regular(path).map_err(DataError::read(path))?;
     let mut start = Vec::new();
     file.by_ref().take(2).read_to_end(&mut start).map_err(DataError::read(path))?;
     let gzipped = start == [0x1F, 0x8B];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::{decode, file_size, read};
 use super::listing::LabelledFile;
-use super::{DataError, Dataset, Image};
+use super::{DataError, Dataset, Image, Numbering};
 use crate::terms::SampleId;
 
 /// Labelled image files below a folder; ids are paths relative to it.
@@ -18,6 +18,10 @@ pub(super) struct ImageFiles {
     pub(super) classes: Vec<String>,
     /// The files.
     pub(super) files: Vec<LabelledFile>,
+    /// How classes got their numbers.
+    pub(super) numbering: Numbering,
+    /// What looks wrong, and need not be.
+    pub(super) warnings: Vec<String>,
 }
 
 impl ImageFiles {
@@ -57,6 +61,14 @@ impl Dataset for ImageFiles {
 
     fn location(&self, index: usize) -> PathBuf {
         self.path(index)
+    }
+
+    fn numbering(&self) -> Numbering {
+        self.numbering
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     fn fingerprint(&self, index: usize) -> Result<u64, DataError> {

@@ -1,7 +1,7 @@
 //! Labels as files state them: class indices, or names.
 
-use super::DataError;
 use super::class_names::ClassList;
+use super::{DataError, Numbering};
 
 /// Largest class index that is believed.
 const LARGEST: u32 = 1_000_000;
@@ -13,6 +13,8 @@ pub(super) struct Labelled {
     pub(super) labels: Vec<u32>,
     /// Class names by index; empty where only an index is known.
     pub(super) classes: Vec<String>,
+    /// How the classes got their numbers.
+    pub(super) numbering: Numbering,
 }
 
 /// Turns labels into class indices. Whole numbers are indices. Names are looked up in `names`, as synset or name; without
@@ -31,27 +33,42 @@ pub(super) fn classify(
         return Err(wrong(at, "the label is empty".into()));
     }
     let index = |at: usize, label: &str| -> Result<Option<u32>, DataError> {
-        if !label.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !is_number(label) {
             return Ok(None);
         }
-        match label.parse::<u32>() {
-            Ok(index) if index <= LARGEST => Ok(Some(index)),
-            _ => Err(wrong(at, format!("label {label} is no class index; the largest is {LARGEST}"))),
+        match number(label) {
+            Some(index) => Ok(Some(index)),
+            None => {
+                let problem = format!("label {label} is no class index; they are whole numbers from 0 to {LARGEST}");
+                Err(wrong(at, problem))
+            }
         }
     };
     if let Some(list) = names {
         let place = |(at, label): (usize, &str)| match index(at, label)? {
+            Some(index) if list.index(label).is_some_and(|named| named != index) => {
+                let (named, path) = (list.index(label).unwrap_or_default(), list.path.display());
+                let problem = format!(
+                    "label {label} is class {index} by its number, but class {named} by its name in {path}; give the names words, \
+                     or leave them out"
+                );
+                Err(wrong(at, problem))
+            }
             Some(index) if (index as usize) < list.names.len() => Ok(index),
             Some(index) => {
                 let (count, path) = (list.names.len(), list.path.display());
-                Err(wrong(at, format!("label {index} is beyond the {count} classes of {path}, which go from 0 on")))
+                let problem = format!(
+                    "label {index} is beyond the {count} classes of {path}, which go from 0 on{}",
+                    if index as usize == count { "; do labels begin at 1?" } else { "" }
+                );
+                Err(wrong(at, problem))
             }
             None => list.index(label).ok_or_else(|| {
                 wrong(at, format!("label `{label}` is no class of {}; {}", list.path.display(), list.near(label)))
             }),
         };
         let found = labels().map(place).collect::<Result<_, _>>()?;
-        return Ok(Labelled { labels: found, classes: list.names.clone() });
+        return Ok(Labelled { labels: found, classes: list.names.clone(), numbering: Numbering::Fixed });
     }
     let mut numbers = Vec::new();
     let mut texts = Vec::new();
@@ -73,13 +90,33 @@ pub(super) fn classify(
     }
     if texts.is_empty() {
         let count = numbers.iter().max().map_or(0, |largest| *largest as usize + 1);
-        return Ok(Labelled { labels: numbers, classes: vec![String::new(); count] });
+        return Ok(Labelled { labels: numbers, classes: vec![String::new(); count], numbering: Numbering::Numbers });
     }
     let mut classes: Vec<&str> = texts.clone();
     classes.sort_unstable();
     classes.dedup();
     let found = texts.iter().map(|text| classes.partition_point(|class| class < text) as u32).collect();
-    Ok(Labelled { labels: found, classes: classes.into_iter().map(String::from).collect() })
+    let classes = classes.into_iter().map(String::from).collect();
+    Ok(Labelled { labels: found, classes, numbering: Numbering::Places("labels") })
+}
+
+/// Whether a text is meant as a number: digits, with a sign or a point, as tables of numbers write them.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+    !whole.is_empty() && whole.bytes().chain(rest.bytes()).all(|byte| byte.is_ascii_digit())
+}
+
+/// The class index that a text writes as a number: `7`, `007`, and `7.0` as tables with gaps in a column have it.
+pub(super) fn number(text: &str) -> Option<u32> {
+    let text = text.trim();
+    if !is_number(text) {
+        return None;
+    }
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+    let exact = rest.bytes().all(|byte| byte == b'0');
+    whole.parse::<u32>().ok().filter(|number| exact && *number <= LARGEST)
 }
 
 #[cfg(test)]
@@ -101,17 +138,33 @@ mod tests {
         found.map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "ROOT"))
     }
 
-    fn right(labels: &[u32], classes: &[&str]) -> Result<Labelled, String> {
-        Ok(Labelled { labels: labels.to_vec(), classes: classes.iter().map(|class| class.to_string()).collect() })
+    fn right(labels: &[u32], classes: &[&str], numbering: Numbering) -> Result<Labelled, String> {
+        let classes = classes.iter().map(|class| class.to_string()).collect();
+        Ok(Labelled { labels: labels.to_vec(), classes, numbering })
     }
 
     #[test]
     fn indices_and_names_are_told_apart() {
-        assert_eq!(read(&["2", " 0", "2"], None), right(&[2, 0, 2], &["", "", ""]));
-        assert_eq!(read(&["dog", "ant", "dog "], None), right(&[1, 0, 1], &["ant", "dog"]));
-        assert_eq!(read(&["dog", "0"], Some("cat\ndog")), right(&[1, 0], &["cat", "dog"]));
-        assert_eq!(read(&["n01440764"], Some("n01440764 tench")), right(&[0], &["tench"]));
-        assert_eq!(read(&[], None), right(&[], &[]));
+        use Numbering::{Fixed, Numbers, Places};
+        assert_eq!(read(&["2", " 0", "2"], None), right(&[2, 0, 2], &["", "", ""], Numbers));
+        assert_eq!(read(&["dog", "ant", "dog "], None), right(&[1, 0, 1], &["ant", "dog"], Places("labels")));
+        assert_eq!(read(&["dog", "0"], Some("cat\ndog")), right(&[1, 0], &["cat", "dog"], Fixed));
+        assert_eq!(read(&["n01440764"], Some("n01440764 tench")), right(&[0], &["tench"], Fixed));
+        assert_eq!(read(&[], None), right(&[], &[], Numbers));
+    }
+
+    #[test]
+    fn numbers_are_indices_however_they_are_written() {
+        let found = read(&["2.0", "10", "007", "+1", "0."], None).unwrap();
+        assert_eq!((found.labels, found.numbering), (vec![2, 10, 7, 1, 0], Numbering::Numbers));
+        for label in ["-1", "1.5", "-0.5", "12345678901"] {
+            let said = read(&["0", label], None).unwrap_err();
+            assert!(said.contains("is no class index; they are whole numbers"), "{label}: {said}");
+        }
+        assert_eq!(read(&["v1.0", "1e3"], None).unwrap().numbering, Numbering::Places("labels"));
+        assert_eq!(read(&["1", "0.0"], Some("0\n1")).unwrap().labels, [1, 0]);
+        let said = read(&["2"], Some("0\n1\n10\n2")).unwrap_err();
+        assert!(said.contains("label 2 is class 2 by its number, but class 3 by its name"), "{said}");
     }
 
     #[test]
@@ -119,8 +172,8 @@ mod tests {
         insta::assert_snapshot!(read(&["1", ""], None).unwrap_err(), @"label 1: the label is empty");
         insta::assert_snapshot!(read(&["1", "cat"], None).unwrap_err(), @"label 1: label `cat` is a class name, but the first label is a class index; name all classes in a file, `class_names` in [data], or use one of both");
         insta::assert_snapshot!(read(&["cat", "1"], None).unwrap_err(), @"label 1: label `1` is a class index, but the first label is a class name; name all classes in a file, `class_names` in [data], or use one of both");
-        insta::assert_snapshot!(read(&["99999999999"], None).unwrap_err(), @"label 0: label 99999999999 is no class index; the largest is 1000000");
-        insta::assert_snapshot!(read(&["2"], Some("cat\ndog")).unwrap_err(), @"label 0: label 2 is beyond the 2 classes of ROOT/names.txt, which go from 0 on");
+        insta::assert_snapshot!(read(&["99999999999"], None).unwrap_err(), @"label 0: label 99999999999 is no class index; they are whole numbers from 0 to 1000000");
+        insta::assert_snapshot!(read(&["2"], Some("cat\ndog")).unwrap_err(), @"label 0: label 2 is beyond the 2 classes of ROOT/names.txt, which go from 0 on; do labels begin at 1?");
         insta::assert_snapshot!(read(&["dig"], Some("cat\ndog")).unwrap_err(), @"label 0: label `dig` is no class of ROOT/names.txt; did you mean `dog`?");
     }
 

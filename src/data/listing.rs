@@ -41,16 +41,24 @@ pub(super) fn no_images(folder: &Path) -> DataError {
 /// Image files under `folder/class` for each class, in the order of `classes` and, within a class, in natural order.
 /// Ids are relative to `root`. Linked folders and hidden files count, as torchvision has it; but not those that macOS adds
 /// (`._a.jpg`), which are no images.
-pub(super) fn labelled_files(root: &Path, folder: &Path, classes: &[String]) -> Result<Vec<LabelledFile>, DataError> {
+///
+/// # Errors
+/// If a class has no images, unless they may be `sparse`; then, if none has any.
+pub(super) fn labelled_files(
+    root: &Path,
+    folder: &Path,
+    classes: &[String],
+    sparse: bool,
+) -> Result<Vec<LabelledFile>, DataError> {
     let mut files = Vec::new();
     for (label, class) in classes.iter().enumerate() {
         let ids = ids(root, &image_files(&folder.join(class), true)?)?;
-        if ids.is_empty() {
+        if ids.is_empty() && !sparse {
             return Err(no_images(&folder.join(class)));
         }
         files.extend(ids.into_iter().map(|id| LabelledFile { id, label: label as u32 }));
     }
-    Ok(files)
+    if files.is_empty() { Err(no_images(folder)) } else { Ok(files) }
 }
 
 /// Paths relative to `root` as ids, in natural order.
@@ -167,7 +175,7 @@ mod tests {
         for name in ["10.PNG", "9.png", ".hidden.png", "._9.png", "notes.txt", "deep/1.png"] {
             std::fs::write(class.join(name), b"").unwrap();
         }
-        let files = labelled_files(root.path(), root.path(), &["cat".into()]).unwrap();
+        let files = labelled_files(root.path(), root.path(), &["cat".into()], false).unwrap();
         let found: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
         assert_eq!(found, ["cat/.hidden.png", "cat/9.png", "cat/10.PNG", "cat/deep/1.png"]);
         let seen = ids(root.path(), &image_files(root.path(), false).unwrap()).unwrap();

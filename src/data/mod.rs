@@ -7,9 +7,11 @@
 
 mod ahead;
 mod batches;
+mod budget;
 pub mod cifar10;
 pub mod cifar100;
 mod class_names;
+mod classes;
 mod csv_table;
 mod decode;
 mod idx;
@@ -37,6 +39,7 @@ use std::path::PathBuf;
 pub use ahead::Loading;
 pub use batches::{Batch, Batches, in_batches};
 pub use cifar10::Cifar10;
+pub use classes::{Numbering, class_count, misfit};
 pub use pictures::Pictures;
 pub use selection::{Sample, Selection, Skipped, load, select};
 pub use synthetic::Synthetic;
@@ -71,7 +74,7 @@ pub fn open(config: &DataConfig) -> Result<Box<dyn Dataset>, DataError> {
             Box::new(webdataset::open(root, shards, label_field, names)?)
         }
     };
-    Ok(Box::new(Uniform::new(dataset, config.preprocess, names)?))
+    Ok(Box::new(Uniform::new(dataset, config.preprocess, names, config.on_error)?))
 }
 
 /// One decoded image: planar RGB, `channels * height * width` bytes (CHW).
@@ -107,6 +110,14 @@ pub trait Dataset: Send + Sync {
     fn image(&self, index: usize) -> Result<Image, DataError>;
     /// Width and height of sample `index`, as far as they can be told without decoding it.
     fn size(&self, index: usize) -> Option<(u32, u32)>;
+    /// How the classes got their numbers.
+    fn numbering(&self) -> Numbering {
+        Numbering::Fixed
+    }
+    /// What looks wrong about the data, one sentence each, and need not be.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Where sample `index` lies, for messages: its file, and its place in it if it is not the whole file.
     fn location(&self, index: usize) -> PathBuf;
     /// A number that changes, as a rule, when the stored image does, and costs less than decoding it: a file's length, or

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
+use super::budget;
 use super::image_files::decode_file;
 use super::listing::{ids, image_files, no_images, text};
 use super::preprocess::preprocess;
@@ -93,7 +94,9 @@ impl Pictures {
         match &self.0 {
             Kind::Files { preprocess: how, .. } => {
                 let path = self.path(index);
-                preprocess(decode_file(&path)?, how).map_err(|problem| DataError::content(path, problem))
+                budget::scope(|| {
+                    preprocess(decode_file(&path)?, how).map_err(|problem| DataError::content(&path, problem))
+                })
             }
             Kind::Tensor { file, shape: [_, channels, height, width] } => {
                 let size = channels * height * width;

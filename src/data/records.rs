@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DataError, Dataset, Image};
+use super::{DataError, Dataset, Image, Numbering};
 use crate::terms::SampleId;
 
 /// Records of equal length, each with the bytes of an image.
@@ -52,6 +52,10 @@ impl Dataset for Records {
 
     fn label(&self, index: usize) -> u32 {
         self.labels[index]
+    }
+
+    fn numbering(&self) -> Numbering {
+        if self.classes.is_empty() { Numbering::Numbers } else { Numbering::Fixed }
     }
 
     fn image(&self, index: usize) -> Result<Image, DataError> {

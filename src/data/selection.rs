@@ -46,7 +46,7 @@ pub struct Selection {
 /// cannot be are left out, not replaced.
 ///
 /// # Errors
-/// If the data set has fewer samples than asked for.
+/// If the data set has fewer samples than asked for, or most of those chosen would be left out.
 pub fn select(
     dataset: &dyn Dataset,
     samples: Option<usize>,
@@ -65,6 +65,16 @@ pub fn select(
     let mut selection = Selection { indices: balanced_order(dataset, wanted, seed), skipped: Vec::new() };
     if on_error == OnDataError::Skip {
         selection.leave_out_broken(dataset);
+        let (kept, left_out) = (selection.len(), selection.skipped.len());
+        if let Some(first) = selection.skipped.first().filter(|_| left_out > kept) {
+            return Err(DataError::Dataset(format!(
+                "{left_out} of {} images would be left out, the first being {}: {}; `on_error = \"skip\"` is for the few that \
+                 are broken",
+                left_out + kept,
+                first.id,
+                first.reason
+            )));
+        }
     }
     Ok(selection)
 }

@@ -10,6 +10,7 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use super::DataError;
+use crate::files::open_regular;
 
 /// Longest header that is read; the format allows no more.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -36,7 +37,7 @@ impl TensorFile {
             path: path.to_path_buf(),
             problem: format!("not usable as safetensors: {problem}"),
         };
-        let mut file = File::open(path).map_err(unreadable)?;
+        let mut file = open_regular(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
         if length < 8 {
             return Err(wrong(format!("it has only {length} bytes")));

@@ -1,10 +1,10 @@
 //! Text files that are read line by line.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
+use crate::files::open_regular;
 
 /// Most bytes that a file of labels or names may have.
 const LARGEST: u64 = 1 << 30;
@@ -20,7 +20,7 @@ impl TextFile {
     /// Reads the file whole.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let mut bytes = Vec::new();
-        File::open(path)
+        open_regular(path)
             .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
             .map_err(DataError::read(path))?;
         if bytes.len() as u64 > LARGEST {

@@ -37,6 +37,8 @@ pub struct Prepared {
     pub device: Device,
     /// The run's identity: the suite's name and a hash of everything that determines its results.
     pub run: String,
+    /// What looks wrong and need not be, one sentence each.
+    pub warnings: Vec<String>,
     data_hash: String,
     /// What a few passes told of each model, in the suite's order.
     trials: Vec<Trial>,
@@ -75,7 +77,9 @@ impl Prepared {
         let data_hash = selection.hash(dataset.as_ref())?;
         let run = identity(&suite, &sources, &data_hash, device);
         let trials = Vec::new();
-        let mut prepared = Prepared { suite, dataset, selection, sources, plan, device, run, data_hash, trials };
+        let warnings = warnings(dataset.as_ref(), &selection, &sources);
+        let mut prepared =
+            Prepared { suite, dataset, selection, sources, plan, device, run, warnings, data_hash, trials };
         prepared.check_fit(&first)?;
         prepared.trials = prepared.try_models()?;
         Ok(prepared)
@@ -145,7 +149,7 @@ impl Prepared {
     fn check_fit(&self, first: &[Sample]) -> Result<(), RunError> {
         let image = &first[0].image;
         let shape = [image.channels as i64, image.height as i64, image.width as i64];
-        let classes = self.dataset.classes().len();
+        let classes = data::class_count(self.dataset.as_ref());
         let mut first_model: Option<(&str, i64)> = None;
         for (index, source) in self.sources.iter().enumerate() {
             let (model, _) = self.models(index)?;
@@ -157,7 +161,9 @@ impl Prepared {
                 )));
             }
             if (model.classes as usize) < classes {
-                return Err(fit(format!("it has {} classes, the data has {classes}", model.classes)));
+                let why = data::misfit(self.dataset.as_ref(), model.classes as usize);
+                let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+                return Err(fit(format!("it has {} classes, the data has {classes}{why}", model.classes)));
             }
             let (of_first, expected) = *first_model.get_or_insert((source.name.as_str(), model.classes));
             if self.suite.transfer.is_some() && model.classes != expected {
@@ -256,6 +262,19 @@ impl Prepared {
             outputs: BTreeMap::new(),
         }
     }
+}
+
+/// What looks wrong about data and models together: classes that differ, and images that are left out.
+fn warnings(dataset: &dyn Dataset, selection: &Selection, sources: &[ModelSource]) -> Vec<String> {
+    let mut found = dataset.warnings();
+    for source in sources {
+        found.extend(data::misfit(dataset, source.geometry.classes as usize).filter(|text| !found.contains(text)));
+    }
+    if let Some(first) = selection.skipped().first() {
+        let (left_out, all) = (selection.skipped().len(), selection.skipped().len() + selection.len());
+        found.push(format!("{left_out} of {all} images are left out, the first being {}: {}", first.id, first.reason));
+    }
+    found
 }
 
 fn usual_rows(source: &ModelSource, device: Device) -> usize {

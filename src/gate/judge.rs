@@ -406,7 +406,9 @@ fn known<T>(draft: &mut Draft, before: Option<Option<T>>) -> Option<T> {
 fn empty(draft: &mut Draft, metric: Metric) {
     draft.check.empty = true;
     let why = match metric {
-        Metric::FlipRate => "no sample is classified correctly, so nothing can flip; check the model's weights",
+        Metric::FlipRate => {
+            "no sample is classified correctly in both runs, so there is no flip to compare; look at the clean accuracies"
+        }
         _ => "there is no sample to judge by; check the run's data, or save a new baseline",
     };
     draft.settle(Verdict::Inconclusive, why);

@@ -8,6 +8,7 @@ mod densenet;
 mod layers;
 mod mobilenet;
 mod probe;
+mod reason;
 mod registry;
 mod residual;
 mod source;
@@ -25,7 +26,9 @@ use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
 
 pub use architecture::{Architecture, Family, Geometry};
+pub use backend::{TORCHSCRIPT, no_gradient, survey};
 pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
+pub use reason::reason;
 pub use source::ModelSource;
 pub use tokens::Tokens;
 pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, channels_last};
@@ -33,7 +36,7 @@ pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, chan
 use backend::Built;
 
 use crate::cuda::allow_tf32;
-use crate::suite::Normalize;
+use crate::suite::{NO_LAYERS, Normalize};
 use crate::terms::LayerName;
 
 /// A network from normalized pixels `[N, C, H, W]` to logits `[N, classes]`.
@@ -228,7 +231,10 @@ impl Model {
     /// That there is no such layer: near names.
     pub fn unknown_layer(&self, layer: &LayerName) -> ModelError {
         let layers = self.layers();
-        let near = nearest(layer.as_str(), layers.iter().map(|info| info.name.as_str()));
+        let near = match layers.is_empty() {
+            true => NO_LAYERS.to_owned(),
+            false => nearest(layer.as_str(), layers.iter().map(|info| info.name.as_str())),
+        };
         ModelError::UnknownLayer { model: self.name.clone(), layer: layer.clone(), near }
     }
 

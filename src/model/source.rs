@@ -49,6 +49,14 @@ impl ModelSource {
         Self::checked(backend::open_native(architecture, config, size)?, config)
     }
 
+    /// An architecture with tensors that are zeros, since the header alone of its file is read: to compare names and shapes.
+    ///
+    /// # Errors
+    /// See [`ModelSource::open`].
+    pub fn outline(config: &ModelConfig, size: Option<[i64; 2]>) -> Result<Self, ModelError> {
+        Self::checked(backend::outline_native(Architecture::find(&config.arch)?, config, size)?, config)
+    }
+
     /// Channels and classes against what the suite says.
     fn checked(opened: Box<dyn Opened>, config: &ModelConfig) -> Result<Self, ModelError> {
         let unusable = |problem: String| ModelError::Unusable { model: config.name.clone(), problem };
@@ -64,8 +72,13 @@ impl ModelSource {
                 let (least, most) = (CLASSES.start(), CLASSES.end());
                 let place = opened.classifier().map(|tensor| format!("`{tensor}` of ")).unwrap_or_default();
                 return Err(unusable(format!(
-                    "{place}{} has {found} classes; a classifier has {least} to {most}",
-                    config.weights.display()
+                    "{place}{} has {found} classes; a classifier has {least} to {most}{}",
+                    config.weights.display(),
+                    if found == 1 {
+                        ": one output is a binary classifier's; write its row w as two, -w and w, and so its bias"
+                    } else {
+                        ""
+                    }
                 )));
             }
             if let Some(asked) = config.classes.filter(|&asked| asked as i64 != found) {
@@ -94,6 +107,14 @@ impl ModelSource {
     /// Whether it is faster with the channels of activations innermost.
     pub fn channels_last(&self) -> bool {
         self.opened.channels_last()
+    }
+
+    /// Compares names and shapes of the weights with the architecture's.
+    ///
+    /// # Errors
+    /// If they are not those of the architecture.
+    pub fn check_weights(&self) -> Result<(), ModelError> {
+        self.build(Compute::f32(tch::Device::Cpu)).map(drop)
     }
 
     /// The architecture's name.

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use crate::random::{Stream, normal_pair};
 
 mod file;
+mod names;
 
 pub use file::{WeightsError, WeightsFile};
 
@@ -32,8 +33,8 @@ enum Source<'a> {
 struct Store<'a> {
     source: Source<'a>,
     used: BTreeSet<String>,
-    /// Tensors that the file does not have.
-    missing: Vec<String>,
+    /// Tensors that the file does not have, with the shapes that they should have.
+    missing: Vec<(String, Vec<i64>)>,
     /// What is wrong with its tensors, one line for each, missing ones included.
     problems: Vec<String>,
     parameters: BTreeMap<String, Tensor>,
@@ -195,18 +196,24 @@ impl<'a> Scope<'a> {
             Source::Fresh { seed } => draw(*seed, full, shape, init),
             Source::Outline => Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false),
             Source::File(file) => match file.tensors.get(full) {
-                Some(tensor) if tensor.size() == shape && tensor.kind() == Kind::Float => tensor.copy(),
+                Some(tensor) if tensor.size() == shape && tensor.kind() == Kind::Float => match file.outline {
+                    true => tensor.shallow_clone(),
+                    false => tensor.copy(),
+                },
                 found => {
-                    let problem = match found {
-                        Some(tensor) if tensor.size() == shape => format!("`{full}` holds integers"),
-                        Some(tensor) => format!("`{full}` has shape {:?}, expected {shape:?}", tensor.size()),
-                        None => format!("`{full}` {shape:?} is missing"),
+                    let problem = match (found, file.others.get(full)) {
+                        (Some(tensor), _) if tensor.size() == shape => format!("`{full}` holds integers"),
+                        (Some(tensor), _) => format!("`{full}` has shape {:?}, expected {shape:?}", tensor.size()),
+                        (None, Some((dtype, _))) => {
+                            format!("`{full}` has dtype {dtype}; weights are f32, f16, bf16 or f64")
+                        }
+                        (None, None) => {
+                            store.missing.push((full.to_owned(), shape.to_vec()));
+                            format!("`{full}` {shape:?} is missing")
+                        }
                     };
-                    if found.is_none() {
-                        store.missing.push(full.to_owned());
-                    }
                     store.problems.push(problem);
-                    Tensor::zeros(shape, (Kind::Float, Device::Cpu))
+                    Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false)
                 }
             },
         };
@@ -218,26 +225,7 @@ impl<'a> Scope<'a> {
     pub(super) fn finish(self, arch: &str, classifier: &str) -> Result<Tensors, WeightsError> {
         let mut store = self.store.borrow_mut();
         if let Source::File(file) = store.source {
-            let stem = classifier.trim_end_matches(".weight");
-            let (path, arch) = (file.path.clone(), arch.to_owned());
-            if store.missing.iter().any(|missing| missing == classifier)
-                && store.missing.iter().all(|missing| missing.starts_with(stem))
-                && store.problems.len() == store.missing.len()
-            {
-                let missing = std::mem::take(&mut store.missing);
-                return Err(WeightsError::NoClassifier { path, arch, missing });
-            }
-            let unexpected: Vec<String> = file
-                .tensors
-                .iter()
-                .filter(|(name, _)| !store.used.contains(*name))
-                .map(|(name, tensor)| format!("`{name}` {:?} is not part of the architecture", tensor.size()))
-                .collect();
-            store.problems.extend(unexpected);
-            if !store.problems.is_empty() {
-                let problems = std::mem::take(&mut store.problems);
-                return Err(WeightsError::Mismatch { path, arch, problems, resembles: Vec::new() });
-            }
+            names::compare(file, arch, classifier, &store)?;
         }
         let parameters = std::mem::take(&mut store.parameters);
         let buffers = std::mem::take(&mut store.buffers);

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use csv::StringRecord;
 
+use crate::wording::escape;
+
 /// A row that is being written.
 #[derive(Default)]
 pub(super) struct Row {
@@ -18,7 +20,7 @@ impl Row {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.fields.push_field(text);
+        self.fields.push_field(&escape::cell(text));
     }
 
     pub(super) fn show(&mut self, value: impl Display) {
@@ -73,7 +75,7 @@ impl<'a> Fields<'a> {
     pub(super) fn text(&mut self) -> &'a str {
         let text = self.row.get(self.at).unwrap_or_default();
         self.at += 1;
-        text
+        escape::uncell(text)
     }
 
     /// The error about the field that was read last.

@@ -28,20 +28,12 @@ pub fn table(summary: &RunSummary) -> String {
         }
     }
     let table = columns(&rows, [Align::Left; 4]);
-    let doubts = doubts(summary);
-    if doubts.is_empty() {
-        table
-    } else {
-        format!(
-            "{table}
-
-{}",
-            doubts.join(
-                "
-"
-            )
-        )
+    let mut below = doubts(summary);
+    if summary.left_out > 0 {
+        let count = format::count(summary.left_out);
+        below.insert(0, format!("{count} images are left out of all numbers: they are broken or of another size"));
     }
+    if below.is_empty() { table } else { format!("{table}\n\n{}", below.join("\n")) }
 }
 
 /// For each attack of `model`, its label and its cell at the largest radius; of units the one that flips most.

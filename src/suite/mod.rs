@@ -22,6 +22,6 @@ pub use config::*;
 pub use data_config::*;
 pub use models::{FolderError, ModelFolder};
 pub use plan::{Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, passes};
-pub use read::place::Place;
+pub use read::place::{NO_LAYERS, Place};
 pub use read::problem::{Problem, SuiteErrors};
 pub use schema::{schema, schema_text};

@@ -8,6 +8,7 @@ use super::{CellSummary, RunSummary};
 use crate::record::{AtomicFile, StoreError, float_text};
 use crate::stats::Estimate;
 use crate::terms::LayerName;
+use crate::wording::escape::cell;
 
 /// The columns that tell the cell and its size.
 const CELL: [&str; 11] =
@@ -25,7 +26,7 @@ const ESTIMATES: [&str; 7] = [
 ];
 
 /// The columns after the estimates.
-const REST: [&str; 5] = ["gain_z_mean", "forwards", "backwards", "seconds", "health"];
+const REST: [&str; 6] = ["gain_z_mean", "forwards", "backwards", "seconds", "health", "left_out"];
 
 /// The columns of `summary.csv`, in order.
 pub fn summary_columns() -> Vec<String> {
@@ -36,14 +37,17 @@ pub fn summary_columns() -> Vec<String> {
 /// Write `summary.csv` to `path`: whole and synced, or not at all. Returns its blake3 hash.
 pub fn write_summary(path: &Path, summary: &RunSummary) -> Result<String, StoreError> {
     let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
-    let rows = std::iter::once(summary_columns()).chain(summary.cells.iter().map(row));
+    let rows = std::iter::once(summary_columns()).chain(summary.cells.iter().map(|cell| row(cell, summary.left_out)));
     for row in rows {
-        writer.write_record(&row).map_err(|error| StoreError::io("write", path)(error.into()))?;
+        writer
+            .write_record(row.iter().map(|field| cell(field).into_owned()))
+            .map_err(|error| StoreError::io("write", path)(error.into()))?;
     }
     writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
 }
 
-fn row(summary: &CellSummary) -> Vec<String> {
+/// `left_out`: images that are in no cell.
+fn row(summary: &CellSummary, left_out: u64) -> Vec<String> {
     let cell = &summary.cell;
     let estimates = [
         Some(summary.clean_accuracy),
@@ -73,6 +77,7 @@ fn row(summary: &CellSummary) -> Vec<String> {
     row.push(summary.backwards.to_string());
     row.push(float_text(summary.seconds));
     row.push(summary.health.iter().map(|sign| sign.code()).collect::<Vec<_>>().join(";"));
+    row.push(left_out.to_string());
     row
 }
 

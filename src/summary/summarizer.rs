@@ -187,7 +187,7 @@ impl Summarizer {
         self.models.sort_by_key(|model| model_rank(&model.name));
         let transfers = self.transfers.finish(model_rank, attack_rank);
         let seen = self.models.iter().filter(|model| model.samples.len() > 0);
-        RunSummary { cells, models: seen.map(model_summary).collect(), distances, transfers }
+        RunSummary { cells, models: seen.map(model_summary).collect(), distances, transfers, left_out: 0 }
     }
 
     /// The summary of the run of `manifest`, with what the trials of its models told.
@@ -195,6 +195,7 @@ impl Summarizer {
         let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
         let mut summary = self.finish(&models, &manifest.attack_names());
         summary.add_trials(&manifest.models);
+        summary.left_out = manifest.skipped.len() as u64;
         summary
     }
 
@@ -224,7 +225,7 @@ fn cell_summary(tally: &CellTally) -> CellSummary {
         flip_rate: of_correct(tally.flips),
         flip_rate_all: wilson(tally.flips_all, tally.n),
         flip_rate_u8: of_correct(tally.flips_u8),
-        target_rate: if tally.has_target { of_correct(tally.target_hits) } else { None },
+        target_rate: (tally.has_target && tally.targets > 0).then(|| wilson(tally.target_hits, tally.targets)),
         distance_median: None,
         gain_z_mean: (tally.gain_z_n > 0).then(|| tally.gain_z.value() / tally.gain_z_n as f64),
         forwards: tally.forwards,

@@ -21,6 +21,8 @@ pub(super) struct CellTally {
     pub(super) flips_all: u64,
     /// Flips among the clean-correct that survive rounding.
     pub(super) flips_u8: u64,
+    /// The clean-correct that could reach a target: not those of the target's own class.
+    pub(super) targets: u64,
     pub(super) target_hits: u64,
     pub(super) has_target: bool,
     pub(super) zero_gradient: u64,
@@ -44,6 +46,7 @@ impl CellTally {
             flips: 0,
             flips_all: 0,
             flips_u8: 0,
+            targets: 0,
             target_hits: 0,
             has_target: false,
             zero_gradient: 0,
@@ -66,7 +69,9 @@ impl CellTally {
         self.flips += u64::from(correct && record.flipped);
         self.flips_all += u64::from(attacked && record.flipped);
         self.flips_u8 += u64::from(correct && record.flipped && record.flipped_u8);
-        self.target_hits += u64::from(correct && record.target_hit == Some(true));
+        let targeted = correct && record.target_hit.is_some() && !drives_own_class(record);
+        self.targets += u64::from(targeted);
+        self.target_hits += u64::from(targeted && record.target_hit == Some(true));
         self.has_target |= record.target_hit.is_some();
         self.zero_gradient += u64::from(record.status == Status::ZeroGradient);
         self.non_finite += u64::from(record.status == Status::NonFinite);
@@ -87,6 +92,7 @@ impl CellTally {
         self.flips += other.flips;
         self.flips_all += other.flips_all;
         self.flips_u8 += other.flips_u8;
+        self.targets += other.targets;
         self.target_hits += other.target_hits;
         self.has_target |= other.has_target;
         self.zero_gradient += other.zero_gradient;
@@ -104,6 +110,11 @@ impl CellTally {
     pub(super) fn flip_share(&self) -> f64 {
         if self.clean_correct == 0 { 0.0 } else { self.flips as f64 / self.clean_correct as f64 }
     }
+}
+
+/// Whether the attack drives the class that the sample is of, which it cannot be driven to.
+fn drives_own_class(record: &Record) -> bool {
+    record.target == Some(record.label)
 }
 
 /// What happened to a model's samples in balls of one norm and radius.

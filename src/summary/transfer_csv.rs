@@ -7,6 +7,7 @@ use ::csv::WriterBuilder;
 use super::TransferSummary;
 use super::csv::estimate_fields;
 use crate::record::{AtomicFile, StoreError, float_text};
+use crate::wording::escape::cell;
 
 /// The columns that tell source, victim and counts.
 const COUNTS: [&str; 11] = [
@@ -36,7 +37,9 @@ pub fn transfer_columns() -> Vec<String> {
 pub fn write_transfer(path: &Path, transfers: &[TransferSummary]) -> Result<String, StoreError> {
     let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
     for row in std::iter::once(transfer_columns()).chain(transfers.iter().map(row)) {
-        writer.write_record(&row).map_err(|error| StoreError::io("write", path)(error.into()))?;
+        writer
+            .write_record(row.iter().map(|field| cell(field).into_owned()))
+            .map_err(|error| StoreError::io("write", path)(error.into()))?;
     }
     writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
 }

@@ -25,7 +25,7 @@ pub struct CellSummary {
     pub flip_rate_all: Estimate,
     /// Share of the clean-correct whose flip survives rounding to 8 bits.
     pub flip_rate_u8: Option<Estimate>,
-    /// Share of the clean-correct that reached its target; none without a target.
+    /// Share of the clean-correct of other classes than the target that reached it; none without a target.
     pub target_rate: Option<Estimate>,
     /// Median boundary distance of the model in the cell's norm, if the run measured it.
     pub distance_median: Option<Estimate>,
@@ -158,4 +158,7 @@ pub struct RunSummary {
     pub distances: Vec<DistanceSummary>,
     /// By source, attack, radius and victim. Blocks tell of transfers; tables of samples do not.
     pub transfers: Vec<TransferSummary>,
+    /// Images of the selection that were left out, because they are broken or of another size: they are in no other number.
+    #[serde(default)]
+    pub left_out: u64,
 }

@@ -1,6 +1,7 @@
 //! Words and numbers as readers see them, the same in every output: suggestions, numbers, columns of text.
 
 pub mod columns;
+pub mod escape;
 pub mod format;
 pub mod suggest;
 

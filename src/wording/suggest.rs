@@ -30,6 +30,11 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     const SHOWN: usize = 20;
     let mut seen = std::collections::HashSet::new();
     let known: Vec<&str> = known.into_iter().filter(|name| seen.insert(*name)).collect();
+    let last = with_last_part(word, &known);
+    if !last.is_empty() {
+        let named: Vec<String> = last.iter().map(|name| format!("`{name}`")).collect();
+        return format!("did you mean {}?", named.join(" or "));
+    }
     if let Some(name) = nearest(word, known.iter().copied()) {
         return format!("did you mean `{name}`?");
     }
@@ -40,6 +45,17 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         count if count > SHOWN => format!("the nearest of {count} are {}", quoted(&most_alike(word, known))),
         _ => format!("known are {}", quoted(&known)),
     }
+}
+
+/// The known names whose last part is `word`: `torchvision/resnet18` for `resnet18`, `layer1.0.conv1` for `conv1`; at most five.
+fn with_last_part<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let wanted = word.rsplit('/').next().unwrap_or(word).to_lowercase();
+    let ends = |name: &&&str| {
+        let before = name.to_lowercase();
+        let before = before.strip_suffix(&wanted).filter(|_| !wanted.is_empty());
+        before.is_some_and(|before| before.ends_with(['/', '.']))
+    };
+    known.iter().filter(ends).take(5).copied().collect()
 }
 
 /// The five names that are most like `word`, the most alike first (Winkler 1990: a common beginning counts for more).
@@ -73,6 +89,15 @@ mod tests {
         assert_eq!(nearest("eps", known), Some("epsilons"));
         assert_eq!(nearest("colour", known), None);
         assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn a_name_without_its_beginning_is_completed() {
+        let known = ["cifar/resnet8", "cifar/resnet18", "timm/resnet18", "torchvision/resnet18", "torchvision/vgg11"];
+        let said = "did you mean `cifar/resnet18` or `timm/resnet18` or `torchvision/resnet18`?";
+        assert_eq!(did_you_mean("resnet18", known), said);
+        assert_eq!(did_you_mean("torch/ResNet18", known), said);
+        assert_eq!(did_you_mean("conv2", ["layer1.conv1", "layer1.conv2"]), "did you mean `layer1.conv2`?");
     }
 
     #[test]

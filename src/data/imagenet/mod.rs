@@ -7,11 +7,11 @@ mod matlab;
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::DataError;
 use super::class_names::is_synset;
 use super::image_files::ImageFiles;
 use super::listing::{LabelledFile, ids, is_image, no_images};
 use super::text::TextFile;
+use super::{DataError, Numbering};
 use crate::terms::SampleId;
 use devkit::Synsets;
 
@@ -49,7 +49,9 @@ pub(super) fn open(root: &Path, labels: &Path, synsets: Option<&Path>) -> Result
         .iter()
         .map(|id| Ok(LabelledFile { id: id.clone(), label: label(id)? }))
         .collect::<Result<_, DataError>>()?;
-    Ok(ImageFiles { name: "imagenet-val", root: root.to_path_buf(), classes: synsets.names, files })
+    let (root, classes) = (root.to_path_buf(), synsets.names);
+    let (numbering, warnings) = (Numbering::Fixed, Vec::new());
+    Ok(ImageFiles { name: "imagenet-val", root, classes, files, numbering, warnings })
 }
 
 /// The images that lie in the folder itself.

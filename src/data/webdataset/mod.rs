@@ -5,7 +5,6 @@ mod shard;
 mod shards;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,8 @@ use rayon::prelude::*;
 use super::class_names::ClassList;
 use super::decode::{bytes_size, decode};
 use super::labels::{Labelled, classify};
-use super::{DataError, Dataset, Image};
+use super::{DataError, Dataset, Image, Numbering};
+use crate::files::open_regular;
 use crate::terms::SampleId;
 use shard::Found;
 
@@ -27,6 +27,7 @@ pub(super) struct Webdataset {
     shards: Vec<PathBuf>,
     classes: Vec<String>,
     samples: Vec<Placed>,
+    numbering: Numbering,
 }
 
 /// Where a sample's image lies.
@@ -70,7 +71,7 @@ pub(super) fn open(
         let (shard, sample): &(usize, Found) = &all[at];
         DataError::content(&shards[*shard], format!("sample `{}`: {problem}", sample.key))
     };
-    let Labelled { labels, classes } = classify(&texts, names, wrong)?;
+    let Labelled { labels, classes, numbering } = classify(&texts, names, wrong)?;
     let mut seen = HashSet::with_capacity(all.len());
     let distinct = all.iter().all(|(_, sample)| seen.insert(sample.key.as_str()));
     let id = |shard: usize, key: &str| -> SampleId {
@@ -85,7 +86,7 @@ pub(super) fn open(
         length: sample.length,
     };
     let samples = all.iter().zip(labels).map(placed).collect();
-    Ok(Webdataset { shards, classes, samples })
+    Ok(Webdataset { shards, classes, samples, numbering })
 }
 
 impl Webdataset {
@@ -95,7 +96,7 @@ impl Webdataset {
         let path = &self.shards[sample.shard as usize];
         let length = sample.length.min(most);
         let mut bytes = Vec::new();
-        let mut file = File::open(path).map_err(DataError::read(path))?;
+        let mut file = open_regular(path).map_err(DataError::read(path))?;
         file.seek(SeekFrom::Start(sample.offset))
             .and_then(|_| file.take(length).read_to_end(&mut bytes))
             .map_err(DataError::read(path))?;
@@ -125,6 +126,10 @@ impl Dataset for Webdataset {
 
     fn label(&self, index: usize) -> u32 {
         self.samples[index].label
+    }
+
+    fn numbering(&self) -> Numbering {
+        self.numbering
     }
 
     fn image(&self, index: usize) -> Result<Image, DataError> {

@@ -1,7 +1,6 @@
 //! The samples of one tar file.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use serde_json::Value;
 use tar::Archive;
 
 use crate::data::DataError;
+use crate::files::open_regular;
 
 /// Extensions of images.
 const IMAGES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "ppm"];
@@ -45,7 +45,7 @@ struct Group {
 /// its members do not follow each other.
 pub(super) fn samples(path: &Path, label_field: &str) -> Result<Vec<Found>, DataError> {
     let wrong = |problem: String| DataError::content(path, problem);
-    let file = File::open(path).map_err(DataError::read(path))?;
+    let file = open_regular(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
     let mut file = BufReader::new(file);
     if file.fill_buf().map_err(DataError::read(path))?.starts_with(GZIP) {
@@ -110,7 +110,7 @@ pub(super) fn samples(path: &Path, label_field: &str) -> Result<Vec<Found>, Data
 /// Checks that a block of zeros, which ends a tar file, follows the last member.
 fn check_end(path: &Path, end: u64, length: u64) -> Result<(), DataError> {
     let mut block = Vec::new();
-    let mut file = File::open(path).map_err(DataError::read(path))?;
+    let mut file = open_regular(path).map_err(DataError::read(path))?;
     file.seek(SeekFrom::Start(end.min(length)))
         .and_then(|_| file.take(BLOCK).read_to_end(&mut block))
         .map_err(DataError::read(path))?;

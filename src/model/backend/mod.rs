@@ -10,7 +10,8 @@ use std::io::Read;
 use std::path::Path;
 
 pub use graph::GraphError;
-pub use native::open as open_native;
+pub use native::{open as open_native, outline as outline_native};
+pub use torchscript::{ARCH as TORCHSCRIPT, no_gradient, survey};
 
 use super::weights::{Compute, Tensors};
 use super::{Architecture, Geometry, ModelError, Network};

@@ -15,7 +15,29 @@ pub fn open(
     config: &ModelConfig,
     size: Option<[i64; 2]>,
 ) -> Result<Box<dyn Opened>, ModelError> {
-    let mut weights = WeightsFile::read(&config.weights)?;
+    of_weights(architecture, WeightsFile::read(&config.weights)?, config, size)
+}
+
+/// The same with tensors that are zeros: the header of the file alone is read.
+///
+/// # Errors
+/// As [`open`].
+pub fn outline(
+    architecture: &'static Architecture,
+    config: &ModelConfig,
+    size: Option<[i64; 2]>,
+) -> Result<Box<dyn Opened>, ModelError> {
+    of_weights(architecture, WeightsFile::outline(&config.weights)?, config, size)
+}
+
+fn of_weights(
+    architecture: &'static Architecture,
+    mut weights: WeightsFile,
+    config: &ModelConfig,
+    size: Option<[i64; 2]>,
+) -> Result<Box<dyn Opened>, ModelError> {
+    weights.unwrap_names(architecture.stem, architecture.classifier)?;
+    weights.unwrap_normalization(&config.normalize)?;
     architecture.family.adopt(&mut weights);
     if let (Some(usual), Some(told)) = (&mut weights.layer_norm_epsilon, config.layer_norm_epsilon) {
         *usual = told;
@@ -76,13 +98,15 @@ impl Opened for Native {
 impl Native {
     /// The error, with the architectures that the weights seem to be for.
     fn compared(&self, error: ModelError) -> ModelError {
-        let ModelError::Weights(WeightsError::Mismatch { path, arch, problems, .. }) = error else { return error };
-        let mut resembling = Architecture::resembling(&self.weights.shapes());
+        let ModelError::Weights(WeightsError::Mismatch { path, arch, problems, unexpected, prefix, .. }) = error else {
+            return error;
+        };
+        let mut resembling = Architecture::resembling(&self.weights.plain_shapes());
         if resembling.iter().any(|found| found.name == arch) {
             resembling.clear();
         }
         let resembles = resembling.iter().map(|found| found.name.to_owned()).collect();
-        WeightsError::Mismatch { path, arch, problems, resembles }.into()
+        WeightsError::Mismatch { path, arch, problems, unexpected, prefix, resembles }.into()
     }
 }
 

@@ -3,23 +3,32 @@
 //! The file's `forward` takes pixels `[N, C, H, W]` and returns logits `[N, K]`, or a dictionary of tensors with the key `logits`;
 //! the other entries are its layers. `torchvision.models.feature_extraction.create_feature_extractor` makes such models. A layer of
 //! a script costs a whole forward pass: only the backward pass ends there.
+//!
+//! A script is a program. Its code is read before it is run: one that calls operators for files or other processes is refused. It
+//! runs for the first time on a thread that is given up on when it does not answer.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tch::{CModule, Device, IValue, Kind, Tensor, jit};
 
 use super::{Backend, Built, Opened};
+use crate::files::{ScriptCode, instead, read_regular};
 use crate::model::weights::{Compute, Tensors, WeightsError};
-use crate::model::{Flow, Geometry, ModelError, Network, Probe, Site};
+use crate::model::{Flow, Geometry, ModelError, Network, Probe, Site, reason};
 use crate::suite::ModelConfig;
 
 /// Models whose `weights` are a TorchScript file.
 pub struct TorchScript;
 
+/// The value of `arch`.
+pub const ARCH: &str = "torchscript";
+
 impl Backend for TorchScript {
     fn arch(&self) -> &'static str {
-        "torchscript"
+        ARCH
     }
 
     fn claims(&self, head: &[u8], _path: &Path) -> bool {
@@ -34,10 +43,13 @@ impl Backend for TorchScript {
 /// The entry of a script's dictionary that is not a layer.
 const LOGITS: &str = "logits";
 
+/// How long a script may take for its first answers, to three small batches.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A TorchScript file in memory, with its hash.
 struct Script {
     path: PathBuf,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     hash: String,
     /// Number of values of its parameters.
     parameters: u64,
@@ -77,7 +89,7 @@ impl Opened for Script {
 
     fn build(&self, _geometry: Geometry, compute: Compute) -> Result<Built, ModelError> {
         let compute = Compute { tf32: compute.tf32, ..Compute::f32(compute.device) };
-        let module = self.load(compute.device)?;
+        let module = load(&self.bytes, compute.device).map_err(|problem| self.unusable(&problem))?;
         if compute.device.is_cuda() {
             self.try_on(&module, compute.device)?;
         }
@@ -95,18 +107,21 @@ impl Script {
     /// Reads the file and tries it on grey images of `image` (channels, rows, columns), one and two at a time.
     ///
     /// # Errors
-    /// If the file cannot be read, is no TorchScript, does not take such images, or returns something else than logits or a
-    /// dictionary with them and floating-point layers of two to four dimensions, one row for each image.
+    /// If the file cannot be read, is no TorchScript, calls operators for files or processes, does not answer in time, does not take
+    /// such images, gives no gradient with respect to them, or returns something else than logits or a dictionary with them and
+    /// floating-point layers of two to four dimensions, one row for each image.
     fn read(path: &Path, image: [i64; 3]) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
+        let code = survey(path)?;
+        if let Some(why) = code.no_gradient() {
+            return Err(WeightsError::Script { path: path.into(), problem: no_gradient(&why) });
+        }
+        let bytes =
+            read_regular(path, u64::MAX - 1).map_err(|source| WeightsError::Read { path: path.into(), source })?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let [channels, height, width] = image;
         let geometry = Geometry { channels, height, width, classes: 0 };
-        let mut script = Script { path: path.into(), bytes, hash, parameters: 0, geometry };
-        let module = script.load(Device::Cpu)?;
-        let parameters = module.named_parameters().map_err(|error| script.unusable(&error.to_string()))?;
-        script.parameters = parameters.iter().map(|(_, tensor)| tensor.numel() as u64).sum();
-        script.geometry.classes = script.check(&module, image)?;
+        let mut script = Script { path: path.into(), bytes: Arc::new(bytes), hash, parameters: 0, geometry };
+        (script.parameters, script.geometry.classes) = script.tried(image)?;
         Ok(script)
     }
 
@@ -127,51 +142,28 @@ impl Script {
         }))
     }
 
-    fn load(&self, device: Device) -> Result<CModule, WeightsError> {
-        // Without the profiling executor, a script computes the same the first time and every later time.
-        jit::set_graph_executor_optimize(false);
-        let load = || -> Result<CModule, tch::TchError> {
-            let mut module = CModule::load_data_on_device(&mut self.bytes.as_slice(), device)?;
-            module.f_set_eval()?;
-            for (_, parameter) in module.named_parameters()? {
-                let _ = parameter.f_set_requires_grad(false)?;
-            }
-            Ok(module)
+    /// The numbers of parameters and of classes.
+    fn tried(&self, image: [i64; 3]) -> Result<(u64, i64), WeightsError> {
+        let (send, receive) = mpsc::channel();
+        let bytes = self.bytes.clone();
+        let work = move || {
+            // Nobody listens any more after the time is over.
+            let _ = send.send(load(&bytes, Device::Cpu).and_then(|module| trial(&module, image)));
         };
-        load().map_err(|error| {
-            self.unusable(&format!(
-                "not a TorchScript file that libtorch can load ({}); write one with `torch.jit.trace(model, pixels).save(path)`",
-                first_sentence(&error.to_string())
-            ))
-        })
-    }
-
-    /// The number of classes.
-    fn check(&self, module: &CModule, [channels, height, width]: [i64; 3]) -> Result<i64, WeightsError> {
-        let mut classes = 0;
-        for rows in [1, 2] {
-            let pixels = Tensor::full([rows, channels, height, width], 0.5, (Kind::Float, Device::Cpu));
-            let answer = tch::no_grad(|| answer(module, pixels)).map_err(|problem| {
-                self.unusable(&format!("given pixels [{rows}, {channels}, {height}, {width}], it {problem}"))
-            })?;
-            let logits = answer.logits.size();
-            let [_, count] = logits[..] else {
-                return Err(self.unusable(&format!("its logits have shape {logits:?}; expected [N, classes]")));
-            };
-            classes = count;
-            for (name, activation) in answer.layers.iter().chain([&(LOGITS.to_owned(), answer.logits)]) {
-                let size = activation.size();
-                let fits = size[0] == rows && (2..=4).contains(&size.len()) && activation.is_floating_point();
-                if !fits {
-                    return Err(self.unusable(&format!(
-                        "for {rows} images, entry `{name}` has shape {size:?} and kind {:?}; expected floating-point values \
-                         [{rows}, ...] of two to four dimensions (trace with a batch of two or more images)",
-                        activation.kind()
-                    )));
-                }
-            }
-        }
-        Ok(classes)
+        std::thread::Builder::new()
+            .name("script".to_owned())
+            .stack_size(1 << 26)
+            .spawn(work)
+            .map_err(|error| self.unusable(&format!("it cannot be tried: {error}")))?;
+        let seconds = PATIENCE.as_secs();
+        let found = receive.recv_timeout(PATIENCE).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => self.unusable(&format!(
+                "it gave no answer within {seconds} s; it may never end. A model as `arch = \"exported\"` or `\"onnx\"` has no \
+                 loops of its own"
+            )),
+            mpsc::RecvTimeoutError::Disconnected => self.unusable("libtorch broke off while it ran"),
+        })?;
+        found.map_err(|problem| self.unusable(&problem))
     }
 
     fn unusable(&self, problem: &str) -> WeightsError {
@@ -179,16 +171,147 @@ impl Script {
     }
 }
 
+/// Reads the code of a script without running it.
+///
+/// # Errors
+/// If the file cannot be read, is no TorchScript, or calls operators for files or processes.
+pub fn survey(path: &Path) -> Result<ScriptCode, WeightsError> {
+    let unusable = |problem: String| WeightsError::Script { path: path.into(), problem };
+    if let Err(source) = crate::files::open_regular(path) {
+        return Err(WeightsError::Read { path: path.into(), source });
+    }
+    let other = |reason: String| match instead(path) {
+        Some(what) => WeightsError::Foreign { path: path.into(), what: format!("not a TorchScript file: {what}") },
+        None => unusable(format!(
+            "not a TorchScript file ({reason}); write one with `torch.jit.trace(model, pixels).save(path)`"
+        )),
+    };
+    let code = ScriptCode::open(path).map_err(|error| other(error.to_string()))?;
+    if !code.is_script() {
+        return Err(other("it has no code".to_owned()));
+    }
+    if let Some(operator) = code.reaches_out() {
+        return Err(unusable(format!(
+            "its code calls {operator}, which reads or writes files or reaches other processes; a model needs none of that, so it \
+             is not run"
+        )));
+    }
+    Ok(code)
+}
+
+fn load(bytes: &[u8], device: Device) -> Result<CModule, String> {
+    // Without the profiling executor, a script computes the same the first time and every later time.
+    jit::set_graph_executor_optimize(false);
+    let load = || -> Result<CModule, tch::TchError> {
+        let mut bytes = bytes;
+        let mut module = CModule::load_data_on_device(&mut bytes, device)?;
+        module.f_set_eval()?;
+        for (_, parameter) in module.named_parameters()? {
+            let _ = parameter.f_set_requires_grad(false)?;
+        }
+        Ok(module)
+    };
+    load().map_err(|error| {
+        format!(
+            "libtorch cannot load it ({}); write it again with `torch.jit.trace(model, pixels).save(path)`",
+            first_sentence(&reason(&error.to_string()))
+        )
+    })
+}
+
+/// Runs a script on one and on two grey images, and backwards: the numbers of its parameters and of its classes.
+fn trial(module: &CModule, image: [i64; 3]) -> Result<(u64, i64), String> {
+    let parameters = module.named_parameters().map_err(|error| reason(&error.to_string()))?;
+    let parameters = parameters.iter().map(|(_, tensor)| tensor.numel() as u64).sum();
+    let mut classes = 0;
+    for rows in [1, 2] {
+        classes = check_answer(module, rows, image)?;
+    }
+    check_gradient(module, image)?;
+    Ok((parameters, classes))
+}
+
+/// The number of classes of a batch's answer.
+fn check_answer(module: &CModule, rows: i64, [channels, height, width]: [i64; 3]) -> Result<i64, String> {
+    let pixels = Tensor::full([rows, channels, height, width], 0.5, (Kind::Float, Device::Cpu));
+    let answer = tch::no_grad(|| answer(module, pixels))
+        .map_err(|problem| format!("given pixels [{rows}, {channels}, {height}, {width}], it {problem}"))?;
+    let logits = answer.logits.size();
+    let classes = match logits[..] {
+        [_, classes] if classes != 1 => classes,
+        _ => return Err(format!("its logits have shape {logits:?}; {}", right_shape(&logits, rows))),
+    };
+    for (name, activation) in answer.layers.iter().chain([&(LOGITS.to_owned(), answer.logits)]) {
+        let size = activation.size();
+        let fits = size.first() == Some(&rows) && (2..=4).contains(&size.len()) && activation.is_floating_point();
+        if !fits {
+            return Err(format!(
+                "for {rows} images, entry `{name}` has shape {size:?} and kind {:?}; expected floating-point values \
+                 [{rows}, ...] of two to four dimensions (trace with a batch of two or more images)",
+                activation.kind()
+            ));
+        }
+    }
+    Ok(classes)
+}
+
+/// What to return instead of logits of this shape, for so many images.
+fn right_shape(logits: &[i64], rows: i64) -> String {
+    match logits {
+        [] | [_] | [_, 1] if logits.first().is_none_or(|first| *first == rows) => {
+            "one output for each image is a binary classifier's: return torch.stack([-z, z], 1), with z before the sigmoid, [N]"
+                .to_owned()
+        }
+        [first, _, rest @ ..] if *first == rows && rest.iter().all(|size| *size == 1) => {
+            "expected [N, classes]: return logits.flatten(1)".to_owned()
+        }
+        [first, _, _, _] if *first == rows => {
+            "expected [N, classes]; this looks like a map of classes, as of a segmentation".to_owned()
+        }
+        _ => "expected [N, classes]".to_owned(),
+    }
+}
+
+/// That attacks have no gradient to follow, and why.
+pub fn no_gradient(why: &str) -> String {
+    format!(
+        "it gives no gradient with respect to its input ({why}), and attacks need one: take `detach`, `no_grad` and quantized layers \
+         out of its forward pass"
+    )
+}
+
+/// Whether attacks have a gradient to follow.
+fn check_gradient(module: &CModule, [channels, height, width]: [i64; 3]) -> Result<(), String> {
+    let pixels = Tensor::full([2, channels, height, width], 0.5, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let none = no_gradient;
+    let logits =
+        answer(module, pixels.shallow_clone()).map_err(|problem| none(&format!("with gradients it {problem}")))?.logits;
+    if !logits.requires_grad() {
+        return Err(none("its output does not depend on it, or is cut off from it"));
+    }
+    let sum = logits.f_sum(Kind::Float).map_err(|error| none(&reason(&error.to_string())))?;
+    let found = Tensor::f_run_backward(&[sum], &[&pixels], false, false);
+    let found = found.map_err(|error| none(&reason(&error.to_string())))?;
+    match found.first() {
+        Some(gradient) if gradient.defined() => Ok(()),
+        _ => Err(none("its output does not depend on it, or is cut off from it")),
+    }
+}
+
 /// What a script returns, or how it fails, as the end of a sentence about it.
 fn answer(module: &CModule, pixels: Tensor) -> Result<Answer, String> {
     let found = module.forward_is(&[IValue::Tensor(pixels)]);
-    match found.map_err(|error| format!("fails: {}", last_line(&error.to_string())))? {
+    match found.map_err(|error| format!("fails: {}", explained(&error.to_string())))? {
+        IValue::Tensor(logits) if !logits.defined() => Err("returns an undefined tensor".to_owned()),
         IValue::Tensor(logits) => Ok(Answer { layers: Vec::new(), logits }),
         IValue::GenericDict(entries) => {
             let mut layers = Vec::with_capacity(entries.len());
             let mut logits = None;
             for entry in entries {
                 match entry {
+                    (IValue::String(name), IValue::Tensor(tensor)) if !tensor.defined() => {
+                        return Err(format!("returns a dictionary whose entry `{name}` is an undefined tensor"));
+                    }
                     (IValue::String(name), IValue::Tensor(tensor)) if name == LOGITS => logits = Some(tensor),
                     (IValue::String(name), IValue::Tensor(tensor)) => layers.push((name, tensor)),
                     (key, _) => return Err(format!("returns a dictionary whose entry {key:?} is not a named tensor")),
@@ -203,7 +326,8 @@ fn answer(module: &CModule, pixels: Tensor) -> Result<Answer, String> {
             }
         }
         IValue::Tuple(_) | IValue::TensorList(_) | IValue::GenericList(_) => Err(format!(
-            "returns a tuple or list; expected logits, or a dictionary with `{LOGITS}` and named activations"
+            "returns a tuple or list; expected logits, or a dictionary with `{LOGITS}` and named activations: return the first of them, if \
+             those are the logits"
         )),
         _ => Err(format!("returns no tensor; expected logits, or a dictionary with `{LOGITS}` and named activations")),
     }
@@ -211,13 +335,32 @@ fn answer(module: &CModule, pixels: Tensor) -> Result<Answer, String> {
 
 /// What libtorch says before it explains itself at length.
 fn first_sentence(text: &str) -> &str {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    line.split(". ").next().unwrap_or(line)
+    text.split(". ").next().unwrap_or(text)
 }
 
-/// Where a failing script says what went wrong: behind its call stack.
-fn last_line(text: &str) -> &str {
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
+/// Why a script failed, and what to do if it names a device that is not the one it runs on.
+fn explained(text: &str) -> String {
+    const SIGNS: [&str; 7] = [
+        "'CUDA' backend",
+        "NVIDIA driver",
+        "CUDA driver",
+        "same device",
+        "CUDA backend",
+        "not compiled with CUDA",
+        "not linked with support for cuda",
+    ];
+    let elsewhere = SIGNS.iter().any(|sign| text.contains(sign));
+    let digits =
+        text.split("cuda:").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    let device =
+        digits.filter(|digits| !digits.is_empty()).map_or("cuda".to_owned(), |digits| format!("cuda:{digits}"));
+    let hint = match elsewhere {
+        true => format!(
+            "; it was traced on {device} and names that device inside: trace it on the CPU, or use `--device cuda`"
+        ),
+        false => String::new(),
+    };
+    format!("{}{hint}", reason(text))
 }
 
 struct ScriptedNetwork {

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+use crate::data::{DataError, TensorFile};
+use crate::files::{instead, read_regular};
+use crate::model::reason;
+use crate::suite::Normalize;
 
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +39,47 @@ pub enum WeightsError {
         /// What is wrong.
         problem: String,
     },
-    /// A file that PyTorch has pickled.
-    #[error("{path}: this is a pickle, and loading one can execute code; convert it where you trust it, in Python:\n  {}", conversion(.path))]
-    Pickle {
+    /// A file of another kind.
+    #[error("{path}: {what}")]
+    Foreign {
         /// The file.
         path: PathBuf,
+        /// What it is, and what to do about it.
+        what: String,
+    },
+    /// Several networks in one file.
+    #[error("{path}: it holds several networks, whose names begin with {}; {}", quoted(.prefixes), keep_one(.path, .prefixes))]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// What the names of each begin with.
+        prefixes: Vec<String>,
+    },
+    /// The file's network normalizes its images, otherwise than the suite says.
+    #[error("{path}: its network normalizes images itself, `{}` {} and `{}` {}, but the suite says mean {:?} and std {:?}; write `normalize = {{ mean = {}, std = {} }}`", mean.0, shown(&mean.1), deviation.0, shown(&deviation.1), suite.mean, suite.std, shown(&mean.1), shown(&deviation.1))]
+    Normalized {
+        /// The file.
+        path: PathBuf,
+        /// Name and values of its mean.
+        mean: (String, Vec<f32>),
+        /// Name and values of its standard deviation.
+        deviation: (String, Vec<f32>),
+        /// What the suite says.
+        suite: Normalize,
+    },
+    /// The classifier has another name.
+    #[error("{path}: it has no `{classifier}`, the classifier of {arch}, but `{found}` {shape:?} looks like it; rename it, in Python:\n  {}", rename(.path, .found, .classifier))]
+    RenamedClassifier {
+        /// The file.
+        path: PathBuf,
+        /// The architecture that the suite names.
+        arch: String,
+        /// The tensor that is missing.
+        classifier: String,
+        /// The tensor that looks like it.
+        found: String,
+        /// Its shape.
+        shape: Vec<i64>,
     },
     /// All that is missing is the classifier.
     #[error("{path}: it has no classifier; {arch} needs {}; use a file whose network was trained to classify", quoted(.missing))]
@@ -51,23 +92,31 @@ pub enum WeightsError {
         missing: Vec<String>,
     },
     /// The tensors are not those of the architecture.
-    #[error("{path}: these are not the weights of {arch}:{}{}", list(.problems), resemblance(.resembles))]
+    #[error("{path}: these are not the weights of {arch}:{}{}{}", list(.problems), list(.unexpected), resemblance(.resembles, .prefix))]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// The architecture that the suite names.
         arch: String,
-        /// One line for each tensor.
+        /// One line for each tensor that is missing or wrong.
         problems: Vec<String>,
+        /// One line for each tensor that is not part of the architecture.
+        unexpected: Vec<String>,
+        /// What all names begin with; often empty.
+        prefix: String,
         /// The architectures whose weights they seem to be; none if it is the one that the suite names.
         resembles: Vec<String>,
     },
 }
 
-fn resemblance(architectures: &[String]) -> String {
+fn resemblance(architectures: &[String], prefix: &str) -> String {
+    let without = match prefix {
+        "" => String::new(),
+        _ => format!("\n  all names begin with `{prefix}`"),
+    };
     match architectures {
-        [] => String::new(),
-        _ => format!("\n  they look like the weights of {}", architectures.join(" or ")),
+        [] => without,
+        _ => format!("{without}\n  they look like the weights of {}", architectures.join(" or ")),
     }
 }
 
@@ -75,23 +124,34 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
 }
 
-/// Two lines of Python that write the tensors of a pickled state dict as safetensors.
-fn conversion(path: &Path) -> String {
-    let misnamed = path.extension().is_some_and(|extension| extension == "safetensors");
-    let to = path.with_extension(if misnamed { "converted.safetensors" } else { "safetensors" });
-    format!(
-        "import torch, safetensors.torch as st; state = torch.load({:?}, map_location=\"cpu\", weights_only=True)\n  \
-         st.save_file({{k: v.contiguous().clone() for k, v in state.get(\"state_dict\", state.get(\"model\", state)).items()}}, {:?})",
-        path.display().to_string(),
-        to.display().to_string()
-    )
+/// Values as a suite writes them.
+fn shown(values: &[f32]) -> String {
+    format!("{values:?}")
 }
 
-/// Whether a file that is no safetensors is a pickle, bare or in a zip archive, as `torch.save` writes them.
-fn is_pickle(path: &Path, bytes: &[u8]) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    let named = matches!(extension.as_deref(), Some("pt" | "pth" | "bin" | "pkl" | "ckpt"));
-    named || bytes.starts_with(b"PK\x03\x04") || matches!(bytes, [0x80, 2..=5, ..])
+/// A string as Python writes it.
+fn python(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Python that loads `path` as `state` and saves what `entries` makes of it.
+fn rewrite(path: &Path, entries: &str) -> String {
+    let to = path.with_extension("converted.safetensors").display().to_string();
+    let from = python(&path.display().to_string());
+    format!("import safetensors.torch as st; state = st.load_file({from}); st.save_file({entries}, {})", python(&to))
+}
+
+fn keep_one(path: &Path, prefixes: &[String]) -> String {
+    let first = python(&prefixes[0]);
+    let entries = format!("{{k.removeprefix({first}): v for k, v in state.items() if k.startswith({first})}}");
+    format!("keep one of them, in Python:\n  {}", rewrite(path, &entries))
+}
+
+fn rename(path: &Path, found: &str, classifier: &str) -> String {
+    let [from, to] = [found, classifier].map(|name| python(name.trim_end_matches("weight")));
+    let entries =
+        format!("{{({to} + k.removeprefix({from}) if k.startswith({from}) else k): v for k, v in state.items()}}");
+    rewrite(path, &entries)
 }
 
 fn list(problems: &[String]) -> String {
@@ -107,6 +167,10 @@ fn list(problems: &[String]) -> String {
 pub struct WeightsFile {
     pub(super) path: PathBuf,
     pub(in crate::model) tensors: BTreeMap<String, Tensor>,
+    /// Type and shape of the tensors that weights do not have: narrow integers, booleans, narrow floats.
+    pub(super) others: BTreeMap<String, (String, Vec<i64>)>,
+    /// Whether the tensors are zeros that share one value in memory.
+    pub(super) outline: bool,
     /// The epsilon of layer normalization in the framework that the file is from, if it is not the architecture's own.
     pub(in crate::model) layer_norm_epsilon: Option<f64>,
     /// The file's own notes (`__metadata__`).
@@ -116,45 +180,85 @@ pub struct WeightsFile {
 }
 
 impl WeightsFile {
-    /// Reads all tensors as f32 (f16 and bf16 are widened, integers kept).
+    /// Reads all tensors as f32 (f16 and bf16 are widened, 64-bit integers kept). Those of other types are remembered by name: no
+    /// network needs them.
     ///
     /// # Errors
-    /// If the file cannot be read, is not safetensors, holds NaN or infinity, or a dtype that weights do not have.
+    /// If the file cannot be read, is not safetensors, or holds NaN or infinity.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
+        let bytes =
+            read_regular(path, u64::MAX - 1).map_err(|source| WeightsError::Read { path: path.into(), source })?;
         let format = |problem: String| WeightsError::Format { path: path.into(), problem };
-        let damaged = |error| match is_pickle(path, &bytes) {
-            true => WeightsError::Pickle { path: path.into() },
-            false => format(format!("{error}; the file may be truncated or damaged")),
-        };
+        let damaged = |error: safetensors::SafeTensorError| not_safetensors(path, error.to_string());
         let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        let mut tensors = BTreeMap::new();
+        let notes = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut weights = WeightsFile::named(path, notes, blake3::hash(&bytes).to_hex().to_string());
         for (name, view) in file.tensors() {
-            let kind = match view.dtype() {
-                Dtype::F64 => Kind::Double,
-                Dtype::F32 => Kind::Float,
-                Dtype::F16 => Kind::Half,
-                Dtype::BF16 => Kind::BFloat16,
-                Dtype::I64 => Kind::Int64,
-                other => {
-                    return Err(format(format!("tensor `{name}` has dtype {other:?}; weights are f32, f16 or bf16")));
-                }
-            };
-            let shape: Result<Vec<i64>, _> = view.shape().iter().map(|&size| i64::try_from(size)).collect();
-            let shape =
-                shape.map_err(|error| format(format!("tensor `{name}` has shape {:?}: {error}", view.shape())))?;
+            let Some((kind, shape)) = weights.kept(&name, view.dtype(), view.shape())? else { continue };
             let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
                 .map_err(|error| format(format!("tensor `{name}`: {error}")))?;
             let tensor = if kind == Kind::Int64 { tensor } else { tensor.to_kind(Kind::Float) };
             if kind != Kind::Int64 && tensor.isfinite().all().int64_value(&[]) == 0 {
                 return Err(format(format!("tensor `{name}` holds NaN or infinity")));
             }
-            tensors.insert(name, tensor);
+            weights.tensors.insert(name, tensor);
         }
-        let notes = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let hash = blake3::hash(&bytes).to_hex().to_string();
-        Ok(WeightsFile { path: path.into(), tensors, layer_norm_epsilon: None, notes, hash })
+        Ok(weights)
+    }
+
+    /// Reads the header alone: the tensors have their shapes, but are zeros that take no memory. The hash is empty.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not safetensors, or truncated.
+    pub fn outline(path: &Path) -> Result<Self, WeightsError> {
+        let header = TensorFile::open(path).map_err(|error| match error {
+            DataError::Read { source, .. } => WeightsError::Read { path: path.into(), source },
+            DataError::Content { problem, .. } => {
+                not_safetensors(path, problem.trim_start_matches("not usable as safetensors: ").to_owned())
+            }
+            other => not_safetensors(path, other.to_string()),
+        })?;
+        let mut weights = WeightsFile::named(path, header.notes(), String::new());
+        weights.outline = true;
+        for name in header.names() {
+            let Some((dtype, shape)) = header.tensor(&name) else { continue };
+            let Some((kind, shape)) = weights.kept(&name, dtype, shape)? else { continue };
+            let kind = if kind == Kind::Int64 { kind } else { Kind::Float };
+            let zeros = Tensor::zeros([0i64; 0], (kind, Device::Cpu));
+            let zeros = zeros.f_expand(&shape, false).map_err(|error| {
+                let problem = format!("tensor `{name}`: {}", reason(&error.to_string()));
+                WeightsError::Format { path: path.into(), problem }
+            })?;
+            weights.tensors.insert(name, zeros);
+        }
+        Ok(weights)
+    }
+
+    fn named(path: &Path, notes: BTreeMap<String, String>, hash: String) -> Self {
+        let (tensors, others) = (BTreeMap::new(), BTreeMap::new());
+        WeightsFile { path: path.into(), tensors, others, outline: false, layer_norm_epsilon: None, notes, hash }
+    }
+
+    /// How a tensor is kept; none, and a note of it, if it is of a type that weights do not have.
+    fn kept(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Option<(Kind, Vec<i64>)>, WeightsError> {
+        let sizes: Result<Vec<i64>, _> = shape.iter().map(|&size| i64::try_from(size)).collect();
+        let sizes = sizes.map_err(|error| {
+            let problem = format!("tensor `{name}` has shape {shape:?}: {error}");
+            WeightsError::Format { path: self.path.clone(), problem }
+        })?;
+        let kind = match dtype {
+            Dtype::F64 => Kind::Double,
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::I64 => Kind::Int64,
+            other => {
+                self.others.insert(name.to_owned(), (format!("{other:?}"), sizes));
+                return Ok(None);
+            }
+        };
+        Ok(Some((kind, sizes)))
     }
 
     /// The tensors by name.
@@ -176,5 +280,16 @@ impl WeightsFile {
     /// The shape of a tensor, if the file has it.
     pub fn shape(&self, name: &str) -> Option<Vec<i64>> {
         self.tensors.get(name).map(Tensor::size)
+    }
+}
+
+/// Why a file is no safetensors: because it is something else that is known, or because it is damaged.
+fn not_safetensors(path: &Path, problem: String) -> WeightsError {
+    match instead(path) {
+        Some(what) => WeightsError::Foreign { path: path.into(), what },
+        None => WeightsError::Format {
+            path: path.into(),
+            problem: format!("{problem}; the file may be truncated or damaged"),
+        },
     }
 }

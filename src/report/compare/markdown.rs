@@ -2,7 +2,7 @@
 
 use super::{cells, cells_sentence, changed, label, significant, warnings};
 use crate::compare::{Comparison, Contrast};
-use crate::report::gate::markdown::{code, escaped};
+use crate::wording::escape::{code, markdown as escaped};
 use crate::wording::format;
 
 /// Cells of a contrast that are listed; GitHub refuses comments over 64 KiB.

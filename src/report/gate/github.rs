@@ -2,6 +2,7 @@
 
 use super::{Gravity, changed, noteworthy, sentence};
 use crate::gate::GateOutcome;
+use crate::wording::escape::{github as data, github_property as property};
 
 /// GitHub shows so many annotations of a kind for each step.
 const MOST: usize = 10;
@@ -22,14 +23,4 @@ pub fn github(outcome: &GateOutcome) -> String {
         text += &format!("::warning title=am-eval gate::{}\n", data(note));
     }
     text
-}
-
-/// A message: what would end the command is escaped.
-fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// A property's value.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
 }

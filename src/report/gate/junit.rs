@@ -5,6 +5,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::{Gravity, changed, gravity, sentence};
 use crate::gate::{Check, GateOutcome, RuleOutcome, Verdict};
 use crate::suite::gate::Level;
+use crate::wording::escape;
 
 /// The outcome as JUnit XML. Warnings are passing cases with an output; what was waived is a skipped case. Times are left
 /// out, so that the same outcome gives the same bytes.
@@ -44,7 +45,7 @@ pub fn junit(outcome: &GateOutcome) -> String {
     if suite.tests > 0 {
         report.add_test_suite(suite);
     }
-    report.to_string().unwrap_or_default() + "\n"
+    escape::xml(&report.to_string().unwrap_or_default()).into_owned() + "\n"
 }
 
 fn case(model: &str, rule: &RuleOutcome, checks: &[&Check]) -> TestCase {

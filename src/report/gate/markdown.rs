@@ -3,6 +3,7 @@
 use super::{Gravity, changed, difference, noteworthy, p_value, sentence, state, value};
 use crate::gate::GateOutcome;
 use crate::suite::gate::Metric;
+use crate::wording::escape::{code, markdown as escaped};
 
 /// Checks that are listed; GitHub refuses summaries over 1 MiB.
 const MOST_CHECKS: usize = 50;
@@ -76,28 +77,4 @@ fn rules(outcome: &GateOutcome) -> String {
         text += &format!("| {} | {level} | {} ({}) | {checks} |\n", escaped(&rule.rule), rule.verdict, state(rule));
     }
     text + "\n</details>\n\n"
-}
-
-/// Text that Markdown and HTML leave as it is, on one line.
-pub(in crate::report) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '@' => {
-                escaped.push('\\');
-                escaped.push(letter);
-            }
-            letter if letter.is_control() => escaped.push(' '),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-/// Text inside backticks.
-pub(in crate::report) fn code(text: &str) -> String {
-    text.chars().filter(|letter| *letter != '`' && !letter.is_control()).collect()
 }

@@ -73,6 +73,7 @@ impl HuggingFace {
             let help = format!("queries, keys and values are computed with their biases{TORCHSCRIPT}");
             return Err(refused("has `qkv_bias` false".to_owned(), help));
         }
+        check_rest(config).map_err(|(problem, help)| refused(problem, format!("{help}{TORCHSCRIPT}")))?;
         let layer_norm_epsilon = match &config["layer_norm_eps"] {
             Value::Null => 1e-12,
             value => value.as_f64().filter(|epsilon| (0.0..1.0).contains(epsilon)).ok_or_else(|| {
@@ -85,6 +86,81 @@ impl HuggingFace {
     }
 }
 
+/// Keys that are read, that the shapes of the weights show, or that change nothing in evaluation.
+const KNOWN: [&str; 48] = [
+    "architectures",
+    "model_type",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "id2label",
+    "label2id",
+    "num_labels",
+    "finetuning_task",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "qkv_bias",
+    "layer_norm_eps",
+    "patch_size",
+    "image_size",
+    "num_channels",
+    "encoder_stride",
+    "initializer_range",
+    "pooler_act",
+    "pooler_output_size",
+    "attention_probs_dropout_prob",
+    "hidden_dropout_prob",
+    "classifier_dropout",
+    "return_dict",
+    "output_hidden_states",
+    "output_attentions",
+    "torchscript",
+    "use_cache",
+    "tie_word_embeddings",
+    "max_length",
+    "min_length",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+    "length_penalty",
+    "repetition_penalty",
+    "diversity_penalty",
+    "num_beams",
+    "num_beam_groups",
+    "num_return_sequences",
+    "chunk_size_feed_forward",
+    "gradient_checkpointing",
+    "is_encoder_decoder",
+    "use_bfloat16",
+];
+
+/// What the configuration says beyond what is read, and that may change the network: the problem and what would be right.
+fn check_rest(config: &Value) -> Result<(), (String, String)> {
+    let nothing = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(members) => members.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    };
+    for (key, value) in config.as_object().into_iter().flatten() {
+        if key == "problem_type" && !matches!(value.as_str(), None | Some("single_label_classification")) {
+            let help = "the class with the largest logit is not the prediction of such a network".to_owned();
+            return Err((format!("has `problem_type` {value}"), help));
+        }
+        let known = KNOWN.contains(&key.as_str()) || key == "problem_type" || key.starts_with('_');
+        if !known && !nothing(value) {
+            let short: String = value.to_string().chars().take(60).collect();
+            return Err((format!("has `{key}` {short}"), "it may change the network, and is not computed".to_owned()));
+        }
+    }
+    Ok(())
+}
+
 /// A positive number, or the side of a square that is given as `[side, side]`.
 fn side(value: &Value) -> Option<u64> {
     let number = match value.as_array().map(Vec::as_slice) {
@@ -95,7 +171,7 @@ fn side(value: &Value) -> Option<u64> {
 }
 
 /// The way out for networks that are refused.
-const TORCHSCRIPT: &str = "; any other network can come as a TorchScript file";
+pub(super) const TORCHSCRIPT: &str = "; any other network can come as a TorchScript file";
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +224,9 @@ mod tests {
             json!({ "layer_norm_eps": -1e-6 }),
             json!({ "patch_size": 0 }),
             json!({ "image_size": [224, 192] }),
+            json!({ "quantization_config": { "bits": 8 } }),
+            json!({ "use_mean_pooling": true }),
+            json!({ "problem_type": "multi_label_classification" }),
         ];
         let said = changes.map(|mut config| {
             config["model_type"] = "vit".into();

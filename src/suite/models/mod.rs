@@ -2,6 +2,7 @@
 
 mod hugging_face;
 mod model_folder;
+mod timm;
 
 pub use model_folder::ModelFolder;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::FolderError;
 use super::hugging_face::HuggingFace;
+use super::{FolderError, timm};
 use crate::suite::{Interpolation, Normalize, Preprocess};
 
 /// The files that make a folder one of a model.
@@ -20,10 +20,10 @@ pub struct ModelFolder {
     pub weights: PathBuf,
     /// The architecture, if the configuration names one.
     pub arch: Option<String>,
-    /// Normalization of pixels in [0, 1], if it is given.
-    pub normalize: Option<Normalize>,
-    /// Resizing and cropping for evaluation, if it is given.
-    pub preprocess: Option<Preprocess>,
+    /// Normalization of pixels in [0, 1], if it is given; or why what is given cannot be used, where the suite does not override it.
+    pub normalize: Result<Option<Normalize>, FolderError>,
+    /// Resizing and cropping for evaluation, if it is given; or why what is given cannot be used.
+    pub preprocess: Result<Option<Preprocess>, FolderError>,
     /// Epsilon of layer normalization, if the configuration is one of Hugging Face.
     pub layer_norm_epsilon: Option<f64>,
 }
@@ -41,30 +41,30 @@ impl ModelFolder {
             let problem = format!("{} has no {WEIGHTS}", folder.display());
             return Err(FolderError { problem, help: weights_elsewhere(&folder) });
         }
-        let config = json(&folder.join(CONFIG))?;
+        let path = folder.join(CONFIG);
+        let config = json(&path)?;
         let mut found = ModelFolder::of(weights);
         if let Some(name) = config["architecture"].as_str() {
+            timm::check(name, &config, &path)?;
             found.arch = Some(format!("timm/{name}"));
             let pretrained = if config["pretrained_cfg"].is_object() { &config["pretrained_cfg"] } else { &config };
-            found.normalize = normalization(&pretrained["mean"], &pretrained["std"], &folder.join(CONFIG))?;
-            found.preprocess = preprocess(pretrained);
-        } else if let Some(config) = HuggingFace::read(&config, &folder.join(CONFIG))? {
+            found.normalize = normalization(&pretrained["mean"], &pretrained["std"], &path);
+            found.preprocess = timm::preprocess(pretrained, &path);
+        } else if let Some(config) = HuggingFace::read(&config, &path)? {
             found.arch = Some(config.arch);
             found.layer_norm_epsilon = Some(config.layer_norm_epsilon);
             let path = folder.join("preprocessor_config.json");
             if path.is_file() {
                 let processor = json(&path)?;
-                found.normalize = match processor["do_normalize"].as_bool() {
-                    Some(false) => Some(Normalize { mean: vec![0.0; 3], std: vec![1.0; 3] }),
-                    _ => normalization(&processor["image_mean"], &processor["image_std"], &path)?,
-                };
+                found.normalize = processor_normalization(&processor, &path);
+                found.preprocess = processor_preprocess(&processor, &path);
             }
         }
         Ok(found)
     }
 
-    /// The same for a model's folder or its file of weights. All that is taken from the configuration beside a file is Hugging
-    /// Face's epsilon of layer normalization, which no tensor shows.
+    /// The same for a model's folder or its file of weights. Of the configuration beside a file, all that no tensor shows is looked
+    /// at: whether the network is one that is computed, and Hugging Face's epsilon of layer normalization.
     ///
     /// # Errors
     /// See [`ModelFolder::read`].
@@ -75,15 +75,19 @@ impl ModelFolder {
         let mut found = ModelFolder::of(path.to_path_buf());
         let config = path.with_file_name(CONFIG);
         if path.ends_with(WEIGHTS) && config.is_file() {
-            found.layer_norm_epsilon =
-                HuggingFace::read(&json(&config)?, &config)?.map(|config| config.layer_norm_epsilon);
+            let value = json(&config)?;
+            if let Some(name) = value["architecture"].as_str() {
+                timm::check(name, &value, &config)?;
+            } else {
+                found.layer_norm_epsilon = HuggingFace::read(&value, &config)?.map(|config| config.layer_norm_epsilon);
+            }
         }
         Ok(found)
     }
 
     /// Weights without a description.
     fn of(weights: PathBuf) -> Self {
-        ModelFolder { weights, arch: None, normalize: None, preprocess: None, layer_norm_epsilon: None }
+        ModelFolder { weights, arch: None, normalize: Ok(None), preprocess: Ok(None), layer_norm_epsilon: None }
     }
 }
 
@@ -156,16 +160,60 @@ fn normalization(mean: &Value, std: &Value, path: &Path) -> Result<Option<Normal
     })
 }
 
-/// timm's evaluation transform: the shorter side becomes `crop / crop_pct`, rounded down, then the centre is cut out.
-fn preprocess(config: &Value) -> Option<Preprocess> {
-    let crop = config["input_size"].as_array()?.last()?.as_u64().filter(|side| (1..=16_384).contains(side))? as u32;
-    let percentage = config["crop_pct"].as_f64().filter(|share| *share > 0.0 && *share <= 1.0).unwrap_or(0.875);
-    let interpolation = match config["interpolation"].as_str() {
-        Some("bicubic") => Interpolation::Bicubic,
-        _ => Interpolation::Bilinear,
+/// How a processor of Hugging Face normalizes pixels, after it brought them to [0, 1].
+fn processor_normalization(processor: &Value, path: &Path) -> Result<Option<Normalize>, FolderError> {
+    let refused = |key: &str, help: &str| FolderError {
+        problem: format!("{} has `{key}` {}, which is not computed", path.display(), processor[key]),
+        help: format!("{help}; `normalize` in the suite overrides it, if pixels in [0, 1] can be normalized so"),
     };
-    let resize = Some((f64::from(crop) / percentage).floor() as u32);
-    Some(Preprocess { channels: None, resize, crop: Some(crop), interpolation })
+    if processor["do_rescale"] == Value::Bool(false) {
+        return Err(refused("do_rescale", "pixels are brought to [0, 1] before they are normalized"));
+    }
+    let factor = processor["rescale_factor"].as_f64();
+    if factor.is_some_and(|factor| (factor * 255.0 - 1.0).abs() > 1e-3) {
+        return Err(refused("rescale_factor", "pixels are divided by 255"));
+    }
+    const KNOWN: [&str; 6] =
+        ["do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_convert_rgb", "do_reduce_labels"];
+    for (key, value) in processor.as_object().into_iter().flatten() {
+        let switch = key.starts_with("do_") || key == "rescale_offset";
+        if switch && value == &Value::Bool(true) && !KNOWN.contains(&key.as_str()) {
+            return Err(refused(key, "am-eval resizes, crops and normalizes, and does nothing else"));
+        }
+    }
+    match processor["do_normalize"].as_bool() {
+        Some(false) => Ok(Some(Normalize { mean: vec![0.0; 3], std: vec![1.0; 3] })),
+        _ => normalization(&processor["image_mean"], &processor["image_std"], path),
+    }
+}
+
+/// How a processor of Hugging Face resizes and crops, where it keeps proportions. One that squeezes images to a square leaves those
+/// of that size as they are; others do not fit the network.
+fn processor_preprocess(processor: &Value, path: &Path) -> Result<Option<Preprocess>, FolderError> {
+    let side = |value: &Value| {
+        value.as_u64().and_then(|side| u32::try_from(side).ok()).filter(|side| (1..=16_384).contains(side))
+    };
+    let resizes = processor["do_resize"] != Value::Bool(false);
+    let resize = side(&processor["size"]["shortest_edge"]).filter(|_| resizes);
+    let crops = processor["do_center_crop"] == Value::Bool(true);
+    let size = &processor["crop_size"];
+    let crop =
+        side(size).or_else(|| side(&size["height"]).filter(|_| size["height"] == size["width"])).filter(|_| crops);
+    if resize.is_none() && crop.is_none() {
+        return Ok(None);
+    }
+    let interpolation = match processor["resample"].as_u64() {
+        Some(0) => Interpolation::Nearest,
+        None | Some(2) => Interpolation::Bilinear,
+        Some(3) => Interpolation::Bicubic,
+        Some(_) => {
+            let problem = format!("{} has `resample` {}, which is not computed", path.display(), processor["resample"]);
+            let help =
+                "0 (nearest), 2 (bilinear) and 3 (bicubic) are; `resize` and `crop` in [data] override it".to_owned();
+            return Err(FolderError { problem, help });
+        }
+    };
+    Ok(Some(Preprocess { channels: None, resize, crop, interpolation }))
 }
 
 #[cfg(test)]
@@ -193,7 +241,7 @@ mod tests {
         let folder = folder(&[(CONFIG, TIMM), (WEIGHTS, "")]);
         let found = ModelFolder::read(folder.path()).unwrap();
         assert_eq!(found.arch.as_deref(), Some("timm/vit_tiny_patch16_224"));
-        assert_eq!(found.normalize, Some(Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] }));
+        assert_eq!(found.normalize, Ok(Some(Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] })));
         // timm.data.create_transform of this configuration resizes to 248.
         let expected = Preprocess {
             resize: Some(248),
@@ -201,7 +249,7 @@ mod tests {
             interpolation: Interpolation::Bicubic,
             ..Preprocess::default()
         };
-        assert_eq!(found.preprocess, Some(expected));
+        assert_eq!(found.preprocess, Ok(Some(expected)));
     }
 
     #[test]
@@ -212,8 +260,8 @@ mod tests {
         let folder = folder(&[(CONFIG, config), ("preprocessor_config.json", processor), (WEIGHTS, "")]);
         let found = ModelFolder::read(folder.path()).unwrap();
         assert_eq!(found.arch.as_deref(), Some("timm/vit_base_patch16_224"));
-        assert_eq!(found.normalize.unwrap().std, [0.25; 3]);
-        assert_eq!((found.preprocess, found.layer_norm_epsilon), (None, Some(1e-6)));
+        assert_eq!(found.normalize.unwrap().unwrap().std, [0.25; 3]);
+        assert_eq!((found.preprocess, found.layer_norm_epsilon), (Ok(None), Some(1e-6)));
         let deit = r#"{"model_type": "deit", "hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}"#;
         let found = ModelFolder::read(self::folder(&[(CONFIG, deit), (WEIGHTS, "")]).path()).unwrap();
         assert_eq!(found.arch.as_deref(), Some("timm/deit_tiny_distilled_patch16_224"));
@@ -225,7 +273,40 @@ mod tests {
         let processor = r#"{"do_normalize": false, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
         let files = [(CONFIG, r#"{"model_type": "vit"}"#), ("preprocessor_config.json", processor), (WEIGHTS, "")];
         let found = ModelFolder::read(folder(&files).path()).unwrap();
-        assert_eq!(found.normalize, Some(Normalize { mean: vec![0.0; 3], std: vec![1.0; 3] }));
+        assert_eq!(found.normalize, Ok(Some(Normalize { mean: vec![0.0; 3], std: vec![1.0; 3] })));
+    }
+
+    #[test]
+    fn processors_that_do_something_else_are_refused() {
+        let found = |processor: &str| {
+            let files = [(CONFIG, r#"{"model_type": "vit"}"#), ("preprocessor_config.json", processor), (WEIGHTS, "")];
+            ModelFolder::read(folder(&files).path()).unwrap()
+        };
+        for processor in [
+            r#"{"do_rescale": false}"#,
+            r#"{"rescale_factor": 1.0}"#,
+            r#"{"do_flip_channel_order": true}"#,
+            r#"{"rescale_offset": true}"#,
+        ] {
+            assert!(found(processor).normalize.is_err(), "{processor}");
+        }
+        let kept = found(
+            r#"{"do_rescale": true, "rescale_factor": 0.00392156862745098, "do_center_crop": true, "crop_size": {"height": 224, "width": 224},
+                "size": {"shortest_edge": 256}, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
+        );
+        let expected =
+            Preprocess { channels: None, resize: Some(256), crop: Some(224), interpolation: Interpolation::Bicubic };
+        assert_eq!((kept.preprocess, kept.normalize.is_ok()), (Ok(Some(expected)), true));
+        assert!(found(r#"{"size": {"shortest_edge": 256}, "resample": 1}"#).preprocess.is_err());
+    }
+
+    #[test]
+    fn a_file_beside_the_configuration_of_another_network_is_refused() {
+        let files =
+            [(CONFIG, r#"{"architecture": "resnet18", "global_pool": "max"}"#), (WEIGHTS, ""), ("a.safetensors", "")];
+        let folder = folder(&files);
+        assert!(ModelFolder::at(&folder.path().join(WEIGHTS)).unwrap_err().problem.contains("`global_pool` \"max\""));
+        assert!(ModelFolder::at(&folder.path().join("a.safetensors")).is_ok());
     }
 
     #[test]
@@ -254,7 +335,8 @@ mod tests {
     fn what_is_missing_or_senseless_is_named() {
         let said = |files: &[(&str, &str)]| {
             let folder = folder(files);
-            let error = ModelFolder::read(folder.path()).unwrap_err();
+            let found = ModelFolder::read(folder.path()).and_then(|found| found.normalize);
+            let error = found.unwrap_err();
             format!("{error} | {}", error.help).replace(&folder.path().display().to_string(), "FOLDER")
         };
         let pixels = TIMM.replace("\"mean\": [0.5, 0.5, 0.5]", "\"mean\": [123, 117, 104]");

@@ -192,7 +192,8 @@ pub(in crate::suite) fn example(key: &str) -> &'static str {
         "arch" => "add the architecture, such as `arch = \"cifar/resnet20\"`; `am-eval models` lists them",
         "weights" => "add the safetensors file, such as `weights = \"../models/resnet20.safetensors\"`",
         "normalize" => {
-            "pixels are in [0, 1]; write `normalize = { mean = [0.0], std = [1.0] }` if the network takes them as they are"
+            "pixels are in [0, 1]; write `normalize = { mean = [0.0, 0.0, 0.0], std = [1.0, 1.0, 1.0] }` if a network of three channels \
+             takes them as they are, and one value each for one channel"
         }
         "root" => "add the folder of the images, such as `root = \"../data/cifar10\"`",
         "file" => "add the table, such as `file = \"../data/labels.csv\"`",

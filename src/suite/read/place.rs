@@ -50,6 +50,10 @@ impl Place {
     }
 }
 
+/// What to do about a model that shows none of its layers.
+pub const NO_LAYERS: &str = "it shows no layers: trace it with `torchvision.models.feature_extraction.create_feature_extractor`, which \
+                             returns them by name beside `logits` (the README shows how)";
+
 impl Suite {
     /// An error that points at a value of this suite's file: `message` says what is wrong, as a lowercase fragment,
     /// `help` what to do.
@@ -118,7 +122,10 @@ impl Suite {
             if known.contains(&layer.as_str()) {
                 continue;
             }
-            let mut help = did_you_mean(layer.as_str(), known.iter().copied());
+            let mut help = match known {
+                [] => NO_LAYERS.to_owned(),
+                _ => did_you_mean(layer.as_str(), known.iter().copied()),
+            };
             if attack.models.is_none() && self.models.len() > 1 {
                 help.push_str("; with `models = [\"…\"]` an attack runs on some models only");
             }

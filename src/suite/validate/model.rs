@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::suite::models::ModelFolder;
+use crate::suite::models::{FolderError, ModelFolder};
 use crate::suite::raw::{RawModel, RawNormalize};
 use crate::suite::read::problem::Problems;
 use crate::suite::read::{At, example};
 use crate::suite::{ModelConfig, Normalize, Preprocess};
 
 /// A model, and how its folder says that images are prepared for it.
-pub type Resolved = (ModelConfig, Option<Preprocess>);
+pub type Resolved = (ModelConfig, Result<Option<Preprocess>, FolderError>);
 
 /// The model, or none after a problem was found. Its weights lie in `weights_root` under their own name, if there is such a folder,
 /// or else where the suite says, relative to `base`.
@@ -36,7 +36,13 @@ pub fn resolve(
         }
     };
     let arch = raw.arch.map(|arch| arch.value.0).or(told.arch);
-    let normalize = normalize.or(told.normalize);
+    let normalize = match told.normalize {
+        Err(error) if !stated.1 => {
+            problems.add(weights.span, error.problem, "its normalization cannot be used").help(error.help);
+            return None;
+        }
+        told => normalize.or(told.unwrap_or_default()),
+    };
     for (key, stated, known) in [("arch", stated.0, arch.is_some()), ("normalize", stated.1, normalize.is_some())] {
         // A misspelling of the key was told.
         if !stated && !known && problems.none_within(&span) {
@@ -63,11 +69,17 @@ pub fn resolve(
 }
 
 /// How the models' folders say that images are prepared, if the suite leaves them as they are and the folders agree.
-pub fn told_preprocessing(stated: Preprocess, folders: &[Option<Preprocess>]) -> Result<Preprocess, String> {
+pub fn told_preprocessing(
+    stated: Preprocess,
+    folders: &[Result<Option<Preprocess>, FolderError>],
+) -> Result<Preprocess, String> {
     if stated.resize.is_some() || stated.crop.is_some() {
         return Ok(stated);
     }
-    let mut told = folders.iter().flatten();
+    if let Some(error) = folders.iter().find_map(|told| told.as_ref().err()) {
+        return Err(format!("{}; {}", error.problem, error.help));
+    }
+    let mut told = folders.iter().flatten().flatten();
     let Some(first) = told.next() else { return Ok(stated) };
     if told.any(|other| other != first) {
         return Err("the models' folders ask for different sizes or filters".to_owned());

@@ -1,0 +1,194 @@
+//! Strings from outside (names of files, classes, layers and models, reasons, labels), made harmless for what shows them: one
+//! function for each medium.
+
+use std::borrow::Cow;
+
+/// Whether a character is not seen and changes what is: controls, and the marks that turn the direction of text.
+fn unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+}
+
+fn replaced(text: &str, bad: impl Fn(char) -> bool, with: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.chars().any(&bad) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().fold(String::with_capacity(text.len() + 8), |mut shown, letter| {
+        if bad(letter) {
+            shown.push_str(&with(letter))
+        } else {
+            shown.push(letter)
+        }
+        shown
+    });
+    Cow::Owned(shown)
+}
+
+/// A text of several lines for a terminal or a log: what is not seen is shown by its number (`\u{1b}`), and no line begins as a
+/// workflow command of GitHub (`::error`, `##[error]`).
+pub fn terminal(text: &str) -> Cow<'_, str> {
+    let shown = replaced(
+        text,
+        |letter| unseen(letter) && !matches!(letter, '\n' | '\t'),
+        |letter| letter.escape_unicode().to_string(),
+    );
+    if !shown.contains("::") && !shown.contains("##[") {
+        return shown;
+    }
+    let lines = shown.split('\n').map(|line| {
+        let start = line.trim_start();
+        let line = match start.strip_prefix("::") {
+            Some(rest) => format!("{}: :{rest}", &line[..line.len() - start.len()]),
+            None => line.to_owned(),
+        };
+        line.replace("##[", "## [")
+    });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The same for a text that has colours of its own (`ESC [ … m`).
+pub fn coloured(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\u{1b}[") {
+        let (before, colour) = rest.split_at(at);
+        shown.push_str(&terminal(before));
+        let end = colour[2..].find(|letter: char| !letter.is_ascii_digit() && letter != ';').map(|end| end + 2);
+        match end.filter(|end| colour[*end..].starts_with('m')) {
+            Some(end) => {
+                shown.push_str(&colour[..=end]);
+                rest = &colour[end + 1..];
+            }
+            None => {
+                shown.push_str("\\u{1b}[");
+                rest = &colour[2..];
+            }
+        }
+    }
+    shown.push_str(&terminal(rest));
+    shown
+}
+
+/// A name or a sentence on one line: line breaks are shown too.
+pub fn line(text: &str) -> Cow<'_, str> {
+    replaced(text, unseen, |letter| letter.escape_unicode().to_string())
+}
+
+/// Text that Markdown and HTML leave as it is, on one line.
+pub fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '@' => {
+                escaped.push('\\');
+                escaped.push(letter);
+            }
+            letter if unseen(letter) => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// Text inside backticks of Markdown.
+pub fn code(text: &str) -> String {
+    text.chars().filter(|letter| *letter != '`' && !unseen(*letter)).collect()
+}
+
+/// The message of a workflow command of GitHub: what would end the command is escaped.
+pub fn github(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property's value of a workflow command.
+pub fn github_property(text: &str) -> String {
+    github(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// A document of XML 1.0 without the characters that no document may have, escaped or not.
+pub fn xml(document: &str) -> Cow<'_, str> {
+    let bad = |letter: char| {
+        letter.is_control() && !matches!(letter, '\n' | '\t' | '\r' | '\u{7F}'..='\u{9F}')
+            || matches!(letter, '\u{FFFE}' | '\u{FFFF}')
+    };
+    replaced(document, bad, |_| '\u{FFFD}'.to_string())
+}
+
+/// The characters by which spreadsheets know a formula.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// A cell of CSV that spreadsheets take for text: a formula gets an apostrophe before it. [`uncell`] takes it away.
+pub fn cell(text: &str) -> Cow<'_, str> {
+    let formula = text.trim_start_matches('\'').starts_with(FORMULA) && text.parse::<f64>().is_err();
+    if formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+}
+
+/// The text of a cell that [`cell`] wrote.
+pub fn uncell(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(text) if text.trim_start_matches('\'').starts_with(FORMULA) => text,
+        _ => cell,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[31m\u{202e}b\r\n::stop-commands::x\n  ::error::y\n##[error]z\t\u{fffe}";
+
+    #[test]
+    fn terminals_see_numbers_and_no_commands() {
+        insta::assert_snapshot!(terminal(HOSTILE), @r"
+        a\u{1b}[31m\u{202e}b\u{d}
+        : :stop-commands::x
+          : :error::y
+        ## [error]z	￾
+        ");
+        assert_eq!(terminal("größe 3 → 4 ✓\n"), "größe 3 → 4 ✓\n");
+        assert_eq!(
+            coloured("\u{1b}[1;31mred\u{1b}[0m \u{1b}[2J\u{1b}]0;x"),
+            "\u{1b}[1;31mred\u{1b}[0m \\u{1b}[2J\\u{1b}]0;x"
+        );
+        assert!(!line(HOSTILE).contains('\n'));
+    }
+
+    #[test]
+    fn other_media_keep_one_line_and_their_own_signs() {
+        assert!(!markdown(HOSTILE).contains(['\n', '\u{1b}', '\u{202e}']));
+        assert_eq!(code("a`b\u{202e}\n"), "ab");
+        assert_eq!(github_property("a:b,c\nd%"), "a%3Ab%2Cc%0Ad%25");
+        assert_eq!(xml("a\u{fffe}b\u{1}\n"), "a\u{fffd}b\u{fffd}\n");
+    }
+
+    #[test]
+    fn formulas_become_text_and_numbers_stay() {
+        assert_eq!(
+            (cell("=1+1"), cell("@x"), cell("-1.png"), cell("'=x")),
+            ("'=1+1".into(), "'@x".into(), "'-1.png".into(), "''=x".into())
+        );
+        assert_eq!(
+            (cell("-1.5"), cell("-inf"), cell("+3e2"), cell("it's"), cell("'a'")),
+            ("-1.5".into(), "-inf".into(), "+3e2".into(), "it's".into(), "'a'".into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn cells_are_read_back(text in "['=+@a-]{0,6}|.{0,8}") {
+            let written = cell(&text).into_owned();
+            prop_assert_eq!(uncell(&written), text.as_str());
+        }
+
+        #[test]
+        fn nothing_unseen_is_left(text in ".{0,40}") {
+            prop_assert!(!line(&text).chars().any(unseen));
+            prop_assert!(!terminal(&text).lines().any(|line| line.trim_start().starts_with("::")));
+        }
+    }
+}
