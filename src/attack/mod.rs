@@ -23,7 +23,7 @@ pub use settle::Entry;
 use tch::Tensor;
 pub use transfer::Victim;
 pub use unit::UnitDrive;
-pub use units::{DrivenUnit, Reference, choose};
+pub use units::{DrivenUnit, Reference, Selected, choose};
 
 use crate::judge::Watched;
 use crate::model::{Model, ModelError};
@@ -48,6 +48,11 @@ pub trait Kind {
 
     /// The layer whose clean activations the records tell, if any.
     fn watched(&self) -> Option<Watched> {
+        None
+    }
+
+    /// The units that are driven, if any are.
+    fn selected(&self) -> Option<Selected<'_>> {
         None
     }
 

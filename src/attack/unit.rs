@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::settle::Entry;
-use super::{AttackBlock, ByUnit, DrivenUnit, Kind, Reference, Unfit, choose};
+use super::{AttackBlock, ByUnit, DrivenUnit, Kind, Reference, Selected, Unfit, choose};
 use crate::judge::Watched;
 use crate::model::Model;
 use crate::objective::UnitObjective;
@@ -31,9 +31,14 @@ impl Kind for UnitDrive<'_> {
         let watched = self.watched().into_iter().collect::<Vec<_>>();
         let reference = Reference::new(model, &watched, std::iter::once(Ok(pixels.shallow_clone())));
         // Units that are ranked or drawn exist; listed ones may not.
-        let chosen = reference
-            .and_then(|reference| choose(model, self.layer, self.units, &[], &reference, &Noise::new(0, "check")));
+        let chosen = reference.and_then(|reference| {
+            choose(model, Selected { controls: &[], ..self.driven() }, &reference, &Noise::new(0, "check"))
+        });
         chosen.map(drop).map_err(Unfit::Model)
+    }
+
+    fn selected(&self) -> Option<Selected<'_>> {
+        Some(self.driven())
     }
 
     fn watched(&self) -> Option<Watched> {
@@ -79,6 +84,10 @@ impl Kind for UnitDrive<'_> {
 }
 
 impl UnitDrive<'_> {
+    fn driven(&self) -> Selected<'_> {
+        Selected { layer: self.layer, units: self.units, controls: self.controls }
+    }
+
     fn entries(&self, block: &AttackBlock, driven: &DrivenUnit, rows: &[Finished]) -> Vec<Entry> {
         let clean = block.bench.clean;
         let activations = clean.activations(self.layer, driven.unit).unwrap_or_else(|| vec![0.0; clean.len()]);

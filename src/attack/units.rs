@@ -62,18 +62,28 @@ fn check_unit(model: &Model, layer: &LayerName, unit: Unit, shape: &[i64]) -> Re
     }
 }
 
+/// Which units of a layer an attack drives.
+#[derive(Debug, Clone, Copy)]
+pub struct Selected<'a> {
+    /// The layer.
+    pub layer: &'a LayerName,
+    /// The units.
+    pub units: &'a UnitSelection,
+    /// Controls beside them, of which some are units too.
+    pub controls: &'a [Control],
+}
+
 /// Chooses the units of an attack and of its random-unit control from what they do over the reference images.
 ///
 /// # Errors
 /// If the layer or a listed unit does not exist.
 pub fn choose(
     model: &Model,
-    layer: &LayerName,
-    selection: &UnitSelection,
-    controls: &[Control],
+    selected: Selected,
     reference: &Reference,
     noise: &Noise,
 ) -> Result<Vec<DrivenUnit>, ModelError> {
+    let Selected { layer, units: selection, controls } = selected;
     let info = model.layer(layer)?;
     let seen = reference.layer(layer).ok_or_else(|| model.unknown_layer(layer))?;
     let mut units: Vec<Unit> = match selection {

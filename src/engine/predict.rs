@@ -12,6 +12,7 @@ use crate::data::{DataError, Image, Pictures, in_batches};
 use crate::interrupt;
 use crate::model::{LayerInfo, Model, ModelError, Taps};
 use crate::objective::{PixelObjective, missing, unit_means, unit_values};
+use crate::optimizer::gradient;
 use crate::record::{PredictionField, PredictionsFormat, PredictionsWriter, StoreError};
 use crate::rows::{floats, integers};
 use crate::terms::LayerName;
@@ -125,7 +126,7 @@ impl<'m> Predictor<'m> {
                 unit_values(&behind[0], &units, self.model.tokens())
             }
         };
-        let gradient = Tensor::run_backward(&[score.sum(Kind::Float)], &[&pixels], false, false).pop();
+        let gradient = Some(gradient(&score, &pixels, false));
         Prediction {
             logits: prediction.logits.detach(),
             activations: prediction.activations.iter().map(Tensor::detach).collect(),

@@ -11,12 +11,12 @@ use super::device::{self, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
 use super::trials::{self, trial};
-use crate::attack::{Unfit, kind};
+use crate::attack::{Selected, Unfit, kind};
 use crate::data::{self, Dataset, Sample, Selection};
 use crate::judge::pixels;
 use crate::model::{Compute, Model, ModelError, ModelSource};
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
-use crate::suite::{Goal, Known, Plan, Suite, UnitSelection};
+use crate::suite::{AttackConfig, Known, Plan, Suite, UnitSelection};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
 pub const ENGINE_VERSION: &str = "1";
@@ -130,12 +130,16 @@ impl Prepared {
         let count = self.selection.len().min(trials::IMAGES);
         let samples = self.selection.load_block(self.dataset.as_ref(), 0..count)?;
         let pixels = pixels(&samples, self.device);
-        let attacked = |name: &str| {
-            self.suite.boundary.is_some() || self.suite.attacks.iter().any(|attack| attack.applies_to(name))
+        // Square Attack needs no gradient, so that it runs on models that give none.
+        let follows = |attack: &AttackConfig| attack.optimizer.step().backwards > 0;
+        let follows_gradients = |name: &str| {
+            let mut attacks = self.suite.attacks.iter().filter(|attack| attack.applies_to(name));
+            self.suite.boundary.is_some() || attacks.any(follows)
         };
         let of_model = |index: usize| {
             let (model, name) = (self.verifier(index)?, self.sources[index].name.clone());
-            trial(&model, &pixels, attacked(&name)).map_err(|problem| RunError::Untrusted { model: name, problem })
+            trial(&model, &pixels, follows_gradients(&name))
+                .map_err(|problem| RunError::Untrusted { model: name, problem })
         };
         (0..self.sources.len()).map(of_model).collect()
     }
@@ -192,8 +196,9 @@ impl Prepared {
             let (model, _) = self.models(index)?;
             known.classes.insert(index, model.classes as u64);
             for (place, attack) in self.suite.attacks.iter().enumerate() {
-                if let (true, Goal::Unit { layer, units: UnitSelection::All, .. }) =
-                    (attack.applies_to(&source.name), &attack.goal)
+                let kind = kind(&attack.goal);
+                if let Some(Selected { layer, units: UnitSelection::All, .. }) =
+                    kind.selected().filter(|_| attack.applies_to(&source.name))
                 {
                     known.units.insert((index, place), model.layer(layer)?.units as u64);
                 }
@@ -286,11 +291,11 @@ fn usual_rows(source: &ModelSource, device: Device) -> usize {
 /// that are finished.
 fn usual_block(suite: &Suite, source: &ModelSource, device: Device) -> usize {
     let cells = suite.attacks.iter().map(|attack| {
-        let units = match &attack.goal {
-            Goal::Unit { units: UnitSelection::TopActivation(count) | UnitSelection::Random(count), .. } => 2 * count,
-            Goal::Unit { units: UnitSelection::Listed(units), .. } => 2 * units.len(),
-            Goal::Unit { units: UnitSelection::All, .. } => 2048,
-            _ => 1,
+        let units = match kind(&attack.goal).selected().map(|selected| selected.units) {
+            Some(UnitSelection::TopActivation(count) | UnitSelection::Random(count)) => 2 * count,
+            Some(UnitSelection::Listed(units)) => 2 * units.len(),
+            Some(UnitSelection::All) => 2048,
+            None => 1,
         };
         units * attack.epsilons.len() * attack.restarts.max(1)
     });

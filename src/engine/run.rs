@@ -22,7 +22,7 @@ use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, pixels};
 use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{AdversarialImages, Block, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
-use crate::suite::{Goal, Shard, Task, WorkUnit};
+use crate::suite::{Shard, Task, WorkUnit};
 
 /// Images by which units are ranked and gains are scaled.
 const REFERENCE: usize = 512;
@@ -340,11 +340,11 @@ impl<'a> Run<'a> {
             return Ok(units.clone());
         }
         let config = &self.prepared.suite.attacks[attack];
-        let units = match &config.goal {
-            Goal::ClassLogit { .. } => Vec::new(),
-            Goal::Unit { layer, units, controls, .. } => {
+        let units = match kind(&config.goal).selected() {
+            None => Vec::new(),
+            Some(selected) => {
                 let noise = Noise::new(self.prepared.suite.seed, &format!("{}/{}", config.name, verifier.name));
-                choose(verifier, layer, units, controls, &*self.reference(model, verifier)?, &noise)?
+                choose(verifier, selected, &*self.reference(model, verifier)?, &noise)?
             }
         };
         let units = Rc::new(units);

@@ -131,7 +131,7 @@ fn are_probabilities(answers: &Tensor) -> bool {
 fn zero_gradients(model: &Model, pixels: &Tensor) -> Result<u64, Refusal> {
     const NONE: &str = "it gives no gradient with respect to the image, which attacks follow: `forward` detaches it or runs under \
                         no_grad, its output does not depend on the image, or its layers are quantized; export the float \
-                        model, without `detach` and `no_grad`";
+                        model, without `detach` and `no_grad`, or attack with `optimizer = \"square\"`, which needs none";
     let pixels = pixels.detach().copy().set_requires_grad(true);
     let logits = model.logits(&pixels);
     if !logits.requires_grad() {

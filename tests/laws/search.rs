@@ -255,3 +255,25 @@ fn minimal_norm_methods_end_at_the_closed_form() {
         }
     }
 }
+
+/// Logits that libtorch cannot follow back to the pixels.
+struct Detached(Linear);
+
+impl Network for Detached {
+    fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        self.0.forward(pixels.detach(), probe)
+    }
+}
+
+/// A model without gradients, which runs refuse, crashes nothing that is run on it all the same, and is flagged.
+#[test]
+fn models_without_gradients_crash_nothing() {
+    let model = model(Detached(two_classes(1.0)), 2);
+    let samples = samples(&model, &[vec![128; PIXELS]]);
+    let clean = CleanBlock::new(&model, &samples, &[], 8);
+    let found = searched(bench(&model, &clean, 8), OptimizerName::Steepest, Criterion::first(1), 0.01, 5);
+    assert!(found.chains[0][0].zero_gradient && !found.chains[0][0].flipped);
+    for record in distances(&model, &samples, Norm::L2, 1.0) {
+        assert!(record.linearized.is_infinite() && record.censored);
+    }
+}
