@@ -58,10 +58,13 @@ fn attack_step(criterion: &mut Criterion) {
         let model = model(arch, compute);
         let clean = CleanBlock::new(&model, &samples(&model, ROWS), &[], ROWS);
         let bare = |count: usize| timed(|| (0..count).for_each(|_| drop(pass(&model, &pixels))));
-        for norm in [Norm::Linf, Norm::L2] {
-            let optimizer = OptimizerName::Steepest;
+        let both = [OptimizerName::Steepest, OptimizerName::Apgd];
+        for (norm, optimizer) in [Norm::Linf, Norm::L2].into_iter().flat_map(|norm| both.map(|both| (norm, both))) {
             let ratio = median_ratio(9, || steps(&model, &clean, norm, optimizer, STEPS), || bare(STEPS));
-            println!("{arch}, {norm}: a step takes {ratio:.3} times a bare forward and backward pass of {ROWS} images");
+            let word = optimizer.as_str();
+            println!(
+                "{arch}, {norm}, {word}: a step takes {ratio:.3} times a bare forward and backward pass of {ROWS} images"
+            );
         }
         let mut group = criterion.benchmark_group(format!("attack_step/{arch}"));
         group.bench_function("bare pass", |bencher| bencher.iter(|| pass(&model, &pixels)));
