@@ -1,17 +1,30 @@
 //! The files that people read, made from the finished blocks of a run: tables, charts and the report; and those of a gate and of
 //! a comparison.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::compare::{Comparison, write_changed, write_compare};
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
+use crate::record::seal::{self, Seal};
 use crate::record::{
-    Example, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial, assemble_tables,
-    write_atomically,
+    Example, MANIFEST_FORMAT, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial,
+    assemble_tables, content_hash, write_atomically,
 };
-use crate::report::gate::{junit, markdown, show_gate};
+use crate::report::gate::{junit, markdown, show_gate, without_gate};
 use crate::report::{self, ReportError, write_reports};
 use crate::summary::{RunSummary, Summarizer, write_summary, write_transfer};
+
+/// The page.
+const PAGE: &str = "report.html";
+/// The gate's outcome.
+const GATE: &str = "gate.json";
+/// What messages call the part of the page that a gate fills.
+const GATE_ON_PAGE: &str = "the verdict in report.html";
 
 /// Pictures of each model and attack that the gallery may choose from.
 const EXAMPLES: usize = 8;
@@ -31,20 +44,16 @@ pub enum OutputsError {
 }
 
 /// The summary of a finished run, from its blocks: none if `manifest` does not call it complete, if a block of `keys` is missing
-/// or damaged, or if an output is missing or has changed since it was written. `adversarial`: whether adversarial images
-/// belong to the outputs.
+/// or damaged, or if any file that it lists is missing or has changed since it was written. `adversarial`: whether adversarial
+/// images belong to the outputs.
 pub fn finished_summary(dir: &RunDir, manifest: &Manifest, keys: &[String], adversarial: bool) -> Option<RunSummary> {
     let saved = manifest.outputs.keys().any(|name| name.starts_with("adversarial/"));
-    let complete = manifest.status == RunStatus::Complete && (saved || !adversarial);
-    if !complete || !dir.path().join("report.html").is_file() {
+    let listed = manifest.outputs.contains_key(PAGE) && manifest.blocks.len() >= keys.len();
+    if manifest.status != RunStatus::Complete || !listed || (adversarial && !saved) {
         return None;
     }
-    for (name, hash) in &manifest.outputs {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(std::fs::File::open(dir.path().join(name)).ok()?).ok()?;
-        if hasher.finalize().to_hex().as_str() != hash {
-            return None;
-        }
+    if damages(dir, manifest).iter().any(|damage| !damage.is_of_gate()) {
+        return None;
     }
     let mut summarizer = Summarizer::default();
     for key in keys {
@@ -100,13 +109,14 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         manifest.outputs.extend(files.into_iter().map(|(path, hash)| (inside(dir, &path), hash)));
     }
     let files = write_reports(dir.path(), manifest, &summary, &worst.finish())?;
-    // The page is left out: a gate adds its verdict to it later.
-    for chart in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")) {
-        let bytes = std::fs::read(chart).map_err(StoreError::io("read", chart))?;
-        manifest.outputs.insert(inside(dir, chart), blake3::hash(&bytes).to_hex().to_string());
+    for file in &files {
+        manifest.outputs.insert(inside(dir, file), content_hash(file)?);
     }
+    manifest.blocks = dir.hash_blocks()?;
+    manifest.format = MANIFEST_FORMAT;
     if let Some(outcome) = stored_gate(dir, manifest) {
         show_gate(dir.path(), &outcome, &thumbnails)?;
+        store_gate(dir, &outcome)?;
     }
     // The manifest comes last: a run that it calls complete has all its files.
     manifest.save(&dir.manifest_path())?;
@@ -147,17 +157,17 @@ fn inside(dir: &RunDir, path: &Path) -> String {
     parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// Writes what the gate found: `gate.json`, `junit.xml`, `summary.md` (with `table`, the run's short table), and the
-/// verdict on the page if there is one. Returns the text of `summary.md`.
+/// `summary.md`: what the gate found, and `table`, the run's short table.
+pub fn gate_summary(outcome: &GateOutcome, table: &str) -> String {
+    format!("{}```text\n{table}\n```\n", markdown(outcome))
+}
+
+/// Writes what the gate found: `junit.xml`, `summary.md` (the text `summary`), the verdict on the page if there is one, and
+/// `gate.json`, which comes last and lists the others.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, table: &str) -> Result<String, OutputsError> {
-    let path = dir.path().join("gate.json");
-    let json = serde_json::to_string_pretty(outcome)
-        .map_err(|error| StoreError::Content { path: path.clone(), problem: error.to_string() })?;
-    let summary = format!("{}```text\n{table}\n```\n", markdown(outcome));
-    write_atomically(&path, format!("{json}\n").as_bytes())?;
+pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, summary: &str) -> Result<(), OutputsError> {
     write_atomically(&dir.path().join("junit.xml"), junit(outcome).as_bytes())?;
     write_atomically(&dir.path().join("summary.md"), summary.as_bytes())?;
     // Most gates have no samples to show, and a page without pictures is better than none.
@@ -166,7 +176,32 @@ pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, table: &str) -> Result<St
         false => Thumbnails::default(),
     };
     show_gate(dir.path(), outcome, &thumbnails)?;
-    Ok(summary)
+    store_gate(dir, outcome)
+}
+
+/// `gate.json`: the outcome, and the files that show it.
+#[derive(Serialize, Deserialize)]
+struct StoredGate {
+    #[serde(flatten)]
+    outcome: GateOutcome,
+    /// blake3 of `junit.xml`, `summary.md` and `report.html`.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+}
+
+fn store_gate(dir: &RunDir, outcome: &GateOutcome) -> Result<(), OutputsError> {
+    let path = dir.path().join(GATE);
+    let mut files = BTreeMap::new();
+    for name in ["junit.xml", "summary.md", PAGE] {
+        let file = dir.path().join(name);
+        if file.is_file() {
+            files.insert(name.to_owned(), content_hash(&file)?);
+        }
+    }
+    let json = seal::sealed(&StoredGate { outcome: outcome.clone(), files })
+        .map_err(|error| StoreError::Content { path: path.clone(), problem: error.to_string() })?;
+    write_atomically(&path, &json)?;
+    Ok(())
 }
 
 /// Writes a comparison into `folder`, which is made if it is not there: `compare.csv`, `changed.csv`, and `compare.html`,
@@ -188,10 +223,117 @@ pub fn write_comparison(
     Ok(())
 }
 
-/// The gate's outcome in the run's directory, if it was found on these very results.
+/// The gate's outcome in the run's directory, if it was found on these very results and is as it was written.
 fn stored_gate(dir: &RunDir, manifest: &Manifest) -> Option<GateOutcome> {
-    let text = std::fs::read(dir.path().join("gate.json")).ok()?;
-    let outcome: GateOutcome = serde_json::from_slice(&text).ok()?;
+    let outcome = read_gate(dir)?.outcome;
     let current = manifest.outputs.get("samples.csv") == Some(&outcome.samples_hash);
     (current && outcome.format == OUTCOME_FORMAT && outcome.run == manifest.run).then_some(outcome)
+}
+
+fn read_gate(dir: &RunDir) -> Option<StoredGate> {
+    let text = std::fs::read(dir.path().join(GATE)).ok()?;
+    if seal::check(&text) == Seal::Broken { None } else { serde_json::from_slice(&text).ok() }
+}
+
+/// A file of a run that is not as the run wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Damage {
+    /// Its path in the run's directory.
+    pub file: String,
+    /// What became of it.
+    pub kind: DamageKind,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DamageKind {
+    /// It is not there, or cannot be read.
+    Missing,
+    /// It has other bytes.
+    Changed,
+    /// The run did not write it.
+    Foreign,
+}
+
+impl Damage {
+    fn new(file: impl Into<String>, kind: DamageKind) -> Self {
+        Damage { file: file.into(), kind }
+    }
+
+    /// Whether it is a file that numbers come from: a block or a table. The others are made from these.
+    pub fn is_of_numbers(&self) -> bool {
+        self.file.starts_with("blocks/") || self.file.ends_with(".csv")
+    }
+
+    /// Whether it is a file in which a gate shows its verdict, which the next gate writes again.
+    pub fn is_of_gate(&self) -> bool {
+        [GATE, "junit.xml", "summary.md", GATE_ON_PAGE].contains(&self.file.as_str())
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            DamageKind::Missing => "is missing",
+            DamageKind::Changed => "was changed",
+            DamageKind::Foreign => "is not of this run",
+        };
+        write!(f, "{} {what}", self.file)
+    }
+}
+
+/// Every file of the run that is not as it was written, by name: blocks, tables, pictures, the page, and what a gate left.
+pub fn damages(dir: &RunDir, manifest: &Manifest) -> Vec<Damage> {
+    let blocks = manifest.blocks.iter().map(|(name, hash)| (format!("blocks/{name}"), hash));
+    let outputs = manifest.outputs.iter().map(|(name, hash)| (name.clone(), hash));
+    let listed: Vec<(String, &String)> = blocks.chain(outputs).collect();
+    let damage = |(name, hash): &(String, &String)| {
+        let path = dir.path().join(name);
+        let found =
+            if name == PAGE { bare_page(&path).map(|page| hash_of(page.as_bytes())) } else { content_hash(&path).ok() };
+        match found {
+            None => Some(Damage::new(name, DamageKind::Missing)),
+            Some(found) => (found != **hash).then(|| Damage::new(name, DamageKind::Changed)),
+        }
+    };
+    let mut damages: Vec<Damage> = listed.par_iter().filter_map(damage).collect();
+    if manifest.status == RunStatus::Complete && !manifest.blocks.is_empty() {
+        let foreign =
+            dir.hash_blocks().unwrap_or_default().into_keys().filter(|name| !manifest.blocks.contains_key(name));
+        damages.extend(foreign.map(|name| Damage::new(format!("blocks/{name}"), DamageKind::Foreign)));
+    }
+    if manifest.outputs.contains_key(PAGE) {
+        damages.extend(gate_damages(dir));
+    }
+    damages.sort();
+    damages
+}
+
+/// What of a gate's files is not as the gate wrote it.
+fn gate_damages(dir: &RunDir) -> Vec<Damage> {
+    let page = dir.path().join(PAGE);
+    if !dir.path().join(GATE).exists() {
+        // Without a gate the page shows no verdict.
+        let shown = std::fs::read_to_string(&page).ok().zip(bare_page(&page)).is_some_and(|(page, bare)| page != bare);
+        return if shown { vec![Damage::new(GATE_ON_PAGE, DamageKind::Changed)] } else { Vec::new() };
+    }
+    let whole = std::fs::read(dir.path().join(GATE)).is_ok_and(|text| seal::check(&text) == Seal::Whole);
+    let Some(stored) = read_gate(dir).filter(|_| whole) else { return vec![Damage::new(GATE, DamageKind::Changed)] };
+    let changed = stored.files.iter().filter_map(|(name, hash)| {
+        let told = if name == PAGE { GATE_ON_PAGE } else { name };
+        match content_hash(&dir.path().join(name)) {
+            Ok(found) => (found != *hash).then(|| Damage::new(told, DamageKind::Changed)),
+            Err(_) => Some(Damage::new(told, DamageKind::Missing)),
+        }
+    });
+    changed.collect()
+}
+
+/// The page without a gate's verdict.
+fn bare_page(path: &Path) -> Option<String> {
+    Some(without_gate(&std::fs::read_to_string(path).ok()?))
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
 }

@@ -264,7 +264,8 @@ shared_name! {
 /// For an activation `[N, C, H, W]` the index is the channel; for tokens `[N, T, D]` the feature; for `[N, D]` the
 /// feature. Without a position the unit's activation is the mean over positions (for tokens: over the patch tokens);
 /// with one it is a single neuron. Written `17` or `17@3,5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Unit {
     /// Channel or feature index.
     pub index: usize,
@@ -276,6 +277,19 @@ impl Unit {
     /// The unit `index`, averaged over positions.
     pub fn channel(index: usize) -> Self {
         Unit { index, position: None }
+    }
+}
+
+impl TryFrom<String> for Unit {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Unit> for String {
+    fn from(unit: Unit) -> String {
+        unit.to_string()
     }
 }
 

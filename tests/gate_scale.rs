@@ -10,6 +10,7 @@ use am_eval::gate::{Options, Snapshot, Verdict, baseline, judge};
 use am_eval::record::{
     Block, Cell, CellKind, DistancesWriter, MANIFEST_FORMAT, Manifest, Record, RunDir, RunStatus, SamplesWriter, Status,
 };
+use am_eval::suite::Suite;
 use am_eval::suite::gate::{Metric, Rule, RuleSet};
 use am_eval::terms::{Epsilon, LayerName, Norm};
 
@@ -212,7 +213,7 @@ fn manifest(samples: u32) -> Manifest {
         status: RunStatus::Complete,
         suite_name: "scale".to_owned(),
         suite_source: String::new(),
-        suite_resolved: serde_json::Value::Null,
+        suite: Suite::parse("scale.toml", SUITE).unwrap(),
         dataset: "imagenet".to_owned(),
         classes: Vec::new(),
         samples: u64::from(samples),
@@ -229,5 +230,6 @@ fn manifest(samples: u32) -> Manifest {
         seconds: 0.0,
         unconfirmed_hits: 0,
         outputs: BTreeMap::new(),
+        blocks: BTreeMap::new(),
     }
 }

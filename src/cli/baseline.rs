@@ -3,7 +3,7 @@
 use super::args::{BaselineAction, BaselineArgs};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
-use super::gate::{baseline_failure, load_baseline, snapshot_failure};
+use super::gate::{baseline_failure, check_files, load_baseline, snapshot_failure};
 use super::output::print;
 use crate::gate::{Snapshot, baseline};
 use crate::record::RunDir;
@@ -15,6 +15,7 @@ pub fn baseline(args: &BaselineArgs) -> Result<Exit, Failure> {
     match &args.action {
         BaselineAction::Save { run, file } => {
             let (dir, manifest) = RunDir::open(run).or_exit(Exit::Usage)?;
+            check_files(&dir, &manifest)?;
             let (snapshot, _) = Snapshot::of_run(&dir, &manifest).map_err(snapshot_failure)?;
             baseline::save(&snapshot, file)
                 .map_err(|error| Failure { exit: Exit::RunFailed, ..baseline_failure(error) })?;

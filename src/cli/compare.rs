@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{CompareArgs, CompareFormat};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
-use super::gate::{load_baseline, snapshot_failure};
+use super::gate::{check_files, load_baseline, snapshot_failure};
 use super::output::{tell_exactly, warn};
 use crate::compare::{CompareError, Comparison, Options, compare as compare_runs};
 use crate::gate::Snapshot;
@@ -56,6 +56,7 @@ fn load(path: &Path, thumbnails: &mut Thumbnails) -> Result<Snapshot, Failure> {
         return load_baseline(path);
     }
     let (dir, manifest) = RunDir::open(path).or_exit(Exit::Usage)?;
+    check_files(&dir, &manifest)?;
     let (snapshot, _) = Snapshot::of_run(&dir, &manifest).map_err(snapshot_failure)?;
     match Thumbnails::load(&dir.thumbnails_path()) {
         Ok(found) => thumbnails.add_all(found),

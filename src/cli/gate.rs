@@ -9,12 +9,11 @@ use super::failure::{Failure, OrExit};
 use super::output::{tell_exactly, warn};
 use crate::gate::baseline::{self, BaselineError};
 use crate::gate::{Conclusion, GateOutcome, Options, Snapshot, SnapshotError, judge};
-use crate::outputs::write_gate;
+use crate::outputs::{Damage, damages, gate_summary, write_gate};
 use crate::record::{Manifest, RunDir};
 use crate::report::{self, gate as render};
 use crate::suite::Suite;
 use crate::suite::gate::{Date, RuleSet};
-use crate::summary::RunSummary;
 use crate::wording::escape;
 
 /// Judges a run, writes what CI reads into its directory, and prints the outcome. The exit code follows from it alone.
@@ -23,7 +22,7 @@ pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
     let (dir, manifest) = RunDir::open(&args.run).or_exit(Exit::Usage)?;
     let rules = match &args.rules {
         Some(path) => RuleSet::load(path).map_err(|errors| Failure::diagnostic(Exit::Usage, errors))?,
-        None => rules_of(&manifest, &dir)?,
+        None => RuleSet { rules: manifest.suite.gates.clone(), waivers: manifest.suite.waivers.clone() },
     };
     if rules.is_empty() {
         return Err(no_rules(&manifest.suite_name));
@@ -35,10 +34,17 @@ pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
             "add --baseline FILE; `am-eval baseline save RUN FILE` makes one of a run that you trust",
         ));
     }
+    check_files(&dir, &manifest)?;
     let (snapshot, summary) = Snapshot::of_run(&dir, &manifest).map_err(snapshot_failure)?;
     let outcome = judge(&snapshot, baseline.as_ref(), &rules, &options(&manifest, args.allow_mismatch));
-    let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
-    publish(&dir, &outcome, &summary)?;
+    let text = gate_summary(&outcome, &report::table(&summary));
+    match dir.lock(None) {
+        Ok(_lock) => write_gate(&dir, &outcome, &text).or_exit(Exit::RunFailed)?,
+        // The verdict is for the exit code and the job's output; the run may lie where nothing can be written.
+        Err(error) if error.is_refused() => warn(&format!("{error}: the verdict is not kept beside the run")),
+        Err(error) => return Err(Failure::new(Exit::RunFailed, error)),
+    }
+    announce(&text);
     tell_exactly(&shown(&outcome, &dir, args.format)?);
     Ok(exit(&outcome))
 }
@@ -58,7 +64,9 @@ pub fn after_run(
     let rules = RuleSet { rules: suite.gates.clone(), waivers: suite.waivers.clone() };
     let (snapshot, summary) = Snapshot::of_run(dir, manifest).map_err(snapshot_failure)?;
     let outcome = judge(&snapshot, baseline, &rules, &options(manifest, false));
-    publish(dir, &outcome, &summary)?;
+    let text = gate_summary(&outcome, &report::table(&summary));
+    write_gate(dir, &outcome, &text).or_exit(Exit::RunFailed)?;
+    announce(&text);
     if !outcome.is_silent() {
         tell_exactly(&format!("\n{}", shown(&outcome, dir, GateFormat::Text)?));
     }
@@ -93,13 +101,6 @@ pub fn no_rules(suite: &str) -> Failure {
     )
 }
 
-/// The rules of the suite that made the run, as the manifest keeps it.
-fn rules_of(manifest: &Manifest, dir: &RunDir) -> Result<RuleSet, Failure> {
-    let suite = Suite::parse(dir.manifest_path(), manifest.suite_source.clone());
-    let suite = suite.map_err(|errors| Failure::diagnostic(Exit::Usage, errors))?;
-    Ok(RuleSet { rules: suite.gates, waivers: suite.waivers })
-}
-
 fn options(manifest: &Manifest, allow_mismatch: bool) -> Options {
     let samples_hash = manifest.outputs.get("samples.csv").cloned().unwrap_or_default();
     Options { allow_mismatch, today: Date::today(), samples_hash }
@@ -114,10 +115,9 @@ fn exit(outcome: &GateOutcome) -> Exit {
     }
 }
 
-/// Writes the files for CI, and adds the summary to GitHub's if the job has one.
-fn publish(dir: &RunDir, outcome: &GateOutcome, summary: &RunSummary) -> Result<(), Failure> {
-    let markdown = write_gate(dir, outcome, &report::table(summary)).or_exit(Exit::RunFailed)?;
-    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
+/// Adds the summary to GitHub's if the job has one.
+fn announce(markdown: &str) {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return };
     let append = || {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
         file.write_all(markdown.as_bytes())
@@ -126,7 +126,30 @@ fn publish(dir: &RunDir, outcome: &GateOutcome, summary: &RunSummary) -> Result<
         // The verdict counts more than its summary.
         warn(&format!("failed to add to GITHUB_STEP_SUMMARY ({}): {error}", path.display()));
     }
-    Ok(())
+}
+
+/// Stops if a file that numbers come from is not as the run wrote it; says so of the others.
+pub fn check_files(dir: &RunDir, manifest: &Manifest) -> Result<(), Failure> {
+    let (numbers, others): (Vec<Damage>, Vec<Damage>) =
+        damages(dir, manifest).into_iter().partition(Damage::is_of_numbers);
+    others.iter().for_each(|damage| warn(&format!("{damage}, since {} wrote it", manifest.run)));
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::message(
+        Exit::RunFailed,
+        format!("the files of {} are not those that it wrote: {}", manifest.run, listed(&numbers)),
+        "`am-eval report RUN` makes tables again from whole blocks; the same `am-eval run` computes missing and changed blocks \
+         again",
+    ))
+}
+
+/// The first few, and how many more there are.
+pub fn listed(damages: &[Damage]) -> String {
+    const MOST: usize = 5;
+    let first: Vec<String> = damages.iter().take(MOST).map(ToString::to_string).collect();
+    let more = damages.len().saturating_sub(MOST);
+    first.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 /// The outcome as asked for; in a GitHub job, text comes with annotations.

@@ -3,8 +3,9 @@
 use super::args::ReportArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
-use super::output::tell;
-use crate::outputs::{OutputsError, write_outputs};
+use super::gate::listed;
+use super::output::{tell, warn};
+use crate::outputs::{Damage, DamageKind, OutputsError, damages, write_outputs};
 use crate::record::{RunDir, RunStatus};
 use crate::report;
 
@@ -12,6 +13,18 @@ use crate::report;
 pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let (dir, mut manifest) = RunDir::open(&args.run).or_exit(Exit::Usage)?;
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
+    let (blocks, others): (Vec<Damage>, Vec<Damage>) = damages(&dir, &manifest)
+        .into_iter()
+        .filter(|damage| !(damage.kind == DamageKind::Missing && damage.file.starts_with("blocks/")))
+        .partition(|damage| damage.file.starts_with("blocks/"));
+    if !blocks.is_empty() {
+        return Err(Failure::message(
+            Exit::RunFailed,
+            format!("the blocks of {} are not those that it wrote: {}", manifest.run, listed(&blocks)),
+            "delete them, and issue the same `am-eval run` again: it computes what is missing",
+        ));
+    }
+    others.iter().for_each(|damage| warn(&format!("{damage}, since {} wrote it; it is made again", manifest.run)));
     let adversarial = dir.path().join("adversarial").is_dir();
     let summary = write_outputs(&dir, &mut manifest, adversarial).map_err(|error| match error {
         OutputsError::Empty(_) => Failure::new(Exit::NothingSelected, error),

@@ -13,13 +13,12 @@ use super::shard;
 use crate::engine::{Prepared, Run, RunError, device};
 use crate::gate::Snapshot;
 use crate::interrupt;
-use crate::model::{ModelError, TORCHSCRIPT};
+use crate::model::TORCHSCRIPT;
 use crate::outputs::{OutputsError, finished_summary, write_outputs};
 use crate::record::{Manifest, RunDir};
 use crate::report;
-use crate::suite::{Goal, Place, Plan, Shard, Suite};
+use crate::suite::{Plan, Shard, Suite};
 use crate::summary::RunSummary;
-use crate::terms::LayerName;
 
 /// Runs each suite; the first failure ends the command.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
@@ -155,37 +154,19 @@ pub(super) fn begin(prepared: &Prepared, args: &RunArgs) -> Progress {
 
 /// What cannot be prepared, shown at the value of the suite that asks for it.
 fn placed(suite: &Suite, error: RunError) -> Failure {
-    let unit_attack = |model: &str, layer: &LayerName| {
-        let drives = |goal: &Goal| matches!(goal, Goal::Unit { layer: other, .. } if other == layer);
-        suite.attacks.iter().position(|attack| attack.applies_to(model) && drives(&attack.goal))
-    };
-    let (place, help): (_, &str) = match &error {
-        RunError::Model(ModelError::UnknownArchitecture { name, near }) => {
-            let model = suite.models.iter().position(|model| &model.arch == name);
-            (model.map(|index| Place::Model(index, "arch")), near.as_str())
-        }
-        RunError::Model(ModelError::UnknownLayer { model, layer, near }) => {
-            (unit_attack(model, layer).map(|index| Place::Attack(index, "layer")), near.as_str())
-        }
-        RunError::Model(ModelError::UnknownUnit { model, layer, problem, .. }) => {
-            (unit_attack(model, layer).map(|index| Place::Attack(index, "units")), problem.as_str())
-        }
-        RunError::DifferentClasses { .. } => {
-            (Some(Place::Transfer("attacks")), "leave `[transfer]` out, or give these models suites of their own")
-        }
-        _ => return failure(error),
-    };
-    let message = error.to_string();
-    // The suite's own form of the message leaves out what its help says.
-    let message = message.strip_suffix(help).map_or(message.as_str(), |text| text.trim_end_matches([';', ':', ' ']));
-    match place {
-        Some(place) => Failure::diagnostic(Exit::Usage, suite.error_at(place, message, help)),
+    match error.placed() {
+        Some(placed) => Failure::diagnostic(Exit::Usage, suite.error_at(placed.place, placed.message, placed.help)),
         None => failure(error),
     }
 }
 
 /// The exit code of what stopped a run.
 pub fn failure(error: RunError) -> Failure {
+    // A model's own error knows its causes.
+    let error = match error {
+        RunError::Opening { error, .. } | RunError::Asking { error, .. } => RunError::Model(error),
+        other => other,
+    };
     let exit = match &error {
         RunError::Interrupted { .. } => Exit::Incomplete,
         RunError::Store(_) => Exit::RunFailed,
@@ -194,6 +175,8 @@ pub fn failure(error: RunError) -> Failure {
         RunError::Empty(_) => Exit::NothingSelected,
         RunError::Data(_)
         | RunError::Model(_)
+        | RunError::Opening { .. }
+        | RunError::Asking { .. }
         | RunError::Device(_)
         | RunError::Fit { .. }
         | RunError::Untrusted { .. }

@@ -102,7 +102,9 @@ mod networks {
         Architecture, Compute, Geometry, ModelError, ModelSource, TORCHSCRIPT, WeightsError, backend, no_gradient,
         survey,
     };
+    use crate::objective::missing;
     use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
+    use crate::terms::{LayerName, Unit};
 
     /// Unknown architectures, or else weights that are not theirs, and unknown layers. Names and shapes are those of an
     /// architecture's outline and of the headers of the weights; scripts are read and not run.
@@ -119,6 +121,7 @@ mod networks {
                 Ok(Some(layers)) => {
                     let names: Vec<&str> = layers.iter().map(String::as_str).collect();
                     found.extend(suite.check_layers(&model.name, &names).err());
+                    found.extend(unit_problems(suite, model));
                 }
                 Ok(None) => {}
                 Err(error) => found.push(suite.error_at(Place::Model(index, "weights"), error.to_string(), help)),
@@ -140,6 +143,22 @@ mod networks {
         found.extend(classes.filter_map(|classes| misfit(dataset.as_ref(), classes as usize)));
         found.dedup();
         found
+    }
+
+    /// Listed units that a layer of the architecture does not have. Where the suite does not tell the images' size, single neurons
+    /// are left to the run.
+    fn unit_problems(suite: &Suite, model: &ModelConfig) -> Option<SuiteErrors> {
+        let architecture = Architecture::find(&model.arch).ok()?;
+        let (channels, size) = (model.normalize.mean.len() as i64, suite.data.image_size());
+        let [height, width] = size.unwrap_or([architecture.geometry.height, architecture.geometry.width]);
+        let outline = architecture.outline(Geometry { channels, height, width, ..architecture.geometry }).ok()?;
+        let (layers, tokens) = (outline.layers(), outline.tokens());
+        let problem = |layer: &LayerName, unit: Unit| {
+            let known = layers.iter().find(|info| info.name == *layer)?;
+            let told = size.is_some() || unit.position.is_none();
+            missing(unit, &known.shape, tokens).filter(|_| told)
+        };
+        suite.check_units(&model.name, problem).err()
     }
 
     fn weights(suite: &Suite, model: &ModelConfig) -> Result<(), ModelError> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::{decode, file_size, read};
 use super::listing::LabelledFile;
+use super::records::fingerprint;
 use super::{DataError, Dataset, Image, Numbering};
 use crate::terms::SampleId;
 
@@ -72,8 +73,7 @@ impl Dataset for ImageFiles {
     }
 
     fn fingerprint(&self, index: usize) -> Result<u64, DataError> {
-        let path = self.path(index);
-        std::fs::metadata(&path).map(|about| about.len()).map_err(DataError::read(path))
+        Ok(fingerprint(&read(&self.path(index))?))
     }
 }
 

@@ -120,8 +120,7 @@ pub trait Dataset: Send + Sync {
     }
     /// Where sample `index` lies, for messages: its file, and its place in it if it is not the whole file.
     fn location(&self, index: usize) -> PathBuf;
-    /// A number that changes, as a rule, when the stored image does, and costs less than decoding it: a file's length, or
-    /// a hash of what is in memory.
+    /// A number that changes when the stored image does: of a hash of its bytes, which are read for it.
     fn fingerprint(&self, index: usize) -> Result<u64, DataError>;
 }
 

@@ -75,7 +75,11 @@ impl Dataset for Records {
     }
 
     fn fingerprint(&self, index: usize) -> Result<u64, DataError> {
-        let hash = blake3::hash(self.record(index));
-        Ok(hash.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        Ok(fingerprint(self.record(index)))
     }
+}
+
+/// Eight bytes of a hash of what is stored for an image.
+pub(super) fn fingerprint(stored: &[u8]) -> u64 {
+    blake3::hash(stored).as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -116,25 +116,34 @@ impl Selection {
         load(dataset, &self.indices[range])
     }
 
-    /// A BLAKE3 hash, in hexadecimal, of what was chosen: the data set's name and classes, and each sample's id, label and
-    /// fingerprint.
+    /// A BLAKE3 hash, in hexadecimal, of what was chosen, whatever its order: the data set's name and classes, and each sample's
+    /// id, label and stored bytes, all of which are read.
     ///
     /// # Errors
-    /// If a file's length cannot be read.
+    /// If an image cannot be read.
     pub fn hash(&self, dataset: &dyn Dataset) -> Result<String, DataError> {
-        let mut hash = blake3::Hasher::new();
-        let text = |text: &str, hash: &mut blake3::Hasher| {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
+        let sample = |&index: &usize| {
+            let mut hash = blake3::Hasher::new();
+            hash_text(dataset.id(index).as_str(), &mut hash);
+            hash.update(&dataset.label(index).to_le_bytes()).update(&dataset.fingerprint(index)?.to_le_bytes());
+            Ok(*hash.finalize().as_bytes())
         };
-        text(dataset.name(), &mut hash);
-        dataset.classes().iter().for_each(|class| text(class, &mut hash));
-        for &index in &self.indices {
-            text(dataset.id(index).as_str(), &mut hash);
-            hash.update(&dataset.label(index).to_le_bytes());
-            hash.update(&dataset.fingerprint(index)?.to_le_bytes());
-        }
+        let mut samples = self.indices.par_iter().map(sample).collect::<Result<Vec<[u8; 32]>, DataError>>()?;
+        samples.sort_unstable();
+        let mut hash = blake3::Hasher::new();
+        hash_text(dataset.name(), &mut hash);
+        dataset.classes().iter().for_each(|class| hash_text(class, &mut hash));
+        samples.iter().for_each(|sample| {
+            hash.update(sample);
+        });
         Ok(hash.finalize().to_hex().to_string())
+    }
+
+    /// A BLAKE3 hash, in hexadecimal, of the order of the samples' ids: what a block holds depends on it.
+    pub fn order(&self, dataset: &dyn Dataset) -> String {
+        let mut hash = blake3::Hasher::new();
+        self.indices.iter().for_each(|&index| hash_text(dataset.id(index).as_str(), &mut hash));
+        hash.finalize().to_hex().to_string()
     }
 
     fn leave_out_broken(&mut self, dataset: &dyn Dataset) {
@@ -149,6 +158,11 @@ impl Selection {
             }
         });
     }
+}
+
+/// A text with its length, so that no two lists of texts give the same bytes.
+fn hash_text(text: &str, hash: &mut blake3::Hasher) {
+    hash.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
 }
 
 /// Decodes the samples at `indices` of the data set, in parallel, in their order.

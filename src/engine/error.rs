@@ -7,6 +7,7 @@ use super::guard::{Cause, LibtorchError};
 use crate::data::DataError;
 use crate::model::ModelError;
 use crate::record::StoreError;
+use crate::suite::Place;
 
 /// Why a run cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,22 @@ pub enum RunError {
     /// A model cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A model of the suite cannot be opened.
+    #[error("{error}")]
+    Opening {
+        /// The model, by index.
+        model: usize,
+        /// Why.
+        error: ModelError,
+    },
+    /// A model lacks what an attack asks of it.
+    #[error("{error}")]
+    Asking {
+        /// The attack, by index.
+        attack: usize,
+        /// What is missing.
+        error: ModelError,
+    },
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -78,5 +95,40 @@ fn remedy(cause: Cause) -> &'static str {
             "; the device was lost or is taken by another process: the same command goes on from the last finished block"
         }
         Cause::Repeatability | Cause::Other => "",
+    }
+}
+
+/// An error as it is shown at a value of the suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The value.
+    pub place: Place,
+    /// What is wrong, as a lowercase fragment.
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+}
+
+impl RunError {
+    /// The value of the suite that asks for what cannot be had; none if no single one does.
+    pub fn placed(&self) -> Option<Placed> {
+        let placed = |place, message: String, help: &str| Some(Placed { place, message, help: help.to_owned() });
+        match self {
+            RunError::Opening { model, error: ModelError::UnknownArchitecture { name, near } } => {
+                placed(Place::Model(*model, "arch"), format!("unknown architecture `{name}`"), near)
+            }
+            RunError::Asking { attack, error: ModelError::UnknownLayer { model, layer, near } } => {
+                placed(Place::Attack(*attack, "layer"), format!("model `{model}` has no layer `{layer}`"), near)
+            }
+            RunError::Asking { attack, error: ModelError::UnknownUnit { model, layer, unit, problem } } => {
+                let message = format!("layer `{layer}` of model `{model}` has no unit {unit}");
+                placed(Place::Attack(*attack, "units"), message, problem)
+            }
+            RunError::DifferentClasses { .. } => {
+                let help = "leave `[transfer]` out, or give these models suites of their own";
+                placed(Place::Transfer("attacks"), self.to_string(), help)
+            }
+            _ => None,
+        }
     }
 }

@@ -21,6 +21,9 @@ use crate::suite::{AttackConfig, Known, Plan, Suite, UnitSelection};
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
 pub const ENGINE_VERSION: &str = "1";
 
+/// Version of what a run's identity is made of: since 2 the images' content, the number of threads on a CPU, and libtorch's version.
+pub const IDENTITY_FORMAT: u32 = 2;
+
 /// A suite that is ready to run.
 pub struct Prepared {
     /// The suite, with the command line's overrides.
@@ -70,12 +73,15 @@ impl Prepared {
         let sources = suite
             .models
             .iter()
-            .map(|model| ModelSource::open(model, Some(size)))
-            .collect::<Result<Vec<_>, ModelError>>()?;
+            .enumerate()
+            .map(|(model, config)| {
+                ModelSource::open(config, Some(size)).map_err(|error| RunError::Opening { model, error })
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
         suite.run.block = suite.run.block.or_else(|| Some(usual_block(&suite, &sources[0], device)));
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
-        let run = identity(&suite, &sources, &data_hash, device);
+        let run = identity(&suite, &sources, [&data_hash, &selection.order(dataset.as_ref())], device);
         let trials = Vec::new();
         let warnings = warnings(dataset.as_ref(), &selection, &sources);
         let mut prepared =
@@ -176,9 +182,10 @@ impl Prepared {
                 return Err(RunError::DifferentClasses { first, other });
             }
             let pixels = pixels(first, self.device);
-            for attack in self.suite.attacks.iter().filter(|attack| attack.applies_to(&source.name)) {
+            let attacks = self.suite.attacks.iter().enumerate();
+            for (index, attack) in attacks.filter(|(_, attack)| attack.applies_to(&source.name)) {
                 kind(&attack.goal).check(attack, &model, &pixels).map_err(|problem| match problem {
-                    Unfit::Model(error) => error.into(),
+                    Unfit::Model(error) => RunError::Asking { attack: index, error },
                     Unfit::Other(problem) => fit(problem),
                 })?;
             }
@@ -248,7 +255,7 @@ impl Prepared {
             status: RunStatus::Incomplete,
             suite_name: self.suite.name.clone(),
             suite_source: self.suite.source.clone(),
-            suite_resolved: serde_json::to_value(&self.suite).unwrap_or_default(),
+            suite: self.suite.clone(),
             dataset: self.dataset.name().to_owned(),
             classes: self.dataset.classes().to_vec(),
             samples: self.selection.len() as u64,
@@ -265,6 +272,7 @@ impl Prepared {
             seconds: 0.0,
             unconfirmed_hits: 0,
             outputs: BTreeMap::new(),
+            blocks: BTreeMap::new(),
         }
     }
 }
@@ -305,14 +313,18 @@ fn usual_block(suite: &Suite, source: &ModelSource, device: Device) -> usize {
 }
 
 /// The suite's name and twelve digits of a hash of everything that determines the results.
-fn identity(suite: &Suite, sources: &[ModelSource], data_hash: &str, device: Device) -> String {
+/// On a CPU, libtorch splits sums by its number of threads, which so decides their last bits.
+fn identity(suite: &Suite, sources: &[ModelSource], [data, order]: [&str; 2], device: Device) -> String {
     let libtorch = device::libtorch_version();
     let weights: Vec<&str> = sources.iter().map(|source| source.hash()).collect();
     let material = serde_json::json!({
+        "identity": IDENTITY_FORMAT,
         "engine": ENGINE_VERSION,
+        "threads": if device.is_cuda() { None } else { Some(tch::get_num_threads()) },
         "suite": suite.run_key_material(),
         "weights": weights,
-        "data": data_hash,
+        "data": data,
+        "order": order,
         "device": if device.is_cuda() { device::name(device) } else { "cpu".to_owned() },
         // A CPU's libtorch computes alike whatever it was packaged with.
         "libtorch": libtorch.split('+').next().filter(|_| !device.is_cuda()).unwrap_or(&libtorch),

@@ -14,10 +14,13 @@ use super::{CellSamples, Distance, Distances, ModelSamples, Provenance, Snapshot
 use crate::record::{Cell, StoreError, write_atomically};
 use crate::stats::{Estimate, wilson};
 use crate::summary::{HealthSign, SampleSet};
-use crate::terms::{Epsilon, Norm, SampleId};
+use crate::terms::{CellKind, Epsilon, LayerName, Norm, SampleId};
 
-/// Version of the file's form.
-pub const BASELINE_FORMAT: u64 = 1;
+/// Version of the file's form: since 2 samples are named by their content too.
+pub const BASELINE_FORMAT: u64 = 2;
+
+/// From this form on the data's hash is one of the images' content.
+const CONTENT_FORMAT: u64 = 2;
 
 /// A larger file was not written by `am-eval baseline save`.
 const LARGEST_FILE: u64 = 1 << 30;
@@ -85,7 +88,7 @@ struct ModelEntry {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CellEntry {
-    cell: Cell,
+    cell: StoredCell,
     n: u64,
     n_clean_correct: u64,
     robust_accuracy: Estimate,
@@ -93,6 +96,44 @@ struct CellEntry {
     health: Vec<HealthSign>,
     seen: String,
     flipped: String,
+}
+
+/// A cell, in the words of the file, which are those of records whatever a [`Cell`] is made of.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredCell {
+    model: String,
+    dataset: String,
+    attack: String,
+    kind: CellKind,
+    target: String,
+    layer: Option<LayerName>,
+    unit: Option<String>,
+    norm: Norm,
+    epsilon: Epsilon,
+}
+
+impl From<&Cell> for StoredCell {
+    fn from(cell: &Cell) -> Self {
+        StoredCell {
+            model: cell.model.clone(),
+            dataset: cell.dataset.clone(),
+            attack: cell.attack.clone(),
+            kind: cell.kind,
+            target: cell.target.clone(),
+            layer: cell.layer.clone(),
+            unit: cell.unit.clone(),
+            norm: cell.norm,
+            epsilon: cell.epsilon,
+        }
+    }
+}
+
+impl StoredCell {
+    fn cell(self) -> Cell {
+        let StoredCell { model, dataset, attack, kind, target, layer, unit, norm, epsilon } = self;
+        Cell { model, dataset, attack, kind, target, layer, unit, norm, epsilon }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,7 +194,11 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Snapshot, BaselineError> {
     if file.len() != 1 || hash.as_str() != Some(&hash_of(&content)) {
         return Err(BaselineError::Changed { path: path.to_owned() });
     }
-    let content: Content = serde_json::from_value(content).map_err(|error| not_one(path, error.to_string()))?;
+    let mut content: Content = serde_json::from_value(content).map_err(|error| not_one(path, error.to_string()))?;
+    if format < CONTENT_FORMAT {
+        // It is of ids, labels and lengths of files: no hash that is made today can be equal to it.
+        content.provenance.data_hash.clear();
+    }
     snapshot(content).map_err(|problem| not_one(path, problem))
 }
 
@@ -200,7 +245,7 @@ fn content(snapshot: &Snapshot) -> Content {
         let correct = model.map(|model| model.correct.and(&of.seen).len()).unwrap_or_default();
         let (n, flipped) = (of.seen.len(), of.flipped.len());
         CellEntry {
-            cell: of.cell.clone(),
+            cell: StoredCell::from(&of.cell),
             n,
             n_clean_correct: correct,
             robust_accuracy: wilson(correct.saturating_sub(flipped), n),
@@ -253,7 +298,12 @@ fn snapshot(content: Content) -> Result<Snapshot, String> {
     let cells = cells
         .into_iter()
         .map(|of| {
-            Ok(CellSamples { seen: set(&of.seen)?, flipped: set(&of.flipped)?, cell: of.cell, health: of.health })
+            Ok(CellSamples {
+                seen: set(&of.seen)?,
+                flipped: set(&of.flipped)?,
+                cell: of.cell.cell(),
+                health: of.health,
+            })
         })
         .collect::<Result<Vec<_>, String>>()?;
     if let Some(stray) = cells.iter().find(|of| !models.iter().any(|model| model.model == of.cell.model)) {

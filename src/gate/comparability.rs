@@ -13,13 +13,7 @@ pub const BOUNDARY: &str = "boundary";
 pub fn mismatches(baseline: &Snapshot, run: &Snapshot) -> Vec<Mismatch> {
     let (old, new) = (&baseline.provenance, &run.provenance);
     let mut found = Vec::new();
-    if old.data_hash != new.data_hash || baseline.samples.len() != run.samples.len() {
-        let known: BTreeSet<_> = baseline.samples.iter().collect();
-        let shared = run.samples.iter().filter(|id| known.contains(id)).count();
-        let side = |of: &Snapshot| format!("{} of {}", samples(of.samples.len()), of.provenance.dataset);
-        let run_side = format!("{}, {shared} of them shared", side(run));
-        found.push(mismatch(None, "samples (ids and labels)", side(baseline), run_side));
-    }
+    found.extend(other_samples(baseline, run));
     differences(None, "data", &old.data, &new.data, &mut found);
     let engine = |of: &Provenance| of.versions.get("engine").cloned().unwrap_or_else(|| "unknown".to_owned());
     if engine(old) != engine(new) {
@@ -36,9 +30,33 @@ pub fn mismatches(baseline: &Snapshot, run: &Snapshot) -> Vec<Mismatch> {
     found
 }
 
+/// Whether the samples are others: by their ids, and where both sides know them by labels and content, whatever their order.
+fn other_samples(baseline: &Snapshot, run: &Snapshot) -> Option<Mismatch> {
+    let known: BTreeSet<_> = baseline.samples.iter().collect();
+    let shared = run.samples.iter().filter(|id| known.contains(id)).count();
+    let (old, new) = (&baseline.provenance.data_hash, &run.provenance.data_hash);
+    let side = |of: &Snapshot| format!("{} of {}", samples(of.samples.len()), of.provenance.dataset);
+    if shared != run.samples.len() || shared != baseline.samples.len() {
+        let run_side = format!("{}, {shared} of them shared", side(run));
+        return Some(mismatch(None, "samples (ids)", side(baseline), run_side));
+    }
+    if old.is_empty() || new.is_empty() || old == new {
+        return None;
+    }
+    let short = |hash: &str| format!("hash {}", hash.get(..12).unwrap_or(hash));
+    Some(mismatch(None, "labels or images of the same sample ids", short(old), short(new)))
+}
+
 /// Conditions that may move numbers a little, and what was changed on purpose. `side` is what `baseline` is called.
 pub fn drift(baseline: &Provenance, run: &Provenance, side: &str) -> Vec<String> {
     let mut found = Vec::new();
+    if baseline.data_hash.is_empty() != run.data_hash.is_empty() {
+        let older = if run.data_hash.is_empty() { "run" } else { side };
+        found.push(format!(
+            "the {older} was made by an older am-eval, which did not look into images: samples are paired by id alone; renew it with \
+             `am-eval run SUITE` and `am-eval baseline save RUN FILE`"
+        ));
+    }
     let mut compare = |what: &str, old: &str, new: &str| {
         if old != new {
             found.push(format!("{what}: {old} in the {side}, {new} in the run"));

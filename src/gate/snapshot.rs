@@ -1,7 +1,6 @@
 //! What the gate needs of a run: for each sample and cell one bit, and where it all came from.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,8 +9,9 @@ use serde_json::Value;
 
 use crate::record::{
     Cell, DistanceRecord, DistancesReader, Manifest, Record, RunDir, RunStatus, SamplesReader, StoreError,
-    TransferRecord,
+    TransferRecord, content_hash,
 };
+use crate::suite::{AttackConfig, DataConfig};
 use crate::summary::{HealthSign, RunSummary, SampleSet, Summarizer};
 use crate::terms::{Epsilon, Norm, SampleId};
 
@@ -22,10 +22,7 @@ pub enum SnapshotError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Blocks are missing.
-    #[error(
-        "run {run} is incomplete: {done} of {total} blocks are finished; issue the same `am-eval run` again, or merge the \
-         missing shards"
-    )]
+    #[error("run {run} is incomplete: {done} of {total} blocks are finished; issue the same `am-eval run` again")]
     Incomplete {
         /// The run.
         run: String,
@@ -55,7 +52,8 @@ pub struct Provenance {
     pub suite: String,
     /// The data set's name.
     pub dataset: String,
-    /// blake3 over the ids and labels of the samples.
+    /// blake3 over the ids, labels and stored content of the samples, whatever their order; empty if that is not known, for runs and
+    /// baselines of older versions of am-eval.
     pub data_hash: String,
     /// The suite's seed.
     pub seed: u64,
@@ -90,50 +88,53 @@ pub struct ModelProvenance {
 }
 
 /// The data source as the suite resolved it, with its preprocessing, if it has one.
-fn data(resolved: &Value) -> Value {
-    let mut data = resolved["data"]["source"].clone();
-    let preprocess = &resolved["data"]["preprocess"];
-    if let (Some(fields), false) = (data.as_object_mut(), preprocess.is_null()) {
-        fields.insert("preprocess".to_owned(), preprocess.clone());
+fn data(config: &DataConfig) -> Value {
+    let mut data = json(&config.source);
+    if let (Some(fields), false) = (data.as_object_mut(), config.preprocess.is_default()) {
+        fields.insert("preprocess".to_owned(), json(&config.preprocess));
     }
     data
+}
+
+/// What of an attack must be the same for a comparison. Radii, models and the name are told by the cells.
+fn conditions(attack: &AttackConfig) -> Value {
+    let mut conditions = json(attack);
+    if let Some(fields) = conditions.as_object_mut() {
+        fields.retain(|key, _| !["name", "models", "epsilons"].contains(&key.as_str()));
+    }
+    conditions
+}
+
+/// Configurations are plain data: they always have a JSON form.
+fn json(config: &impl Serialize) -> Value {
+    serde_json::to_value(config).unwrap_or_default()
 }
 
 impl Provenance {
     /// What the manifest tells.
     pub fn of(manifest: &Manifest) -> Self {
-        let resolved = &manifest.suite_resolved;
-        let list = |key: &str| resolved[key].as_array().map(Vec::as_slice).unwrap_or_default();
-        let named = |of: &Value| of["name"].as_str().map(str::to_owned);
-        let attacks = list("attacks").iter().filter_map(|attack| {
-            let mut config = attack.clone();
-            if let Some(fields) = config.as_object_mut() {
-                // Radii, models and the name are told by the cells.
-                fields.retain(|key, _| !["name", "models", "epsilons"].contains(&key.as_str()));
-            }
-            Some((named(attack)?, config))
-        });
+        let suite = &manifest.suite;
         let models = manifest.models.iter().map(|model| {
-            let config = list("models").iter().find(|config| config["name"] == model.name.as_str());
+            let config = suite.models.iter().find(|config| config.name == model.name);
             ModelProvenance {
                 name: model.name.clone(),
                 arch: model.arch.clone(),
                 weights_hash: model.weights_hash.clone(),
                 search: model.search.clone(),
-                normalize: config.map_or(Value::Null, |config| config["normalize"].clone()),
+                normalize: config.map_or(Value::Null, |config| json(&config.normalize)),
             }
         });
         Provenance {
             run: manifest.run.clone(),
             suite: manifest.suite_name.clone(),
             dataset: manifest.dataset.clone(),
-            data_hash: manifest.data_hash.clone(),
+            data_hash: if manifest.format < 2 { String::new() } else { manifest.data_hash.clone() },
             seed: manifest.seed,
             device: manifest.device.clone(),
             versions: manifest.versions.clone(),
-            data: data(resolved),
-            attacks: attacks.collect(),
-            boundary: resolved["boundary"].clone(),
+            data: data(&suite.data),
+            attacks: suite.attacks.iter().map(|attack| (attack.name.clone(), conditions(attack))).collect(),
+            boundary: json(&suite.boundary),
             models: models.collect(),
         }
     }
@@ -297,13 +298,7 @@ fn transfers(dir: &RunDir) -> Result<Vec<TransferRecord>, StoreError> {
 
 /// Compares a table with the hash that the manifest holds.
 fn unchanged(manifest: &Manifest, name: &str, path: &Path) -> Result<(), SnapshotError> {
-    let read = |path: &Path| -> std::io::Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
-        Ok(hasher.finalize().to_hex().to_string())
-    };
-    let hash = read(path).map_err(StoreError::io("read", path))?;
-    if manifest.outputs.get(name) == Some(&hash) {
+    if manifest.outputs.get(name) == Some(&content_hash(path)?) {
         Ok(())
     } else {
         Err(SnapshotError::Changed { path: path.to_owned() })
@@ -449,7 +444,7 @@ mod tests {
                 "schema = 1\nname = \"s\"\n[data]\nkind = \"mnist\"\nroot = \"m\"\n{keys}\n[[model]]\nname = \"m\"\n\
                  arch = \"a\"\nweights = \"w\"\nnormalize = {{ mean = [0.5], std = [0.5] }}\n[boundary]\n"
             );
-            data(&serde_json::to_value(Suite::parse("s.toml", text).unwrap()).unwrap())
+            data(&Suite::parse("s.toml", text).unwrap().data)
         };
         assert_eq!(data_of(""), serde_json::json!({ "kind": "mnist", "split": "test" }));
         let resized = data_of("resize = 32\ncrop = 28");

@@ -10,6 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::table::finished;
 use super::{AtomicFile, RunDir, StoreError, write_atomically};
+use crate::suite::adversarial_file;
 
 /// The adversarial images of one block.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,21 +168,6 @@ fn header(group: &Group) -> Vec<u8> {
     let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(json.as_bytes());
     bytes
-}
-
-/// The name of the file with a model's and an attack's images: `<model>--<attack>.safetensors`. Where a reader could cut
-/// that in two ways (`a--b` and `c`, or `a` and `b--c`), a part of a hash tells the pairs apart.
-pub fn adversarial_file(model: &str, attack: &str) -> String {
-    let plain = |text: &str| -> String {
-        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
-    };
-    let joined = format!("{}--{}", plain(model), plain(attack));
-    let cuts = joined.as_bytes().windows(2).filter(|pair| pair == b"--").count();
-    if cuts == 1 && plain(model) == model && plain(attack) == attack {
-        return format!("{joined}.safetensors");
-    }
-    let hash = blake3::hash(format!("{model}\0{attack}").as_bytes()).to_hex();
-    format!("{joined}--{}.safetensors", &hash[..12])
 }
 
 #[cfg(test)]

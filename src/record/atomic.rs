@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use super::StoreError;
 
 /// How the names of unfinished files begin.
-pub(crate) const PARTIAL: &str = ".partial-";
+pub(super) const PARTIAL: &str = ".partial-";
 
 /// A file under a temporary name in its own folder; [`AtomicFile::finish`] gives it its name. Dropped without that, it
 /// is removed.

@@ -34,6 +34,16 @@ pub enum StoreError {
         /// The newest format that is known here.
         known: u32,
     },
+    /// The manifest is not as it was written.
+    #[error(
+        "{} was changed after the run wrote it (its hash does not fit); restore it, or issue the same `am-eval run` again, which \
+         keeps the finished blocks",
+        path.display()
+    )]
+    ChangedManifest {
+        /// The manifest.
+        path: PathBuf,
+    },
     /// A line of a CSV file cannot be read.
     #[error("{}:{line}: {problem}", path.display())]
     Table {
@@ -80,6 +90,12 @@ impl StoreError {
             csv::ErrorKind::Io(source) => StoreError::Io { action: "read", path: path.to_owned(), source },
             _ => StoreError::Table { path: path.to_owned(), line, problem },
         }
+    }
+
+    /// Whether the system does not let us write there.
+    pub fn is_refused(&self) -> bool {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        matches!(self, StoreError::Io { source, .. } if [PermissionDenied, ReadOnlyFilesystem].contains(&source.kind()))
     }
 
     /// Whether running the block again is the remedy.

@@ -5,10 +5,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::seal::{self, Seal};
 use super::{StoreError, Trial, write_atomically};
+use crate::suite::{Goal, Suite};
 
-/// Version of the manifest's form.
-pub const MANIFEST_FORMAT: u32 = 1;
+/// Version of the manifest's form: since 2 it lists its blocks, has a hash of itself, and names samples by their content.
+pub const MANIFEST_FORMAT: u32 = 2;
+
+/// From this form on a manifest carries a hash of itself.
+const SEALED_FORMAT: u64 = 2;
 
 /// How far a run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +58,9 @@ pub struct Manifest {
     pub suite_name: String,
     /// The suite's file, verbatim.
     pub suite_source: String,
-    /// The suite with every default filled in.
-    pub suite_resolved: serde_json::Value,
+    /// The suite with every default filled in; its text and paths are not kept here.
+    #[serde(rename = "suite_resolved")]
+    pub suite: Suite,
     /// The data set's name.
     pub dataset: String,
     /// Class names by index.
@@ -63,7 +69,7 @@ pub struct Manifest {
     pub samples: u64,
     /// Images that were left out because they could not be read, with the reason.
     pub skipped: Vec<String>,
-    /// blake3 over the ids and labels of the samples, in order.
+    /// blake3 over the ids, labels and stored content of the samples, whatever their order.
     pub data_hash: String,
     /// The models.
     pub models: Vec<ModelEntry>,
@@ -86,8 +92,12 @@ pub struct Manifest {
     pub seconds: f64,
     /// Search hits that the separate f32 pass did not confirm, over all blocks.
     pub unconfirmed_hits: u64,
-    /// blake3 of each output file, by name.
+    /// blake3 of each output file, by its path in the run's directory. That of `report.html` is of the page without a gate's
+    /// verdict.
     pub outputs: BTreeMap<String, String>,
+    /// blake3 of each file in `blocks/`, by name.
+    #[serde(default)]
+    pub blocks: BTreeMap<String, String>,
 }
 
 fn yes() -> bool {
@@ -116,48 +126,46 @@ impl Manifest {
             let found = version.format;
             return Err(StoreError::NewerFormat { path: path.to_owned(), found, known: MANIFEST_FORMAT });
         }
+        // A seal counts in every form, so that one cannot be escaped by an older number.
+        match seal::check(&text) {
+            Seal::Whole => {}
+            Seal::None if version.format < SEALED_FORMAT => {}
+            Seal::None | Seal::Broken => return Err(StoreError::ChangedManifest { path: path.to_owned() }),
+        }
         serde_json::from_slice(&text).map_err(wrong)
     }
 
     /// Write the manifest to the file `path`: whole and synced, or not at all.
     pub fn save(&self, path: &Path) -> Result<(), StoreError> {
-        let mut text = serde_json::to_vec_pretty(self)
+        let text = seal::sealed(self)
             .map_err(|error| StoreError::Content { path: path.to_owned(), problem: error.to_string() })?;
-        text.push(b'\n');
         write_atomically(path, &text).map(|_| ())
     }
 
     /// The target rule of each class-logit attack (`least-likely`, `class:3`), by the attack's name, as
     /// [`Cell::target`](super::Cell::target) holds it: `samples.csv` tells only the class that each sample was driven to.
     pub fn target_rules(&self) -> BTreeMap<String, String> {
-        let attacks = self.suite_resolved["attacks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let rule = |attack: &serde_json::Value| {
-            let target = &attack["goal"]["target"];
-            let rule = match (target.as_str(), target["class"].as_u64()) {
-                (Some(rule), _) => rule.to_owned(),
-                (None, Some(class)) => format!("class:{class}"),
-                (None, None) => return None,
-            };
-            Some((attack["name"].as_str()?.to_owned(), rule))
+        let rule = |goal: &Goal| match goal {
+            Goal::ClassLogit { target, .. } => Some(target.to_string()),
+            Goal::Unit { .. } => None,
         };
-        attacks.iter().filter_map(rule).collect()
+        self.suite.attacks.iter().filter_map(|attack| Some((attack.name.clone(), rule(&attack.goal)?))).collect()
     }
 
     /// The attacks' names, in the suite's order.
     pub fn attack_names(&self) -> Vec<String> {
-        let attacks = self.suite_resolved["attacks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        attacks.iter().filter_map(|attack| attack["name"].as_str().map(str::to_owned)).collect()
+        self.suite.attacks.iter().map(|attack| attack.name.clone()).collect()
     }
 
     /// Whether the suite asks how images of one model fool the others.
     pub fn has_transfer(&self) -> bool {
-        self.suite_resolved["transfer"].is_object()
+        self.suite.transfer.is_some()
     }
 
     /// Largest radius that the boundary search tried, in pixel units of [0, 1]: where censored distances end. Infinite
     /// if the suite measures no distances.
     pub fn searched_radius(&self) -> f64 {
-        self.suite_resolved["boundary"]["max_radius"].as_f64().unwrap_or(f64::INFINITY)
+        self.suite.boundary.as_ref().map_or(f64::INFINITY, |boundary| boundary.max_radius.value())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Records, the manifest of a run, and the on-disk store: append, resume, merge.
+//! Records, the manifest of a run, and the on-disk store: one file for each finished block.
 
 mod adversarial;
 mod atomic;
@@ -11,6 +11,7 @@ mod manifest;
 mod predictions;
 mod rows;
 mod samples_csv;
+pub(crate) mod seal;
 mod shards;
 mod store;
 mod table;
@@ -20,8 +21,7 @@ mod trial;
 mod types;
 
 pub use crate::terms::CellKind;
-pub use adversarial::{AdversarialImages, adversarial_file, assemble_adversarial};
-pub(crate) use atomic::PARTIAL;
+pub use adversarial::{AdversarialImages, assemble_adversarial};
 pub use atomic::{AtomicFile, write_atomically};
 pub use block::{BLOCK_FORMAT, Block};
 pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};
@@ -30,6 +30,7 @@ pub(crate) use fields::float_text;
 pub use manifest::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
 pub use predictions::{PredictionField, PredictionsFormat, PredictionsWriter};
 pub use samples_csv::{SAMPLES_COLUMNS, SamplesReader, SamplesWriter};
+pub(crate) use store::content_hash;
 pub use shards::ShardManifest;
 pub use store::{RunDir, RunLock};
 pub use table::{Assembled, assemble_tables};

@@ -1,7 +1,10 @@
 //! A run's directory: where its files lie, which blocks are finished, and who may write.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use super::atomic::PARTIAL;
 use super::{Block, Manifest, StoreError, block};
@@ -132,6 +135,22 @@ impl RunDir {
         Ok(keys)
     }
 
+    /// blake3 of each file in `blocks/`, by name: what [`Manifest::blocks`] holds.
+    ///
+    /// # Errors
+    /// If the folder or a file in it cannot be read.
+    pub fn hash_blocks(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let folder = self.blocks_path();
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(StoreError::io("read", &folder))? {
+            let name = entry.map_err(StoreError::io("read", &folder))?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                names.push(name);
+            }
+        }
+        names.into_par_iter().map(|name| Ok((name.clone(), content_hash(&folder.join(&name))?))).collect()
+    }
+
     /// Remove every block and its images, for a run from scratch.
     pub fn remove_blocks(&self) -> Result<(), StoreError> {
         let folder = self.blocks_path();
@@ -199,6 +218,14 @@ impl RunDir {
         }
         Ok(())
     }
+}
+
+/// blake3 of a file's content, in hexadecimal.
+pub(crate) fn content_hash(path: &Path) -> Result<String, StoreError> {
+    let mut hasher = blake3::Hasher::new();
+    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+    read.map_err(StoreError::io("read", path))?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 #[cfg(test)]

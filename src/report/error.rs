@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 
 use super::chart::canvas::DrawError;
+use crate::record::StoreError;
 
 /// What can go wrong with reports.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A file or folder could not be written.
+    /// A file could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A folder could not be made.
     #[error("failed to write {path}")]
     Write {
-        /// The file or folder.
+        /// The folder.
         path: PathBuf,
         /// Why.
         #[source]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::record::{Cell, CellKind, Example, Manifest, ModelEntry, RunStatus};
 use crate::stats::Estimate;
+use crate::suite::Suite;
 use crate::summary::{
     CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary,
 };
@@ -135,6 +136,18 @@ fn distances(model: &str, clean: f64, typical: f64) -> DistanceSummary {
     DistanceSummary { model: model.to_owned(), method, norm, n: 500, censored, median: Some(median), curve }
 }
 
+/// A suite with one attack, which ends as `stop` says.
+pub fn suite(name: &str, stop: &str) -> Suite {
+    let text = format!(
+        "schema = 1\nname = \"s\"\nseed = 17\n[data]\nkind = \"synthetic\"\n[[model]]\nname = \"resnet20\"\n\
+         arch = \"cifar/resnet20\"\nweights = \"w\"\nnormalize = {{ mean = [0.5], std = [0.5] }}\n[[attack]]\n\
+         name = \"margin-untargeted\"\nkind = \"class-logit\"\ntarget = \"untargeted\"\nnorm = \"linf\"\n\
+         epsilons = [0.1]\nsteps = 10\nstop = \"{stop}\"\n"
+    );
+    let parsed = Suite::parse("suite.toml", text).map_err(|errors| format!("{errors:#}")).unwrap();
+    Suite { name: name.to_owned(), ..parsed }
+}
+
 pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     Manifest {
@@ -143,7 +156,7 @@ pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
         status: RunStatus::Complete,
         suite_name: suite.to_owned(),
         suite_source: format!("schema = 1\nname = \"{suite}\"\nseed = 17\n"),
-        suite_resolved: serde_json::json!({ "name": suite, "seed": 17 }),
+        suite: self::suite(suite, "flip"),
         dataset: "cifar10".to_owned(),
         classes: words(&["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]),
         samples: 500,
@@ -171,6 +184,7 @@ pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
         seconds: 192.4,
         unconfirmed_hits: 4,
         outputs: BTreeMap::from([("samples.csv".to_owned(), "b".repeat(64))]),
+        blocks: BTreeMap::new(),
     }
 }
 

@@ -11,10 +11,9 @@ mod headline;
 mod page;
 mod terminal;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::record::{Example, Manifest, PARTIAL};
+use crate::record::{Example, Manifest, write_atomically};
 use crate::summary::RunSummary;
 
 pub use chart::canvas::DrawError;
@@ -34,9 +33,9 @@ pub fn write_reports(
     std::fs::create_dir_all(&charts).map_err(|source| ReportError::Write { path: charts.clone(), source })?;
     let mut written = Vec::new();
     let mut save = |path: PathBuf, bytes: &[u8]| {
-        write_whole(&path, bytes)?;
+        write_atomically(&path, bytes)?;
         written.push(path);
-        Ok(())
+        Ok::<(), ReportError>(())
     };
     let figures = chart::Figures::of(summary)?;
     for chart in &figures.charts {
@@ -50,20 +49,6 @@ pub fn write_reports(
     let page = page::page(manifest, summary, examples, &figures)?;
     save(run_dir.join("report.html"), page.as_bytes())?;
     Ok(written)
-}
-
-/// Write a file under a temporary name beside it, sync it, then rename it.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let failed = |source| ReportError::Write { path: path.to_owned(), source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }
 
 #[cfg(test)]

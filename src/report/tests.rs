@@ -1,6 +1,6 @@
 //! The page as a whole, and the files that a run gets.
 
-use super::fixture::{example, manifest, realistic, with_transfers};
+use super::fixture::{example, manifest, realistic, suite, with_transfers};
 use super::*;
 use crate::record::RunStatus;
 
@@ -53,15 +53,12 @@ fn transfer_stands_in_a_section_of_its_own() {
     let mut manifest = manifest("quick", &models);
     let plain = page(&manifest, &realistic(&models), &[]);
     assert!(!plain.contains("id=\"transfer\"") && !plain.contains("transfer rate"));
-    manifest.suite_resolved = serde_json::json!({
-        "attacks": [{ "name": "margin-untargeted", "stop": "flip", "epsilons": [0.1] }],
-    });
     let with = |manifest: &Manifest| page(manifest, &with_transfers(realistic(&models)), &[]);
     let shown = outline(&with(&manifest));
     let (_, section) = shown.split_once("<section id=\"transfer\"").unwrap();
     insta::assert_snapshot!(section.split_once("</section>").unwrap().0);
     // A search that uses its whole budget in one radius gives no such images.
-    manifest.suite_resolved["attacks"][0]["stop"] = "budget".into();
+    manifest.suite = suite("quick", "budget");
     assert!(!with(&manifest).contains("Lower bounds"));
 }
 

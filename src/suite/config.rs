@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::data_config::DataConfig;
+use super::places::Places;
 use crate::terms::{Epsilon, LayerName, Norm, Unit};
 
-/// A validated suite. `raw` turns a file into one; see DESIGN in the README for the file's form.
-#[derive(Debug, Clone, Serialize)]
+/// A validated suite. `raw` turns a file into one; `docs/suite.md` lists every key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Suite {
     /// The suite's name: letters, digits, `-`, `_` and `.`; it begins the run directory's name.
     pub name: String,
@@ -37,6 +38,9 @@ pub struct Suite {
     /// The file's text, verbatim.
     #[serde(skip)]
     pub source: String,
+    /// Where its values stand in the text.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 impl Suite {
@@ -47,7 +51,7 @@ impl Suite {
 }
 
 /// Which device runs the networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceChoice {
     /// The first CUDA device if there is one, else the CPU.
@@ -86,7 +90,7 @@ impl std::fmt::Display for DeviceChoice {
 }
 
 /// Arithmetic of the search; verification is always f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SearchPrecision {
     /// The harness chooses by device and architecture, the same way each time.
@@ -100,7 +104,7 @@ pub enum SearchPrecision {
 }
 
 /// `[run]`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
     /// Device.
     pub device: DeviceChoice,
@@ -135,7 +139,7 @@ fn block_or_default<S: serde::Serializer>(block: &Option<usize>, serializer: S) 
 }
 
 /// `[[model]]`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// The name used in records and reports.
     pub name: String,
@@ -163,7 +167,7 @@ impl ModelConfig {
 }
 
 /// Per-channel normalization: `(pixels - mean) / std`.
-#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Normalize {
     /// One value per channel, in pixel units of [0, 1].
@@ -173,7 +177,7 @@ pub struct Normalize {
 }
 
 /// `[[attack]]`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttackConfig {
     /// The name used in records and reports.
     pub name: String,
@@ -211,7 +215,7 @@ impl AttackConfig {
 }
 
 /// What an attack drives.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Goal {
     /// The logit of a class.
@@ -235,7 +239,7 @@ pub enum Goal {
 }
 
 /// The class that a class-logit attack drives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The class with the smallest clean logit.
@@ -265,7 +269,7 @@ impl std::fmt::Display for Target {
 
 /// The function of the logits that a class-logit attack maximizes (for untargeted attacks, with y the clean prediction:
 /// -z_y, max_j z_j - z_y, cross-entropy of y, DLR; for targeted ones z_t, z_t - max_j z_j, -cross-entropy of t, targeted DLR).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// The logit itself: activation maximization proper.
@@ -280,7 +284,7 @@ pub enum Loss {
 }
 
 /// When a row of an attack may leave before its steps are used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stop {
     /// As soon as the prediction flips (the default of untargeted attacks).
@@ -352,7 +356,7 @@ impl OptimizerName {
 }
 
 /// Which units of a layer to drive.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitSelection {
     /// The units with the largest mean activation over the reference images.
@@ -360,18 +364,13 @@ pub enum UnitSelection {
     /// Units drawn by seed.
     Random(usize),
     /// These units.
-    #[serde(serialize_with = "units_as_text")]
     Listed(Vec<Unit>),
     /// Every unit.
     All,
 }
 
-fn units_as_text<S: serde::Serializer>(units: &[Unit], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(units.iter().map(ToString::to_string))
-}
-
 /// Drive a unit up or down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// Raise the activation.
@@ -382,7 +381,7 @@ pub enum Direction {
 }
 
 /// A control beside a unit attack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Control {
     /// Random noise of the same norm, five draws.
@@ -392,7 +391,7 @@ pub enum Control {
 }
 
 /// `[boundary]`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoundaryConfig {
     /// The norm in which distance is measured.
     pub norm: Norm,
@@ -409,14 +408,14 @@ pub struct BoundaryConfig {
 }
 
 /// `[transfer]`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransferConfig {
     /// Names of class-logit attacks, in the suite's order, at least one.
     pub attacks: Vec<String>,
 }
 
 /// How the boundary is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoundaryMethod {
     /// Along the direction that activation maximization takes: a geometric grid, then bisection.

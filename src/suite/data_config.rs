@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `[data]`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataConfig {
     /// Where the images come from.
     pub source: DataSource,
     /// How images are brought to one size.
-    #[serde(skip_serializing_if = "Preprocess::is_default")]
+    #[serde(default, skip_serializing_if = "Preprocess::is_default")]
     pub preprocess: Preprocess,
     /// Names of the classes other than the data set's own. They reach a run's identity through the data's hash.
     #[serde(skip)]
@@ -41,7 +41,7 @@ impl DataConfig {
 }
 
 /// What to do with an undecodable or mis-sized image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDataError {
     /// Stop with an error that names the file.
@@ -52,7 +52,7 @@ pub enum OnDataError {
 }
 
 /// A data set.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum DataSource {
     /// Procedural images, 10 classes, 32x32 RGB, made from seed and index.
@@ -174,7 +174,7 @@ impl DataSource {
 }
 
 /// A split of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
     /// Images for training.
@@ -195,7 +195,7 @@ impl Split {
 }
 
 /// Which labels of CIFAR-100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cifar100Labels {
     /// The 100 classes.
@@ -216,7 +216,7 @@ pub enum ClassNames {
 
 /// torchvision's evaluation preprocessing: resize the shorter side, then crop the centre. The default leaves images as
 /// they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Preprocess {
     /// Colour channels; none leaves those of the data set: 3 of pictures, 1 or 3 of IDX files.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,13 +230,14 @@ pub struct Preprocess {
 }
 
 impl Preprocess {
-    fn is_default(&self) -> bool {
+    /// Whether it leaves images as they are.
+    pub fn is_default(&self) -> bool {
         *self == Preprocess::default()
     }
 }
 
 /// Colour channels of an image. Grey becomes RGB by repetition, RGB becomes grey as by Pillow's `convert("L")`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channels {
     /// One.
@@ -246,7 +247,7 @@ pub enum Channels {
 }
 
 /// The resampling filter, as Pillow defines it; all but nearest with antialiasing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interpolation {
     /// Triangle filter.

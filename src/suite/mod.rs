@@ -9,6 +9,7 @@ mod data_config;
 pub mod gate;
 mod identity;
 mod models;
+mod places;
 mod plan;
 mod raw;
 mod read;
@@ -21,7 +22,10 @@ mod tests;
 pub use config::*;
 pub use data_config::*;
 pub use models::{FolderError, ModelFolder};
-pub use plan::{Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, passes};
-pub use read::place::{NO_LAYERS, Place};
+pub use places::{Place, Places};
+pub use plan::{
+    Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, passes,
+};
 pub use read::problem::{Problem, SuiteErrors};
 pub use schema::{schema, schema_text};
+pub use validate::NO_LAYERS;

@@ -8,7 +8,54 @@ use am_eval::record::{
     Block, Cell, CellKind, DistanceRecord, Example, MANIFEST_FORMAT, Manifest, ModelEntry, Record, RunDir, RunStatus,
     Status, Thumbnail, TransferRecord,
 };
+use am_eval::suite::{Suite, TransferConfig};
 use am_eval::terms::{Epsilon, Norm, SampleId};
+
+/// The suite that the made-up runs are said to be of.
+const SUITE: &str = r#"schema = 1
+name = "cifar10"
+seed = 17
+[data]
+kind = "synthetic"
+[[model]]
+name = "resnet20"
+arch = "cifar/resnet20"
+weights = "resnet20.safetensors"
+normalize = { mean = [0.5], std = [0.5] }
+[[attack]]
+name = "untargeted"
+kind = "class-logit"
+target = "untargeted"
+norm = "linf"
+epsilons = ["1/255", "8/255"]
+steps = 40
+[[attack]]
+name = "least-likely"
+kind = "class-logit"
+target = "least-likely"
+norm = "linf"
+epsilons = ["1/255", "8/255"]
+steps = 40
+[[attack]]
+name = "layer1.2.conv2-units"
+kind = "unit"
+layer = "layer1.2.conv2"
+units = "all"
+norm = "linf"
+epsilons = ["8/255"]
+steps = 40
+[[attack]]
+name = "layer2.2.conv2-units"
+kind = "unit"
+layer = "layer2.2.conv2"
+units = "all"
+norm = "linf"
+epsilons = ["8/255"]
+steps = 40
+[boundary]
+norm = "linf"
+max_radius = 0.1
+"#;
 
 const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
@@ -269,12 +316,9 @@ impl Recipe<'_> {
     }
 
     fn manifest(&self, folder: &Path) -> Manifest {
-        let attacks = ["untargeted", "least-likely", "layer1.2.conv2-units", "layer2.2.conv2-units"];
-        let goals = ["untargeted", "least-likely"].map(|target| serde_json::json!({ "target": target })).into_iter();
-        let goals = goals.chain(std::iter::repeat(serde_json::json!({ "layer": "layer1.2.conv2" })));
-        let attacks = attacks.iter().zip(goals);
-        let attacks: Vec<_> =
-            attacks.map(|(name, goal)| serde_json::json!({ "name": (self.name)(name), "goal": goal })).collect();
+        let mut suite = Suite::parse("suite.toml", SUITE).map_err(|errors| format!("{errors:#}")).unwrap();
+        suite.attacks.iter_mut().for_each(|attack| attack.name = (self.name)(&attack.name));
+        suite.transfer = self.transfer.then(|| TransferConfig { attacks: Vec::new() });
         let models = self.models.iter().map(|(name, _, _)| ModelEntry {
             name: (self.name)(name),
             arch: "cifar/resnet20".to_owned(),
@@ -292,11 +336,7 @@ impl Recipe<'_> {
             status: if self.complete { RunStatus::Complete } else { RunStatus::Incomplete },
             suite_name: (self.name)("cifar10"),
             suite_source: (self.name)("schema = 1\nname = \"cifar10\"\nseed = 17\n"),
-            suite_resolved: serde_json::json!({
-                "attacks": attacks,
-                "boundary": { "max_radius": 0.1 },
-                "transfer": self.transfer.then(|| serde_json::json!({ "attacks": [] })),
-            }),
+            suite,
             dataset: (self.name)("cifar10"),
             classes: CLASSES.map(|class| (self.name)(class)).to_vec(),
             samples: self.samples.into(),
@@ -315,6 +355,7 @@ impl Recipe<'_> {
             seconds: 192.4,
             unconfirmed_hits: 0,
             outputs: BTreeMap::new(),
+            blocks: BTreeMap::new(),
         }
     }
 }

@@ -89,7 +89,7 @@ pub fn manifest(name: &str, suite: &str) -> Manifest {
         status: RunStatus::Complete,
         suite_name: "guarded".to_owned(),
         suite_source: suite.to_owned(),
-        suite_resolved: serde_json::to_value(&parsed).unwrap(),
+        suite: parsed,
         dataset: "synthetic".to_owned(),
         classes: (0..10).map(|class| class.to_string()).collect(),
         samples: 300,
@@ -114,6 +114,7 @@ pub fn manifest(name: &str, suite: &str) -> Manifest {
         seconds: 1.0,
         unconfirmed_hits: 0,
         outputs: BTreeMap::new(),
+        blocks: BTreeMap::new(),
     }
 }
 

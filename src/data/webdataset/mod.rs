@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::class_names::ClassList;
 use super::decode::{bytes_size, decode};
 use super::labels::{Labelled, classify};
+use super::records::fingerprint;
 use super::{DataError, Dataset, Image, Numbering};
 use crate::files::open_regular;
 use crate::terms::SampleId;
@@ -148,7 +149,7 @@ impl Dataset for Webdataset {
     }
 
     fn fingerprint(&self, index: usize) -> Result<u64, DataError> {
-        Ok(self.samples[index].length)
+        Ok(fingerprint(&self.bytes(index, u64::MAX)?))
     }
 }
 

@@ -13,7 +13,7 @@ pub use github::github;
 pub use gitlab::gitlab;
 pub use junit::junit;
 pub use markdown::markdown;
-pub use page::show_gate;
+pub use page::{show_gate, without_gate};
 pub use text::text;
 
 use crate::gate::{Change, Check, GateOutcome, RuleOutcome, Verdict};

@@ -10,11 +10,11 @@ use minijinja::value::Serde;
 use super::page_pictures::broken;
 use super::page_view::{deltas, view};
 use crate::gate::GateOutcome;
-use crate::record::Thumbnails;
+use crate::record::{Thumbnails, write_atomically};
+use crate::report::error::ReportError;
 use crate::report::page::shell::{self, MOST_BYTES};
 use crate::report::page::slots::{ROOM, filled, marks};
 use crate::report::page::thumbs::Album;
-use crate::report::{ReportError, write_whole};
 
 /// The places that each page keeps free, by name, and what is put there. The names stand in comments, which no name of a
 /// model can hold: its `<` is escaped.
@@ -49,13 +49,18 @@ pub fn show_gate(run_dir: &Path, outcome: &GateOutcome, thumbnails: &Thumbnails)
     if PLACES.iter().any(|(name, _)| !page.contains(&marks(name)[0])) {
         return Ok(false);
     }
-    let mut page = filled(&page, &HashMap::new());
+    let mut page = without_gate(&page);
     if !outcome.is_silent() {
         let room = MOST_BYTES.saturating_sub(page.len() + WORDS).min(ROOM);
         page = filled(&page, &contents(outcome, &mut Album::new(thumbnails, room))?);
     }
-    write_whole(&path, page.as_bytes())?;
+    write_atomically(&path, page.as_bytes())?;
     Ok(true)
+}
+
+/// The page of a run without any verdict.
+pub fn without_gate(page: &str) -> String {
+    filled(page, &HashMap::new())
 }
 
 /// What stands at each place.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::rate::Rate;
 use crate::record::Manifest;
+use crate::suite::{AttackConfig, Stop};
 use crate::summary::{RunSummary, TransferSummary};
 use crate::wording::format;
 
@@ -61,14 +62,9 @@ fn row(of: &TransferSummary) -> Row {
 }
 
 fn early(manifest: &Manifest, summary: &RunSummary) -> Vec<String> {
-    let configs = manifest.suite_resolved["attacks"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let ends_early = |name: &String| {
-        let config = configs.iter().find(|config| config["name"] == name.as_str());
-        config.is_some_and(|config| {
-            let radii = config["epsilons"].as_array().map_or(0, Vec::len);
-            config["stop"] != "budget" || radii > 1
-        })
-    };
-    let transferred = |name: &String| summary.transfers.iter().any(|of| of.cell.attack == *name);
-    manifest.attack_names().into_iter().filter(|name| transferred(name) && ends_early(name)).collect()
+    let ends_early = |attack: &&AttackConfig| attack.stop != Stop::Budget || attack.epsilons.len() > 1;
+    let transferred =
+        |attack: &&AttackConfig| summary.transfers.iter().any(|transfer| transfer.cell.attack == attack.name);
+    let attacks = manifest.suite.attacks.iter().filter(transferred).filter(ends_early);
+    attacks.map(|attack| attack.name.clone()).collect()
 }

@@ -179,7 +179,7 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
         skipped: manifest.skipped.iter().take(50).cloned().collect(),
         outputs: tables(manifest),
         source: shortened(&manifest.suite_source),
-        resolved: shortened(&serde_json::to_string_pretty(&manifest.suite_resolved).unwrap_or_default()),
+        resolved: shortened(&serde_json::to_string_pretty(&manifest.suite).unwrap_or_default()),
         command: command(&manifest.command),
     }
 }

@@ -102,7 +102,7 @@ impl Level {
 }
 
 /// One `[[gate]]`. Bounds are in absolute points of [0, 1] for rates, in pixel units of [0, 1] for distances.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// What the rule looks at.
     pub metric: Metric,
@@ -175,7 +175,7 @@ impl fmt::Display for Rule {
 }
 
 /// One `[[waiver]]`: a known violation that does not fail the gate until a day.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waiver {
     /// The metric; none for all.
     pub metric: Option<Metric>,
@@ -202,7 +202,7 @@ impl fmt::Display for Waiver {
 }
 
 /// Rules with their waivers, of a suite or of a file of rules.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RuleSet {
     /// The rules, in the file's order.
     pub rules: Vec<Rule>,

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Subject;
 use crate::terms::{Epsilon, Norm};
 
 /// A text with `*` for any run of characters and `?` for any one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pattern(String);
 
@@ -51,7 +51,7 @@ impl Pattern {
 }
 
 /// Which cells a rule or a waiver speaks about; what is none matches everything.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Selector {
     /// The model's name.
     pub model: Option<Pattern>,

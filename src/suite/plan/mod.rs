@@ -11,7 +11,6 @@ use serde::Serialize;
 pub use shard::{Shard, ShardChoice, ShardError};
 
 use super::config::Suite;
-use crate::record::adversarial_file;
 
 /// What a unit of work does with its model and samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -115,6 +114,21 @@ impl Plan {
         }
         files
     }
+}
+
+/// The name of the file with a model's and an attack's images: `<model>--<attack>.safetensors`. Where a reader could cut
+/// that in two ways (`a--b` and `c`, or `a` and `b--c`), a part of a hash tells the pairs apart.
+pub fn adversarial_file(model: &str, attack: &str) -> String {
+    let plain = |text: &str| -> String {
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+    };
+    let joined = format!("{}--{}", plain(model), plain(attack));
+    let cuts = joined.as_bytes().windows(2).filter(|pair| pair == b"--").count();
+    if cuts == 1 && plain(model) == model && plain(attack) == attack {
+        return format!("{joined}.safetensors");
+    }
+    let hash = blake3::hash(format!("{model}\0{attack}").as_bytes()).to_hex();
+    format!("{joined}--{}.safetensors", &hash[..12])
 }
 
 #[cfg(test)]

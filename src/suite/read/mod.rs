@@ -4,7 +4,6 @@
 //! `raw_table!` macro declares a table once, as a struct whose documentation becomes the JSON Schema.
 
 pub(in crate::suite) mod kinds;
-pub(in crate::suite) mod place;
 pub(in crate::suite) mod problem;
 pub(in crate::suite) mod values;
 pub(in crate::suite) mod words;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::suite::config::Suite;
 use crate::suite::data_config::{ClassNames, DataSource};
-use crate::suite::read::place::Place;
+use crate::suite::places::Place;
 use crate::suite::read::problem::Problems;
 
 impl Suite {

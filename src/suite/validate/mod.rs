@@ -4,10 +4,13 @@ mod attack;
 mod boundary;
 mod data;
 mod data_files;
+mod found;
 pub(super) mod gate;
 mod model;
 mod rules_file;
 mod transfer;
+
+pub use found::NO_LAYERS;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,11 +19,12 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::config::{DeviceChoice, ModelConfig, RunConfig, SearchPrecision, Suite};
 use super::raw::{RawModel, RawRun, RawSuite};
 use super::read::{At, FromToml, Value};
+use crate::suite::places::Places;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 
 /// A file of more bytes was meant for something else.
@@ -94,7 +98,7 @@ pub(super) fn root<'i>(source: &'i str, problems: &mut Problems) -> Option<Value
     let (table, syntax) = DeTable::parse_recoverable(source);
     if syntax.is_empty() {
         let span = start_of(table.span());
-        return Some(toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner())));
+        return Some(toml::Spanned::new(span, DeValue::Table(table.into_inner())));
     }
     let mut shown = 0;
     let mut line = 0..0;
@@ -166,7 +170,30 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
         waivers,
         path: path.to_path_buf(),
         source: source.to_string(),
+        places: places(&value),
     })
+}
+
+/// Where the file's tables and their keys stand.
+fn places(root: &Value) -> Places {
+    let mut places = Places::default();
+    let mut note = |name: &str, index: Option<usize>, table: &Value| {
+        places.note(name, index, None, table.span());
+        if let DeValue::Table(fields) = table.get_ref() {
+            fields.iter().for_each(|(key, value)| places.note(name, index, Some(key.get_ref()), value.span()));
+        }
+    };
+    if let DeValue::Table(tables) = root.get_ref() {
+        for (name, value) in tables.iter() {
+            match value.get_ref() {
+                DeValue::Array(items) => {
+                    items.iter().enumerate().for_each(|(index, item)| note(name.get_ref(), Some(index), item));
+                }
+                _ => note(name.get_ref(), None, value),
+            }
+        }
+    }
+    places
 }
 
 /// The bytes of the line that holds byte `at`, its end included.

@@ -1,54 +1,13 @@
 //! Problems that are found after the suite was read (files, layers, units), shown at the value that caused them.
 
-use std::ops::Range;
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
-
-use super::problem::{Problems, SuiteErrors};
-use crate::suite::config::{Goal, Suite};
+use crate::suite::config::{Goal, Suite, UnitSelection};
+use crate::suite::places::Place;
+use crate::suite::read::problem::{Problems, SuiteErrors};
+use crate::terms::{LayerName, Unit};
 use crate::wording::suggest::{did_you_mean, nearest};
 
-/// A value of the suite's file, to point at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// A key of `[data]`.
-    Data(&'static str),
-    /// A key of a `[[model]]`, by index.
-    Model(usize, &'static str),
-    /// A key of an `[[attack]]`, by index.
-    Attack(usize, &'static str),
-    /// A key of `[boundary]`.
-    Boundary(&'static str),
-    /// A key of `[transfer]`.
-    Transfer(&'static str),
-    /// A key of `[run]`.
-    Run(&'static str),
-}
-
-impl Place {
-    /// The bytes of the value; those of its table if the key is not written, the file's beginning if neither is.
-    fn find(self, source: &str) -> Range<usize> {
-        let (table, index, key) = match self {
-            Place::Data(key) => ("data", None, key),
-            Place::Model(index, key) => ("model", Some(index), key),
-            Place::Attack(index, key) => ("attack", Some(index), key),
-            Place::Boundary(key) => ("boundary", None, key),
-            Place::Transfer(key) => ("transfer", None, key),
-            Place::Run(key) => ("run", None, key),
-        };
-        let (root, _) = DeTable::parse_recoverable(source);
-        let table = root.get_ref().get(table).and_then(|value| match index {
-            None => Some(value),
-            Some(index) => value.get_ref().as_array()?.get(index),
-        });
-        let value = table.and_then(|table| match table.get_ref() {
-            DeValue::Table(fields) => fields.get(key),
-            _ => None,
-        });
-        value.or(table).map_or(0..0, |value| value.span())
-    }
-}
 
 /// What to do about a model that shows none of its layers.
 pub const NO_LAYERS: &str = "it shows no layers: trace it with `torchvision.models.feature_extraction.create_feature_extractor`, which \
@@ -71,7 +30,7 @@ impl Suite {
         label: &str,
         help: impl Into<String>,
     ) {
-        problems.add(place.find(&self.source), message, label).help(help);
+        problems.add(self.places.find(place), message, label).help(help);
     }
 
     fn verdict(&self, problems: Problems) -> Result<(), SuiteErrors> {
@@ -131,6 +90,30 @@ impl Suite {
             }
             let message = format!("model `{model}` has no layer `{layer}`");
             self.report(&mut problems, Place::Attack(index, "layer"), message, "unknown layer", help);
+        }
+        self.verdict(problems)
+    }
+}
+
+impl Suite {
+    /// Check that `model` has the units that attacks list; `problem` says what is wrong with a unit of a layer, if anything.
+    ///
+    /// # Errors
+    /// Every unit that is not there, at its own attack.
+    pub fn check_units(
+        &self,
+        model: &str,
+        problem: impl Fn(&LayerName, Unit) -> Option<String>,
+    ) -> Result<(), SuiteErrors> {
+        let mut problems = Problems::default();
+        for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
+            let Goal::Unit { layer, units: UnitSelection::Listed(units), .. } = &attack.goal else { continue };
+            for unit in units {
+                if let Some(help) = problem(layer, *unit) {
+                    let message = format!("layer `{layer}` of model `{model}` has no unit {unit}");
+                    self.report(&mut problems, Place::Attack(index, "units"), message, "unknown unit", help);
+                }
+            }
         }
         self.verdict(problems)
     }
