@@ -248,3 +248,53 @@ proptest! {
         prop_assert!(known.contains(&exit), "{exit:?}");
     }
 }
+
+/// Every file of the run but its lock, by name.
+fn files(folder: &Path, below: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{below}/{}", entry.file_name().to_str().unwrap());
+        match entry.file_type().unwrap().is_dir() {
+            true => names.extend(files(folder, &name)),
+            false => names.push(name),
+        }
+    }
+    names.retain(|name| !name.contains("/."));
+    names.sort();
+    names
+}
+
+/// A hundred changes of one byte anywhere in a finished and judged run: whatever looks at the run next says so.
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let judged = Damaged::new("rules.toml", RULES.as_bytes());
+    assert_eq!(exit(judged.gate()), Exit::Success);
+    let names = files(judged.0.path(), "run");
+    assert!(names.len() > 8, "{names:?}");
+    let mut state = 7u64;
+    let mut draw = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % bound as u64) as usize
+    };
+    for turn in 0..100 {
+        // Every file has its turn, the small ones too.
+        let name = &names[if turn < names.len() { turn } else { draw(names.len()) }];
+        let run = Damaged::new("rules.toml", RULES.as_bytes());
+        std::fs::remove_dir_all(run.path("run")).unwrap();
+        std::fs::create_dir(run.path("run")).unwrap();
+        copy(&judged.path("run"), &run.path("run"));
+        let mut bytes = std::fs::read(run.path(name)).unwrap();
+        let at = draw(bytes.len());
+        bytes[at] ^= 1 << draw(7);
+        std::fs::write(run.path(name), &bytes).unwrap();
+        let mut compare = am_eval();
+        compare.arg("compare").arg(run.path("run")).arg(WHOLE.path().join("run")).arg("--out").arg(run.path("out"));
+        let last = [run.gate(), run.report(), compare].into_iter().nth(turn % 3).unwrap();
+        for mut command in [run.save(), last] {
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.is_empty() && !said.contains("panicked at"), "byte {at} of {name}, {command:?}: {said}");
+        }
+    }
+}

@@ -22,7 +22,10 @@ pub enum SnapshotError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Blocks are missing.
-    #[error("run {run} is incomplete: {done} of {total} blocks are finished; issue the same `am-eval run` again")]
+    #[error(
+        "run {run} is incomplete: {done} of {total} blocks are finished; issue the same `am-eval run` again, or merge the \
+         missing shards"
+    )]
     Incomplete {
         /// The run.
         run: String,

@@ -79,7 +79,7 @@ fn a_new_grave_sign_is_suspicious_and_an_old_or_slight_one_is_not() {
 fn other_conditions_refuse_the_comparison_and_are_named() {
     type Change = fn(&mut Provenance);
     let changes: [(&str, Change); 5] = [
-        ("samples", |of| of.data_hash = "other".to_owned()),
+        ("labels or images", |of| of.data_hash = "other".to_owned()),
         ("data.split", |of| of.data = json!({ "kind": "synthetic", "split": "train" })),
         ("engine version", |of| {
             of.versions.insert("engine".to_owned(), "2".to_owned());
