@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::record::{AdversarialImages, Block, Manifest, RunDir, ShardManifest, StoreError};
+use crate::suite::{DeviceChoice, Suite};
 
 /// Why directories cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -164,11 +165,9 @@ fn difference(first: &Manifest, other: &Manifest, mixed_devices: bool) -> Option
 }
 
 /// The suite as resolved, without what may differ between the machines of one run.
-fn settings(manifest: &Manifest) -> serde_json::Value {
-    let mut suite = manifest.suite_resolved.clone();
-    if let Some(run) = suite.get_mut("run").and_then(serde_json::Value::as_object_mut) {
-        run.remove("device");
-        run.remove("batch");
-    }
+fn settings(manifest: &Manifest) -> Suite {
+    let mut suite = manifest.suite.clone();
+    suite.run.device = DeviceChoice::Auto;
+    suite.run.batch = None;
     suite
 }

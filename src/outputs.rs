@@ -112,6 +112,9 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     for file in &files {
         manifest.outputs.insert(inside(dir, file), content_hash(file)?);
     }
+    for file in dir.bookkeeping() {
+        manifest.outputs.insert(inside(dir, &file), content_hash(&file)?);
+    }
     manifest.blocks = dir.hash_blocks()?;
     manifest.format = MANIFEST_FORMAT;
     if let Some(outcome) = stored_gate(dir, manifest) {

@@ -263,7 +263,10 @@ impl Prepared {
             data_hash: self.data_hash.clone(),
             models: models.collect(),
             seed: self.suite.seed,
-            device: device::name(self.device),
+            device: match self.device.is_cuda() {
+                true => device::name(self.device),
+                false => format!("{}, {} threads", device::name(self.device), tch::get_num_threads()),
+            },
             repeats: true,
             versions,
             command,

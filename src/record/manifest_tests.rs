@@ -61,6 +61,7 @@ fn manifest() -> Manifest {
         models: Vec::new(),
         seed: 17,
         device: "cpu".to_owned(),
+        repeats: true,
         versions: BTreeMap::from([("am-eval".to_owned(), "0.1.0".to_owned())]),
         command: vec!["am-eval".to_owned()],
         blocks_total: 4,

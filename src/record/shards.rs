@@ -95,6 +95,13 @@ impl RunDir {
         Ok(Some(file.blocks))
     }
 
+    /// The files of this module that are there: the plan and the manifests of shards.
+    pub(crate) fn bookkeeping(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.shards_path()).into_iter().flatten().flatten();
+        let shards = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json"));
+        shards.chain([self.plan_path()]).filter(|path| path.is_file()).collect()
+    }
+
     /// The manifests of the shards that were begun, by count, then index.
     ///
     /// # Errors

@@ -23,9 +23,7 @@ pub use config::*;
 pub use data_config::*;
 pub use models::{FolderError, ModelFolder};
 pub use places::{Place, Places};
-pub use plan::{
-    Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, passes,
-};
+pub use plan::{Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, passes};
 pub use read::problem::{Problem, SuiteErrors};
 pub use schema::{schema, schema_text};
 pub use validate::NO_LAYERS;
