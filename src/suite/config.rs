@@ -26,7 +26,7 @@ pub struct Suite {
     /// The boundary-distance measurement, if the suite asks for one.
     pub boundary: Option<BoundaryConfig>,
     /// Which images are shown to other models, if the suite asks for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferConfig>,
     /// The gate's rules.
     pub gates: Vec<super::gate::Rule>,
@@ -153,7 +153,7 @@ pub struct ModelConfig {
     /// Number of classes; none takes the architecture's own or the weights'.
     pub classes: Option<usize>,
     /// Epsilon of layer normalization, where a configuration of Hugging Face beside the weights gives it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer_norm_epsilon: Option<f64>,
 }
 
@@ -198,7 +198,7 @@ pub struct AttackConfig {
     /// When a row may leave.
     pub stop: Stop,
     /// How rows move.
-    #[serde(skip_serializing_if = "OptimizerName::is_default")]
+    #[serde(default, skip_serializing_if = "OptimizerName::is_default")]
     pub optimizer: OptimizerName,
 }
 

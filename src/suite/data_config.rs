@@ -219,7 +219,7 @@ pub enum ClassNames {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Preprocess {
     /// Colour channels; none leaves those of the data set: 3 of pictures, 1 or 3 of IDX files.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Channels>,
     /// Length of the shorter side after resizing; none leaves the size.
     pub resize: Option<u32>,

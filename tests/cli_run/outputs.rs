@@ -36,6 +36,7 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
         "gate.json",
         "junit.xml",
         "manifest.json",
+        "plan.json",
         "report.html",
         "samples.csv",
         "summary.csv",

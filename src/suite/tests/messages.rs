@@ -270,3 +270,16 @@ fn a_margin_that_the_data_cannot_show_is_warned_of() {
     assert!(with("max_drop = 0.001", "").is_empty(), "the number of samples is not known");
     assert!(with("max_drop = 0.03", "samples = 5000").is_empty());
 }
+
+/// What a manifest keeps of a suite is the whole of it, but for paths and text.
+#[test]
+fn a_suite_reads_back_from_its_json() {
+    for source in SHIPPED.iter().map(|(_, source)| *source).chain([FULL]) {
+        let suite = parse(source).unwrap();
+        let json = serde_json::to_string(&suite).unwrap();
+        let read: Suite = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        assert_eq!(read.attacks, suite.attacks);
+        assert_eq!(read.run_key_material(), suite.run_key_material());
+    }
+}
