@@ -116,8 +116,12 @@ pub struct RunConfig {
     #[serde(serialize_with = "block_or_default")]
     pub block: Option<usize>,
     /// Passes of a random model that are averaged into one answer; 1 for none.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub eot: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn is_one(number: &usize) -> bool {
