@@ -8,7 +8,6 @@ use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::terms::{LayerName, Unit};
 use crate::wording::suggest::{did_you_mean, nearest};
 
-
 /// What to do about a model that shows none of its layers.
 pub const NO_LAYERS: &str = "it shows no layers: trace it with `torchvision.models.feature_extraction.create_feature_extractor`, which \
                              returns them by name beside `logits` (the README shows how)";
