@@ -19,6 +19,7 @@ fn record(cell: &Arc<Cell>, sample: usize) -> Record {
         label: (sample % 10) as u32,
         clean_pred: (sample % 10) as u32,
         target: None,
+        part: None,
         steps: 40,
         forwards: 43,
         backwards: 40,

@@ -16,11 +16,13 @@ pub enum Norm {
     L2,
     /// Sum of absolute changes.
     L1,
+    /// Number of changed values; a value is one channel of one pixel.
+    L0,
 }
 
 impl Norm {
     /// Every norm, in the order in which reports show them.
-    pub const ALL: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+    pub const ALL: [Norm; 4] = [Norm::Linf, Norm::L2, Norm::L1, Norm::L0];
 
     /// The name used in suites, CSV files and reports.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Norm {
             Norm::Linf => "linf",
             Norm::L2 => "l2",
             Norm::L1 => "l1",
+            Norm::L0 => "l0",
         }
     }
 }
@@ -39,6 +42,7 @@ pub fn headline_radius(norm: Norm, radii: impl IntoIterator<Item = Epsilon>) -> 
         Norm::Linf => &[8.0 / 255.0, 4.0 / 255.0],
         Norm::L2 => &[0.5],
         Norm::L1 => &[12.0],
+        Norm::L0 => &[],
     };
     let radii: Vec<Epsilon> = radii.into_iter().collect();
     let near = |wish: &f64| radii.iter().copied().find(|radius| (radius.value() - wish).abs() < 1e-9);
@@ -58,7 +62,8 @@ impl FromStr for Norm {
             "linf" => Ok(Norm::Linf),
             "l2" => Ok(Norm::L2),
             "l1" => Ok(Norm::L1),
-            other => Err(format!("unknown norm `{other}`; known are linf, l2, l1")),
+            "l0" => Ok(Norm::L0),
+            other => Err(format!("unknown norm `{other}`; known are linf, l2, l1, l0")),
         }
     }
 }

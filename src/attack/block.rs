@@ -14,7 +14,7 @@ use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, Status, 
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
 use crate::search::{Criterion, Found, Referee, Search};
-use crate::suite::{AttackConfig, Stop};
+use crate::suite::{AttackConfig, OptimizerName, Stop};
 use crate::terms::{Epsilon, LayerName};
 
 /// Flipped samples of a block that the gallery may show.
@@ -103,17 +103,30 @@ impl AttackBlock<'_> {
         referee: &dyn Referee,
     ) -> Found {
         let attack = self.attack;
+        let criterion = match attack.stop {
+            Stop::Flip => Criterion::first(1),
+            Stop::Target => Criterion::first(2),
+            Stop::Budget => Criterion::best(),
+        };
+        let pace = Pace::new(attack.steps, attack.step_size);
+        self.search_by((attack.optimizer, pace, criterion), chains, objective, referee)
+    }
+
+    /// Runs chains of rows in the attack's balls.
+    pub(super) fn search_by(
+        &self,
+        (optimizer, pace, criterion): (OptimizerName, Pace, Criterion),
+        chains: Vec<Vec<Row>>,
+        objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
+        referee: &dyn Referee,
+    ) -> Found {
         let search = Search {
             bench: self.bench,
-            regions: &Balls(attack.norm),
+            regions: &Balls(self.attack.norm),
             objective,
-            optimizer: attack.optimizer,
-            pace: Pace::new(attack.steps, attack.step_size),
-            criterion: match attack.stop {
-                Stop::Flip => Criterion::first(1),
-                Stop::Target => Criterion::first(2),
-                Stop::Budget => Criterion::best(),
-            },
+            optimizer,
+            pace,
+            criterion,
             referee,
             looks: 1,
             noise: self.noise("start"),

@@ -194,6 +194,7 @@ impl<'a> ControlBlock<'a> {
             label: self.clean().labels[sample] as u32,
             clean_pred: clean.prediction as u32,
             target: None,
+            part: None,
             steps: 0,
             forwards: forwards + u32::from(rounded),
             backwards: 0,

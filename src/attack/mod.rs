@@ -8,6 +8,7 @@ mod class_logit;
 mod controls;
 mod noise_control;
 mod pictures;
+mod preset;
 mod referee;
 mod settle;
 mod transfer;
@@ -18,6 +19,7 @@ pub use block::{AttackBlock, AttackOutcome};
 pub use class_logit::ClassLogit;
 pub use controls::{ControlBlock, control_places};
 pub use pictures::{example, thumbnail};
+pub use preset::Composition;
 pub use referee::{ByDistance, ByMargin, ByUnit};
 pub use settle::Entry;
 use tch::Tensor;
@@ -68,7 +70,8 @@ pub trait Kind {
 /// The kind of attack that a goal is. One line each.
 pub fn kind(goal: &Goal) -> Box<dyn Kind + '_> {
     match goal {
-        Goal::ClassLogit { target, loss } => Box::new(ClassLogit { target: *target, loss: *loss }),
+        Goal::ClassLogit { preset: Some(preset), .. } => Box::new(Composition(*preset)),
+        Goal::ClassLogit { target, loss, preset: None } => Box::new(ClassLogit { target: *target, loss: *loss }),
         Goal::Unit { layer, units, direction, controls } => {
             Box::new(UnitDrive { layer, units, direction: *direction, controls })
         }

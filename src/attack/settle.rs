@@ -94,6 +94,7 @@ impl AttackBlock<'_> {
             label: self.bench.clean.labels[sample] as u32,
             clean_pred: clean.prediction as u32,
             target: None,
+            part: None,
             steps: 0,
             forwards: 0,
             backwards: 0,

@@ -126,5 +126,6 @@ fn length(record: &Record) -> f64 {
         Norm::Linf => record.linf,
         Norm::L2 => record.l2,
         Norm::L1 => record.l1,
+        Norm::L0 => record.l0 as f32,
     })
 }

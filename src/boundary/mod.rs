@@ -3,8 +3,8 @@
 //!
 //! A new method is one file that implements [`Method`], one line in [`METHODS`], and one word in [`BoundaryMethod`].
 
-mod fmn;
 mod linearized;
+mod nearest;
 mod path;
 mod ray;
 
@@ -21,8 +21,15 @@ pub trait Method: Sync {
 }
 
 /// The methods. One line each.
-pub const METHODS: &[(BoundaryMethod, &dyn Method)] =
-    &[(BoundaryMethod::Path, &path::AlongPath), (BoundaryMethod::Fmn, &fmn::NearestFlip)];
+pub const METHODS: &[(BoundaryMethod, &dyn Method)] = &[
+    (BoundaryMethod::Path, &path::AlongPath),
+    (BoundaryMethod::Fmn, &nearest::FMN),
+    (BoundaryMethod::Deepfool, &nearest::DEEPFOOL),
+    (BoundaryMethod::Fab, &nearest::FAB),
+    (BoundaryMethod::Ddn, &nearest::DDN),
+    (BoundaryMethod::Cw, &nearest::CW),
+    (BoundaryMethod::SigmaZero, &nearest::SIGMA_ZERO),
+];
 
 /// The method of this name.
 pub fn method(name: BoundaryMethod) -> &'static dyn Method {

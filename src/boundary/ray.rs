@@ -14,8 +14,9 @@ use crate::record::{DistanceRecord, Status};
 use crate::region::{Balls, shape};
 use crate::rows::{Drives, Row};
 use crate::search::{Criterion, Finished, Search};
-use crate::suite::passes::{BEYOND, REPORTED};
+use crate::suite::passes::{BEYOND, INWARD, REPORTED};
 use crate::suite::{BoundaryConfig, BoundaryMethod, Loss, OptimizerName};
+use crate::terms::Norm;
 
 /// What a block of distances runs with.
 pub struct BoundaryBlock<'a> {
@@ -33,6 +34,8 @@ pub struct Ray {
     pub direction: Tensor,
     /// How far from the clean image the search ended.
     pub reach: f64,
+    /// The way to the clean image: straight, or by limiting each value's change, as l-inf allows.
+    pub limited: bool,
     /// Whether the point there is a verified flip.
     pub flipped: bool,
     /// The largest radius known not to flip.
@@ -79,6 +82,7 @@ impl BoundaryBlock<'_> {
             sample,
             direction: &delta / shape(self.config.norm).length(&delta).clamp_min(1e-12),
             reach: row.lengths.get(self.config.norm),
+            limited: false,
             flipped: row.flipped,
             low: 0.0,
             high: None,
@@ -97,19 +101,23 @@ impl BoundaryBlock<'_> {
     ///
     /// The nearest flip of a search may lie so near the boundary that the f32 pass does not confirm it: then the first flip a little
     /// farther out counts.
-    pub(super) fn nearest(&self, optimizer: OptimizerName, purpose: &str, samples: &[usize]) -> (Vec<Ray>, u64) {
+    pub(super) fn nearest(
+        &self,
+        (optimizer, loss, criterion): (OptimizerName, Loss, Criterion),
+        samples: &[usize],
+    ) -> (Vec<Ray>, u64) {
         let (bench, norm) = (self.bench, self.config.norm);
         let predictions = bench.clean.predictions();
         let search = Search {
             bench,
             regions: &Balls(norm),
-            objective: &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
+            objective: &|rows| Box::new(LogitObjective::new(loss, rows, &predictions, bench.model.device())),
             optimizer,
             pace: Pace::new(self.config.steps, None),
-            criterion: Criterion::nearest(),
+            criterion,
             referee: &ByDistance { bench, norm },
             looks: 1,
-            noise: Noise::new(bench.seed, purpose),
+            noise: Noise::new(bench.seed, &format!("boundary/{}", optimizer.as_str())),
         };
         let epsilon = self.config.max_radius.value();
         let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
@@ -117,9 +125,34 @@ impl BoundaryBlock<'_> {
         let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| self.ray(row)).collect();
         for ray in rays.iter_mut().filter(|ray| ray.flipped) {
             (ray.high, ray.first) = (Some(ray.reach), ray.reach);
+            ray.limited = norm == Norm::Linf;
         }
         self.beyond(&mut rays);
+        self.inward(&mut rays);
         (rays, found.unconfirmed)
+    }
+
+    /// Looks for the first flip on the way out to one that is known.
+    fn inward(&self, rays: &mut [Ray]) {
+        if self.config.norm == Norm::L0 {
+            // A number of changed values does not shrink along the way.
+            rays.iter_mut().for_each(|ray| ray.low = ray.high.unwrap_or(0.0));
+            return;
+        }
+        let known = rays.iter().enumerate().filter_map(|(at, ray)| Some((at, ray.high.filter(|_| ray.flipped)?)));
+        let points = known.flat_map(|(at, high)| INWARD.iter().map(move |share| (at, share * high)));
+        let points: Vec<(usize, f64)> = points.collect();
+        let flips = self.flips(rays, &points);
+        for (points, flips) in points.chunks(INWARD.len()).zip(flips.chunks(INWARD.len())) {
+            let ray = &mut rays[points[0].0];
+            ray.forwards += INWARD.len() as u32;
+            let first = flips.iter().position(|&flip| flip);
+            if let Some(first) = first {
+                (ray.high, ray.first) = (Some(points[first].1), points[first].1);
+            }
+            let below = first.unwrap_or(INWARD.len()).checked_sub(1);
+            ray.low = below.map_or(0.0, |below| points[below].1);
+        }
     }
 
     /// Looks a little farther out along rays that do not flip.
@@ -161,12 +194,18 @@ impl BoundaryBlock<'_> {
 
     fn image(&self, ray: &Ray, radius: f64) -> Tensor {
         let center = self.bench.clean.pixels.narrow(0, ray.sample as i64, 1);
-        (center + &ray.direction * radius).clamp(0.0, 1.0)
+        let delta = match ray.limited {
+            true => (&ray.direction * radius.max(ray.reach)).clamp(-radius, radius),
+            false => &ray.direction * radius,
+        };
+        (center + delta).clamp(0.0, 1.0)
     }
 
     fn bisect(&self, rays: &mut [Ray]) {
         for _ in 0..self.config.bisections {
-            let middle = |(at, ray): (usize, &Ray)| ray.high.map(|high| (at, (ray.low + high) / 2.0));
+            let middle = |(at, ray): (usize, &Ray)| {
+                ray.high.filter(|&high| high > ray.low).map(|high| (at, (ray.low + high) / 2.0))
+            };
             let points: Vec<(usize, f64)> = rays.iter().enumerate().filter_map(middle).collect();
             let flips = self.flips(rays, &points);
             for (&(at, middle), flip) in points.iter().zip(flips) {

@@ -37,6 +37,7 @@ impl Lengths {
             Norm::Linf => self.linf,
             Norm::L2 => self.l2,
             Norm::L1 => self.l1,
+            Norm::L0 => f64::from(self.l0),
         }
     }
 }

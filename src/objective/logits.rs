@@ -44,6 +44,11 @@ pub fn logit_objective(loss: Loss, logits: &Tensor, clean: &Tensor, target: Opti
     let towards = |away: Tensor| if target.is_some() { -away } else { away };
     match loss {
         Loss::Logit => towards(-own),
+        Loss::Pma => {
+            let chances = logits.softmax(-1, Kind::Float);
+            let class = target.unwrap_or(clean);
+            towards(best_other(&chances, class) - pick(&chances, class))
+        }
         Loss::Margin => towards(best_other(logits, target.unwrap_or(clean)) - own),
         Loss::Ce => towards(-pick(&logits.log_softmax(-1, Kind::Float), target.unwrap_or(clean))),
         Loss::Dlr => {
@@ -94,13 +99,15 @@ mod tests {
         let total = [3.0f64, 1.0, -2.0, 0.5].iter().map(|z| z.exp()).sum::<f64>().ln();
         assert!((away(Loss::Ce) - (total - 3.0)).abs() < 1e-6);
         assert!((to(Loss::Ce) - (-2.0 - total)).abs() < 1e-6);
+        assert!((away(Loss::Pma) - ((1.0f64 - total).exp() - (3.0 - total).exp())).abs() < 1e-6);
+        assert!((to(Loss::Pma) - ((-2.0f64 - total).exp() - (3.0 - total).exp())).abs() < 1e-6);
         assert!((away(Loss::Dlr) - (-2.0 / 2.5)).abs() < 1e-6);
         assert!((to(Loss::Dlr) - (-5.0 / (3.0 - (0.5 - 2.0) / 2.0))).abs() < 1e-6);
     }
 
     #[test]
     fn a_constant_added_to_all_logits_changes_no_gradient() {
-        for loss in [Loss::Logit, Loss::Margin, Loss::Ce, Loss::Dlr] {
+        for loss in [Loss::Logit, Loss::Margin, Loss::Ce, Loss::Dlr, Loss::Pma] {
             let gradient = |shift: f64| {
                 let logits = Tensor::from_slice(&[0.3f32, 1.5, -0.7, 0.9, 0.1]).view([1, 5]).set_requires_grad(true);
                 let clean = Tensor::from_slice(&[1i64]);

@@ -5,11 +5,13 @@
 //! its state when rows enter.
 
 mod levels;
+mod linear;
 mod logits;
 mod pixel;
 mod units;
 
 pub use levels::Levels;
+pub use linear::class_distances;
 pub use logits::{LogitObjective, logit_objective, margin, pick};
 pub use pixel::{ObjectiveError, PixelObjective};
 use tch::Tensor;

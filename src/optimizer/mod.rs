@@ -3,10 +3,19 @@
 //! A new optimizer is one file with a struct declared by `rows!` that implements [`Optimizer`], one line in [`OPTIMIZERS`], and one
 //! word in [`crate::suite::OptimizerName`] (with the passes of a step, which the plan's closed form and the engine's counters share).
 
+mod adam;
 mod apgd;
 mod apgd_l1;
+#[cfg(test)]
+mod closed_forms;
+mod cw;
+mod ddn;
+mod deepfool;
+mod fab;
 mod fmn;
 mod momentum;
+mod rivals;
+mod sigma_zero;
 mod square;
 mod steepest;
 
@@ -63,8 +72,12 @@ impl<'a> Pass<'a> {
     /// not finite. One backward pass.
     pub fn gradient(&self, score: impl FnOnce(&Tensor) -> Tensor) -> (Tensor, Tensor) {
         self.backwards.set(self.backwards.get() + 1);
-        let score = tch::with_grad(|| score(self.logits));
-        let gradient = gradient(&score, self.pixels, true);
+        // The caller may have switched gradients off, and the sum belongs to the graph too.
+        let (score, gradient) = tch::with_grad(|| {
+            let score = score(self.logits);
+            let gradient = gradient(&score, self.pixels, true);
+            (score, gradient)
+        });
         (score.detach(), gradient.nan_to_num(0.0, 0.0, 0.0))
     }
 
@@ -114,12 +127,14 @@ pub struct Pace {
     pub steps: usize,
     /// Length of a step as a share of the region's size, for those that do not adapt it.
     pub share: f64,
+    /// The level from which an image counts as adversarial, for those that look for the nearest one: 1 a flip, 2 the target.
+    pub level: i64,
 }
 
 impl Pace {
     /// So many steps of the given share of the region's size; by default 2.5 / steps, so that a row can go from one side to the other.
     pub fn new(steps: usize, share: Option<f64>) -> Self {
-        Pace { steps, share: share.unwrap_or(2.5 / steps as f64) }
+        Pace { steps, share: share.unwrap_or(2.5 / steps as f64), level: 1 }
     }
 }
 
@@ -134,6 +149,11 @@ pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[
     (OptimizerName::Apgd, apgd::enter),
     (OptimizerName::Square, square::enter),
     (OptimizerName::Fmn, fmn::enter),
+    (OptimizerName::Deepfool, deepfool::enter),
+    (OptimizerName::Fab, fab::enter),
+    (OptimizerName::Ddn, ddn::enter),
+    (OptimizerName::Cw, cw::enter),
+    (OptimizerName::SigmaZero, sigma_zero::enter),
 ];
 
 /// Makes the state of rows that enter, for the optimizer of this name.

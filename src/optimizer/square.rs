@@ -34,7 +34,7 @@ fn sides(steps: usize, height: i64, width: i64, norm: Norm) -> Vec<i64> {
         match norm {
             // A bump has a middle.
             Norm::L2 => (side.max(3) | 1).min(if most % 2 == 0 { most - 1 } else { most }),
-            Norm::Linf | Norm::L1 => side.clamp(1, (most - 1).max(1)),
+            Norm::Linf | Norm::L1 | Norm::L0 => side.clamp(1, (most - 1).max(1)),
         }
     };
     (0..steps.max(1)).map(side).collect()
@@ -124,7 +124,7 @@ pub(super) fn enter(pace: Pace, entrants: &Entrants, _: Tensor, region: &dyn Reg
     let (across, down) = (width as usize * channels as usize, height as usize);
     let unit = entrants.drawn(|row, _, _| match norm {
         // The same stripe from top to bottom, in each channel.
-        Norm::Linf | Norm::L1 => {
+        Norm::Linf | Norm::L1 | Norm::L0 => {
             let stripes = entrants.noise.signs(&format!("{}/stripes", entrants.keys[row]), across);
             stripes.chunks(width as usize).flat_map(|stripe| stripe.repeat(down)).collect()
         }

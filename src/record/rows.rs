@@ -32,6 +32,7 @@ pub(super) const RECORD_COLUMNS: &[&str] = &[
     "l1",
     "l0",
     "status",
+    "part",
 ];
 
 /// Columns of a block's distances.
@@ -78,6 +79,7 @@ pub(super) fn write_outcome(row: &mut Row, record: &Record) {
     row.float32(record.l1);
     row.show(record.l0);
     row.text(record.status.as_str());
+    row.text(record.part.as_deref().unwrap_or_default());
 }
 
 /// What stands before the outcome.
@@ -117,6 +119,7 @@ pub(super) fn read_outcome(fields: &mut Fields<'_>, subject: Subject) -> Result<
         l1: fields.float()?,
         l0: fields.whole()?,
         status: fields.known()?,
+        part: Some(fields.text()).filter(|part| !part.is_empty()).map(Arc::from),
     })
 }
 

@@ -48,6 +48,7 @@ pub const SAMPLES_COLUMNS: &[&str] = &[
     "l1",
     "l0",
     "status",
+    "part",
 ];
 
 /// Where the columns lie that, with the attack's target rule, make up a cell.

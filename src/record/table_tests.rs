@@ -50,10 +50,10 @@ fn messages() {
         (",true,a,", ",maybe,a,"),
         (",true,a,", ",false,a,"),
         (",linf,0.1,", ",l3,0.1,"),
-        (",ok\n", ",fine\n"),
+        (",ok,\n", ",fine,\n"),
         (",0.9,0.6,", ",high,0.6,"),
         (",0.1,", ",-0.1,"),
-        (",skipped-misclassified\n", "\n"),
+        (",skipped-misclassified,\n", ",\n"),
         ("skipped-misclassified", "skipped,misclassified"),
     ];
     let mut messages = Vec::new();

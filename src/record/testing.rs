@@ -72,6 +72,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             label,
             clean_pred,
             target,
+            part: None,
             steps,
             forwards,
             backwards,

@@ -104,6 +104,8 @@ pub struct Record {
     pub clean_pred: u32,
     /// The class that this sample was driven towards; none if untargeted or a unit attack.
     pub target: Option<u32>,
+    /// The part of a composed attack that flipped the sample; none if none did, and for other attacks.
+    pub part: Option<Arc<str>>,
     /// Steps taken, over all restarts.
     pub steps: u32,
     /// Forward passes spent on this record alone, verification included, the shared clean pass not.

@@ -3,11 +3,14 @@
 //! A new norm is one file with a [`BallShape`] and one line in [`SHAPES`]; a region that is no ball implements [`Region`] itself.
 
 mod ball;
+mod l0;
 mod l1;
 mod l2;
 mod linf;
+mod plane;
 
 pub use ball::{Ball, BallShape, Bounds};
+pub use plane::displacement;
 use tch::Tensor;
 
 use crate::rows::{Entrants, RowState};
@@ -66,7 +69,8 @@ impl Regions for Balls {
 }
 
 /// The shapes of balls, by norm. One line each.
-pub const SHAPES: &[(Norm, &dyn BallShape)] = &[(Norm::Linf, &linf::Linf), (Norm::L2, &l2::L2), (Norm::L1, &l1::L1)];
+pub const SHAPES: &[(Norm, &dyn BallShape)] =
+    &[(Norm::Linf, &linf::Linf), (Norm::L2, &l2::L2), (Norm::L1, &l1::L1), (Norm::L0, &l0::L0)];
 
 /// The shape of the balls of `norm`.
 ///

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data_config::DataConfig;
 use super::places::Places;
+use super::presets::Preset;
 use crate::terms::{Epsilon, LayerName, Norm, Unit};
 
 /// A validated suite. `raw` turns a file into one; `docs/suite.md` lists every key.
@@ -228,6 +229,9 @@ pub enum Goal {
         target: Target,
         /// The function of the logits that is maximized.
         loss: Loss,
+        /// The composition of attacks that runs instead of one; each of its parts has a loss of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preset: Option<Preset>,
     },
     /// A unit inside the network.
     Unit {
@@ -272,7 +276,8 @@ impl std::fmt::Display for Target {
 }
 
 /// The function of the logits that a class-logit attack maximizes (for untargeted attacks, with y the clean prediction:
-/// -z_y, max_j z_j - z_y, cross-entropy of y, DLR; for targeted ones z_t, z_t - max_j z_j, -cross-entropy of t, targeted DLR).
+/// -z_y, max_j z_j - z_y, cross-entropy of y, DLR, max_j p_j - p_y; for targeted ones z_t, z_t - max_j z_j, -cross-entropy of t, targeted DLR,
+/// p_t - max_j p_j).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -285,6 +290,8 @@ pub enum Loss {
     Ce,
     /// Difference of logits ratio (Croce and Hein 2020).
     Dlr,
+    /// Difference to the best other class in probabilities (Xu et al. 2024, <https://arxiv.org/abs/2411.15210>).
+    Pma,
 }
 
 /// When a row of an attack may leave before its steps are used up.
@@ -316,6 +323,16 @@ pub enum OptimizerName {
     Square,
     /// Fast Minimum-Norm attack: the nearest flip (Pintor et al. 2021). A method of `[boundary]`.
     Fmn,
+    /// DeepFool: to the nearest boundary of the network's linear likeness (Moosavi-Dezfooli et al. 2016).
+    Deepfool,
+    /// FAB: projections onto the nearest linear boundary, drawn towards the clean image (Croce and Hein 2020).
+    Fab,
+    /// DDN: gradient steps on a sphere that shrinks where the image flips, l2 (Rony et al. 2019).
+    Ddn,
+    /// Carlini and Wagner's l2 attack (2017).
+    Cw,
+    /// sigma-zero: descent on a smooth number of changed values, l0 (Cinà et al. 2025).
+    SigmaZero,
 }
 
 impl OptimizerName {
@@ -323,11 +340,15 @@ impl OptimizerName {
     pub fn norms(self) -> &'static [Norm] {
         match self {
             OptimizerName::Square => &[Norm::Linf, Norm::L2],
+            OptimizerName::Ddn | OptimizerName::Cw => &[Norm::L2],
+            OptimizerName::SigmaZero => &[Norm::L0],
             OptimizerName::Steepest
             | OptimizerName::Momentum
             | OptimizerName::Nesterov
             | OptimizerName::Apgd
-            | OptimizerName::Fmn => &[Norm::Linf, Norm::L2, Norm::L1],
+            | OptimizerName::Fmn
+            | OptimizerName::Deepfool
+            | OptimizerName::Fab => &[Norm::Linf, Norm::L2, Norm::L1],
         }
     }
 
@@ -340,17 +361,23 @@ impl OptimizerName {
             OptimizerName::Apgd => "apgd",
             OptimizerName::Square => "square",
             OptimizerName::Fmn => "fmn",
+            OptimizerName::Deepfool => "deepfool",
+            OptimizerName::Fab => "fab",
+            OptimizerName::Ddn => "ddn",
+            OptimizerName::Cw => "cw",
+            OptimizerName::SigmaZero => "sigma-zero",
         }
     }
 
     /// Whether it chooses the length of its steps itself.
     pub fn adapts(self) -> bool {
-        matches!(self, OptimizerName::Apgd | OptimizerName::Square | OptimizerName::Fmn)
+        matches!(self, OptimizerName::Apgd | OptimizerName::Square) || self.is_nearest()
     }
 
     /// Whether it looks for the nearest flip: then it is a method of `[boundary]`, and no way to the best image of a ball.
     pub fn is_nearest(self) -> bool {
-        matches!(self, OptimizerName::Fmn)
+        use OptimizerName::{Cw, Ddn, Deepfool, Fab, Fmn, SigmaZero};
+        matches!(self, Fmn | Deepfool | Fab | Ddn | Cw | SigmaZero)
     }
 
     /// Whether this is what suites get that name none.
@@ -403,7 +430,7 @@ pub struct BoundaryConfig {
     pub methods: Vec<BoundaryMethod>,
     /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored.
     pub max_radius: Epsilon,
-    /// Ascent steps that shape the path.
+    /// Steps of each method.
     pub steps: usize,
     /// What the path's ascent maximizes.
     pub loss: Loss,
@@ -426,14 +453,51 @@ pub enum BoundaryMethod {
     Path,
     /// The nearest flip of the Fast Minimum-Norm attack, then bisection (Pintor et al. 2021).
     Fmn,
+    /// DeepFool (Moosavi-Dezfooli et al. 2016), for linf, l2 and l1.
+    Deepfool,
+    /// FAB (Croce and Hein 2020), for linf, l2 and l1.
+    Fab,
+    /// DDN (Rony et al. 2019), for l2.
+    Ddn,
+    /// Carlini and Wagner's attack (2017), for l2.
+    Cw,
+    /// sigma-zero (Cinà et al. 2025), for l0.
+    SigmaZero,
 }
 
 impl BoundaryMethod {
+    /// All methods.
+    pub const ALL: [BoundaryMethod; 7] = [
+        BoundaryMethod::Path,
+        BoundaryMethod::Fmn,
+        BoundaryMethod::Deepfool,
+        BoundaryMethod::Fab,
+        BoundaryMethod::Ddn,
+        BoundaryMethod::Cw,
+        BoundaryMethod::SigmaZero,
+    ];
+
+    /// The norms in which the method measures.
+    pub fn norms(self) -> &'static [Norm] {
+        match self {
+            BoundaryMethod::Path | BoundaryMethod::Fmn | BoundaryMethod::Deepfool | BoundaryMethod::Fab => {
+                &[Norm::Linf, Norm::L2, Norm::L1]
+            }
+            BoundaryMethod::Ddn | BoundaryMethod::Cw => &[Norm::L2],
+            BoundaryMethod::SigmaZero => &[Norm::L0],
+        }
+    }
+
     /// The word of suites, CSV files and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             BoundaryMethod::Path => "path",
             BoundaryMethod::Fmn => "fmn",
+            BoundaryMethod::Deepfool => "deepfool",
+            BoundaryMethod::Fab => "fab",
+            BoundaryMethod::Ddn => "ddn",
+            BoundaryMethod::Cw => "cw",
+            BoundaryMethod::SigmaZero => "sigma-zero",
         }
     }
 }

@@ -58,6 +58,7 @@ pub fn norm(norm: Norm) -> &'static str {
         Norm::Linf => "ℓ∞",
         Norm::L2 => "ℓ2",
         Norm::L1 => "ℓ1",
+        Norm::L0 => "ℓ0",
     }
 }
 

@@ -179,6 +179,7 @@ impl Recipe<'_> {
             sample_id: self.sample(sample),
             label,
             clean_pred,
+            part: None,
             target: (cell.target == "least-likely").then_some((label + 5) % 10),
             steps: 20,
             forwards: 21,

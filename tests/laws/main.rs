@@ -91,7 +91,7 @@ fn class_logit(loss: Loss, target: Target, norm: Norm, radii: &[f64]) -> AttackC
     AttackConfig {
         name: "attack".to_owned(),
         models: None,
-        goal: Goal::ClassLogit { target, loss },
+        goal: Goal::ClassLogit { target, loss, preset: None },
         norm,
         epsilons: epsilons(radii),
         steps: 10,

@@ -29,6 +29,7 @@ pub fn record(cell: &Arc<Cell>, sample: usize) -> Record {
         label: 1,
         clean_pred: 1,
         target: None,
+        part: None,
         steps: 10,
         forwards: 11,
         backwards: 10,

@@ -46,7 +46,7 @@ pub struct RobustAccuracy {
 /// The worst case over all attacks, one figure for each norm.
 pub fn worst_case(summary: &RunSummary) -> Vec<RobustAccuracy> {
     let mut figures = Vec::new();
-    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+    for norm in Norm::ALL {
         let curves = curves(summary, |model| {
             let points = model.worst_case.iter().filter(|(of, _, _)| *of == norm);
             points.map(|(_, epsilon, estimate)| (*epsilon, *estimate)).collect()
@@ -66,7 +66,7 @@ pub fn worst_case(summary: &RunSummary) -> Vec<RobustAccuracy> {
 /// Each class-logit attack in a panel of its own, one figure for each norm that has several.
 pub fn by_attack(summary: &RunSummary) -> Vec<RobustAccuracy> {
     let mut figures = Vec::new();
-    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+    for norm in Norm::ALL {
         let attacks = class_attacks(summary, norm);
         if attacks.len() < 2 {
             continue;

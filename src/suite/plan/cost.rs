@@ -12,7 +12,8 @@
 //! | control `noise` | 5 E 2 | |
 //! | transfer of a class logit to V models | V (2 E + 1) | |
 //! | boundary, each method: `path` | (S + 3) + 17 + B + 4 | S |
-//! | boundary, each method: `fmn` | (S + 3) + 5 + B + 4 | S |
+//! | boundary, `fmn`, `ddn`, `cw`, `sigma-zero` | (S + 3) + 7 + B + 4 | S |
+//! | boundary, `deepfool`, `fab` | (S + 3) + 7 + B + 4 | 9 S |
 //! | distance to first order, once | 1 | min(C, 10) - 1 |
 //!
 //! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.
@@ -30,6 +31,7 @@ use std::fmt;
 use super::passes::{self, NOISE_DRAW, NOISE_DRAWS, Passes, TRANSFER};
 use super::{Plan, Task};
 use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, UnitSelection};
+use crate::suite::presets::Preset;
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
 
@@ -96,7 +98,7 @@ impl Plan {
                 Task::Attack(index) => match suite.attacks.get(index) {
                     Some(attack) => {
                         let layer_units = known.units.get(&(unit.model, index)).copied();
-                        with_transfer(suite, attack, of_attack(attack, layer_units))
+                        with_transfer(suite, attack, of_attack(attack, layer_units, classes(suite, unit.model, known)))
                     }
                     None => continue,
                 },
@@ -141,7 +143,19 @@ fn classes(suite: &Suite, model: usize, known: &Known) -> Option<u64> {
     known.classes.get(&model).copied().or(configured)
 }
 
-fn of_attack(attack: &AttackConfig, layer_units: Option<u64>) -> PerSample {
+/// Every part at every radius.
+fn of_preset(preset: Preset, attack: &AttackConfig, classes: Option<u64>) -> PerSample {
+    let (epsilons, classes) = (number(attack.epsilons.len()), classes.unwrap_or(LINEARIZED_CLASSES));
+    let parts = preset.parts(attack.norm, classes as usize);
+    let rows = parts.iter().map(|part| number(part.rows(classes as usize))).sum();
+    let passes = parts.iter().fold(Passes::default(), |sum, part| sum + part.passes(classes));
+    PerSample { cells: epsilons, rows: product(&[rows, epsilons]), passes: passes.times(epsilons), partial: false }
+}
+
+fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u64>) -> PerSample {
+    if let Goal::ClassLogit { preset: Some(preset), .. } = attack.goal {
+        return of_preset(preset, attack, classes);
+    }
     let epsilons = number(attack.epsilons.len());
     let restarts = number(attack.restarts);
     let (units, controls, partial) = match &attack.goal {

@@ -47,6 +47,12 @@ pub const TRANSFER: Passes = Passes::forward(2);
 pub const VERIFICATION: Passes = Passes::forward(3);
 /// Radii of the grid along a path.
 pub const GRID: usize = 16;
+/// Points between the clean image and a nearest flip, as shares of the way: labels need not change once only, so the first that flips
+/// counts.
+pub const INWARD: [f64; 7] = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875];
+const WAY_BACK: Passes = Passes::forward(if BEYOND.len() > INWARD.len() { BEYOND.len() } else { INWARD.len() } as u64);
+/// Other classes that DeepFool and FAB try at each step, the likeliest ones.
+pub const RIVALS: usize = 9;
 /// Where the reported point of a ray is looked for, as shares of the way from the bracket's end back to where it began: mostly the first
 /// one holds.
 pub const REPORTED: [f64; 4] = [0.0, 1e-4, 1e-2, 1.0];
@@ -62,8 +68,12 @@ impl OptimizerName {
             | OptimizerName::Momentum
             | OptimizerName::Nesterov
             | OptimizerName::Apgd
-            | OptimizerName::Fmn => Passes { forwards: 1, backwards: 1 },
+            | OptimizerName::Fmn
+            | OptimizerName::Ddn
+            | OptimizerName::Cw
+            | OptimizerName::SigmaZero => Passes { forwards: 1, backwards: 1 },
             OptimizerName::Square => Passes::forward(1),
+            OptimizerName::Deepfool | OptimizerName::Fab => Passes { forwards: 1, backwards: RIVALS as u64 },
         }
     }
 
@@ -80,7 +90,12 @@ impl BoundaryMethod {
         let search = match self {
             // The grid, and the path's end.
             BoundaryMethod::Path => OptimizerName::Steepest.row(steps) + Passes::forward(GRID as u64 + 1),
-            BoundaryMethod::Fmn => OptimizerName::Fmn.row(steps) + Passes::forward(BEYOND.len() as u64),
+            BoundaryMethod::Fmn => OptimizerName::Fmn.row(steps) + WAY_BACK,
+            BoundaryMethod::Deepfool => OptimizerName::Deepfool.row(steps) + WAY_BACK,
+            BoundaryMethod::Fab => OptimizerName::Fab.row(steps) + WAY_BACK,
+            BoundaryMethod::Ddn => OptimizerName::Ddn.row(steps) + WAY_BACK,
+            BoundaryMethod::Cw => OptimizerName::Cw.row(steps) + WAY_BACK,
+            BoundaryMethod::SigmaZero => OptimizerName::SigmaZero.row(steps) + WAY_BACK,
         };
         search + Passes::forward(bisections + REPORTED.len() as u64)
     }

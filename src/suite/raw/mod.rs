@@ -17,7 +17,7 @@ use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{
     Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName,
 };
-use crate::suite::read::words::{BallNorm, UnitRanking, unknown_word};
+use crate::suite::read::words::{BallNorm, DistanceNorm, UnitRanking, unknown_word};
 
 raw_table! {
     /// A suite of am-eval: the images, the models, and the attacks that are run on them. Paths are relative to this file.
@@ -73,6 +73,14 @@ kind! {
     /// `kind = "unit"`.
     UnitKind = "unit"
 }
+kind! {
+    /// `standard`.
+    StandardKind = "standard"
+}
+kind! {
+    /// `am-standard`.
+    AmStandardKind = "am-standard"
+}
 
 raw_table! {
     /// A network. It takes pixels in [0, 1] and normalizes inside.
@@ -108,6 +116,10 @@ tagged! {
         ClassLogit(RawClassLogit) = "class-logit",
         /// Activation maximization of a unit.
         Unit(RawUnit) = "unit",
+        /// The composition of AutoAttack's standard version.
+        Standard(RawStandard) = "standard",
+        /// The own composition: cheaper, and at least as strong.
+        AmStandard(RawAmStandard) = "am-standard",
     }
 }
 
@@ -172,6 +184,39 @@ raw_table! {
         restarts: Count<1, 10_000>;
         /// When a row may leave before its steps are used up. Default budget, so that gains compare.
         stop: Stop;
+    }
+}
+
+raw_table! {
+    /// The parts and budgets of AutoAttack's standard version, each on the samples that those before it did not flip.
+    struct RawStandard ("`[[attack]]` of kind `standard`") {
+        /// AutoAttack's composition.
+        kind: StandardKind, required;
+        /// The name used in records and reports.
+        name: Name, required;
+        /// The models to attack, by name. Default all.
+        models: Vec<At<Text>>;
+        /// The norm of the ball: linf or l2.
+        norm: BallNorm, required;
+        /// Radii of the ball, in pixel units of [0, 1].
+        epsilons: Vec<At<Radius>>, required;
+    }
+}
+
+raw_table! {
+    /// Adaptive ascent on several functions of the logits, then towards the classes that are nearest to first order, each on the samples
+    /// that those before did not flip.
+    struct RawAmStandard ("`[[attack]]` of kind `am-standard`") {
+        /// The own composition.
+        kind: AmStandardKind, required;
+        /// The name used in records and reports.
+        name: Name, required;
+        /// The models to attack, by name. Default all.
+        models: Vec<At<Text>>;
+        /// The norm of the ball.
+        norm: BallNorm, required;
+        /// Radii of the ball, in pixel units of [0, 1].
+        epsilons: Vec<At<Radius>>, required;
     }
 }
 
@@ -251,12 +296,13 @@ raw_table! {
     /// Measure how far each image is from the decision boundary.
     struct RawBoundary ("`[boundary]`") {
         /// The norm in which distance is measured. Default l2.
-        norm: BallNorm;
-        /// The search methods. Default path.
+        norm: DistanceNorm;
+        /// The search methods. Default path for linf and l2, fab for l1, sigma-zero for l0.
         methods: Vec<At<BoundaryMethod>>;
-        /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored. Default 32/255 for linf, 4 for l2, 100 for l1.
+        /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored. Default 32/255 for linf, 4 for l2, 100 for l1,
+        /// 10000 for l0.
         max_radius: Radius;
-        /// Ascent steps that shape the path. Default 40.
+        /// Steps of each method. Default 40 for path alone, else 100.
         steps: Count<1, 100_000>;
         /// What the path's ascent maximizes. Default margin.
         loss: Loss;

@@ -118,3 +118,23 @@ impl FromToml for BallNorm {
 }
 
 schema_of!(BallNorm, "BallNorm", { "type": "string", "enum": ["linf", "l2", "l1"] });
+
+/// A norm in which distances are measured.
+#[derive(Debug, Clone, Copy)]
+pub struct DistanceNorm(pub Norm);
+
+impl FromToml for DistanceNorm {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            wrong(key, value, "\"linf\", \"l2\", \"l1\" or \"l0\"", problems);
+            return None;
+        };
+        let norm = Norm::ALL.into_iter().find(|norm| norm.as_str() == text);
+        if norm.is_none() {
+            unknown_word(key, text, value, &Norm::ALL.map(Norm::as_str), problems);
+        }
+        norm.map(DistanceNorm)
+    }
+}
+
+schema_of!(DistanceNorm, "DistanceNorm", { "type": "string", "enum": ["linf", "l2", "l1", "l0"] });

@@ -23,9 +23,9 @@ fn the_full_suite_means_what_it_says() {
     let [untargeted, seven, neurons, every] = &suite.attacks[..] else { panic!() };
     let radii: Vec<String> = untargeted.epsilons.iter().map(Epsilon::to_string).collect();
     assert_eq!(radii, ["0", "1/255", "8/255"], "sorted");
-    assert!(matches!(untargeted.goal, Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Logit }));
+    assert!(matches!(untargeted.goal, Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Logit, .. }));
     assert_eq!((untargeted.stop, untargeted.restarts, untargeted.step_size), (Stop::Flip, 1, None));
-    assert!(matches!(seven.goal, Goal::ClassLogit { target: Target::Class(7), loss: Loss::Dlr }));
+    assert!(matches!(seven.goal, Goal::ClassLogit { target: Target::Class(7), loss: Loss::Dlr, .. }));
     assert_eq!((seven.stop, seven.restarts, seven.step_size, seven.norm), (Stop::Budget, 3, Some(0.1), Norm::L2));
     assert!(seven.applies_to("cnn") && !seven.applies_to("vit") && untargeted.applies_to("vit"));
     assert_eq!(neurons.models.as_deref(), Some(&["cnn".to_string(), "vit".to_string()][..]), "in the suite's order");

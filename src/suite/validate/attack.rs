@@ -4,10 +4,11 @@ use super::{distinct, repeated};
 use crate::suite::config::{
     AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Target, UnitSelection,
 };
-use crate::suite::raw::{RawAttack, RawClassLogit, RawUnit, RawUnits};
+use crate::suite::presets::Preset;
+use crate::suite::raw::{RawAmStandard, RawAttack, RawClassLogit, RawStandard, RawUnit, RawUnits};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
-use crate::suite::read::values::{Positive, Radius, Text};
+use crate::suite::read::values::{Name, Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
 use crate::wording::suggest::{did_you_mean, shown};
@@ -24,6 +25,8 @@ pub(super) fn resolve(
         .filter_map(|attack| match &attack.value {
             RawAttack::ClassLogit(raw) => raw.name.as_ref(),
             RawAttack::Unit(raw) => raw.name.as_ref(),
+            RawAttack::Standard(raw) => raw.name.as_ref(),
+            RawAttack::AmStandard(raw) => raw.name.as_ref(),
         })
         .map(|name| At { value: name.value.0.clone(), span: name.span.clone() })
         .collect();
@@ -32,6 +35,12 @@ pub(super) fn resolve(
         .filter_map(|attack| match attack.value {
             RawAttack::ClassLogit(raw) => class_logit(raw, names, models, problems),
             RawAttack::Unit(raw) => unit(raw, names, problems),
+            RawAttack::Standard(RawStandard { name, models, norm, epsilons, .. }) => {
+                composed(Preset::Standard, (name, models, norm, epsilons), names, problems)
+            }
+            RawAttack::AmStandard(RawAmStandard { name, models, norm, epsilons, .. }) => {
+                composed(Preset::AmStandard, (name, models, norm, epsilons), names, problems)
+            }
         })
         .collect()
 }
@@ -76,7 +85,7 @@ fn class_logit(
     Some(AttackConfig {
         name: raw.name?.value.0,
         models: applies,
-        goal: Goal::ClassLogit { target, loss },
+        goal: Goal::ClassLogit { target, loss, preset: None },
         norm: norm?,
         epsilons: epsilons?,
         steps: raw.steps?.value.size(),
@@ -84,6 +93,45 @@ fn class_logit(
         restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
         stop: raw.stop.map_or(default, |stop| stop.value),
         optimizer,
+    })
+}
+
+/// A composition, in the keys that both have.
+fn composed(
+    preset: Preset,
+    (name, models, norm, epsilons): (
+        Option<At<Name>>,
+        Option<At<Vec<At<Text>>>>,
+        Option<At<BallNorm>>,
+        Option<At<Vec<At<Radius>>>>,
+    ),
+    names: &[At<String>],
+    problems: &mut Problems,
+) -> Option<AttackConfig> {
+    let applies = chosen_models(models, names, problems);
+    let place = norm.as_ref().map(|norm| norm.span.clone());
+    let (norm, epsilons) = ball(norm, epsilons, problems);
+    if let (Some(norm), Some(place)) = (norm, place)
+        && let Some(part) = preset.parts(norm, 10).iter().find(|part| !part.optimizer.norms().contains(&norm))
+    {
+        let (word, part) = (preset.as_str(), part.name);
+        problems
+            .add(place, format!("`{word}` is not defined in {norm}: its part `{part}` is not"), "not in this norm")
+            .help("use the norm `linf` or `l2`, or the kind `am-standard`");
+    }
+    let (name, epsilons) = (name?.value.0, epsilons?);
+    Some(AttackConfig {
+        name,
+        models: applies,
+        goal: Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Margin, preset: Some(preset) },
+        norm: norm?,
+        epsilons,
+        // The parts have their own.
+        steps: 100,
+        step_size: None,
+        restarts: 1,
+        stop: Stop::Flip,
+        optimizer: OptimizerName::default(),
     })
 }
 

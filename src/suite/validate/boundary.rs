@@ -18,24 +18,28 @@ pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<B
             }
             radius.value.0
         }
-        None => {
-            let largest = match norm {
-                Norm::Linf => 32.0 / 255.0,
-                Norm::L2 => 4.0,
-                Norm::L1 => 100.0,
-            };
-            Epsilon::new(largest).ok()?
-        }
+        None => Epsilon::new(farthest(norm)).ok()?,
     };
     let methods = match raw.methods {
-        None => vec![BoundaryMethod::Path],
+        None => vec![usual(norm)],
         Some(methods) => {
             if methods.value.is_empty() && problems.none_within(&methods.span) {
-                problems.add(methods.span, "`methods` is empty", "no method").help("known are path, fmn");
+                problems
+                    .add(methods.span, "`methods` is empty", "no method")
+                    .help(format!("known for {norm} are {}", known(norm)));
             }
             let mut distinct = Vec::new();
             for method in methods.value {
-                if distinct.contains(&method.value) {
+                if !method.value.norms().contains(&norm) {
+                    let name = method.value.as_str();
+                    problems
+                        .add(
+                            method.span,
+                            format!("method `{name}` does not measure {norm} distances"),
+                            "not in this norm",
+                        )
+                        .help(format!("methods for {norm}: {}", known(norm)));
+                } else if distinct.contains(&method.value) {
                     problems.add(method.span, "this method stands twice", "again here");
                 } else {
                     distinct.push(method.value);
@@ -44,12 +48,38 @@ pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<B
             distinct
         }
     };
+    let steps = if methods == [BoundaryMethod::Path] { 40 } else { 100 };
     Some(BoundaryConfig {
         norm,
         methods,
         max_radius,
-        steps: raw.steps.map_or(40, |steps| steps.value.size()),
+        steps: raw.steps.map_or(steps, |steps| steps.value.size()),
         loss: raw.loss.map_or(Loss::Margin, |loss| loss.value),
         bisections: raw.bisections.map_or(20, |bisections| bisections.value.size()),
     })
+}
+
+/// The methods that measure in `norm`.
+fn known(norm: Norm) -> String {
+    let methods = BoundaryMethod::ALL.into_iter().filter(|method| method.norms().contains(&norm));
+    methods.map(BoundaryMethod::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The method of suites that name none.
+fn usual(norm: Norm) -> BoundaryMethod {
+    match norm {
+        Norm::Linf | Norm::L2 => BoundaryMethod::Path,
+        Norm::L1 => BoundaryMethod::Fab,
+        Norm::L0 => BoundaryMethod::SigmaZero,
+    }
+}
+
+/// How far is searched in suites that do not say.
+fn farthest(norm: Norm) -> f64 {
+    match norm {
+        Norm::Linf => 32.0 / 255.0,
+        Norm::L2 => 4.0,
+        Norm::L1 => 100.0,
+        Norm::L0 => 10_000.0,
+    }
 }

@@ -1,0 +1,40 @@
+//! The boundary by methods that look for the nearest flip themselves: their optimizer runs in the ball of the largest radius, and the
+//! nearest image that flipped is drawn towards the clean one.
+
+use super::{BoundaryBlock, Method, Ray};
+use crate::search::Criterion;
+use crate::suite::{Loss, OptimizerName};
+
+/// A minimal-norm attack.
+pub(super) struct Nearest {
+    optimizer: OptimizerName,
+    loss: Loss,
+    /// Whether its first flip is its answer.
+    first: bool,
+}
+
+impl Nearest {
+    const fn new(optimizer: OptimizerName, loss: Loss) -> Self {
+        Nearest { optimizer, loss, first: false }
+    }
+}
+
+/// Fast Minimum-Norm attack.
+pub(super) const FMN: Nearest = Nearest::new(OptimizerName::Fmn, Loss::Margin);
+/// DeepFool, which ends at its first flip.
+pub(super) const DEEPFOOL: Nearest = Nearest { first: true, ..Nearest::new(OptimizerName::Deepfool, Loss::Margin) };
+/// FAB.
+pub(super) const FAB: Nearest = Nearest::new(OptimizerName::Fab, Loss::Margin);
+/// DDN.
+pub(super) const DDN: Nearest = Nearest::new(OptimizerName::Ddn, Loss::Ce);
+/// Carlini and Wagner's attack.
+pub(super) const CW: Nearest = Nearest::new(OptimizerName::Cw, Loss::Margin);
+/// sigma-zero.
+pub(super) const SIGMA_ZERO: Nearest = Nearest::new(OptimizerName::SigmaZero, Loss::Margin);
+
+impl Method for Nearest {
+    fn rays(&self, block: &BoundaryBlock, samples: &[usize]) -> (Vec<Ray>, u64) {
+        let criterion = if self.first { Criterion::first(1) } else { Criterion::nearest() };
+        block.nearest((self.optimizer, self.loss, criterion), samples)
+    }
+}

@@ -1,0 +1,110 @@
+//! The l2 attack of Carlini and Wagner 2017 (<https://arxiv.org/abs/1608.04644>): descent on the squared length and the margin, weighed by a
+//! constant that a search finds for each row; the box is met by a change of variables.
+
+use tch::{Kind, Tensor};
+
+use super::adam::Adam;
+use super::{Needs, Optimizer, Pace, Seen};
+use crate::region::Region;
+use crate::rows::{Entrants, rows};
+
+/// Rounds of the search for the constant; each has this share of the steps.
+const ROUNDS: usize = 9;
+/// The first constant.
+const CONSTANT: f64 = 1e-3;
+/// Beyond this no upper bound is known.
+const UNBOUNDED: f64 = 1e10;
+/// The sum of a round's steps in the changed variable: 1,000 of 0.01 in the paper.
+const WAY: f64 = 10.0;
+
+rows! {
+    /// The present point and the bounds of the constant.
+    struct CarliniWagner {
+        each {
+            /// The centre in the changed variable, atanh(2x - 1).
+            origin: Tensor,
+            /// What was added to it.
+            moved: Tensor,
+            /// The image to look at: inside the region.
+            image: Tensor,
+            adam: Adam,
+            /// Constants `[R, 1, 1, 1]`, and what is known of them.
+            constant: Tensor,
+            lower: Tensor,
+            upper: Tensor,
+            /// Whether the present round has flipped `[R, 1, 1, 1]`.
+            flipped: Tensor,
+            /// Looks so far `[R, 1, 1, 1]`, i64.
+            age: Tensor,
+        }
+        all { round: i64, level: i64 }
+    }
+}
+
+/// Rows that begin at `first`.
+pub(super) fn enter(pace: Pace, entrants: &Entrants, first: Tensor, _: &dyn Region) -> Box<dyn Optimizer> {
+    let shape = [entrants.rows.len() as i64, 1, 1, 1];
+    let filled = |value: f64| Tensor::full(shape, value, (Kind::Float, first.device()));
+    // The factor keeps black and white finite.
+    let origin = ((&first * 2.0 - 1.0) * (1.0 - 1e-6)).atanh();
+    Box::new(CarliniWagner {
+        image: first.shallow_clone(),
+        moved: origin.zeros_like(),
+        adam: Adam::new(&origin),
+        origin,
+        constant: filled(CONSTANT),
+        lower: filled(0.0),
+        upper: filled(UNBOUNDED),
+        flipped: Tensor::zeros(shape, (Kind::Bool, first.device())),
+        age: Tensor::zeros(shape, (Kind::Int64, first.device())),
+        round: (pace.steps / ROUNDS).max(1) as i64,
+        level: pace.level,
+    })
+}
+
+impl Optimizer for CarliniWagner {
+    fn needs(&self) -> Needs {
+        Needs::Gradient
+    }
+
+    fn query(&self) -> Tensor {
+        self.image.shallow_clone()
+    }
+
+    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
+        let (Some(gradient), Some(level)) = (seen.gradient, seen.level) else { return };
+        let image = self.unlimited();
+        let hit = level.ge(self.level).view([-1, 1, 1, 1]);
+        self.flipped = self.flipped.logical_or(&hit);
+        let pull = (&image - region.center()) * 2.0;
+        let push = gradient.masked_fill(&hit, 0.0) * &self.constant;
+        let slope = (&image * (1.0 - &image)) * 2.0;
+        let direction = self.adam.direction(&((pull - push) * slope));
+        self.moved = &self.moved + direction * (WAY / self.round as f64);
+        self.age = &self.age + 1;
+        let over = self.age.remainder(self.round).eq(0);
+        self.next_round(&over);
+        self.image = region.project(&self.unlimited());
+    }
+}
+
+impl CarliniWagner {
+    /// The present image, limited by the box alone.
+    fn unlimited(&self) -> Tensor {
+        ((&self.origin + &self.moved).tanh() + 1.0) * 0.5
+    }
+
+    /// The rows whose round is `over` try another constant from the beginning.
+    fn next_round(&mut self, over: &Tensor) {
+        let lowered = self.upper.minimum(&self.constant).where_self(&self.flipped, &self.upper);
+        let raised = self.lower.where_self(&self.flipped, &self.lower.maximum(&self.constant));
+        self.upper = lowered.where_self(over, &self.upper);
+        self.lower = raised.where_self(over, &self.lower);
+        let middle = (&self.lower + &self.upper) * 0.5;
+        let next = middle.where_self(&self.upper.lt(UNBOUNDED * 0.1), &(&self.constant * 10.0));
+        self.constant = next.where_self(over, &self.constant);
+        self.flipped = self.flipped.logical_and(&over.logical_not());
+        self.moved = self.moved.masked_fill(over, 0.0);
+        self.adam.restart(over);
+    }
+}

@@ -1,0 +1,140 @@
+//! Attacks that are composed of parts, each of which runs on the samples that the parts before it did not flip.
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{Loss, OptimizerName};
+use super::plan::passes::{Passes, RIVALS};
+use crate::terms::Norm;
+
+/// An attack composed of parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The composition and the budgets of AutoAttack's standard version (Croce and Hein 2020, <https://arxiv.org/abs/2003.01690>; for l1
+    /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
+    Standard,
+    /// Adaptive ascent on margin and cross-entropy, then towards the classes that are nearest to first order.
+    AmStandard,
+}
+
+/// Where the rows of a part are driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Away from the clean prediction.
+    Away,
+    /// Towards each of so many classes, the likeliest on the clean image first.
+    Likeliest(usize),
+    /// Towards each of so many classes, the nearest to first order first (Melamed et al. 2024, <https://arxiv.org/abs/2407.02240>).
+    Nearest(usize),
+}
+
+/// A part of a preset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part {
+    /// Its name in records.
+    pub name: &'static str,
+    /// How rows move.
+    pub optimizer: OptimizerName,
+    /// What they maximize.
+    pub loss: Loss,
+    /// Where they are driven.
+    pub aim: Aim,
+    /// Steps of each row.
+    pub steps: usize,
+    /// Random starts of each aim; none begins at the clean image.
+    pub random_starts: usize,
+}
+
+impl Part {
+    const fn new(name: &'static str, optimizer: OptimizerName, loss: Loss, aim: Aim, steps: usize) -> Self {
+        Part { name, optimizer, loss, aim, steps, random_starts: 0 }
+    }
+
+    const fn starts(self, random_starts: usize) -> Self {
+        Part { random_starts, ..self }
+    }
+
+    /// Rows of one sample and radius, in a network of so many classes.
+    pub fn rows(&self, classes: usize) -> usize {
+        let aims = match self.aim {
+            Aim::Away => 1,
+            Aim::Likeliest(count) | Aim::Nearest(count) => count.min(classes.saturating_sub(1)),
+        };
+        aims * self.random_starts.max(1)
+    }
+
+    /// Passes of one sample and radius at most, in a network of so many classes.
+    pub fn passes(&self, classes: u64) -> Passes {
+        let rows = self.rows(classes as usize) as u64;
+        // Targeted rows of these follow one boundary.
+        let step = match (self.aim, self.optimizer) {
+            (Aim::Away, optimizer) => optimizer.step(),
+            (_, optimizer) => Passes { backwards: optimizer.step().backwards.min(1), ..optimizer.step() },
+        };
+        let ranking = match self.aim {
+            Aim::Nearest(_) => Passes { forwards: 1, backwards: (RIVALS as u64).min(classes.saturating_sub(1)) },
+            _ => Passes::default(),
+        };
+        (step.times(self.steps as u64) + super::plan::passes::VERIFICATION).times(rows) + ranking
+    }
+}
+
+impl Preset {
+    /// The word of suites.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Preset::Standard => "standard",
+            Preset::AmStandard => "am-standard",
+        }
+    }
+
+    /// Its parts in the norm, in order, for networks of so many classes.
+    ///
+    /// With fewer than four classes the targeted ratio of differences is not defined; then the parts that use it use the margin.
+    pub fn parts(self, norm: Norm, classes: usize) -> Vec<Part> {
+        use OptimizerName::{Apgd, Fab, Square};
+        let ratio = if classes < 4 { Loss::Margin } else { Loss::Dlr };
+        let sparse = norm == Norm::L1;
+        match self {
+            Preset::Standard => vec![
+                Part::new("apgd-ce", Apgd, Loss::Ce, Aim::Away, 100).starts(if sparse { 5 } else { 1 }),
+                Part::new("apgd-t", Apgd, ratio, Aim::Likeliest(if sparse { 5 } else { 9 }), 100).starts(1),
+                Part::new("fab-t", Fab, Loss::Margin, Aim::Likeliest(9), 100),
+                Part::new("square", Square, Loss::Margin, Aim::Away, 5000),
+            ],
+            Preset::AmStandard => vec![
+                Part::new("margin", Apgd, Loss::Margin, Aim::Away, 40),
+                Part::new("nearest", Apgd, ratio, Aim::Nearest(9), 25),
+                Part::new("ce", Apgd, Loss::Ce, Aim::Away, 40).starts(1),
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_adapt_to_few_classes() {
+        let rows = |classes| {
+            Preset::Standard.parts(Norm::Linf, classes).iter().map(|part| part.rows(classes)).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(10), [1, 9, 9, 1]);
+        assert_eq!(rows(1000), [1, 9, 9, 1]);
+        assert_eq!(rows(3), [1, 2, 2, 1]);
+        assert!(Preset::Standard.parts(Norm::L2, 3).iter().all(|part| part.loss != Loss::Dlr));
+    }
+
+    #[test]
+    fn the_own_composition_costs_at_most_a_fifth_of_autoattacks() {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            let passes = |preset: Preset| {
+                preset.parts(norm, 10).iter().fold(Passes::default(), |sum, part| sum + part.passes(10))
+            };
+            let (own, reference) = (passes(Preset::AmStandard), passes(Preset::Standard));
+            assert!(own.forwards * 5 <= reference.forwards, "{norm}: {own:?}, {reference:?}");
+            assert!(own.backwards * 5 <= reference.backwards, "{norm}: {own:?}, {reference:?}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The smallest verified flip of each sample by anything of the run, in the norms in which it measures distances; and how near each method
+//! comes to it.
+
+use std::collections::BTreeMap;
+
+use crate::record::{DistanceRecord, Record};
+use crate::stats::Observation;
+use crate::terms::Norm;
+
+/// The method of distances that are the smallest of all.
+pub const ENVELOPE: &str = "envelope";
+
+/// What is known of one model's samples.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Envelope {
+    /// What the methods of the boundary search say, by norm and sample: the smallest.
+    measured: BTreeMap<(Norm, u32), Observation>,
+    /// The shortest perturbation of any record that flips its sample, by norm and sample.
+    flips: BTreeMap<(Norm, u32), f64>,
+}
+
+impl Envelope {
+    /// Takes note of a distance, as an observation.
+    pub(super) fn measure(&mut self, norm: Norm, sample: u32, seen: Observation) {
+        let known = self.measured.entry((norm, sample)).or_insert(seen);
+        *known = nearer(*known, seen);
+    }
+
+    /// Takes note of a record's flip: it has a length in every norm.
+    pub(super) fn flip(&mut self, sample: u32, record: &Record) {
+        for norm in Norm::ALL {
+            let length = f64::from(match norm {
+                Norm::Linf => record.linf,
+                Norm::L2 => record.l2,
+                Norm::L1 => record.l1,
+                Norm::L0 => record.l0 as f32,
+            });
+            let shortest = self.flips.entry((norm, sample)).or_insert(length);
+            *shortest = shortest.min(length);
+        }
+    }
+
+    /// Add what is known of the same model; `numbers` gives the place of each of the other's samples.
+    pub(super) fn merge(&mut self, other: &Envelope, numbers: &[u32]) {
+        for (&(norm, sample), &seen) in &other.measured {
+            self.measure(norm, numbers[sample as usize], seen);
+        }
+        for (&(norm, sample), &length) in &other.flips {
+            let shortest = self.flips.entry((norm, numbers[sample as usize])).or_insert(length);
+            *shortest = shortest.min(length);
+        }
+    }
+
+    /// The envelope in each norm that was measured, samples in order.
+    pub(super) fn observations(&self) -> BTreeMap<Norm, Vec<Observation>> {
+        let mut all: BTreeMap<Norm, Vec<Observation>> = BTreeMap::new();
+        for (&(norm, sample), &seen) in &self.measured {
+            let flip = self.flips.get(&(norm, sample)).map(|&distance| Observation { distance, event: true });
+            all.entry(norm).or_default().push(flip.map_or(seen, |flip| nearer(seen, flip)));
+        }
+        all
+    }
+}
+
+/// A flip beats none, and a nearer one a farther one; of two searches without a flip the farther one counts.
+fn nearer(a: Observation, b: Observation) -> Observation {
+    let second = match (a.event, b.event) {
+        (true, true) => b.distance < a.distance,
+        (false, false) => b.distance > a.distance,
+        (_, second) => second,
+    };
+    if second { b } else { a }
+}
+
+/// The distance of a record as an observation: a misclassified sample is at 0, a censored one beyond what was searched.
+pub(super) fn observation(distance: &DistanceRecord) -> Observation {
+    if distance.clean_pred != distance.label {
+        Observation { distance: 0.0, event: true }
+    } else if distance.censored || !distance.distance.is_finite() {
+        let searched = if distance.searched.is_nan() { 0.0 } else { distance.searched };
+        Observation { distance: searched, event: false }
+    } else {
+        Observation { distance: distance.distance, event: true }
+    }
+}
+
+/// AttackBench's local optimality (Cinà et al. 2025, <https://arxiv.org/abs/2404.19460>): 1 minus the area between the robust-accuracy curves
+/// of a method and of the `envelope`, over the largest such area there can be. Areas end at the envelope's farthest flip; samples without
+/// one are robust up to there. 1 where the envelope has no area to lose.
+pub(super) fn optimality(method: &[Observation], envelope: &[Observation]) -> f64 {
+    let farthest = envelope.iter().filter(|seen| seen.event).map(|seen| seen.distance).fold(0.0, f64::max);
+    let reach = |seen: &Observation| if seen.event { seen.distance.min(farthest) } else { farthest };
+    let area = |all: &[Observation]| all.iter().map(reach).sum::<f64>() / all.len().max(1) as f64;
+    let alive = envelope.iter().filter(|seen| !seen.event || seen.distance > 0.0).count() as f64;
+    let (own, best) = (area(method), area(envelope));
+    let most = alive / envelope.len().max(1) as f64 * farthest - best;
+    if most > 0.0 { 1.0 - (own - best) / most } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(distance: f64) -> Observation {
+        Observation { distance, event: true }
+    }
+
+    #[test]
+    fn the_envelope_has_the_optimality_one_and_what_finds_nothing_has_zero() {
+        let best = [at(0.0), at(1.0), at(2.0), at(4.0)];
+        assert_eq!(optimality(&best, &best), 1.0);
+        let none = [at(0.0), Observation { distance: 9.0, event: false }, at(50.0), at(4.0)];
+        assert_eq!(optimality(&none, &best), 0.0);
+        // Areas 7/4 and 8/4; at most 12/4.
+        assert_eq!(optimality(&[at(0.0), at(1.5), at(2.5), at(4.0)], &best), 1.0 - 0.25 / (3.0 - 1.75));
+    }
+
+    #[test]
+    fn flips_of_attacks_beat_farther_distances_and_censored_ones() {
+        let mut envelope = Envelope::default();
+        envelope.measure(Norm::L2, 0, Observation { distance: 4.0, event: false });
+        envelope.measure(Norm::L2, 1, at(0.5));
+        envelope.measure(Norm::L2, 1, at(0.75));
+        envelope.flips.insert((Norm::L2, 0), 1.5);
+        envelope.flips.insert((Norm::L2, 1), 0.75);
+        envelope.flips.insert((Norm::Linf, 1), 0.1);
+        let known = envelope.observations();
+        assert_eq!(known[&Norm::L2].iter().map(|seen| (seen.distance, seen.event)).collect::<Vec<_>>(), [(1.5, true), (0.5, true)]);
+        assert!(!known.contains_key(&Norm::Linf), "the run measures no distance there");
+    }
+}
