@@ -163,7 +163,8 @@ fn dual(weights: &[f32], norm: Norm) -> f64 {
     match norm {
         Norm::Linf => weights.iter().map(|w| f64::from(w.abs())).sum(),
         Norm::L2 => weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt(),
-        Norm::L1 => weights.iter().map(|w| f64::from(w.abs())).fold(0.0, f64::max),
+        // One value changes, or as many as l1 allows of the largest weight.
+        Norm::L1 | Norm::L0 => weights.iter().map(|w| f64::from(w.abs())).fold(0.0, f64::max),
     }
 }
 
@@ -173,6 +174,7 @@ fn length(record: &Record) -> f32 {
         Norm::Linf => record.linf,
         Norm::L2 => record.l2,
         Norm::L1 => record.l1,
+        Norm::L0 => record.l0 as f32,
     }
 }
 
