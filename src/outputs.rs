@@ -12,7 +12,7 @@ use crate::compare::{Comparison, write_changed, write_compare};
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
 use crate::record::seal::{self, Seal};
 use crate::record::{
-    Example, MANIFEST_FORMAT, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial,
+    Evidence, Example, MANIFEST_FORMAT, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial,
     assemble_tables, content_hash, write_atomically,
 };
 use crate::report::gate::{junit, markdown, show_gate, without_gate};
@@ -77,13 +77,16 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     let mut worst = WorstExamples::default();
     let mut thumbnails = Thumbnails::default();
     let (mut unconfirmed, mut seconds) = (0, 0.0);
+    let mut evidence = Vec::new();
     let assembled = assemble_tables(dir, &keys, |block| {
         summarizer.add_block(block);
         unconfirmed += block.unconfirmed_hits;
+        Evidence::gather(&mut evidence, &block.evidence);
         seconds += block.seconds;
         block.examples.iter().for_each(|example| worst.add(example));
         block.thumbnails.iter().for_each(|of| thumbnails.add(of));
     })?;
+    manifest.evidence = evidence;
     let summary = summarizer.finish_run(manifest);
     manifest.unconfirmed_hits = unconfirmed;
     // Each shard knows its own time; all of them together is what the blocks took.

@@ -174,6 +174,8 @@ pub enum CellKind {
     ControlRandomUnit,
     /// Random search without gradients, over some of the samples.
     ControlSearch,
+    /// The attack with twice the steps, over some of the samples that it did not flip.
+    ControlLonger,
 }
 
 impl CellKind {
@@ -185,23 +187,28 @@ impl CellKind {
             CellKind::ControlNoise => "control-noise",
             CellKind::ControlRandomUnit => "control-random-unit",
             CellKind::ControlSearch => "control-search",
+            CellKind::ControlLonger => "control-longer",
         }
     }
 
     /// Every kind.
-    pub const ALL: [CellKind; 5] = [
+    pub const ALL: [CellKind; 6] = [
         CellKind::ClassLogit,
         CellKind::Unit,
         CellKind::ControlNoise,
         CellKind::ControlRandomUnit,
         CellKind::ControlSearch,
+        CellKind::ControlLonger,
     ];
 
     /// Whether this is a control rather than an attack.
     pub fn is_control(self) -> bool {
         match self {
             CellKind::ClassLogit | CellKind::Unit => false,
-            CellKind::ControlNoise | CellKind::ControlRandomUnit | CellKind::ControlSearch => true,
+            CellKind::ControlNoise
+            | CellKind::ControlRandomUnit
+            | CellKind::ControlSearch
+            | CellKind::ControlLonger => true,
         }
     }
 }

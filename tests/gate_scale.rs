@@ -230,6 +230,7 @@ fn manifest(samples: u32) -> Manifest {
         blocks_done: 1,
         seconds: 0.0,
         unconfirmed_hits: 0,
+        evidence: Vec::new(),
         outputs: BTreeMap::new(),
         blocks: BTreeMap::new(),
     }

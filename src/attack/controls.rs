@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
+use super::AttackBlock;
 use crate::judge::{Bench, CleanBlock, Judgement, Lengths, judge};
 use crate::random::Noise;
 use crate::record::{Cell, CellKind, Record, Status};
 use crate::region::{Balls, Region, Regions};
 use crate::rows::{Drives, Entrants, Row};
-use crate::suite::{AttackConfig, ModelConfig, Suite};
+use crate::suite::{AttackConfig, Goal, ModelConfig, Suite};
 use crate::terms::{Epsilon, Norm, SampleId, headline_radius};
 
 /// Draws of noise for each sample.
@@ -53,6 +54,12 @@ pub struct ControlBlock<'a> {
     pub samples: usize,
 }
 
+/// Whether the sample at `place` is one of `wanted` that lie evenly over a run of `samples`.
+pub fn is_one_of(wanted: usize, place: usize, samples: usize) -> bool {
+    let wanted = wanted.min(samples).max(1);
+    place * wanted / samples.max(1) != (place + 1) * wanted / samples.max(1)
+}
+
 /// What a control found for one sample.
 struct Found {
     image: Tensor,
@@ -65,8 +72,9 @@ impl<'a> ControlBlock<'a> {
         self.bench.clean
     }
 
-    /// One record for each draw and sample, then one for each sample of the search.
-    pub fn run(&self) -> Vec<Record> {
+    /// One record for each draw and sample, then one for each sample of the search, then one for each sample that was searched and that
+    /// `attacked`, the attack's own records, holds to be robust.
+    pub fn run(&self, attacked: &[Record]) -> Vec<Record> {
         let mut records = Vec::new();
         // Attacks on units have a control of noise of their own, if the suite leaves it.
         if !self.attack.has_noise_control() {
@@ -78,18 +86,38 @@ impl<'a> ControlBlock<'a> {
             }
         }
         let chosen: Vec<usize> = (0..self.clean().len()).filter(|&sample| self.is_searched(sample)).collect();
-        let attacked: Vec<usize> = chosen.iter().copied().filter(|&sample| self.clean().attackable(sample)).collect();
+        let open: Vec<usize> = chosen.iter().copied().filter(|&sample| self.clean().attackable(sample)).collect();
         let cell = self.cell(CellKind::ControlSearch, None);
-        let mut found = self.search(&attacked);
+        let mut found = self.search(&open);
         records.extend(chosen.iter().map(|&sample| self.record(&cell, sample, found.remove(&sample))));
+        let flipped = |sample: usize| {
+            let id = &self.clean().ids[sample];
+            let here = |record: &&Record| record.cell.epsilon == self.epsilon && &record.sample_id == id;
+            attacked.iter().filter(here).any(|record| record.flipped)
+        };
+        let robust: Vec<usize> = open.into_iter().filter(|&sample| !flipped(sample)).collect();
+        records.extend(self.longer(&robust));
         records
+    }
+
+    /// The attack on `samples` with twice the steps.
+    fn longer(&self, samples: &[usize]) -> Vec<Record> {
+        if samples.is_empty() || !matches!(self.attack.goal, Goal::ClassLogit { .. }) {
+            return Vec::new();
+        }
+        let clean = self.clean().subset(samples);
+        let attack = AttackConfig { steps: self.attack.steps * 2, epsilons: vec![self.epsilon], ..self.attack.clone() };
+        let bench = Bench { clean: &clean, ..self.bench };
+        let dataset = self.dataset;
+        let block = AttackBlock { attack: &attack, dataset, bench, units: &[], victims: &[], keep_images: false };
+        let cell = self.cell(CellKind::ControlLonger, None);
+        let records = block.run().records.into_iter();
+        records.map(|record| Record { cell: cell.clone(), target: None, target_hit: None, ..record }).collect()
     }
 
     /// Whether the search looks at this sample: as many as [`FEWEST`] says, evenly over the run.
     fn is_searched(&self, sample: usize) -> bool {
-        let wanted = (self.samples / 10).max(FEWEST).min(self.samples).max(1);
-        let place = self.first + sample;
-        place * wanted / self.samples != (place + 1) * wanted / self.samples
+        is_one_of((self.samples / 10).max(FEWEST), self.first + sample, self.samples)
     }
 
     /// Calls `work` with the balls of these samples and with what entered them; `purpose` names the random streams.

@@ -180,6 +180,7 @@ pub fn failure(error: RunError) -> Failure {
         | RunError::Device(_)
         | RunError::Fit { .. }
         | RunError::Untrusted { .. }
+        | RunError::SelfTest { .. }
         | RunError::DifferentClasses { .. } => Exit::Usage,
     };
     Failure::new(exit, error)

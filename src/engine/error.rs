@@ -56,6 +56,14 @@ pub enum RunError {
         /// What was seen in the trial, and what would be right.
         problem: String,
     },
+    /// A self-test that a model cannot take.
+    #[error("{problem}, so that `[selftest]` has no features to read; {help}")]
+    SelfTest {
+        /// What the model lacks.
+        problem: String,
+        /// What would do.
+        help: String,
+    },
     /// Images are to be shown to a model whose predictions mean something else.
     #[error("`{}` has {} classes and `{}` has {}: their predictions do not compare", first.0, first.1, other.0, other.1)]
     DifferentClasses {
@@ -124,6 +132,7 @@ impl RunError {
                 let message = format!("layer `{layer}` of model `{model}` has no unit {unit}");
                 placed(Place::Attack(*attack, "units"), message, problem)
             }
+            RunError::SelfTest { problem, help } => placed(Place::SelfTest("layer"), problem.clone(), help),
             RunError::DifferentClasses { .. } => {
                 let help = "leave `[transfer]` out, or give these models suites of their own";
                 placed(Place::Transfer("attacks"), self.to_string(), help)

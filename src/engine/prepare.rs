@@ -11,12 +11,13 @@ use super::device::{self, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
 use super::trials::{self, trial};
-use crate::attack::{Selected, Unfit, kind};
+use crate::attack::{Selected, Unfit, features_layer, kind};
 use crate::data::{self, Dataset, Sample, Selection};
 use crate::judge::pixels;
 use crate::model::{Compute, Model, ModelError, ModelSource};
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
 use crate::suite::{AttackConfig, Known, Plan, Suite, UnitSelection};
+use crate::terms::LayerName;
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
 pub const ENGINE_VERSION: &str = "1";
@@ -45,6 +46,8 @@ pub struct Prepared {
     data_hash: String,
     /// What a few passes told of each model, in the suite's order.
     trials: Vec<Trial>,
+    /// The layer whose features a self-test reads, by model, if the suite asks for one.
+    features: Vec<Option<LayerName>>,
 }
 
 impl Prepared {
@@ -82,12 +85,13 @@ impl Prepared {
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
         let run = identity(&suite, &sources, [&data_hash, &selection.order(dataset.as_ref())], device);
-        let trials = Vec::new();
+        let (trials, features) = (Vec::new(), Vec::new());
         let warnings = warnings(dataset.as_ref(), &selection, &sources);
         let mut prepared =
-            Prepared { suite, dataset, selection, sources, plan, device, run, warnings, data_hash, trials };
+            Prepared { suite, dataset, selection, sources, plan, device, run, warnings, data_hash, trials, features };
         prepared.check_fit(&first)?;
         prepared.trials = prepared.try_models()?;
+        prepared.features = prepared.find_features()?;
         Ok(prepared)
     }
 
@@ -148,6 +152,32 @@ impl Prepared {
                 .map_err(|problem| RunError::Untrusted { model: name, problem })
         };
         (0..self.sources.len()).map(of_model).collect()
+    }
+
+    /// The layers whose features a self-test reads.
+    fn find_features(&self) -> Result<Vec<Option<LayerName>>, RunError> {
+        let Some(config) = &self.suite.selftest else { return Ok(self.sources.iter().map(|_| None).collect()) };
+        let of_model = |index: usize| {
+            let model = self.verifier(index)?;
+            match &config.layer {
+                Some(layer) => model.layer(layer).map(|info| Some(info.name)).map_err(|error| match error {
+                    ModelError::UnknownLayer { model, layer, near } => {
+                        RunError::SelfTest { problem: format!("model `{model}` has no layer `{layer}`"), help: near }
+                    }
+                    error => error.into(),
+                }),
+                None => features_layer(&model).map(Some).ok_or_else(|| RunError::SelfTest {
+                    problem: format!("model `{}` shows no layer besides its logits", model.name),
+                    help: "export it with its layers (README, TorchScript), or leave `[selftest]` out".to_owned(),
+                }),
+            }
+        };
+        (0..self.sources.len()).map(of_model).collect()
+    }
+
+    /// The layer of a model whose features a self-test reads, if the suite asks for one.
+    pub fn features_layer(&self, model: usize) -> Option<&LayerName> {
+        self.features.get(model)?.as_ref()
     }
 
     /// What the trial told of each model, in the suite's order.
@@ -274,6 +304,7 @@ impl Prepared {
             blocks_done: 0,
             seconds: 0.0,
             unconfirmed_hits: 0,
+            evidence: Vec::new(),
             outputs: BTreeMap::new(),
             blocks: BTreeMap::new(),
         }

@@ -12,7 +12,8 @@ use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
 use super::prepare::Prepared;
 use crate::attack::{
-    AttackBlock, ControlBlock, DrivenUnit, Reference, Victim, choose, control_places, kind, thumbnail,
+    AttackBlock, ControlBlock, DrivenUnit, Reference, SelfTest, Victim, choose, control_places, is_one_of, kind,
+    takes_part, thumbnail,
 };
 use crate::boundary::BoundaryBlock;
 use crate::cuda;
@@ -21,7 +22,7 @@ use crate::interrupt;
 use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, pixels};
 use crate::model::Model;
 use crate::random::Noise;
-use crate::record::{AdversarialImages, Block, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
+use crate::record::{AdversarialImages, Block, Evidence, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
 use crate::suite::{Shard, Task, WorkUnit};
 
 /// Images by which units are ranked and gains are scaled.
@@ -210,7 +211,9 @@ impl<'a> Run<'a> {
                     outcome.images.write(self.dir, &unit.key)?;
                 }
                 block.records = outcome.records;
-                block.records.extend(self.controls(unit, index, bench));
+                let controls = self.controls(unit, index, bench, &block.records);
+                block.records.extend(controls);
+                block.evidence = self.self_test(unit, index, &verifier, bench);
                 block.examples = outcome.examples;
                 block.transfers = outcome.transfers;
                 block.unconfirmed_hits = outcome.unconfirmed;
@@ -235,7 +238,7 @@ impl<'a> Run<'a> {
     }
 
     /// The records of the controls that stand beside this attack.
-    fn controls(&self, unit: &WorkUnit, attack: usize, bench: Bench) -> Vec<Record> {
+    fn controls(&self, unit: &WorkUnit, attack: usize, bench: Bench, attacked: &[Record]) -> Vec<Record> {
         let suite = &self.prepared.suite;
         let places = control_places(suite, &suite.models[unit.model]);
         let beside = places.into_values().filter(|(index, _)| *index == attack);
@@ -248,9 +251,31 @@ impl<'a> Run<'a> {
                 first: unit.samples.start,
                 samples: self.prepared.selection.len(),
             }
-            .run()
+            .run(attacked)
         });
         records.collect()
+    }
+
+    /// The self-tests of the norms whose headline radius this attack is the first to have.
+    fn self_test(&self, unit: &WorkUnit, attack: usize, verifier: &Rc<Model>, bench: Bench) -> Vec<Evidence> {
+        let suite = &self.prepared.suite;
+        let (Some(config), Some(layer)) = (&suite.selftest, self.prepared.features_layer(unit.model)) else {
+            return Vec::new();
+        };
+        let model = &suite.models[unit.model];
+        let total = self.prepared.selection.len();
+        let chosen = |sample: &usize| is_one_of(config.samples, unit.samples.start + sample, total);
+        let samples: Vec<usize> = (0..bench.clean.len()).filter(chosen).collect();
+        let places = control_places(suite, model).into_iter().filter(|(_, (index, _))| *index == attack);
+        let evidence = places.flat_map(|(norm, (_, epsilon))| {
+            let attacks = suite.attacks.iter().filter(|attack| attack.applies_to(&model.name));
+            let attacks: Vec<_> = attacks.filter(|attack| takes_part(attack, norm)).collect();
+            if attacks.is_empty() || samples.is_empty() {
+                return Vec::new();
+            }
+            SelfTest { body: verifier.clone(), layer, attacks, norm, epsilon, bench }.run(&samples)
+        });
+        evidence.collect()
     }
 
     fn models(&mut self, index: usize) -> Result<(Rc<Model>, Rc<Model>), RunError> {

@@ -4,10 +4,12 @@
 use tch::{Kind, Tensor};
 
 use super::guard::{LibtorchError, guarded};
+use crate::boundary::linearized;
 use crate::model::Model;
 use crate::objective::margin;
 use crate::record::Trial;
 use crate::rows::{doubles, floats};
+use crate::terms::Norm;
 
 /// Images of a trial.
 pub const IMAGES: usize = 4;
@@ -47,6 +49,7 @@ pub fn trial(model: &Model, pixels: &Tensor, needs_gradient: bool) -> Result<Tri
     }
     if needs_gradient {
         trial.zero_gradients = guarded(|| zero_gradients(model, pixels)).map_err(gave_up)??;
+        trial.flat = guarded(|| flat(model, pixels)).map_err(gave_up)?;
     }
     Ok(trial)
 }
@@ -125,6 +128,13 @@ fn are_probabilities(answers: &Tensor) -> bool {
     let inside = answers.ge(-PROBABILITY).logical_and(&answers.le(1.0 + PROBABILITY)).all();
     let whole = (answers.sum_dim_intlist([1i64].as_slice(), false, Kind::Double) - 1.0).abs().le(PROBABILITY).all();
     inside.logical_and(&whole).int64_value(&[]) != 0
+}
+
+/// How many images no change of pixels by less than 1 flips, going by the gradient: the boundary of a network that learned something is
+/// a hundred times nearer.
+fn flat(model: &Model, pixels: &Tensor) -> u64 {
+    let (distances, _) = linearized(model, pixels, Norm::Linf, pixels.size()[0].max(1) as usize);
+    distances.into_iter().filter(|distance| *distance > 1.0).count() as u64
 }
 
 /// How many images have a gradient of the margin that is zero in every pixel.

@@ -28,8 +28,20 @@ impl CleanBlock {
     /// Moves the samples to the device and judges them, in chunks of at most `chunk`. One pass gives judgements, logits and the
     /// activations of all `watched` layers.
     pub fn new(model: &Model, samples: &[Sample], watched: &[Watched], chunk: usize) -> Self {
-        let pixels = pixels(samples, model.device());
         let labels: Vec<i64> = samples.iter().map(|sample| i64::from(sample.label)).collect();
+        let ids = samples.iter().map(|sample| sample.id.clone()).collect();
+        CleanBlock::judged(model, ids, labels, pixels(samples, model.device()), watched, chunk)
+    }
+
+    /// The same for images `[N, C, H, W]` in [0, 1], f32, that are on the device.
+    pub fn judged(
+        model: &Model,
+        ids: Vec<SampleId>,
+        labels: Vec<i64>,
+        pixels: Tensor,
+        watched: &[Watched],
+        chunk: usize,
+    ) -> Self {
         let layers: Vec<LayerName> = watched.iter().map(|watched| watched.layer.clone()).collect();
         let (mut judged, mut logits) = (Vec::with_capacity(labels.len()), Vec::with_capacity(labels.len()));
         let mut parts: Vec<Vec<Features>> = watched.iter().map(|_| Vec::new()).collect();
@@ -47,12 +59,25 @@ impl CleanBlock {
         });
         let join = |parts: &Vec<Features>| Features::join(&parts.iter().collect::<Vec<_>>());
         CleanBlock {
-            ids: samples.iter().map(|sample| sample.id.clone()).collect(),
+            ids,
             labels,
             pixels,
             judgements: judged,
             logits,
             features: parts.iter().filter_map(join).collect(),
+        }
+    }
+
+    /// Some of the samples, by place, in this order, with what the model says of them; without activations of layers.
+    pub fn subset(&self, samples: &[usize]) -> CleanBlock {
+        let index: Vec<i64> = samples.iter().map(|&sample| sample as i64).collect();
+        CleanBlock {
+            ids: samples.iter().map(|&sample| self.ids[sample].clone()).collect(),
+            labels: samples.iter().map(|&sample| self.labels[sample]).collect(),
+            pixels: self.pixels.index_select(0, &Tensor::from_slice(&index).to_device(self.pixels.device())),
+            judgements: samples.iter().map(|&sample| self.judgements[sample]).collect(),
+            logits: samples.iter().map(|&sample| self.logits[sample].clone()).collect(),
+            features: Vec::new(),
         }
     }
 

@@ -142,6 +142,16 @@ impl Model {
         Model::around(name, Built { network, compute, tensors }, geometry, normalize)
     }
 
+    /// A model of the same images and device around another network, such as a readout of this one's layers, with so many classes.
+    /// The network takes pixels in [0, 1].
+    pub fn with_head(&self, network: Box<dyn Network>, classes: i64) -> Model {
+        let [channels, height, width] = self.input;
+        let count = channels as usize;
+        let plain = Normalize { mean: vec![0.0; count], std: vec![1.0; count] };
+        let geometry = Geometry { channels, height, width, classes };
+        Model::around(&self.name, network, geometry, &plain, Compute::f32(self.device()), Tensors::default())
+    }
+
     /// A model with fresh parameters, to be trained.
     pub fn fresh(
         arch: &'static Architecture,

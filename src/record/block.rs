@@ -14,11 +14,16 @@ use serde::{Deserialize, Serialize};
 use super::fields::{Fields, Row};
 use super::intern::Interner;
 use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS, TRANSFER_COLUMNS};
-use super::{Cell, DistanceRecord, Example, Record, RunDir, StoreError, Thumbnail, TransferRecord, write_atomically};
+use super::{
+    Cell, DistanceRecord, Evidence, Example, Record, RunDir, StoreError, Thumbnail, TransferRecord, write_atomically,
+};
 use crate::terms::SampleId;
 
-/// Newest version of a block file's form: 2 has transfers.
-pub const BLOCK_FORMAT: u32 = 2;
+/// Newest version of a block file's form: 2 has transfers, 3 evidence.
+pub const BLOCK_FORMAT: u32 = 3;
+
+/// The form of a block with transfers and without evidence.
+const FORMAT_WITHOUT_EVIDENCE: u32 = 2;
 
 /// The form of a block without transfers, which older versions of am-eval read too.
 const FORMAT_WITHOUT_TRANSFERS: u32 = 1;
@@ -42,6 +47,8 @@ pub struct Block {
     pub seconds: f64,
     /// Search hits that the separate f32 pass did not confirm.
     pub unconfirmed_hits: u64,
+    /// What checks of the attacks themselves found.
+    pub evidence: Vec<Evidence>,
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -62,6 +69,8 @@ struct Header {
     thumbnails: Option<[usize; 2]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     transfers: Option<usize>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<Evidence>,
     blake3: String,
 }
 
@@ -139,7 +148,11 @@ impl Block {
         let small = thumbnails.as_ref().map_or_else(Vec::new, |parts| parts.concat());
         let body = [sections.concat(), small, transfers.clone()].concat();
         let mut header = Header {
-            format: if transfers.is_empty() { FORMAT_WITHOUT_TRANSFERS } else { BLOCK_FORMAT },
+            format: match (transfers.is_empty(), self.evidence.is_empty()) {
+                (_, false) => BLOCK_FORMAT,
+                (false, true) => FORMAT_WITHOUT_EVIDENCE,
+                (true, true) => FORMAT_WITHOUT_TRANSFERS,
+            },
             key: self.key.clone(),
             run: run.to_owned(),
             records: self.records.len() as u64,
@@ -152,6 +165,7 @@ impl Block {
             bytes: sections.each_ref().map(Vec::len),
             thumbnails: thumbnails.as_ref().map(|parts| parts.each_ref().map(Vec::len)),
             transfers: (!transfers.is_empty()).then_some(transfers.len()),
+            evidence: self.evidence.clone(),
             blake3: String::new(),
         };
         header.blake3 = hash(&header, &body)?;
@@ -220,6 +234,7 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
         transfers,
         seconds: header.seconds,
         unconfirmed_hits: header.unconfirmed_hits,
+        evidence: header.evidence,
     };
     Ok((block, header.run))
 }

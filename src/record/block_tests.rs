@@ -32,7 +32,7 @@ fn blocks_without_transfers_keep_the_form_that_older_versions_read() {
     };
     let plain = header(&block("b"));
     assert!(plain.starts_with("{\"format\":1,") && !plain.contains("transfers"), "{plain}");
-    assert!(header(&block_with_transfers("b")).starts_with("{\"format\":2,"));
+    assert!(header(&block_with_transfers("b")).starts_with("{\"format\":3,"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::seal::{self, Seal};
-use super::{StoreError, Trial, write_atomically};
+use super::{Evidence, StoreError, Trial, write_atomically};
 use crate::suite::{Goal, Suite};
 
 /// Version of the manifest's form: since 2 it lists its blocks, has a hash of itself, and names samples by their content.
@@ -92,6 +92,9 @@ pub struct Manifest {
     pub seconds: f64,
     /// Search hits that the separate f32 pass did not confirm, over all blocks.
     pub unconfirmed_hits: u64,
+    /// What checks of the attacks themselves found, over all blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     /// blake3 of each output file, by its path in the run's directory. That of `report.html` is of the page without a gate's
     /// verdict.
     pub outputs: BTreeMap<String, String>,

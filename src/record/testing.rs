@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Block, Cell, CellKind, DistanceRecord, Example, Record, Status, Thumbnail, TransferRecord};
+use super::{
+    Block, Cell, CellKind, CheckKind, DistanceRecord, Evidence, Example, Record, Status, Thumbnail, TransferRecord,
+};
 pub(crate) use shared::{cell, flipped, misclassified, record};
 
 use crate::terms::Norm;
@@ -134,7 +136,16 @@ pub(crate) fn any_transfer() -> impl Strategy<Value = TransferRecord> {
 pub(crate) fn block_with_transfers(key: &str) -> Block {
     let (known, other) = (Arc::new(cell(0.1)), Arc::new(cell(0.2)));
     let transfers = vec![transfer(&known, "v", 1, true), transfer(&other, "w", 1, false)];
-    Block { transfers, ..block(key) }
+    let evidence = vec![Evidence {
+        model: "m".to_owned(),
+        check: CheckKind::SelfTest,
+        attack: String::new(),
+        norm: Norm::Linf,
+        epsilon: crate::terms::Epsilon::new(0.1).unwrap(),
+        n: 8,
+        found: 7,
+    }];
+    Block { transfers, evidence, ..block(key) }
 }
 
 /// A block with a record of each kind, distances and an example.
@@ -166,5 +177,6 @@ pub(crate) fn block(key: &str) -> Block {
         transfers: Vec::new(),
         seconds: 1.25,
         unconfirmed_hits: 1,
+        evidence: Vec::new(),
     }
 }

@@ -19,6 +19,9 @@ pub struct Trial {
     pub zero_gradients: u64,
     /// Images for which the model gives NaN or infinity.
     pub not_finite: u64,
+    /// Images that, going by the gradient, no change of their pixels within [0, 1] flips: the gradient does not show the boundary.
+    #[serde(default)]
+    pub flat: u64,
 }
 
 impl Trial {

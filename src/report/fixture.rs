@@ -183,6 +183,7 @@ pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
         blocks_done: 12,
         seconds: 192.4,
         unconfirmed_hits: 4,
+        evidence: vec![],
         outputs: BTreeMap::from([("samples.csv".to_owned(), "b".repeat(64))]),
         blocks: BTreeMap::new(),
     }

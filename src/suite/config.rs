@@ -29,6 +29,9 @@ pub struct Suite {
     /// Which images are shown to other models, if the suite asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferConfig>,
+    /// Whether attacks are tested on planted points, if the suite asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selftest: Option<SelfTestConfig>,
     /// The gate's rules.
     pub gates: Vec<super::gate::Rule>,
     /// Known violations that the gate excuses for a time.
@@ -436,6 +439,15 @@ pub struct BoundaryConfig {
     pub loss: Loss,
     /// Bisection steps after the bracket is found.
     pub bisections: usize,
+}
+
+/// `[selftest]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SelfTestConfig {
+    /// The layer whose features are read; none for the last one before the classifier.
+    pub layer: Option<LayerName>,
+    /// Samples near which a point is planted.
+    pub samples: usize,
 }
 
 /// `[transfer]`.

@@ -23,6 +23,9 @@ impl Suite {
         if let (Some(transfer), Some(fields)) = (&self.transfer, material.as_object_mut()) {
             fields.insert("transfer".to_owned(), json!(transfer));
         }
+        if let (Some(selftest), Some(fields)) = (&self.selftest, material.as_object_mut()) {
+            fields.insert("selftest".to_owned(), json!(selftest));
+        }
         if let (true, Some(fields)) = (self.run.eot > 1, material.as_object_mut()) {
             fields.insert("eot".to_owned(), json!(self.run.eot));
         }

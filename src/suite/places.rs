@@ -16,6 +16,8 @@ pub enum Place {
     Boundary(&'static str),
     /// A key of `[transfer]`.
     Transfer(&'static str),
+    /// A key of `[selftest]`.
+    SelfTest(&'static str),
     /// A key of `[run]`.
     Run(&'static str),
 }
@@ -28,6 +30,7 @@ impl Place {
             Place::Attack(index, key) => ("attack", Some(index), key),
             Place::Boundary(key) => ("boundary", None, key),
             Place::Transfer(key) => ("transfer", None, key),
+            Place::SelfTest(key) => ("selftest", None, key),
             Place::Run(key) => ("run", None, key),
         }
     }

@@ -24,7 +24,8 @@ impl HealthSign {
 
     /// Whether it is told of a model as a whole, whatever the attack.
     pub fn is_of_model(self) -> bool {
-        matches!(self, HealthSign::RandomModel | HealthSign::AveragedModel(_) | HealthSign::Probabilities)
+        use HealthSign::{AveragedModel, FlatGradient, Probabilities, RandomModel, SelfTestFailed};
+        matches!(self, RandomModel | AveragedModel(_) | Probabilities | FlatGradient(_) | SelfTestFailed(_))
     }
 
     /// A short name for `summary.csv`, with the count where there is one: `zero-gradient:3`.
@@ -39,6 +40,11 @@ impl HealthSign {
             HealthSign::LostByRounding(count) => format!("lost-by-rounding:{count}"),
             HealthSign::GradientMasking => "gradient-masking".to_owned(),
             HealthSign::GradientFree(count) => format!("gradient-free:{count}"),
+            HealthSign::NotConverged(count) => format!("not-converged:{count}"),
+            HealthSign::TransferFindsMore(count) => format!("transfer-finds-more:{count}"),
+            HealthSign::NotAtChance => "not-at-chance".to_owned(),
+            HealthSign::SelfTestFailed(count) => format!("self-test-failed:{count}"),
+            HealthSign::FlatGradient(count) => format!("flat-gradient:{count}"),
             HealthSign::ConstantPrediction => "constant-prediction".to_owned(),
             HealthSign::RandomModel => "random-model".to_owned(),
             HealthSign::AveragedModel(passes) => format!("averaged-model:{passes}"),
@@ -95,6 +101,34 @@ impl fmt::Display for HealthSign {
                 "a search without gradients flips {} that the attacks do not, so gradients mislead or the attacks are weak; try \
                  loss = \"margin\", more restarts or more steps",
                 counted(count, "sample")
+            ),
+            HealthSign::NotConverged(count) => write!(
+                f,
+                "twice the steps flip {} more of those searched again, so the attack has not converged; double `steps` until \
+                 nothing changes, or use optimizer = \"apgd\"",
+                counted(count, "sample")
+            ),
+            HealthSign::TransferFindsMore(count) => write!(
+                f,
+                "images made on other models flip {} that attacks on the model itself do not, so its gradients mislead; attack \
+                 it with loss = \"margin\" and more restarts, and read the worst case",
+                counted(count, "sample")
+            ),
+            HealthSign::NotAtChance => f.write_str(
+                "more samples hold than chance although every ball reaches the grey image, so the attack fails; check gradients, \
+                 steps and loss",
+            ),
+            HealthSign::SelfTestFailed(count) => write!(
+                f,
+                "the attacks do not find {} although an adversarial image is there by construction, so they are misled; read no \
+                 robustness from this run, and look for operations that hide the gradient",
+                counted(count, "planted point")
+            ),
+            HealthSign::FlatGradient(count) => write!(
+                f,
+                "going by the gradient, no image at all flips {} of the trial, so the gradient hides the boundary; look for \
+                 rounding, saturation or other operations without a useful gradient",
+                counted(count, "image")
             ),
             HealthSign::ConstantPrediction => f.write_str(
                 "the model predicts one class for every sample; check its weights, normalization and class order",
@@ -161,6 +195,15 @@ pub(super) fn signs(
             if missed.search > 0 {
                 signs.push(HealthSign::GradientFree(missed.search));
             }
+            if missed.longer > 0 {
+                signs.push(HealthSign::NotConverged(missed.longer));
+            }
+            if missed.transfer > 0 {
+                signs.push(HealthSign::TransferFindsMore(missed.transfer));
+            }
+            if is_above_chance(tally, model) {
+                signs.push(HealthSign::NotAtChance);
+            }
         }
         signs.sort_unstable();
         signs
@@ -179,7 +222,7 @@ fn control_key(tally: &CellTally) -> ControlKey<'_> {
 fn control_shares(cells: &[CellTally]) -> HashMap<ControlKey<'_>, f64> {
     let mut sums: BTreeMap<(ControlKey<'_>, CellKind), (f64, f64)> = BTreeMap::new();
     for tally in cells.iter().filter(|tally| tally.cell.kind.is_control()) {
-        if tally.cell.kind == CellKind::ControlSearch {
+        if matches!(tally.cell.kind, CellKind::ControlSearch | CellKind::ControlLonger) {
             continue;
         }
         let (sum, count) = sums.entry((control_key(tally), tally.cell.kind)).or_default();
@@ -194,6 +237,14 @@ fn control_shares(cells: &[CellTally]) -> HashMap<ControlKey<'_>, f64> {
     shares
 }
 
+/// Whether more samples hold than one prediction explains in balls that reach the middle of the box: the grey image lies in all of them,
+/// and has one class.
+fn is_above_chance(tally: &CellTally, model: &ModelTally) -> bool {
+    let cell = &tally.cell;
+    let searched = cell.kind == CellKind::ClassLogit && cell.norm == Norm::Linf && cell.epsilon.value() >= 0.5;
+    searched && model.labels == Variety::Many && tally.clean_correct - tally.flips > model.most_of_a_label()
+}
+
 /// Samples that controls flip in a ball and the attacks do not.
 #[derive(Debug, Clone, Copy, Default)]
 struct Missed {
@@ -201,6 +252,10 @@ struct Missed {
     noise: u64,
     /// By a search without gradients.
     search: u64,
+    /// By the attack with twice the steps.
+    longer: u64,
+    /// By images made on other models.
+    transfer: u64,
 }
 
 /// What the attacks of a model missed in each ball in which one of them searched for flips.
@@ -210,7 +265,12 @@ fn missed(model: &ModelTally) -> BTreeMap<(Norm, Epsilon), Missed> {
         let missed = |set: &SampleSet| {
             set.iter().filter(|&sample| threat.seen.contains(sample) && !flipped.contains(sample)).count() as u64
         };
-        let missed = Missed { noise: missed(&threat.flipped_by_noise), search: missed(&threat.flipped_by_search) };
+        let missed = Missed {
+            noise: missed(&threat.flipped_by_noise),
+            search: missed(&threat.flipped_by_search),
+            longer: missed(&threat.flipped_by_longer),
+            transfer: missed(&threat.flipped_by_transfer),
+        };
         ((norm, epsilon), missed)
     });
     count.collect()

@@ -1,5 +1,6 @@
 //! Records become rates with intervals, curves, distance distributions and health signs.
 
+mod checklist;
 mod csv;
 mod health;
 mod order;
@@ -11,6 +12,7 @@ mod transfer_csv;
 mod trial_signs;
 mod types;
 
+pub use checklist::{Answer, Question, checklist};
 pub use csv::{summary_columns, write_summary};
 pub use sample_set::SampleSet;
 pub use summarizer::{Summarizer, summarize};

@@ -194,7 +194,7 @@ impl Summarizer {
     pub fn finish_run(self, manifest: &Manifest) -> RunSummary {
         let models: Vec<String> = manifest.models.iter().map(|model| model.name.clone()).collect();
         let mut summary = self.finish(&models, &manifest.attack_names());
-        summary.add_trials(&manifest.models);
+        summary.add_trials(&manifest.models, &manifest.evidence);
         summary.left_out = manifest.skipped.len() as u64;
         summary
     }

@@ -128,6 +128,10 @@ pub(super) struct Threat {
     pub(super) flipped_by_noise: SampleSet,
     /// Samples that a search without gradients flipped.
     pub(super) flipped_by_search: SampleSet,
+    /// Samples that the attack flipped with twice the steps.
+    pub(super) flipped_by_longer: SampleSet,
+    /// Samples that images made on other models flipped.
+    pub(super) flipped_by_transfer: SampleSet,
     /// Samples that anything of the run flipped: attacks, controls, images of other models, the boundary search.
     pub(super) flipped_anyhow: SampleSet,
     /// Whether an attack drove a class logit, and so searched for flips.
@@ -166,6 +170,8 @@ pub(super) struct ModelTally {
     pub(super) correct: SampleSet,
     pub(super) predictions: Variety,
     pub(super) labels: Variety,
+    /// Samples by label.
+    pub(super) by_label: BTreeMap<u32, SampleSet>,
     pub(super) threats: BTreeMap<(Norm, Epsilon), Threat>,
     /// The smallest distance at which the boundary search verified a flip, by norm and sample.
     pub(super) reached: BTreeMap<(Norm, u32), f64>,
@@ -176,6 +182,7 @@ impl ModelTally {
         self.samples.insert(sample);
         self.predictions.add(record.clean_pred);
         self.labels.add(record.label);
+        self.by_label.entry(record.label).or_default().insert(sample);
         let correct = record.clean_correct();
         if correct {
             self.correct.insert(sample);
@@ -192,6 +199,7 @@ impl ModelTally {
                 CellKind::ClassLogit | CellKind::Unit => threat.flipped.insert(sample),
                 CellKind::ControlNoise => threat.flipped_by_noise.insert(sample),
                 CellKind::ControlSearch => threat.flipped_by_search.insert(sample),
+                CellKind::ControlLonger => threat.flipped_by_longer.insert(sample),
                 CellKind::ControlRandomUnit => {}
             }
         }
@@ -203,18 +211,28 @@ impl ModelTally {
         self.correct.add_renumbered(&other.correct, numbers);
         self.predictions.merge(other.predictions);
         self.labels.merge(other.labels);
+        for (label, samples) in &other.by_label {
+            self.by_label.entry(*label).or_default().add_renumbered(samples, numbers);
+        }
         for (ball, theirs) in &other.threats {
             let threat = self.threats.entry(*ball).or_default();
             threat.seen.add_renumbered(&theirs.seen, numbers);
             threat.flipped.add_renumbered(&theirs.flipped, numbers);
             threat.flipped_by_noise.add_renumbered(&theirs.flipped_by_noise, numbers);
             threat.flipped_by_search.add_renumbered(&theirs.flipped_by_search, numbers);
+            threat.flipped_by_longer.add_renumbered(&theirs.flipped_by_longer, numbers);
+            threat.flipped_by_transfer.add_renumbered(&theirs.flipped_by_transfer, numbers);
             threat.flipped_anyhow.add_renumbered(&theirs.flipped_anyhow, numbers);
             threat.searched |= theirs.searched;
         }
         for (&(norm, sample), &distance) in &other.reached {
             self.reach(norm, numbers[sample as usize], distance);
         }
+    }
+
+    /// The samples of the label that most have.
+    pub(super) fn most_of_a_label(&self) -> u64 {
+        self.by_label.values().map(SampleSet::len).max().unwrap_or(0)
     }
 
     /// A flip that the boundary search verified.
@@ -225,7 +243,9 @@ impl ModelTally {
 
     /// A flip by an image that was made on another model, inside the ball of `norm` and `epsilon`.
     pub(super) fn fool(&mut self, norm: Norm, epsilon: Epsilon, sample: u32) {
-        self.threats.entry((norm, epsilon)).or_default().flipped_anyhow.insert(sample);
+        let threat = self.threats.entry((norm, epsilon)).or_default();
+        threat.flipped_anyhow.insert(sample);
+        threat.flipped_by_transfer.insert(sample);
     }
 
     /// Each ball that attacks searched, with the samples they saw and those that anything of the run flipped in it or in a smaller one.

@@ -1,15 +1,16 @@
 //! What the trial before a run says of each model, as signs in the run's summary.
 
 use super::{HealthSign, RunSummary};
-use crate::record::{ModelEntry, Trial};
+use crate::record::{CheckKind, Evidence, ModelEntry, Trial};
+use crate::stats::wilson;
 
 impl RunSummary {
-    /// Adds what the trials of `models` told to the signs of the models and of all their cells.
-    pub fn add_trials(&mut self, models: &[ModelEntry]) {
+    /// Adds what the trials of `models` and the checks of the attacks told to the signs of the models and of all their cells.
+    pub fn add_trials(&mut self, models: &[ModelEntry], evidence: &[Evidence]) {
         for model in &mut self.models {
             let entry = models.iter().find(|entry| entry.name == model.model);
-            let Some(trial) = entry.and_then(|entry| entry.trial.as_ref()) else { continue };
-            let signs = signs(trial);
+            let mut signs = entry.and_then(|entry| entry.trial.as_ref()).map(signs).unwrap_or_default();
+            signs.extend(of_evidence(evidence, &model.model));
             join(&mut model.health, &signs);
             let cells = self.cells.iter_mut().filter(|cell| cell.cell.model == model.model);
             cells.for_each(|cell| join(&mut cell.health, &signs));
@@ -27,7 +28,25 @@ fn signs(trial: &Trial) -> Vec<HealthSign> {
     if trial.probabilities {
         signs.push(HealthSign::Probabilities);
     }
+    // A few images may be classified so surely that their boundary is far; more than half may not.
+    if 2 * trial.flat > trial.images {
+        signs.push(HealthSign::FlatGradient(trial.flat));
+    }
     signs
+}
+
+/// Share of planted points below which, its 95 % interval included, the attacks are misled.
+const FOUND: f64 = 0.98;
+
+/// Whether a self-test shows that attacks are misled; none if nothing could be planted.
+pub(crate) fn misled(test: &Evidence) -> Option<bool> {
+    (test.n > 0).then(|| wilson(test.found, test.n).hi < FOUND)
+}
+
+fn of_evidence(evidence: &[Evidence], model: &str) -> Vec<HealthSign> {
+    let tests = evidence.iter().filter(|test| test.check == CheckKind::SelfTest && test.model == model);
+    let missed: u64 = tests.filter(|test| misled(test) == Some(true)).map(|test| test.n - test.found).sum();
+    if missed > 0 { vec![HealthSign::SelfTestFailed(missed)] } else { Vec::new() }
 }
 
 fn join(health: &mut Vec<HealthSign>, signs: &[HealthSign]) {

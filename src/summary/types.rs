@@ -63,6 +63,14 @@ pub enum HealthSign {
     GradientMasking,
     /// Samples that a search without gradients flips and the attacks do not.
     GradientFree(u64),
+    /// Samples that the attack flips with twice the steps, of those searched again.
+    NotConverged(u64),
+    /// Samples that images made on other models flip and the attacks on the model itself do not.
+    TransferFindsMore(u64),
+    /// The largest radius reaches half of the box, where one image lies in every ball, and more samples than chance hold.
+    NotAtChance,
+    /// Planted adversarial points that the attacks did not find.
+    SelfTestFailed(u64),
     /// Every prediction is the same class.
     ConstantPrediction,
     /// The model answers the same image differently each time, and single passes decide.
@@ -71,6 +79,8 @@ pub enum HealthSign {
     AveragedModel(u64),
     /// The model returns probabilities, whose logarithms are attacked.
     Probabilities,
+    /// Images of the trial whose gradient shows no boundary within the box.
+    FlatGradient(u64),
 }
 
 /// One step of a Kaplan-Meier curve.

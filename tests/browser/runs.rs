@@ -355,6 +355,7 @@ impl Recipe<'_> {
             blocks_done: blocks,
             seconds: 192.4,
             unconfirmed_hits: 0,
+            evidence: Vec::new(),
             outputs: BTreeMap::new(),
             blocks: BTreeMap::new(),
         }

@@ -153,7 +153,7 @@ fn corrupt_images_are_skipped_and_counted_if_the_suite_says_so() {
     assert_eq!((manifest.samples, manifest.skipped.len()), (11, 1));
     assert!(manifest.skipped[0].starts_with("00/1.png: "), "{:?}", manifest.skipped);
     let samples = fs::read_to_string(dir.join("samples.csv")).unwrap();
-    assert_eq!(samples.lines().count(), 12);
+    assert_eq!(samples.lines().filter(|line| !line.contains(",control-")).count(), 12);
     assert!(!samples.contains("00/1.png"));
 }
 

@@ -113,6 +113,7 @@ pub fn manifest(name: &str, suite: &str) -> Manifest {
         blocks_done: 1,
         seconds: 1.0,
         unconfirmed_hits: 0,
+        evidence: Vec::new(),
         outputs: BTreeMap::new(),
         blocks: BTreeMap::new(),
     }

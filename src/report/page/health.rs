@@ -104,6 +104,10 @@ fn count_of(sign: HealthSign) -> u64 {
         | HealthSign::DeadUnit(count)
         | HealthSign::UnconfirmedHits(count)
         | HealthSign::GradientFree(count)
+        | HealthSign::NotConverged(count)
+        | HealthSign::TransferFindsMore(count)
+        | HealthSign::SelfTestFailed(count)
+        | HealthSign::FlatGradient(count)
         | HealthSign::LostByRounding(count) => count,
         _ => 0,
     }
@@ -120,6 +124,11 @@ fn name_of(sign: HealthSign) -> &'static str {
         HealthSign::LostByRounding(_) => "lost by rounding",
         HealthSign::GradientMasking => "gradient masking",
         HealthSign::GradientFree(_) => "gradient-free search finds more",
+        HealthSign::NotConverged(_) => "not converged",
+        HealthSign::TransferFindsMore(_) => "transfer finds more",
+        HealthSign::NotAtChance => "not at chance",
+        HealthSign::SelfTestFailed(_) => "self-test failed",
+        HealthSign::FlatGradient(_) => "flat gradients",
         HealthSign::ConstantPrediction => "constant prediction",
         HealthSign::RandomModel => "random model",
         HealthSign::AveragedModel(_) => "random model, averaged",
@@ -158,6 +167,23 @@ fn meaning(sign: HealthSign) -> &'static str {
         HealthSign::GradientFree(_) => {
             "A short search without gradients flips samples that the attacks do not: gradients mislead, or the attacks are \
              weak, and robust accuracy is too high. Try the margin loss, more restarts or more steps."
+        }
+        HealthSign::NotConverged(_) => {
+            "Twice the steps flip more samples, so robust accuracy is too high; double `steps` until nothing changes, or use \
+             optimizer = \"apgd\"."
+        }
+        HealthSign::TransferFindsMore(_) => {
+            "Images made on other models flip samples that attacks on the model itself do not: its gradients mislead."
+        }
+        HealthSign::NotAtChance => {
+            "Every ball reaches the grey image, and still more samples hold than chance: the attack fails."
+        }
+        HealthSign::SelfTestFailed(_) => {
+            "Adversarial images that are there by construction were not found: the attacks are misled, and robustness cannot \
+             be read from this run."
+        }
+        HealthSign::FlatGradient(_) => {
+            "Going by the gradient, no image at all would flip these: the gradient hides the boundary (rounding, saturation)."
         }
         HealthSign::ConstantPrediction => "Every prediction is the same class; check weights and preprocessing.",
         HealthSign::RandomModel => {

@@ -11,7 +11,7 @@ use crate::record::{CellKind, Example, Manifest, RunStatus};
 use crate::report::chart::gallery;
 use crate::report::headline::{headlines, worst_case_at};
 use crate::stats::Estimate;
-use crate::summary::{CellSummary, ModelSummary, RunSummary};
+use crate::summary::{Answer, CellSummary, ModelSummary, Question, RunSummary, checklist};
 use crate::terms::{Epsilon, Norm};
 use crate::wording::format;
 
@@ -127,6 +127,9 @@ pub struct View {
     headline: Option<String>,
     models: Vec<ModelCard>,
     health: Vec<Sign>,
+    questions: Vec<Question>,
+    questions_passed: usize,
+    questions_failed: usize,
     attacks: Vec<AttackGroup>,
     transfer: Option<Transfer>,
     cells: Vec<CellRow>,
@@ -153,6 +156,8 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
     let headline =
         headlines(summary).first().map(|at| format!("{} ε {}", format::norm(at.norm), format::epsilon(at.epsilon)));
     let cells = cell_rows(summary, &manifest.classes);
+    let questions = checklist(manifest, summary);
+    let count = |answer: Answer| questions.iter().filter(|question| question.answer == answer).count();
     View {
         run: manifest.run.clone(),
         suite: manifest.suite_name.clone(),
@@ -169,6 +174,9 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
         headline,
         models: summary.models.iter().enumerate().map(|(index, of)| model_card(manifest, summary, index, of)).collect(),
         health: health::signs(manifest, summary),
+        questions_passed: count(Answer::Passed),
+        questions_failed: count(Answer::Failed),
+        questions,
         attacks: attack_groups(summary),
         transfer: transfer(manifest, summary),
         cells_total: format::count(summary.cells.len() as u64),
@@ -272,6 +280,7 @@ fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
             CellKind::ControlNoise => "control: noise",
             CellKind::ControlRandomUnit => "control: random unit",
             CellKind::ControlSearch => "control: gradient-free search",
+            CellKind::ControlLonger => "control: twice the steps",
         },
         on: on(of, classes),
         ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),

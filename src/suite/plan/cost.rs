@@ -23,7 +23,9 @@
 //! likeliest of C. `passes.rs` has these numbers, for the plan and for the loops that take the passes.
 //!
 //! Rows that leave early cost less. Not in the bound: the pass over the reference images that ranks units and scales
-//! their gains, and two passes more for each search hit that verification does not confirm, which is rare.
+//! their gains; two passes more for each search hit that verification does not confirm, which is rare; and what stands beside the first attack of
+//! each norm: two passes of noise for each sample, at most 100 queries and twice the attack's steps for a tenth of them, and the
+//! self-test (about 110 passes and the attacks for each planted point).
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -41,6 +41,8 @@ raw_table! {
         boundary: RawBoundary;
         /// Show the images that attacks made on one model to all the others.
         transfer: RawTransfer;
+        /// Test the attacks on planted adversarial points, which they must find.
+        selftest: RawSelfTest;
         /// What the results must fulfil.
         gate: Tables<RawRule>;
         /// Known violations that do not fail the gate for a time.
@@ -316,5 +318,16 @@ raw_table! {
     struct RawTransfer ("`[transfer]`") {
         /// The attacks, by name; `*` stands for any characters and `?` for any one. Default all attacks of kind `class-logit`.
         attacks: Vec<At<Glob>>;
+    }
+}
+
+raw_table! {
+    /// Test the class-logit attacks on adversarial points that are planted through a linear readout on the network's own features (the
+    /// attack unit test of Zimmermann et al. 2022): at the headline radius of each norm, on some samples.
+    struct RawSelfTest ("`[selftest]`") {
+        /// The layer whose features are read, as `am-eval layers` names it. Default the last one before the classifier.
+        layer: Text;
+        /// Samples near which a point is planted. Default 32.
+        samples: Count<1, 1_000_000>;
     }
 }

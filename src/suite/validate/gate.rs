@@ -105,7 +105,7 @@ fn check_share(key: &str, bound: Option<&At<Amount>>, problems: &mut Problems) {
 }
 
 fn selector(raw: At<RawSelect>, problems: &mut Problems) -> Selector {
-    const KINDS: [CellKind; 5] = CellKind::ALL;
+    const KINDS: [CellKind; 6] = CellKind::ALL;
     let raw = raw.value;
     if let Some(kind) = &raw.kind
         && !KINDS.iter().any(|known| kind.value.0.matches(known.as_str()))
@@ -189,7 +189,9 @@ fn subjects(
 
 fn cells(attack: &AttackConfig, metric: Metric, of_model: &Subject) -> Vec<Subject> {
     let (kinds, layer) = match &attack.goal {
-        Goal::ClassLogit { .. } => (vec![CellKind::ClassLogit, CellKind::ControlNoise, CellKind::ControlSearch], None),
+        Goal::ClassLogit { .. } => {
+            (vec![CellKind::ClassLogit, CellKind::ControlNoise, CellKind::ControlSearch, CellKind::ControlLonger], None)
+        }
         Goal::Unit { layer, controls, .. } => {
             let control = |control: &Control| match control {
                 Control::Noise => CellKind::ControlNoise,

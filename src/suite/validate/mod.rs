@@ -21,11 +21,12 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::config::{DeviceChoice, ModelConfig, RunConfig, SearchPrecision, Suite};
-use super::raw::{RawModel, RawRun, RawSuite};
+use super::config::{AttackConfig, DeviceChoice, Goal, ModelConfig, RunConfig, SearchPrecision, SelfTestConfig, Suite};
+use super::raw::{RawModel, RawRun, RawSelfTest, RawSuite};
 use super::read::{At, FromToml, Value};
 use crate::suite::places::Places;
 use crate::suite::read::problem::{Problems, SuiteErrors};
+use crate::terms::LayerName;
 
 /// A file of more bytes was meant for something else.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -157,6 +158,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
     }
     let transfer =
         raw.transfer.filter(|_| sound).map(|transfer| transfer::resolve(transfer, &attacks, &models, problems));
+    let selftest = raw.selftest.map(|selftest| self_test(&selftest, &attacks, problems));
     Some(Suite {
         name: raw.name?.value.0,
         seed: raw.seed.map_or(0, |seed| seed.value.0),
@@ -166,6 +168,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
         attacks,
         boundary,
         transfer,
+        selftest,
         gates: gates.into_iter().map(|rule| rule.value).collect(),
         waivers,
         path: path.to_path_buf(),
@@ -194,6 +197,18 @@ fn places(root: &Value) -> Places {
         }
     }
     places
+}
+
+fn self_test(raw: &At<RawSelfTest>, attacks: &[AttackConfig], problems: &mut Problems) -> SelfTestConfig {
+    if problems.is_empty() && !attacks.iter().any(|attack| matches!(attack.goal, Goal::ClassLogit { .. })) {
+        problems
+            .add(raw.span.clone(), "`[selftest]` finds no attack of kind `class-logit`", "nothing to test")
+            .help("add such an attack, or leave `[selftest]` out");
+    }
+    SelfTestConfig {
+        layer: raw.value.layer.as_ref().map(|layer| LayerName::from(layer.value.0.as_str())),
+        samples: raw.value.samples.as_ref().map_or(32, |samples| samples.value.size()),
+    }
 }
 
 /// The bytes of the line that holds byte `at`, its end included.

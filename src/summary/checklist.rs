@@ -1,0 +1,283 @@
+//! Can a run be believed? The questions of Carlini et al. 2019 ("On Evaluating Adversarial Robustness", <https://arxiv.org/abs/1902.06705>)
+//! and the indicators of attack failure of Pintor et al. 2022 (<https://arxiv.org/abs/2106.09947>), each answered from what the run saw.
+
+use serde::Serialize;
+
+use super::trial_signs::misled;
+use super::{HealthSign, RunSummary};
+use crate::record::{CellKind, CheckKind, Manifest, Trial};
+use crate::stats::wilson;
+use crate::terms::Norm;
+
+/// The answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// The run speaks for itself.
+    Passed,
+    /// The run did not look.
+    NotTested,
+    /// The run shows that its numbers cannot be relied on.
+    Failed,
+}
+
+impl Answer {
+    /// The word in outputs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Answer::Passed => "passed",
+            Answer::NotTested => "not tested",
+            Answer::Failed => "failed",
+        }
+    }
+}
+
+/// One question with its answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Question {
+    /// The question.
+    pub question: &'static str,
+    /// The answer over all models of the run: the worst.
+    pub answer: Answer,
+    /// What the answer rests on: models that fail, numbers.
+    pub seen: String,
+    /// What to do if it failed or was not tested.
+    pub advice: &'static str,
+}
+
+/// Every question, in the order in which they should be asked.
+pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
+    let run = Asked { manifest, summary };
+    vec![
+        run.trial(
+            "Does each model answer an image the same way each time?",
+            |trial| !trial.is_random(),
+            |trial| format!("passes differ by up to {:.1e} of the logits' spread", trial.between_passes),
+            "Export the model in eval mode; if it is random on purpose, set `eot` in `[run]`.",
+        ),
+        run.trial(
+            "Does a prediction depend on its image alone?",
+            |trial| trial.between_batches.is_some_and(|difference| difference <= Trial::COMPANY),
+            |trial| match trial.between_batches {
+                Some(difference) => format!("alone and in company differ by up to {difference:.1e} of the spread"),
+                None => "not to be told of a random model".to_owned(),
+            },
+            "Use the running statistics of batch normalization, and a batch dimension that is not baked in.",
+        ),
+        run.trial(
+            "Are the model's answers logits?",
+            |trial| !trial.probabilities,
+            |trial| (if trial.probabilities { "probabilities; their logarithm was attacked" } else { "logits" }).to_owned(),
+            "Return logits: a saturated softmax leaves nothing to follow.",
+        ),
+        run.gradients(),
+        run.trial(
+            "Does the gradient show the boundary?",
+            |trial| 2 * trial.flat <= trial.images,
+            |trial| format!("{} of {} images have no boundary within the box by the gradient", trial.flat, trial.images),
+            "Look for rounding, saturation or other operations without a useful gradient, and replace them in a copy of the model.",
+        ),
+        run.signs(
+            "Are all answers under attack finite and certain?",
+            !summary.cells.is_empty(),
+            |sign| matches!(sign, HealthSign::NonFinite(_) | HealthSign::Undecided(_)),
+            "Check weights, normalization and precision; such samples count as not robust.",
+        ),
+        run.signs(
+            "Do predictions vary?",
+            !summary.cells.is_empty(),
+            |sign| matches!(sign, HealthSign::ConstantPrediction),
+            "Check weights, normalization and the order of classes.",
+        ),
+        run.signs(
+            "Does random noise flip nothing that the attacks miss?",
+            run.has(CellKind::ControlNoise),
+            |sign| matches!(sign, HealthSign::GradientMasking),
+            "Use the margin loss, more restarts and more steps.",
+        ),
+        run.signs(
+            "Does a search without gradients flip nothing that the attacks miss?",
+            run.has(CellKind::ControlSearch),
+            |sign| matches!(sign, HealthSign::GradientFree(_)),
+            "Use the margin loss, more restarts and more steps, and read the worst case.",
+        ),
+        run.signs(
+            "Have the attacks converged: do twice the steps flip no more?",
+            run.has(CellKind::ControlLonger) || run.leaves_nothing(),
+            |sign| matches!(sign, HealthSign::NotConverged(_)),
+            "Double `steps` until nothing changes, or use optimizer = \"apgd\".",
+        ),
+        run.self_test(),
+        run.signs(
+            "Do images made on other models flip nothing that the attacks miss?",
+            !summary.transfers.is_empty(),
+            |sign| matches!(sign, HealthSign::TransferFindsMore(_)),
+            "Add a second model and `[transfer]`; if they flip more, the model's own gradients mislead.",
+        ),
+        run.signs(
+            "Does the largest radius reach chance?",
+            run.reaches_the_middle(),
+            |sign| matches!(sign, HealthSign::NotAtChance),
+            "Add the l-inf radius 0.5 to an attack: there nothing can hold, unless the attack fails.",
+        ),
+        run.lost(),
+    ]
+}
+
+struct Asked<'a> {
+    manifest: &'a Manifest,
+    summary: &'a RunSummary,
+}
+
+impl Asked<'_> {
+    fn has(&self, kind: CellKind) -> bool {
+        self.summary.cells.iter().any(|cell| cell.cell.kind == kind)
+    }
+
+    /// Whether the controls looked and the attacks had left no sample for more steps.
+    fn leaves_nothing(&self) -> bool {
+        let logits = self.summary.cells.iter().any(|cell| cell.cell.kind == CellKind::ClassLogit);
+        logits && self.has(CellKind::ControlSearch)
+    }
+
+    fn reaches_the_middle(&self) -> bool {
+        let mut cells = self.summary.cells.iter().map(|cell| &cell.cell);
+        cells.any(|cell| cell.kind == CellKind::ClassLogit && cell.norm == Norm::Linf && cell.epsilon.value() >= 0.5)
+    }
+
+    fn trial(
+        &self,
+        question: &'static str,
+        good: impl Fn(&Trial) -> bool,
+        seen: impl Fn(&Trial) -> String,
+        advice: &'static str,
+    ) -> Question {
+        let trials = self.manifest.models.iter().filter_map(|model| Some((&model.name, model.trial.as_ref()?)));
+        let trials: Vec<_> = trials.collect();
+        let bad: Vec<_> = trials.iter().filter(|(_, trial)| !good(trial)).collect();
+        let answer = match (trials.is_empty(), bad.is_empty()) {
+            (true, _) => Answer::NotTested,
+            (false, true) => Answer::Passed,
+            (false, false) => Answer::Failed,
+        };
+        let shown = if bad.is_empty() { trials.iter().take(3).collect() } else { bad };
+        let seen: Vec<String> = shown.into_iter().map(|(name, trial)| format!("{name}: {}", seen(trial))).collect();
+        Question { question, answer, seen: seen.join("; "), advice }
+    }
+
+    fn signs(
+        &self,
+        question: &'static str,
+        looked: bool,
+        bad: impl Fn(&HealthSign) -> bool,
+        advice: &'static str,
+    ) -> Question {
+        let mut seen: Vec<String> = Vec::new();
+        for cell in &self.summary.cells {
+            for sign in cell.health.iter().filter(|sign| bad(sign)) {
+                let (model, attack) = (&cell.cell.model, &cell.cell.attack);
+                let text = format!("{model} · {attack} at {} {}: {}", cell.cell.norm, cell.cell.epsilon, sign.code());
+                seen.push(text);
+            }
+        }
+        seen.dedup();
+        let answer = match (looked, seen.is_empty()) {
+            (_, false) => Answer::Failed,
+            (true, true) => Answer::Passed,
+            (false, true) => Answer::NotTested,
+        };
+        let more = seen.len().saturating_sub(4);
+        seen.truncate(4);
+        if more > 0 {
+            seen.push(format!("and {more} more"));
+        }
+        Question { question, answer, seen: seen.join("; "), advice }
+    }
+
+    fn gradients(&self) -> Question {
+        let mut question = self.signs(
+            "Is there a gradient to follow?",
+            !self.summary.cells.is_empty(),
+            |sign| matches!(sign, HealthSign::ZeroGradient(_)),
+            "Use the margin loss; if gradients stay zero, replace the operation that hides them in a copy of the model.",
+        );
+        let zero = |trial: &Trial| trial.zero_gradients > 0;
+        let models = self.manifest.models.iter().filter(|model| model.trial.as_ref().is_some_and(zero));
+        let none: Vec<String> = models.map(|model| format!("{}: zero in the trial", model.name)).collect();
+        if !none.is_empty() {
+            question.answer = Answer::Failed;
+            question.seen = [none.join("; "), question.seen]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join("; ");
+        }
+        question
+    }
+
+    fn self_test(&self) -> Question {
+        let tests = || self.manifest.evidence.iter().filter(|test| test.check == CheckKind::SelfTest && test.n > 0);
+        let seen: Vec<String> = tests()
+            .map(|test| {
+                let share = wilson(test.found, test.n);
+                let noise = self.manifest.evidence.iter().find(|other| {
+                    other.check == CheckKind::SelfTestNoise && (&other.model, other.norm) == (&test.model, test.norm)
+                });
+                let noise = noise.map_or(String::new(), |noise| {
+                    let points = 100.0 * noise.found as f64 / noise.n.max(1) as f64;
+                    format!(", random points {points:.1} %")
+                });
+                let percent = |share: f64| format!("{:.1}", share * 100.0);
+                format!(
+                    "{} {} {}: {} of {} planted points found ({} to {} %{noise})",
+                    test.model,
+                    test.norm,
+                    test.epsilon,
+                    test.found,
+                    test.n,
+                    percent(share.lo),
+                    percent(share.hi)
+                )
+            })
+            .collect();
+        let answer = match (seen.is_empty(), tests().any(|test| misled(test) == Some(true))) {
+            (true, _) => Answer::NotTested,
+            (false, false) => Answer::Passed,
+            (false, true) => Answer::Failed,
+        };
+        let advice = "Add `[selftest]` to the suite. If planted points are missed, no robustness can be read from the run: look for \
+                      operations that hide the gradient.";
+        let question = "Do the attacks find adversarial images that are there by construction?";
+        Question { question, answer, seen: seen.join("; "), advice }
+    }
+
+    /// Hits that verification or rounding undo: a tenth of all flips is too many.
+    fn lost(&self) -> Question {
+        let (mut flips, mut rounded, mut unconfirmed) = (0.0, 0, 0);
+        for cell in self.summary.cells.iter().filter(|cell| !cell.cell.kind.is_control()) {
+            flips += cell.flip_rate.map_or(0.0, |rate| rate.point) * cell.n_clean_correct as f64;
+            for sign in &cell.health {
+                match sign {
+                    HealthSign::LostByRounding(count) => rounded += count,
+                    HealthSign::UnconfirmedHits(count) => unconfirmed += count,
+                    _ => {}
+                }
+            }
+        }
+        let flips = flips.round() as u64;
+        let many = |count: u64| 10 * count > flips + count;
+        let answer = match (flips + unconfirmed, many(rounded) || many(unconfirmed)) {
+            (0, _) => Answer::NotTested,
+            (_, false) => Answer::Passed,
+            (_, true) => Answer::Failed,
+        };
+        Question {
+            question: "Do flips survive verification and rounding to 8 bits?",
+            answer,
+            seen: format!(
+                "{flips} flips; {rounded} undone by rounding, {unconfirmed} hits of the search not confirmed"
+            ),
+            advice: "Read flip_rate_u8, or set precision = \"f32\".",
+        }
+    }
+}
