@@ -149,7 +149,8 @@ impl Model {
         let count = channels as usize;
         let plain = Normalize { mean: vec![0.0; count], std: vec![1.0; count] };
         let geometry = Geometry { channels, height, width, classes };
-        Model::around(&self.name, network, geometry, &plain, Compute::f32(self.device()), Tensors::default())
+        let (compute, tensors) = (Compute::f32(self.device()), Tensors::default());
+        Model::around(&self.name, Built { network, compute, tensors }, geometry, &plain)
     }
 
     /// A model with fresh parameters, to be trained.

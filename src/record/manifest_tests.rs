@@ -68,6 +68,7 @@ fn manifest() -> Manifest {
         blocks_done: 1,
         seconds: 0.1,
         unconfirmed_hits: 0,
+        evidence: Vec::new(),
         outputs: BTreeMap::new(),
         blocks: BTreeMap::new(),
     }

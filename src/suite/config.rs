@@ -30,7 +30,7 @@ pub struct Suite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferConfig>,
     /// Whether attacks are tested on planted points, if the suite asks for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selftest: Option<SelfTestConfig>,
     /// The gate's rules.
     pub gates: Vec<super::gate::Rule>,
@@ -442,7 +442,7 @@ pub struct BoundaryConfig {
 }
 
 /// `[selftest]`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelfTestConfig {
     /// The layer whose features are read; none for the last one before the classifier.
     pub layer: Option<LayerName>,
