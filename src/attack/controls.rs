@@ -102,7 +102,8 @@ impl<'a> ControlBlock<'a> {
 
     /// The attack on `samples` with twice the steps.
     fn longer(&self, samples: &[usize]) -> Vec<Record> {
-        if samples.is_empty() || !matches!(self.attack.goal, Goal::ClassLogit { .. }) {
+        // A preset's budgets are its own.
+        if samples.is_empty() || !matches!(self.attack.goal, Goal::ClassLogit { preset: None, .. }) {
             return Vec::new();
         }
         let clean = self.clean().subset(samples);

@@ -180,10 +180,15 @@ fn direction(known: &Tensor, target: &Tensor) -> Tensor {
     direction / length
 }
 
-/// The attack as it can run on two classes at one radius: DLR needs three, and a class index may not be there.
+/// The attack as it can run on two classes at one radius: DLR needs three, and a class index may not be there. Of a preset, whose parts are
+/// for more classes, its Auto-PGD.
 fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> AttackConfig {
     let mut attack = AttackConfig { epsilons: vec![epsilon], ..attack.clone() };
-    if let Goal::ClassLogit { target, loss } = &mut attack.goal {
+    if let Goal::ClassLogit { target, loss, preset } = &mut attack.goal {
+        if preset.take().is_some() {
+            (attack.optimizer, attack.steps) = (OptimizerName::Apgd, attack.steps.max(100));
+            *loss = Loss::Margin;
+        }
         *loss = if *loss == Loss::Dlr { Loss::Margin } else { *loss };
         *target = if matches!(target, Target::Class(_)) { Target::RunnerUp } else { *target };
     }
