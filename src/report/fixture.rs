@@ -133,7 +133,16 @@ fn distances(model: &str, clean: f64, typical: f64) -> DistanceSummary {
     let middle = typical * (2.0 * clean).ln().powf(1.0 / 1.5);
     let median = Estimate { point: middle, lo: middle * 0.93, hi: middle * 1.08 };
     let (method, norm) = ("path".to_owned(), Norm::L2);
-    DistanceSummary { model: model.to_owned(), method, norm, n: 500, censored, median: Some(median), curve }
+    DistanceSummary {
+        model: model.to_owned(),
+        method,
+        norm,
+        n: 500,
+        censored,
+        median: Some(median),
+        optimality: None,
+        curve,
+    }
 }
 
 /// A suite with one attack, which ends as `stop` says.

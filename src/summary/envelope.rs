@@ -125,7 +125,10 @@ mod tests {
         envelope.flips.insert((Norm::L2, 1), 0.75);
         envelope.flips.insert((Norm::Linf, 1), 0.1);
         let known = envelope.observations();
-        assert_eq!(known[&Norm::L2].iter().map(|seen| (seen.distance, seen.event)).collect::<Vec<_>>(), [(1.5, true), (0.5, true)]);
+        assert_eq!(
+            known[&Norm::L2].iter().map(|seen| (seen.distance, seen.event)).collect::<Vec<_>>(),
+            [(1.5, true), (0.5, true)]
+        );
         assert!(!known.contains_key(&Norm::Linf), "the run measures no distance there");
     }
 }

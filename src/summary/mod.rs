@@ -2,6 +2,7 @@
 
 mod checklist;
 mod csv;
+mod envelope;
 mod health;
 mod order;
 mod sample_set;
@@ -14,6 +15,7 @@ mod types;
 
 pub use checklist::{Answer, Question, checklist};
 pub use csv::{summary_columns, write_summary};
+pub use envelope::ENVELOPE;
 pub use sample_set::SampleSet;
 pub use summarizer::{Summarizer, summarize};
 pub use transfer_csv::{transfer_columns, write_transfer};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::envelope::{ENVELOPE, observation, optimality};
 use super::health;
 use super::order::natural;
 use super::tally::{CellTally, ModelTally};
@@ -59,17 +60,11 @@ impl Summarizer {
 
     /// Add one distance: a misclassified sample is at 0, a censored one beyond what was searched.
     pub fn add_distance(&mut self, distance: &DistanceRecord) {
-        let observation = if distance.clean_pred != distance.label {
-            Observation { distance: 0.0, event: true }
-        } else if distance.censored || !distance.distance.is_finite() {
-            let searched = if distance.searched.is_nan() { 0.0 } else { distance.searched };
-            Observation { distance: searched, event: false }
-        } else {
-            Observation { distance: distance.distance, event: true }
-        };
+        let observation = observation(distance);
+        let sample = self.sample_place(&distance.sample_id);
+        let model = self.model_place(&distance.model);
+        self.models[model].envelope.measure(distance.norm, sample, observation);
         if observation.event && distance.clean_pred == distance.label {
-            let sample = self.sample_place(&distance.sample_id);
-            let model = self.model_place(&distance.model);
             self.models[model].reach(distance.norm, sample, observation.distance);
         }
         let key = (distance.model.clone(), distance.method.clone(), distance.norm);
@@ -200,7 +195,20 @@ impl Summarizer {
     }
 
     fn distance_summaries(&mut self, model_rank: &impl Fn(&str) -> (usize, String)) -> Vec<DistanceSummary> {
-        let mut summaries: Vec<_> = std::mem::take(&mut self.distances).into_iter().map(distance_summary).collect();
+        let mut summaries = Vec::new();
+        let known = std::mem::take(&mut self.distances);
+        for tally in &self.models {
+            for (norm, envelope) in tally.envelope.observations() {
+                for ((model, method, of), seen) in
+                    known.iter().filter(|((model, _, of), _)| **model == *tally.name && *of == norm)
+                {
+                    let optimality = optimality(seen, &envelope);
+                    summaries.push(distance_summary(((model.clone(), method.clone(), *of), seen.clone()), optimality));
+                }
+                let key = (Arc::from(tally.name.as_str()), Arc::from(ENVELOPE), norm);
+                summaries.push(distance_summary((key, envelope), 1.0));
+            }
+        }
         summaries.sort_by_key(|summary| (model_rank(&summary.model), summary.method.clone(), summary.norm));
         summaries
     }
@@ -253,6 +261,7 @@ fn model_summary(tally: &ModelTally) -> ModelSummary {
 
 fn distance_summary(
     ((model, method, norm), mut observations): ((Arc<str>, Arc<str>, Norm), Vec<Observation>),
+    optimality: f64,
 ) -> DistanceSummary {
     let n = observations.len() as u64;
     let censored = observations.iter().filter(|observation| !observation.event).count() as u64;
@@ -269,6 +278,7 @@ fn distance_summary(
         n,
         censored,
         median: median_distance(&steps),
+        optimality: Some(optimality),
         curve: steps.iter().map(point).collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::envelope::Envelope;
 use super::sample_set::SampleSet;
 use crate::record::{Cell, CellKind, Record, Status};
 use crate::stats::ExactSum;
@@ -175,6 +176,7 @@ pub(super) struct ModelTally {
     pub(super) threats: BTreeMap<(Norm, Epsilon), Threat>,
     /// The smallest distance at which the boundary search verified a flip, by norm and sample.
     pub(super) reached: BTreeMap<(Norm, u32), f64>,
+    pub(super) envelope: Envelope,
 }
 
 impl ModelTally {
@@ -194,6 +196,7 @@ impl ModelTally {
             threat.searched |= cell.kind == CellKind::ClassLogit;
         }
         if correct && record.flipped {
+            self.envelope.flip(sample, record);
             threat.flipped_anyhow.insert(sample);
             match cell.kind {
                 CellKind::ClassLogit | CellKind::Unit => threat.flipped.insert(sample),
@@ -225,6 +228,7 @@ impl ModelTally {
             threat.flipped_anyhow.add_renumbered(&theirs.flipped_anyhow, numbers);
             threat.searched |= theirs.searched;
         }
+        self.envelope.merge(&other.envelope, numbers);
         for (&(norm, sample), &distance) in &other.reached {
             self.reach(norm, numbers[sample as usize], distance);
         }

@@ -109,6 +109,9 @@ pub struct DistanceSummary {
     pub censored: u64,
     /// Kaplan-Meier median with its 95 % interval; none if fewer than half flipped. `hi` may be infinite.
     pub median: Option<Estimate>,
+    /// How near the method comes to the smallest flips of the run: 1 is as near, 0 finds nothing (AttackBench's local optimality).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimality: Option<f64>,
     /// The survival curve, by ascending distance.
     pub curve: Vec<SurvivalPoint>,
 }

@@ -11,7 +11,7 @@ use crate::record::{CellKind, Example, Manifest, RunStatus};
 use crate::report::chart::gallery;
 use crate::report::headline::{headlines, worst_case_at};
 use crate::stats::Estimate;
-use crate::summary::{Answer, CellSummary, ModelSummary, Question, RunSummary, checklist};
+use crate::summary::{Answer, CellSummary, ENVELOPE, ModelSummary, Question, RunSummary, checklist};
 use crate::terms::{Epsilon, Norm};
 use crate::wording::format;
 
@@ -202,7 +202,9 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
     };
     let distances = summary.distances.iter().filter(|distance| distance.model == of.model).map(|distance| {
         let median = distance.median.as_ref().map_or("not reached".to_owned(), format::distance_estimate);
-        format!("{} {median}", format::norm(distance.norm))
+        let optimality = distance.optimality.filter(|_| distance.method != ENVELOPE);
+        let optimality = optimality.map_or(String::new(), |share| format!(", optimality {share:.2}"));
+        format!("{} {median} ({}{optimality})", format::norm(distance.norm), distance.method)
     });
     let at = headlines(summary).into_iter();
     ModelCard {
