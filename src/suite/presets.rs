@@ -13,7 +13,8 @@ pub enum Preset {
     /// The composition and the budgets of AutoAttack's standard version (Croce and Hein 2020, <https://arxiv.org/abs/2003.01690>; for l1
     /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
     Standard,
-    /// Adaptive ascent on margin and cross-entropy, then towards the classes that are nearest to first order.
+    /// Adaptive ascent on the margin of probabilities and on cross-entropy, then towards the classes that are nearest to first order:
+    /// together they flip what AutoAttack flips on the shipped networks (docs/strength.md).
     AmStandard,
 }
 
@@ -103,9 +104,9 @@ impl Preset {
                 Part::new("square", Square, Loss::Margin, Aim::Away, 5000),
             ],
             Preset::AmStandard => vec![
-                Part::new("margin", Apgd, Loss::Margin, Aim::Away, 40),
-                Part::new("nearest", Apgd, ratio, Aim::Nearest(9), 25),
-                Part::new("ce", Apgd, Loss::Ce, Aim::Away, 40).starts(1),
+                Part::new("pma", Apgd, Loss::Pma, Aim::Away, 30),
+                Part::new("ce", Apgd, Loss::Ce, Aim::Away, 30),
+                Part::new("nearest", Apgd, ratio, Aim::Nearest(3), 80),
             ],
         }
     }
