@@ -1,6 +1,6 @@
 """Parts of gpu_check.sh that need PyTorch: data and weights, parity, confirmation of flips, bare loops, the table.
 
-    python3 gpu_check.py prepare|parity|confirm|quick|bare|small|table WORK OUT
+    python3 gpu_check.py prepare|parity|confirm|quick|bare|layouts|small|table WORK OUT
 
 AM is the release binary with its libraries' path set (a command), DEVICE cuda or cpu, SMALL=1 a try-out on a CPU.
 """
@@ -418,6 +418,7 @@ def bare_loop(model, x, y, steps, cast, lower, upper):
 
 # name, TF32, channels-last, cast, cudnn.benchmark, deterministic
 VARIANTS = [
+    ("bf16", False, False, "bf16", False, False),
     ("bf16 nhwc", False, True, "bf16", False, False),
     ("tf32", True, False, None, False, False),
     ("bf16 nhwc deterministic", False, True, "bf16", False, True),
@@ -434,10 +435,15 @@ VARIANTS = [
 
 def bare():
     rates, stop = {}, time.time() + float(os.environ.get("BARE_S", "120"))
+    wanted = os.environ.get("PRECISIONS", "").split()
     for name, tf32, nhwc, cast, benchmark, deterministic in VARIANTS:
+        if wanted and not any(precision in name.split() for precision in wanted):
+            continue
         for arch, side, count in MODELS:
             if "vit" in arch and (benchmark or (nhwc and cast != "bf16")):
                 continue  # one convolution: layout and autotuning do not matter
+            if "vit" in arch and name == "bf16 nhwc" and (f"{short(arch)}|bf16|{count}") in rates:
+                continue
             if time.time() > stop:
                 print("bare    out of time")
                 break
@@ -462,6 +468,24 @@ def bare():
             if DEVICE == "cuda":
                 torch.cuda.reset_peak_memory_stats()
     (WORK / "bare.json").write_text(json.dumps(rates, indent=1))
+
+
+def layouts():
+    """Which layout is the faster one in bf16, for convolutional networks of several kinds."""
+    import torchvision
+
+    names = ["resnet18"] if SMALL else ["resnet18", "resnext50_32x4d", "vgg11_bn", "densenet121", "mobilenet_v2", "convnext_tiny", "squeezenet1_0"]
+    side, count = (64, 4) if SMALL else (224, 128)
+    for name in names:
+        rates = {}
+        for layout in ("contiguous", "channels-last"):
+            torch.manual_seed(5)
+            model = torchvision.models.get_model(name).eval().requires_grad_(False).to(DEVICE, torch.bfloat16)
+            x = torch.rand(count, 3, side, side, device=DEVICE)
+            if layout == "channels-last":
+                model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+            rates[layout] = timed(model, x, "bf16")[0]
+        print(f"layouts {name:16} bf16 batch {count}: " + ", ".join(f"{layout} {rate:.0f}" for layout, rate in rates.items()) + " images x steps/s", flush=True)
 
 
 # ---------------------------------------------------------------- am-eval's rates
@@ -489,7 +513,7 @@ def line(title, runs, mark, others=()):
 def table():
     bare_rates = json.loads((WORK / "bare.json").read_text()) if (WORK / "bare.json").exists() else {}
     best = lambda arch, batch, names: max((bare_rates.get(f"{short(arch)}|{name}|{batch}", 0) for name in names), default=0)
-    same = {"f32": ["f32", "f32 nhwc"], "tf32": ["tf32", "tf32 nhwc"], "bf16": ["autocast bf16", "autocast bf16 nhwc", "bf16 nhwc", "bf16 nhwc benchmark"]}
+    same = {"f32": ["f32", "f32 nhwc"], "tf32": ["tf32", "tf32 nhwc"], "bf16": ["bf16", "autocast bf16", "autocast bf16 nhwc", "bf16 nhwc", "bf16 nhwc benchmark"]}
     for arch, _, count in MODELS:
         for precision in ("f32", "tf32", "bf16"):
             others = [(label, best(arch, count, names)) for label, names in (("the best bare loop of this precision", same[precision]), ("the best bare loop", [name for name, *_ in VARIANTS]))]
@@ -501,4 +525,4 @@ def table():
                 print(f"rate    {short(arch):10} {name:8}: {backwards} steps and {forwards} passes in {manifest['seconds']:.2f} s: {backwards / manifest['seconds']:8.0f} images x steps/s, all told; device {manifest['device']}")
 
 
-{"prepare": prepare, "parity": parity, "confirm": confirm, "quick": quick, "bare": bare, "small": small, "table": table}[sys.argv[1]]()
+{"prepare": prepare, "parity": parity, "confirm": confirm, "quick": quick, "bare": bare, "layouts": layouts, "small": small, "table": table}[sys.argv[1]]()

@@ -2,13 +2,13 @@
 # am-eval on a GPU: is it right there, is it the same twice, how fast is it beside a bare PyTorch loop, how does it fail?
 #
 #   make gpu-check                    builds, then all parts; without a GPU in a small form on the CPU, which only shows that they work
-#   PARTS="speed bare" scripts/gpu_check.sh      some of them
+#   PARTS="speed bare" PRECISIONS=bf16 scripts/gpu_check.sh      some of them, in some precisions
 #
 # Parts run in the order given. Needs python3 (or PYTHON) with torch 2.11, torchvision, safetensors and pillow. A part is left out when too few of LIMIT
 # seconds are left. What was made stays in WORK for the next call; the log is in $OUT/log.txt.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-PARTS=${PARTS:-parity speed repeat fails bare small users quick sweep calls networks}
+PARTS=${PARTS:-parity speed repeat fails bare layouts small users quick sweep calls networks}
 PYTHON=${PYTHON:-python3} LIMIT=${LIMIT:-540}
 WORK=${WORK:-target/gpu-check/work} OUT=${OUT:-target/gpu-check}
 mkdir -p "$OUT" "$WORK"; OUT=$(cd "$OUT" && pwd) WORK=$(cd "$WORK" && pwd)
@@ -68,14 +68,19 @@ if [ ! -f "$WORK/prepared" ]; then
     py prepare && touch "$WORK/prepared" || exit 1
 fi
 
+quiet() { # Before times count.
+    [ -n "$beside" ] && { wait "$beside"; echo "the CPU's quickstart ended with $?"; }
+    beside=
+}
+
 do_parity() { # logits and input gradients against f64
     py parity
-    # From here on times count.
-    [ -n "$beside" ] && { wait "$beside"; echo "the CPU's quickstart ended with $?"; }
+    quiet
 }
 
 do_speed() { # am-eval's rate of steps
-    for precision in bf16 tf32 f32; do
+    quiet
+    for precision in ${PRECISIONS:-bf16 tf32 f32}; do
         for arch in "${archs[@]}"; do
             for count in "${steps[@]}"; do left 40 && am_run "$WORK/$arch-$precision-$count.toml" runs; done
         done
@@ -90,6 +95,10 @@ do_repeat() { # the same run again, and flips confirmed in PyTorch
         done
     done
     left 20 && py confirm
+}
+
+do_confirm() { # flips confirmed in PyTorch, and every image inside ball and box
+    left 30 && am_run "$WORK/$first.toml" again --save-adversarial && py confirm
 }
 
 do_fails() { # how it fails
@@ -116,6 +125,10 @@ do_bare() { # loops of plain PyTorch
     [ $BARE_S -ge 20 ] && py bare
 }
 
+do_layouts() { # the faster layout of several networks
+    left 20 && py layouts
+}
+
 do_small() { # a small network, bound by launches
     for precision in bf16 f32; do
         for batch in $((cifar / 4)) $((cifar / 2)) "$cifar"; do
@@ -140,6 +153,7 @@ do_users() { # as users run it
 do_quick() { # the quickstart suite
     left 60 && am_run suites/quickstart.toml q-cuda --save-adversarial ${few[@]+"${few[@]}"} && "$PYTHON" examples/confirm_flips.py "$WORK"/q-cuda/quickstart-* models
     left 40 && am_run suites/quickstart.toml q-cuda-again ${few[@]+"${few[@]}"}
+    quiet
     py quick
 }
 
@@ -181,4 +195,4 @@ part "summary"
 [ -f "$WORK/q-cpu.out" ] && case " $PARTS " in *" quick "*) ;; *" repeat "*) py quick ;; esac
 py table
 sleep 1
-grep -E '^(parity|confirm|quick|repeat|calls|fails|small|[0-9]+ flips) ' "$OUT/log.txt"
+grep -E '^(parity|confirm|quick|repeat|calls|fails|layouts|small|[0-9]+ flips) ' "$OUT/log.txt"

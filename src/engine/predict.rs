@@ -10,6 +10,7 @@ use super::device;
 use super::guard::{Cause, LibtorchError, guarded};
 use crate::data::{DataError, Image, Pictures, in_batches};
 use crate::interrupt;
+use crate::judge::in_pixel_units;
 use crate::model::{LayerInfo, Model, ModelError, Taps};
 use crate::objective::{PixelObjective, missing, unit_means, unit_values};
 use crate::optimizer::gradient;
@@ -243,7 +244,7 @@ impl<'m> Predictor<'m> {
         let bytes: Vec<u8> = images.iter().flat_map(|image| image.pixels.iter().copied()).collect();
         let [channels, height, width] = self.model.input;
         let pixels = Tensor::from_slice(&bytes).view([images.len() as i64, channels, height, width]);
-        pixels.to_device(self.model.device()).to_kind(Kind::Float) / 255.0
+        in_pixel_units(&pixels.to_device(self.model.device()))
     }
 }
 

@@ -119,5 +119,11 @@ pub fn pixels(samples: &[Sample], device: Device) -> Tensor {
     let Some(first) = samples.first() else { return Tensor::zeros([0, 3, 1, 1], (Kind::Float, device)) };
     let (channels, height, width) = (first.image.channels, first.image.height, first.image.width);
     let shape = [samples.len() as i64, channels as i64, height as i64, width as i64];
-    Tensor::from_slice(&bytes).view(shape).to_device(device).to_kind(Kind::Float) / 255.0
+    in_pixel_units(&Tensor::from_slice(&bytes).view(shape).to_device(device))
+}
+
+/// Values 0 to 255 in units of [0, 1]: the f32 nearest to `bytes / 255`, the same on every device. (On a GPU, libtorch divides by a
+/// number as it multiplies by its inverse, which is another value for half of the bytes; by a tensor it divides.)
+pub fn in_pixel_units(bytes: &Tensor) -> Tensor {
+    bytes.to_kind(Kind::Float) / Tensor::full([1i64; 1], 255.0, (Kind::Float, bytes.device()))
 }

@@ -5,7 +5,7 @@ mod features;
 mod judgement;
 mod lengths;
 
-pub use clean::{CleanBlock, pixels};
+pub use clean::{CleanBlock, in_pixel_units, pixels};
 pub use features::{Features, Watched, features};
 pub use judgement::{Judgement, judge};
 pub use lengths::Lengths;

@@ -159,12 +159,12 @@ impl Block {
 
     /// `[N, H, W, C]` to the same, in f32.
     fn forward(&self, x: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let y = self.norm1.forward(&x, probe)?;
+        let y = self.norm1.before_product(&x, probe)?;
         let y = self.attention.forward(&y, probe)?;
-        let x = self.after_attention.show(x + wide(&y), probe)?;
-        let y = self.norm2.forward(&x, probe)?;
+        let x = self.after_attention.show(x + y, probe)?;
+        let y = self.norm2.before_product(&x, probe)?;
         let y = self.mlp.forward(&y, probe)?;
-        self.out.show(x + wide(&y), probe)
+        self.out.show(x + y, probe)
     }
 }
 

@@ -9,8 +9,10 @@ use super::weights::Scope;
 /// Splits `[N, T, 3 * width]` into queries, keys and values, each `[N, heads, T, width / heads]`.
 pub fn split(qkv: &Tensor, heads: i64) -> (Tensor, Tensor, Tensor) {
     let (rows, tokens, width) = (qkv.size()[0], qkv.size()[1], qkv.size()[2] / 3);
-    let qkv = qkv.view([rows, tokens, 3, heads, width / heads]).permute([2, 0, 3, 1, 4]);
-    (qkv.select(0, 0), qkv.select(0, 1), qkv.select(0, 2))
+    // One operation for all three: the gradients of selections are each as large as the whole, and are added.
+    let parts = qkv.view([rows, tokens, 3, heads, width / heads]).unbind(2);
+    let part = |place: usize| parts[place].transpose(1, 2);
+    (part(0), part(1), part(2))
 }
 
 /// The products of queries and keys `[N, heads, T, d]`, divided by the square root of d: `[N, heads, T, T]`.

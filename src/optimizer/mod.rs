@@ -94,7 +94,8 @@ pub fn gradient(score: &Tensor, pixels: &Tensor, keep_graph: bool) -> Tensor {
         return pixels.zeros_like();
     }
     let gradient = Tensor::run_backward(&[score.sum(Kind::Float)], &[pixels], keep_graph, false).pop();
-    gradient.filter(Tensor::defined).unwrap_or_else(|| pixels.zeros_like())
+    // In the order of the images in memory: kernels over tensors of different orders are several times slower.
+    gradient.filter(Tensor::defined).map_or_else(|| pixels.zeros_like(), |gradient| gradient.contiguous())
 }
 
 /// How rows move. Nothing in here reads a value of the device, uploads one, or draws: all that is done when rows enter.

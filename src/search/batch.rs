@@ -194,9 +194,11 @@ impl Batch {
             look.score /= f64::from(looks);
         }
         if let Some(gradient) = look.gradient.take() {
-            finite = finite.logical_and(&gradient.flatten(1, -1).isfinite().all_dim(1, false));
+            let largest = |gradient: &Tensor| gradient.flatten(1, -1).abs().amax([1i64].as_slice(), false);
+            // The largest of values one of which is not finite is not finite.
+            finite = finite.logical_and(&largest(&gradient).isfinite());
             let gradient = gradient.nan_to_num(0.0, 0.0, 0.0);
-            look.zero = Some(gradient.flatten(1, -1).abs().amax([1i64].as_slice(), false).eq(0.0));
+            look.zero = Some(largest(&gradient).eq(0.0));
             look.gradient = Some(if looks > 1 { gradient / f64::from(looks) } else { gradient });
         }
         let pass = look.graph.as_ref().map(|(logits, pixels)| Pass::new(logits, pixels));
@@ -224,20 +226,24 @@ impl Batch {
         }
         let (zero_steps, broken) = (integers(&self.track.zero_steps), integers(&self.track.broken));
         let (next, rather) = (self.optimizer.query(), self.optimizer.best());
-        let row = |images: &Tensor, place: usize| images.narrow(0, place as i64, 1).copy();
-        let left = done.iter().map(|&place| Left {
+        // All that leave are copied at once, and their places are uploaded once.
+        let places: Vec<i64> = done.iter().map(|&place| place as i64).collect();
+        let places = Tensor::from_slice(&places).to_device(self.track.level.device());
+        let leaving = |images: &Tensor| images.index_select(0, &places);
+        let (best, next, rather) = (leaving(&self.track.image), leaving(&next), rather.as_ref().map(leaving));
+        let left = done.iter().zip(0i64..).map(|(&place, at)| Left {
             active: self.rows[place].clone(),
-            best: (levels[place] > 0).then(|| row(&self.track.image, place)),
+            best: (levels[place] > 0).then(|| best.narrow(0, at, 1)),
             last: match exhausted[place] && levels[place] < criterion.leave_at {
                 true => {
                     let rather = rather.as_ref().filter(|_| levels[place] == 0);
-                    std::iter::once(&next).chain(rather).map(|images| row(images, place)).collect()
+                    std::iter::once(&next).chain(rather).map(|images| images.narrow(0, at, 1)).collect()
                 }
                 false => Vec::new(),
             },
             zero_steps: zero_steps[place],
             broken: broken[place] != 0,
-            rested: (!exhausted[place]).then(|| self.rest(place)),
+            rested: (!exhausted[place]).then(|| self.rest(&places.narrow(0, at, 1))),
         });
         let left: Vec<Left> = left.collect();
         let keep: Vec<usize> = (0..levels.len()).filter(|place| !done.contains(place)).collect();
@@ -245,14 +251,14 @@ impl Batch {
         left
     }
 
-    fn rest(&self, place: usize) -> Rested {
-        let index = Tensor::from_slice(&[place as i64]).to_device(self.track.level.device());
+    /// The state of the row at `index` `[1]`, i64, on the device.
+    fn rest(&self, index: &Tensor) -> Rested {
         Rested {
-            region: self.region.pick(&index),
-            objective: self.objective.pick(&index),
-            optimizer: self.optimizer.pick(&index),
-            canvas: self.canvas.as_ref().map(|canvas| canvas.pick(&index)),
-            track: Rows::pick(&self.track, &index),
+            region: self.region.pick(index),
+            objective: self.objective.pick(index),
+            optimizer: self.optimizer.pick(index),
+            canvas: self.canvas.as_ref().map(|canvas| canvas.pick(index)),
+            track: Rows::pick(&self.track, index),
         }
     }
 

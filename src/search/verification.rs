@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::batch::Left;
 use super::{Finished, Search, Verdict};
-use crate::judge::Lengths;
+use crate::judge::{Lengths, in_pixel_units};
 use crate::rows::Row;
 
 /// An image of a row that left, with what is said of it.
@@ -23,7 +23,7 @@ impl Search<'_> {
         let images: Vec<(usize, Tensor)> = left.iter().enumerate().flat_map(owned).collect();
         let mut chosen: Vec<Option<Judged>> = left.iter().map(|_| None).collect();
         let mut passes = vec![0u32; left.len()];
-        for ((place, image), verdict) in images.iter().zip(self.judge(&images, &left)) {
+        for ((place, image), verdict) in images.iter().zip(self.judge(&images, &left, Tensor::shallow_clone)) {
             passes[*place] += 1;
             let rank = (verdict.level, verdict.measure);
             if chosen[*place].as_ref().is_none_or(|best| rank > (best.verdict.level, best.verdict.measure)) {
@@ -32,10 +32,10 @@ impl Search<'_> {
         }
         let flipped = |(place, judged): (usize, &Option<Judged>)| {
             let judged = judged.as_ref().filter(|judged| judged.verdict.level > 0)?;
-            Some((place, (&judged.image * 255.0).round() / 255.0))
+            Some((place, judged.image.shallow_clone()))
         };
-        let rounded: Vec<(usize, Tensor)> = chosen.iter().enumerate().filter_map(flipped).collect();
-        let mut rounded = self.judge(&rounded, &left).into_iter();
+        let flipped: Vec<(usize, Tensor)> = chosen.iter().enumerate().filter_map(flipped).collect();
+        let mut rounded = self.judge(&flipped, &left, |images| in_pixel_units(&(images * 255.0).round())).into_iter();
         let lengths = self.lengths(&chosen, &left);
         let mut finished = Vec::with_capacity(left.len());
         for (((mut left, judged), passes), lengths) in left.into_iter().zip(chosen).zip(passes).zip(lengths) {
@@ -58,13 +58,14 @@ impl Search<'_> {
         finished
     }
 
-    fn judge(&self, images: &[(usize, Tensor)], left: &[Left]) -> Vec<Verdict> {
+    /// The verdicts on what `made` makes of `images`, each of the row at the place beside it.
+    fn judge(&self, images: &[(usize, Tensor)], left: &[Left], made: impl Fn(&Tensor) -> Tensor) -> Vec<Verdict> {
         if images.is_empty() {
             return Vec::new();
         }
         let rows: Vec<&Row> = images.iter().map(|(place, _)| &left[*place].active.row).collect();
         let images: Vec<&Tensor> = images.iter().map(|(_, image)| image).collect();
-        self.referee.judge(&rows, &Tensor::cat(&images, 0))
+        self.referee.judge(&rows, &made(&Tensor::cat(&images, 0)))
     }
 
     /// The norms of all chosen images' perturbations.

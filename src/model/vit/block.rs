@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::Config;
-use crate::model::layers::{LayerNorm, LayerScale, Linear, wide};
+use crate::model::layers::{LayerNorm, LayerScale, Linear};
 use crate::model::probe::{Flow, Probe, Site};
 use crate::model::transformer::{Mlp, fused, products, split, weigh};
 use crate::model::weights::Scope;
@@ -77,15 +77,15 @@ impl Block {
         }
     }
 
-    /// `[N, T, width]` to the same, in f32.
+    /// `[N, T, width]` to the same. The residual stream is f32: what is added to it is widened as it is added.
     pub fn forward(&self, x: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let y = self.norm1.forward(&x, probe)?;
+        let y = self.norm1.before_product(&x, probe)?;
         let y = self.attention.forward(&y, probe)?;
-        let y = LayerScale::forward(self.scale1.as_ref(), wide(&y), probe)?;
+        let y = LayerScale::forward(self.scale1.as_ref(), y, probe)?;
         let x = probe.visit(&self.after_attention, x + y)?;
-        let y = self.norm2.forward(&x, probe)?;
+        let y = self.norm2.before_product(&x, probe)?;
         let y = self.mlp.forward(&y, probe)?;
-        let y = LayerScale::forward(self.scale2.as_ref(), wide(&y), probe)?;
+        let y = LayerScale::forward(self.scale2.as_ref(), y, probe)?;
         probe.visit(&self.out, x + y)
     }
 }
