@@ -13,7 +13,7 @@ use am_eval::region::Balls;
 use am_eval::rows::{Drives, Row};
 use am_eval::search::{Criterion as Counts, Search};
 use am_eval::suite::{Loss, OptimizerName};
-use am_eval::terms::Norm;
+use am_eval::terms::{Epsilon, Norm};
 use criterion::{Criterion, criterion_group, criterion_main};
 use support::{ROWS, batch, criterion, median_ratio, model, pass, samples, timed};
 use tch::Device;
@@ -43,7 +43,9 @@ fn steps(model: &Model, clean: &CleanBlock, norm: Norm, optimizer: OptimizerName
             looks: 1,
             noise: Noise::new(0, "bench"),
         };
-        let row = |sample| vec![Row { sample, epsilon: RADIUS, restart: 0, drives: Drives::Away }];
+        let row = |sample| {
+            vec![Row { sample, epsilon: Epsilon::new(RADIUS).expect("a radius"), restart: 0, drives: Drives::Away }]
+        };
         let chains: Vec<Vec<Row>> = (0..clean.len()).map(row).collect();
         timed(|| search.run(chains))
     };

@@ -85,6 +85,11 @@ impl Epsilon {
         }
     }
 
+    /// So many of the 255 levels of an 8-bit pixel.
+    pub const fn levels(levels: u8) -> Self {
+        Epsilon(levels as f64 / 255.0)
+    }
+
     /// The radius as a plain number.
     pub fn value(self) -> f64 {
         self.0

@@ -163,6 +163,6 @@ impl AttackBlock<'_> {
 
     /// The rows of one sample and radius: one for each start.
     pub(super) fn restarts(&self, sample: usize, epsilon: Epsilon, drives: Drives) -> Vec<Row> {
-        (0..self.attack.restarts).map(|restart| Row { sample, epsilon: epsilon.value(), restart, drives }).collect()
+        (0..self.attack.restarts).map(|restart| Row { sample, epsilon, restart, drives }).collect()
     }
 }

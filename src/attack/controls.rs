@@ -131,7 +131,7 @@ impl<'a> ControlBlock<'a> {
     ) -> T {
         let index: Vec<i64> = samples.iter().map(|&sample| sample as i64).collect();
         let index = Tensor::from_slice(&index).to_device(self.clean().pixels.device());
-        let row = |&sample: &usize| Row { sample, epsilon: self.epsilon.value(), restart: 0, drives: Drives::Away };
+        let row = |&sample: &usize| Row { sample, epsilon: self.epsilon, restart: 0, drives: Drives::Away };
         let rows: Vec<Row> = samples.iter().map(row).collect();
         let keys: Vec<String> = samples.iter().map(|&sample| format!("{}{suffix}", self.key(sample))).collect();
         let noise = Noise::new(self.bench.seed, purpose);

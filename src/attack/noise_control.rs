@@ -46,7 +46,7 @@ impl AttackBlock<'_> {
             return Vec::new();
         }
         let (bench, clean) = (self.bench, self.bench.clean);
-        let row = |&sample: &usize| Row { sample, epsilon: epsilon.value(), restart: draw, drives: Drives::Away };
+        let row = |&sample: &usize| Row { sample, epsilon, restart: draw, drives: Drives::Away };
         let rows: Vec<Row> = attacked.iter().map(row).collect();
         let index: Vec<i64> = attacked.iter().map(|&sample| sample as i64).collect();
         let index = Tensor::from_slice(&index).to_device(clean.pixels.device());

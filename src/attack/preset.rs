@@ -141,7 +141,6 @@ impl Aims {
             0 => vec![0],
             count => (0..count).map(|start| 1 + 100 * place + start).collect(),
         };
-        let epsilon = epsilon.value();
         let row = |drives: Drives| {
             // Each target has its own random start.
             let shift = if let Drives::Towards(class) = drives { 10 * class as usize } else { 0 };

@@ -142,7 +142,7 @@ impl SelfTest<'_> {
     fn points(&self, sample: usize, purpose: &str, count: usize, surface: bool) -> Tensor {
         let clean = self.bench.clean;
         let noise = Noise::new(self.bench.seed, "self-test");
-        let row = |restart: usize| Row { sample, epsilon: self.epsilon.value(), restart, drives: Drives::Away };
+        let row = |restart: usize| Row { sample, epsilon: self.epsilon, restart, drives: Drives::Away };
         let rows: Vec<Row> = (0..count).map(row).collect();
         let key = |row: &Row| format!("{purpose}/{}", row.key(&clean.ids[sample]));
         let keys: Vec<String> = rows.iter().map(key).collect();

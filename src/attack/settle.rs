@@ -21,13 +21,13 @@ impl AttackBlock<'_> {
     /// The record of one sample in `cell` from all rows of its chain: the best at a radius of at most the cell's, since a smaller
     /// ball lies inside every larger one. Attacks that compare what is `driven` prefer the cell's own radius.
     pub(super) fn settled(&self, cell: &Arc<Cell>, sample: usize, rows: &[Finished], driven: bool) -> Entry {
-        let epsilon = cell.epsilon.value();
+        let epsilon = cell.epsilon;
         let runs = || rows.iter().filter(|row| row.row.sample == sample && row.row.epsilon <= epsilon);
         let own = runs().filter(|row| row.row.epsilon == epsilon);
         let better = |a: &&Finished, b: &&Finished| {
             // At the same level the cell's own radius comes first, and for class logits the smallest that flips.
             let own = |row: &Finished| row.row.epsilon == epsilon;
-            let radius = if driven { own(a).cmp(&own(b)) } else { b.row.epsilon.total_cmp(&a.row.epsilon) };
+            let radius = if driven { own(a).cmp(&own(b)) } else { b.row.epsilon.cmp(&a.row.epsilon) };
             let radius = if a.level() == 0 { own(a).cmp(&own(b)) } else { radius };
             a.level().cmp(&b.level()).then(radius).then(a.measure.total_cmp(&b.measure))
         };

@@ -1,7 +1,7 @@
 //! Transfer: what the other models of a suite say of the images that an attack made on one of them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Place;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use super::{AttackBlock, kind};
 use crate::judge::{Judgement, judge};
 use crate::model::Model;
 use crate::record::{Record, TransferRecord};
-use crate::region::{Balls, Regions};
-use crate::rows::{Drives, Entrants, Row};
+use crate::region::{Ball, Region, shape};
+use crate::rows::{Entrants, Row};
 use crate::suite::passes::TRANSFER;
-use crate::terms::Norm;
+use crate::terms::{Epsilon, Norm};
 
 /// Another model of the suite, to which an attack's images are shown.
 pub struct Victim {
@@ -51,15 +51,15 @@ impl AttackBlock<'_> {
             return Vec::new();
         }
         let mut images: Vec<Image> = Vec::new();
-        let mut places: HashMap<(usize, u64, usize), usize> = HashMap::new();
+        let mut places: BTreeMap<(usize, Epsilon, usize), usize> = BTreeMap::new();
         // Each record with the place of its image, and whether it is the first to tell of it.
-        let mut told: Vec<(&Record, usize, bool)> = Vec::new();
+        let mut listed: Vec<(&Record, usize, bool)> = Vec::new();
         for Entry { record, found } in entries.iter().filter(|entry| !entry.record.cell.kind.is_control()) {
             let Some((row, pixels)) = found else { continue };
-            match places.entry((row.sample, row.epsilon.to_bits(), row.restart)) {
-                Place::Occupied(known) => told.push((record, *known.get(), false)),
+            match places.entry((row.sample, row.epsilon, row.restart)) {
+                Place::Occupied(known) => listed.push((record, *known.get(), false)),
                 Place::Vacant(free) => {
-                    told.push((record, *free.insert(images.len()), true));
+                    listed.push((record, *free.insert(images.len()), true));
                     images.push(Image { row, pixels, length: length(record) });
                 }
             }
@@ -79,7 +79,7 @@ impl AttackBlock<'_> {
                     forwards: if first { TRANSFER.forwards as u32 } else { 0 },
                 })
             };
-            told.iter().filter_map(record).collect::<Vec<_>>()
+            listed.iter().filter_map(record).collect::<Vec<_>>()
         };
         self.victims.iter().flat_map(of_victim).collect()
     }
@@ -97,18 +97,18 @@ impl AttackBlock<'_> {
             let clean = self.bench.clean;
             let index = Tensor::from_slice(&samples).to_device(clean.pixels.device());
             let center = clean.pixels.index_select(0, &index);
-            // Balls just as large as the perturbations are.
-            let rows: Vec<Row> = chunk
-                .iter()
-                .map(|&place| Row { epsilon: images[place].length, drives: Drives::Away, ..images[place].row.clone() })
-                .collect();
+            let rows: Vec<Row> = chunk.iter().map(|&place| images[place].row.clone()).collect();
             let key = |place: &usize| {
                 let Row { sample, epsilon, restart, .. } = images[*place].row;
-                format!("{}/{epsilon}/{restart}", clean.ids[*sample])
+                format!("{}/{}/{restart}", clean.ids[*sample], epsilon.value())
             };
             let keys: Vec<String> = chunk.iter().map(key).collect();
             let entrants = Entrants { rows: &rows, keys: &keys, noise: &noise, center, steps: 0 };
-            let random = Balls(self.attack.norm).around(&entrants).full_noise(&entrants);
+            // Balls just as large as the perturbations are.
+            let lengths: Vec<f64> = chunk.iter().map(|&place| images[place].length).collect();
+            let lengths = Tensor::from_slice(&lengths).to_device(clean.pixels.device());
+            let balls = Ball::around(shape(self.attack.norm), entrants.center.shallow_clone(), &lengths);
+            let random = balls.full_noise(&entrants);
             let labels: Vec<i64> = chunk.iter().map(|&place| label(place)).collect();
             let of_images = judge(&victim.model, &Tensor::cat(&pixels, 0), &labels, None, self.bench.capacity);
             let of_noise = judge(&victim.model, &random, &labels, None, self.bench.capacity);

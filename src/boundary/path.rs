@@ -32,7 +32,7 @@ impl Method for AlongPath {
             looks: 1,
             noise: Noise::new(bench.seed, "boundary/path"),
         };
-        let epsilon = config.max_radius.value();
+        let epsilon = config.max_radius;
         let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
         let found = search.run(samples.iter().map(row).collect());
         let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| block.ray(row)).collect();

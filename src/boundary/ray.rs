@@ -119,7 +119,7 @@ impl BoundaryBlock<'_> {
             looks: 1,
             noise: Noise::new(bench.seed, &format!("boundary/{}", optimizer.as_str())),
         };
-        let epsilon = self.config.max_radius.value();
+        let epsilon = self.config.max_radius;
         let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
         let found = search.run(samples.iter().map(row).collect());
         let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| self.ray(row)).collect();

@@ -7,7 +7,7 @@ use crate::random::Noise;
 use crate::region::{Ball, displacement, shape};
 use crate::rows::{Drives, Entrants, Row};
 use crate::suite::OptimizerName;
-use crate::terms::Norm;
+use crate::terms::{Epsilon, Norm};
 
 const CLASSES: i64 = 5;
 const ROWS: i64 = 12;
@@ -58,7 +58,12 @@ fn exact(model: &Linear, images: &Tensor, norm: Norm) -> Vec<f64> {
 /// The nearest flips that `steps` of an optimizer see.
 fn found(model: &Linear, images: &Tensor, norm: Norm, name: OptimizerName, steps: usize) -> Vec<f64> {
     let rows: Vec<Row> = (0..ROWS)
-        .map(|sample| Row { sample: sample as usize, epsilon: 50.0, restart: 0, drives: Drives::Away })
+        .map(|sample| Row {
+            sample: sample as usize,
+            epsilon: Epsilon::new(50.0).unwrap(),
+            restart: 0,
+            drives: Drives::Away,
+        })
         .collect();
     let keys: Vec<String> = rows.iter().map(|row| row.key(&row.sample)).collect();
     let noise = Noise::new(1, "start");

@@ -5,7 +5,7 @@ use std::fmt;
 use tch::{Device, Tensor};
 
 use crate::random::Noise;
-use crate::terms::Unit;
+use crate::terms::{Epsilon, Unit};
 
 /// What a row drives. Rows that drive different things share a batch if one objective knows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Row {
     /// Place of its centre (the clean image) in the block.
     pub sample: usize,
     /// Size of its region in the region's own unit; for balls the radius, in pixel units of [0, 1].
-    pub epsilon: f64,
+    pub epsilon: Epsilon,
     /// The first start (0) is the centre, the others are random.
     pub restart: usize,
     /// What it drives.
@@ -46,7 +46,7 @@ pub struct Row {
 impl Row {
     /// Names the row's random stream; `id` names its sample.
     pub fn key(&self, id: &impl fmt::Display) -> String {
-        format!("{id}/{}/{}/{}", self.epsilon, self.drives, self.restart)
+        format!("{id}/{}/{}/{}", self.epsilon.value(), self.drives, self.restart)
     }
 }
 
@@ -67,7 +67,7 @@ pub struct Entrants<'a> {
 impl Entrants<'_> {
     /// Sizes of their regions `[R]`, f64, on the device.
     pub fn sizes(&self) -> Tensor {
-        let sizes: Vec<f64> = self.rows.iter().map(|row| row.epsilon).collect();
+        let sizes: Vec<f64> = self.rows.iter().map(|row| row.epsilon.value()).collect();
         Tensor::from_slice(&sizes).to_device(self.device())
     }
 

@@ -85,7 +85,7 @@ impl Search<'_> {
     fn finish(&self, left: &Left, judged: Judged, rounded: Option<Verdict>, lengths: Lengths) -> Finished {
         let active = &left.active;
         let length = self.regions.norm().map(|norm| lengths.get(norm));
-        let inside = length.is_none_or(|length| length <= active.row.epsilon * (1.0 + 1e-6) + 1e-12);
+        let inside = length.is_none_or(|length| length <= active.row.epsilon.value() * (1.0 + 1e-6) + 1e-12);
         debug_assert!(inside, "{length:?} > {}", active.row.epsilon);
         let Judged { image, verdict } = judged;
         Finished {

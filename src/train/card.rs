@@ -19,7 +19,7 @@ use crate::rows::{Drives, Row};
 use crate::search::{Criterion, Search};
 use crate::stats::{Estimate, wilson};
 use crate::suite::{DataConfig, Loss, ModelConfig, OnDataError, OptimizerName, SearchPrecision, Split};
-use crate::terms::Norm;
+use crate::terms::{Epsilon, Norm};
 use crate::wording::format;
 
 /// Held-out images that are attacked, at most.
@@ -27,7 +27,7 @@ const ATTACKED: usize = 1000;
 /// Images that are attacked together.
 const BLOCK: usize = 250;
 /// Radius of the l-inf ball.
-const RADIUS: f64 = 8.0 / 255.0;
+const RADIUS: Epsilon = Epsilon::levels(8);
 /// Ascent steps, of the default length.
 const STEPS: usize = 40;
 

@@ -27,6 +27,7 @@ fn searched(bench: Bench, optimizer: OptimizerName, criterion: Criterion, epsilo
         looks: 1,
         noise: Noise::new(1, "law"),
     };
+    let epsilon = Epsilon::new(epsilon).unwrap();
     let row = |sample| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
     search.run(bench.attacked().into_iter().map(row).collect())
 }
