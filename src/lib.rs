@@ -48,4 +48,6 @@ pub mod summary;
 pub mod terms;
 #[cfg(feature = "torch")]
 pub mod train;
+#[cfg(feature = "torch")]
+pub mod visualize;
 pub mod wording;

@@ -12,11 +12,11 @@ use crate::compare::{Comparison, write_changed, write_compare};
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
 use crate::record::seal::{self, Seal};
 use crate::record::{
-    Evidence, Example, MANIFEST_FORMAT, Manifest, RunDir, RunStatus, StoreError, Thumbnails, assemble_adversarial,
-    assemble_tables, content_hash, write_atomically,
+    Evidence, Example, MANIFEST_FORMAT, Manifest, PictureDir, PictureRecord, RunDir, RunStatus, StoreError, Thumbnails,
+    assemble_adversarial, assemble_tables, content_hash, write_atomically, write_visualize,
 };
 use crate::report::gate::{junit, markdown, show_gate, without_gate};
-use crate::report::{self, ReportError, write_reports};
+use crate::report::{self, ReportError, write_atlases, write_reports};
 use crate::summary::{RunSummary, Summarizer, write_summary, write_transfer};
 
 /// The page.
@@ -70,7 +70,9 @@ pub fn finished_summary(dir: &RunDir, manifest: &Manifest, keys: &[String], adve
 pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -> Result<RunSummary, OutputsError> {
     // Names of blocks sort as the plan does.
     let keys = dir.block_keys()?;
-    if keys.is_empty() {
+    let pictures = PictureDir::of_run(dir.path());
+    let painted = pictures.read()?;
+    if keys.is_empty() && painted.is_empty() {
         return Err(OutputsError::Empty(dir.path().to_owned()));
     }
     let mut summarizer = Summarizer::default();
@@ -102,6 +104,17 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     manifest.outputs.insert("summary.csv".to_owned(), write_summary(&dir.summary_path(), &summary)?);
     if manifest.has_transfer() {
         manifest.outputs.insert("transfer.csv".to_owned(), write_transfer(&dir.transfer_path(), &summary.transfers)?);
+    }
+    if !painted.is_empty() {
+        let path = dir.path().join("visualize.csv");
+        manifest.outputs.insert(inside(dir, &path), write_visualize(&path, &painted)?);
+        for atlas in write_atlases(&pictures, &painted, &manifest.classes)? {
+            manifest.outputs.insert(inside(dir, &atlas), content_hash(&atlas)?);
+        }
+        for file in painted.iter().flat_map(PictureRecord::files) {
+            let path = pictures.path().join(file);
+            manifest.outputs.insert(inside(dir, &path), content_hash(&path)?);
+        }
     }
     if !thumbnails.is_empty() {
         let path = dir.thumbnails_path();

@@ -58,6 +58,17 @@ impl Stream {
     }
 }
 
+/// `count` values of the standard normal distribution.
+fn normal(stream: &mut Stream, count: usize) -> impl Iterator<Item = f64> {
+    let mut uniform = || (f64::from(stream.bits()) + 0.5) / 4_294_967_296.0;
+    (0..count.div_ceil(2))
+        .flat_map(move |_| {
+            let (u, v) = (uniform(), uniform());
+            normal_pair(u, v)
+        })
+        .take(count)
+}
+
 /// Two independent normal values of mean 0 and deviation 1, of `u` in (0, 1] and `v` in [0, 1] (Box and Muller 1958).
 pub fn normal_pair(u: f64, v: f64) -> [f64; 2] {
     let (radius, angle) = ((-2.0 * u.ln()).sqrt(), std::f64::consts::TAU * v);
@@ -118,17 +129,14 @@ impl Noise {
         point
     }
 
+    /// `count` values of the standard normal distribution.
+    pub fn normal(&self, key: &str, count: usize) -> Vec<f32> {
+        normal(&mut self.stream(key), count).map(|value| value as f32).collect()
+    }
+
     /// A point uniform on the unit sphere of `count` dimensions.
     pub fn on_l2_sphere(&self, key: &str, count: usize) -> Vec<f32> {
-        let mut stream = self.stream(key);
-        let mut uniform = || (f64::from(stream.bits()) + 0.5) / 4_294_967_296.0;
-        let normal: Vec<f64> = (0..count.div_ceil(2))
-            .flat_map(|_| {
-                let (u, v) = (uniform(), uniform());
-                normal_pair(u, v)
-            })
-            .take(count)
-            .collect();
+        let normal: Vec<f64> = normal(&mut self.stream(key), count).collect();
         let length = normal.iter().map(|value| value * value).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
         normal.iter().map(|value| (value / length) as f32).collect()
     }

@@ -85,7 +85,7 @@ impl Kind for UnitDrive<'_> {
 
 impl UnitDrive<'_> {
     fn driven(&self) -> Selected<'_> {
-        Selected { layer: self.layer, units: self.units, controls: self.controls }
+        Selected { layer: self.layer, units: self.units, direction: self.direction, controls: self.controls }
     }
 
     fn entries(&self, block: &AttackBlock, driven: &DrivenUnit, rows: &[Finished]) -> Vec<Entry> {

@@ -7,7 +7,7 @@ use crate::model::{Model, ModelError};
 use crate::objective::missing;
 use crate::random::Noise;
 use crate::rows::floats;
-use crate::suite::{Control, UnitSelection};
+use crate::suite::{Control, Direction, UnitSelection};
 use crate::terms::{LayerName, Unit};
 
 /// A unit that is driven, with the spread that makes its gain comparable.
@@ -69,6 +69,8 @@ pub struct Selected<'a> {
     pub layer: &'a LayerName,
     /// The units.
     pub units: &'a UnitSelection,
+    /// Up or down.
+    pub direction: Direction,
     /// Controls beside them, of which some are units too.
     pub controls: &'a [Control],
 }
@@ -83,7 +85,7 @@ pub fn choose(
     reference: &Reference,
     noise: &Noise,
 ) -> Result<Vec<DrivenUnit>, ModelError> {
-    let Selected { layer, units: selection, controls } = selected;
+    let Selected { layer, units: selection, controls, .. } = selected;
     let info = model.layer(layer)?;
     let seen = reference.layer(layer).ok_or_else(|| model.unknown_layer(layer))?;
     let mut units: Vec<Unit> = match selection {
@@ -92,6 +94,8 @@ pub fn choose(
         UnitSelection::Random(count) => {
             noise.choose("units", *count, info.units).into_iter().map(Unit::channel).collect()
         }
+        // What another measure ranks is listed before; for checks any units do.
+        UnitSelection::Top { count, .. } => (0..info.units).take(*count).map(Unit::channel).collect(),
         UnitSelection::TopActivation(count) => {
             let (mean, _) = spread(&seen.means);
             let mut order: Vec<usize> = (0..mean.len()).collect();

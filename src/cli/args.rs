@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::exit::help_table;
 use crate::compare::ModelPair;
-use crate::suite::{DeviceChoice, ShardChoice};
+use crate::suite::{DeviceChoice, ShardChoice, UnitSelection};
 
 /// `am-eval`.
 #[derive(Debug, Parser)]
@@ -51,6 +51,8 @@ pub enum Command {
     Layers(LayersArgs),
     /// Write a model's logits, activations or input gradients for some images
     Predict(PredictArgs),
+    /// Make pictures of what drives units inside a network
+    Visualize(Box<VisualizeArgs>),
     /// Train a model of the zoo by a recipe
     Train(TrainArgs),
     /// Print the JSON Schema of suites, for editors
@@ -337,6 +339,109 @@ pub struct SchemaArgs {}
 /// `am-eval doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {}
+
+/// `am-eval visualize`.
+#[derive(Debug, Args)]
+pub struct VisualizeArgs {
+    /// Suite whose models, images and `[[visualize]]` tables are used; without --layer all its pictures are made
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suite: Option<PathBuf>,
+    /// Model of the suite; all of them without it
+    #[arg(long, value_name = "NAME", requires = "suite")]
+    pub model: Option<String>,
+    /// Architecture, instead of a suite
+    #[arg(long, value_name = "ARCH", conflicts_with = "suite", requires_all = ["weights", "mean", "std"])]
+    pub arch: Option<String>,
+    /// Weights, instead of a suite
+    #[arg(long, value_name = "PATH", requires = "arch", value_hint = ValueHint::AnyPath)]
+    pub weights: Option<PathBuf>,
+    /// Means of the normalization, one per channel, comma-separated
+    #[arg(long, value_delimiter = ',', value_parser = finite, requires = "arch")]
+    pub mean: Vec<f32>,
+    /// Standard deviations of the normalization
+    #[arg(long, value_delimiter = ',', value_parser = positive, requires = "arch")]
+    pub std: Vec<f32>,
+    /// Layer: a name, a pattern with `*` and `?`, or a depth such as 25%; may be given several times
+    #[arg(long, value_name = "LAYER")]
+    pub layer: Vec<String>,
+    /// Units: all, random:N, top:N (by mean activation), or a list such as \"3 17 4@2,5\"
+    #[arg(long, value_name = "UNITS", default_value = "random:12")]
+    pub units: UnitsText,
+    /// Settings: lucid, maco, ghiasi (for Vision Transformers), pixel
+    #[arg(long, value_name = "NAME", default_value = "lucid")]
+    pub preset: String,
+    /// Steps, instead of the preset's
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub steps: Option<usize>,
+    /// Rows and columns of the canvas, instead of the network's (maco: twice that)
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub side: Option<usize>,
+    /// Where pictures begin: noise, grey, mean, or an image file
+    #[arg(long, value_name = "START", default_value = "noise")]
+    pub start: String,
+    /// How strongly a picture is held near the image at which it starts; 1 is as strong as the objective at a change of 0.1
+    #[arg(long, value_name = "WEIGHT")]
+    pub keep: Option<f64>,
+    /// Lower activations instead of raising them
+    #[arg(long)]
+    pub suppress: bool,
+    /// Pictures of each unit
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    pub seeds: usize,
+    /// Real images shown beside each unit
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub samples: usize,
+    /// Real images to compare with, instead of the suite's
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub images: Option<PathBuf>,
+    /// Folder that receives pictures, atlases and visualize.csv; the same command again continues
+    #[arg(long, value_name = "DIR", default_value = "pictures", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// Forget the pictures that are there
+    #[arg(long)]
+    pub fresh: bool,
+    /// Device [auto, cpu, cuda, cuda:N]
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Views in a batch
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub batch: Option<usize>,
+    /// Seed, instead of the suite's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder of the images, instead of the suite's `data.root`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_root: Option<PathBuf>,
+}
+
+/// Units as the command line names them.
+#[derive(Debug, Clone)]
+pub struct UnitsText(pub UnitSelection);
+
+impl std::str::FromStr for UnitsText {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = |text: &str| text.parse::<usize>().ok().filter(|count| *count > 0);
+        let wrong =
+            || format!("`{text}` names no units; write all, random:8, top:8, or a list such as 3 17@2,5 in quotes");
+        let selection = match text.split_once(':') {
+            None if text == "all" => UnitSelection::All,
+            Some(("random", number)) => UnitSelection::Random(count(number).ok_or_else(wrong)?),
+            Some(("top", number)) => UnitSelection::TopActivation(count(number).ok_or_else(wrong)?),
+            Some(_) => return Err(wrong()),
+            None => {
+                // Commas part units, unless they part row and column of a neuron.
+                let parts = text.split_whitespace().flat_map(|part| match part.contains('@') {
+                    true => vec![part],
+                    false => part.split(',').collect(),
+                });
+                let units = parts.map(str::parse).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?;
+                UnitSelection::Listed(units)
+            }
+        };
+        Ok(UnitsText(selection))
+    }
+}
 
 /// `SIDE` or `ROWSxCOLUMNS`.
 fn image_size(text: &str) -> Result<[i64; 2], String> {

@@ -30,6 +30,8 @@ mod status;
 #[cfg(feature = "torch")]
 mod train;
 mod validate;
+#[cfg(feature = "torch")]
+mod visualize;
 
 pub use exit::Exit;
 pub use failure::{Failure, OrExit, Style};
@@ -60,6 +62,10 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Train(args) => train::train(&args),
         #[cfg(not(feature = "torch"))]
         Command::Train(_) => needs_torch("train"),
+        #[cfg(feature = "torch")]
+        Command::Visualize(args) => visualize::visualize(&args),
+        #[cfg(not(feature = "torch"))]
+        Command::Visualize(_) => needs_torch("visualize"),
         Command::Validate(args) => validate::validate(&args),
         Command::Report(args) => report::report(&args),
         Command::Merge(args) => merge::merge(&args),

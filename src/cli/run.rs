@@ -10,12 +10,13 @@ use super::gate;
 use super::output::{say, tell, warn};
 use super::progress::Progress;
 use super::shard;
+use super::visualize;
 use crate::engine::{Prepared, Run, RunError, device};
 use crate::gate::Snapshot;
 use crate::interrupt;
 use crate::model::TORCHSCRIPT;
 use crate::outputs::{OutputsError, finished_summary, write_outputs};
-use crate::record::{Manifest, RunDir};
+use crate::record::{Manifest, PictureDir, RunDir};
 use crate::report;
 use crate::suite::{Plan, Shard, Suite};
 use crate::summary::RunSummary;
@@ -96,6 +97,7 @@ fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Resu
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
     if args.fresh {
         dir.remove_blocks().or_exit(Exit::RunFailed)?;
+        PictureDir::of_run(dir.path()).remove().or_exit(Exit::RunFailed)?;
     }
     let mut manifest = prepared.manifest(std::env::args().collect());
     let earlier = Manifest::load(&dir.manifest_path()).ok();
@@ -140,6 +142,7 @@ fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Man
         manifest.save(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
     }
     executed.map_err(failure)?;
+    visualize::of_run(prepared, dir.path(), (0, 1))?;
     write_outputs(dir, manifest, args.save_adversarial).map_err(outputs_failure)
 }
 

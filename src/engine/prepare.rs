@@ -334,7 +334,9 @@ fn usual_rows(source: &ModelSource, device: Device) -> usize {
 fn usual_block(suite: &Suite, source: &ModelSource, device: Device) -> usize {
     let cells = suite.attacks.iter().map(|attack| {
         let units = match kind(&attack.goal).selected().map(|selected| selected.units) {
-            Some(UnitSelection::TopActivation(count) | UnitSelection::Random(count)) => 2 * count,
+            Some(
+                UnitSelection::TopActivation(count) | UnitSelection::Top { count, .. } | UnitSelection::Random(count),
+            ) => 2 * count,
             Some(UnitSelection::Listed(units)) => 2 * units.len(),
             Some(UnitSelection::All) => 2048,
             None => 1,

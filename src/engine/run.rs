@@ -12,18 +12,18 @@ use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
 use super::prepare::Prepared;
 use crate::attack::{
-    AttackBlock, ControlBlock, DrivenUnit, Reference, SelfTest, Victim, choose, control_places, is_one_of, kind,
-    takes_part, thumbnail,
+    AttackBlock, ControlBlock, DrivenUnit, Reference, Selected, SelfTest, Victim, choose, control_places, is_one_of,
+    kind, takes_part, thumbnail,
 };
 use crate::boundary::BoundaryBlock;
 use crate::cuda;
 use crate::data::{Loading, Sample};
 use crate::interrupt;
-use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, pixels};
+use crate::judge::{Bench, CleanBlock, Judgement, Labelled, Watched, judge, pixels, ranked};
 use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{AdversarialImages, Block, Evidence, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
-use crate::suite::{Shard, Task, WorkUnit};
+use crate::suite::{Shard, Task, UnitSelection, WorkUnit};
 
 /// Images by which units are ranked and gains are scaled.
 const REFERENCE: usize = 512;
@@ -365,9 +365,19 @@ impl<'a> Run<'a> {
             return Ok(units.clone());
         }
         let config = &self.prepared.suite.attacks[attack];
-        let units = match kind(&config.goal).selected() {
+        let kind = kind(&config.goal);
+        let units = match kind.selected() {
             None => Vec::new(),
             Some(selected) => {
+                let listed = match selected.units {
+                    UnitSelection::Top { count, by } => {
+                        let (top, images) = ((*count, *by), self.labelled()?);
+                        let units = ranked(verifier, selected.layer, top, selected.direction, &images)?;
+                        Some(UnitSelection::Listed(units))
+                    }
+                    _ => None,
+                };
+                let selected = Selected { units: listed.as_ref().unwrap_or(selected.units), ..selected };
                 let noise = Noise::new(self.prepared.suite.seed, &format!("{}/{}", config.name, verifier.name));
                 choose(verifier, selected, &*self.reference(model, verifier)?, &noise)?
             }
@@ -375,6 +385,21 @@ impl<'a> Run<'a> {
         let units = Rc::new(units);
         self.units.insert(attack, units.clone());
         Ok(units)
+    }
+
+    /// The reference images with their labels.
+    fn labelled(&self) -> Result<Vec<Labelled>, RunError> {
+        let count = self.prepared.selection.len().min(REFERENCE);
+        let chunk = self.prepared.capacity().max(1);
+        (0..count)
+            .step_by(chunk)
+            .map(|start| {
+                let range = start..count.min(start + chunk);
+                let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), range)?;
+                let labels = samples.iter().map(|sample| i64::from(sample.label)).collect();
+                Ok(Labelled { pixels: pixels(&samples, self.prepared.device), labels })
+            })
+            .collect()
     }
 
     fn reference(&mut self, model: usize, verifier: &Model) -> Result<Rc<Reference>, RunError> {

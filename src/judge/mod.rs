@@ -4,11 +4,13 @@ mod clean;
 mod features;
 mod judgement;
 mod lengths;
+mod ranking;
 
 pub use clean::{CleanBlock, in_pixel_units, pixels};
 pub use features::{Features, Watched, features};
 pub use judgement::{Judgement, judge};
 pub use lengths::Lengths;
+pub use ranking::{Labelled, ranked, scores};
 
 use crate::model::Model;
 

@@ -63,7 +63,8 @@ impl Step {
 
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let x = self.norm.forward(x, probe)?;
-        let x = probe.visit(&self.relu, x.relu())?;
+        let rectified = probe.rectify(&x);
+        let x = probe.visit(&self.relu, rectified)?;
         self.conv.forward(&x, probe)
     }
 }
@@ -193,14 +194,16 @@ impl Network for DenseNet {
     fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let x = self.conv0.forward(&pixels, probe)?;
         let x = self.norm0.forward(&x, probe)?;
-        let x = probe.visit(&self.relu0, x.relu())?;
+        let rectified = probe.rectify(&x);
+        let x = probe.visit(&self.relu0, rectified)?;
         let mut x = self.pool0.forward(&x, probe)?;
         for block in &self.blocks {
             x = block.forward(x, probe)?;
         }
         let x = self.norm5.forward(&x, probe)?;
         let x = probe.visit(&self.featured, x)?;
-        let x = probe.visit(&self.relu, x.relu())?;
+        let rectified = probe.rectify(&x);
+        let x = probe.visit(&self.relu, rectified)?;
         let x = self.pool.forward(&x, probe)?;
         self.classifier.forward(&x, probe)
     }

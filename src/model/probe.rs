@@ -53,6 +53,11 @@ pub trait Probe {
     fn wants(&self, _site: &Site) -> bool {
         false
     }
+
+    /// The rectified linear unit; a probe may change its backward pass, never its value.
+    fn rectify(&self, x: &Tensor) -> Tensor {
+        x.relu()
+    }
 }
 
 /// Lets everything pass.

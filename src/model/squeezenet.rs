@@ -70,7 +70,8 @@ impl Activated {
 
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let x = self.conv.forward(x, probe)?;
-        probe.visit(&self.relu, x.relu())
+        let rectified = probe.rectify(&x);
+        probe.visit(&self.relu, rectified)
     }
 }
 

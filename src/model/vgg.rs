@@ -70,7 +70,8 @@ impl Convolution {
         if let Some(norm) = &self.norm {
             x = norm.forward(&x, probe)?;
         }
-        probe.visit(&self.relu, x.relu())
+        let rectified = probe.rectify(&x);
+        probe.visit(&self.relu, rectified)
     }
 }
 
@@ -90,7 +91,8 @@ impl Hidden {
 
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let x = self.linear.forward(x, probe)?;
-        let x = probe.visit(&self.relu, x.relu())?;
+        let rectified = probe.rectify(&x);
+        let x = probe.visit(&self.relu, rectified)?;
         probe.visit(&self.dropout, x)
     }
 }

@@ -9,6 +9,7 @@ mod evidence;
 mod fields;
 mod intern;
 mod manifest;
+mod picture;
 mod predictions;
 mod rows;
 mod samples_csv;
@@ -30,6 +31,10 @@ pub use error::StoreError;
 pub use evidence::{CheckKind, Evidence};
 pub(crate) use fields::float_text;
 pub use manifest::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
+pub use picture::{
+    PICTURES_FORMAT, PictureBlock, PictureDir, PictureRecord, Seen, TopSample, VISUALIZE_COLUMNS, file_word,
+    write_visualize,
+};
 pub use predictions::{PredictionField, PredictionsFormat, PredictionsWriter};
 pub use samples_csv::{SAMPLES_COLUMNS, SamplesReader, SamplesWriter};
 pub use shards::ShardManifest;

@@ -13,9 +13,10 @@ mod terminal;
 
 use std::path::{Path, PathBuf};
 
-use crate::record::{Example, Manifest, write_atomically};
+use crate::record::{Example, Manifest, PictureDir, write_atomically};
 use crate::summary::RunSummary;
 
+pub use chart::atlas::write_atlases;
 pub use chart::canvas::DrawError;
 pub use error::ReportError;
 pub use headline::{Headline, headline};
@@ -46,7 +47,8 @@ pub fn write_reports(
     if let Some(sheet) = sheet {
         save(charts.join("gallery.png"), &sheet)?;
     }
-    let page = page::page(manifest, summary, examples, &figures)?;
+    let pictures = page::unit_pictures(&PictureDir::of_run(run_dir), &manifest.classes)?;
+    let page = page::page(manifest, summary, examples, &figures, &pictures)?;
     save(run_dir.join("report.html"), page.as_bytes())?;
     Ok(written)
 }

@@ -7,7 +7,8 @@ use crate::record::RunStatus;
 const MODELS: [&str; 3] = ["resnet20", "resnet20-adv", "vit-tiny"];
 
 fn page(manifest: &Manifest, summary: &RunSummary, examples: &[Example]) -> String {
-    page::page(manifest, summary, examples, &chart::Figures::of(summary).unwrap()).unwrap()
+    page::page(manifest, summary, examples, &chart::Figures::of(summary).unwrap(), &page::UnitPictures::default())
+        .unwrap()
 }
 
 /// The page without what is long and looked at elsewhere: fonts, style, script and pictures.

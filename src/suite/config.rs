@@ -32,6 +32,9 @@ pub struct Suite {
     /// Whether attacks are tested on planted points, if the suite asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selftest: Option<SelfTestConfig>,
+    /// Pictures of units.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visualizations: Vec<super::VisualizeConfig>,
     /// The gate's rules.
     pub gates: Vec<super::gate::Rule>,
     /// Known violations that the gate excuses for a time.
@@ -395,12 +398,59 @@ impl OptimizerName {
 pub enum UnitSelection {
     /// The units with the largest mean activation over the reference images.
     TopActivation(usize),
+    /// The units that another measure puts first.
+    Top {
+        /// How many.
+        count: usize,
+        /// The measure.
+        by: UnitRanking,
+    },
     /// Units drawn by seed.
     Random(usize),
     /// These units.
     Listed(Vec<Unit>),
     /// Every unit.
     All,
+}
+
+/// How the units of `{ top = N }` are ranked, over the reference images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitRanking {
+    /// By mean activation.
+    Activation,
+    /// By the variance of the activation.
+    Variance,
+    /// By how far the mean of one class stands out from the mean of the others, in standard deviations.
+    Selectivity,
+    /// By the derivative of the label's logit by the unit.
+    Gradient,
+    /// By how little the unit must move, in its standard deviations, to change the prediction (Suri and Evans 2020): the units by which images
+    /// are fooled most easily.
+    Sensitivity,
+}
+
+impl UnitRanking {
+    /// The word of suites.
+    pub fn word(self) -> &'static str {
+        match self {
+            UnitRanking::Activation => "activation",
+            UnitRanking::Variance => "variance",
+            UnitRanking::Selectivity => "selectivity",
+            UnitRanking::Gradient => "gradient",
+            UnitRanking::Sensitivity => "sensitivity",
+        }
+    }
+}
+
+impl UnitSelection {
+    /// The first `count` units by a measure.
+    pub fn top(count: usize, by: UnitRanking) -> Self {
+        match by {
+            UnitRanking::Activation => UnitSelection::TopActivation(count),
+            by => UnitSelection::Top { count, by },
+        }
+    }
 }
 
 /// Drive a unit up or down.

@@ -29,6 +29,9 @@ impl Suite {
         if let (true, Some(fields)) = (self.run.eot > 1, material.as_object_mut()) {
             fields.insert("eot".to_owned(), json!(self.run.eot));
         }
+        if let (false, Some(fields)) = (self.visualizations.is_empty(), material.as_object_mut()) {
+            fields.insert("visualize".to_owned(), json!(self.visualizations));
+        }
         material
     }
 }

@@ -12,6 +12,8 @@ pub enum Place {
     Model(usize, &'static str),
     /// A key of an `[[attack]]`, by index.
     Attack(usize, &'static str),
+    /// A key of a `[[visualize]]`, by index.
+    Visualize(usize, &'static str),
     /// A key of `[boundary]`.
     Boundary(&'static str),
     /// A key of `[transfer]`.
@@ -28,6 +30,7 @@ impl Place {
             Place::Data(key) => ("data", None, key),
             Place::Model(index, key) => ("model", Some(index), key),
             Place::Attack(index, key) => ("attack", Some(index), key),
+            Place::Visualize(index, key) => ("visualize", Some(index), key),
             Place::Boundary(key) => ("boundary", None, key),
             Place::Transfer(key) => ("transfer", None, key),
             Place::SelfTest(key) => ("selftest", None, key),

@@ -135,7 +135,8 @@ struct Step {
 
 impl Step {
     fn activate(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        probe.visit(&self.relu, x.relu())
+        let rectified = probe.rectify(&x);
+        probe.visit(&self.relu, rectified)
     }
 }
 

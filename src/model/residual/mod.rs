@@ -64,7 +64,8 @@ impl Activated {
 
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let y = self.norm.forward(x, probe)?;
-        probe.visit(&self.relu, y.relu())
+        let rectified = probe.rectify(&y);
+        probe.visit(&self.relu, rectified)
     }
 }
 

@@ -182,7 +182,8 @@ impl Tokenizer {
                 for (conv, norm, relu) in stages {
                     x = conv.forward(&x, probe)?;
                     x = norm.forward(&x, probe)?;
-                    x = probe.visit(relu, x.relu())?;
+                    let rectified = probe.rectify(&x);
+                    x = probe.visit(relu, rectified)?;
                 }
                 proj.forward(&x, probe)
             }

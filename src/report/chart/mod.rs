@@ -1,5 +1,6 @@
 //! Charts: what is drawn, and the drawing. Each is a PNG file and an SVG in the page.
 
+pub(in crate::report) mod atlas;
 pub(in crate::report) mod axis;
 pub(in crate::report) mod canvas;
 mod distance_cdf;

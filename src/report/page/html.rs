@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::encode::data_uri;
 use super::shell::{self, MOST_BYTES};
 use super::slots;
+use super::unit_pictures::UnitPictures;
 use super::view::{self, Picture};
 use crate::record::{Example, Manifest};
 use crate::report::chart::{Chart, Figures, Section, gallery};
@@ -35,13 +36,18 @@ pub(in crate::report) fn page(
     summary: &RunSummary,
     examples: &[Example],
     figures: &Figures,
+    pictures: &UnitPictures,
 ) -> Result<String, ReportError> {
     let view = view::view(manifest, summary);
     let empty = Gallery { total: examples.len(), ..Gallery::default() };
-    let bare = render(&view, figures, &empty)?;
+    let bare = render(&view, figures, pictures, &empty)?;
     let room = MOST_BYTES.saturating_sub(bare.len() + slots::ROOM);
     let gallery = fill(manifest, examples, room);
-    if gallery.pictures.is_empty() && gallery.dropped == 0 { Ok(bare) } else { render(&view, figures, &gallery) }
+    if gallery.pictures.is_empty() && gallery.dropped == 0 {
+        Ok(bare)
+    } else {
+        render(&view, figures, pictures, &gallery)
+    }
 }
 
 /// As many pictures as fit into `room` bytes.
@@ -68,7 +74,12 @@ fn fill(manifest: &Manifest, examples: &[Example], room: usize) -> Gallery {
     gallery
 }
 
-fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<String, ReportError> {
+fn render(
+    view: &view::View,
+    figures: &Figures,
+    pictures: &UnitPictures,
+    gallery: &Gallery,
+) -> Result<String, ReportError> {
     let (charts, dropped) = within_budget(&figures.charts);
     let of = |section: Section| -> Vec<String> {
         charts.iter().filter(|chart| chart.section == section).map(|chart| chart.svg.clone()).collect()
@@ -80,6 +91,7 @@ fn render(view: &view::View, figures: &Figures, gallery: &Gallery) -> Result<Str
         context! {
             view => Serde(view),
             gallery => Serde(gallery),
+            pictures => Serde(pictures),
             curves => of(Section::Curves),
             units => of(Section::Units),
             distances => of(Section::Distances),

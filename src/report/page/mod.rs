@@ -8,6 +8,10 @@ pub(in crate::report) mod shell;
 pub(in crate::report) mod slots;
 pub(in crate::report) mod thumbs;
 mod transfer_table;
+mod unit_pictures;
 pub(in crate::report) mod view;
 
 pub(in crate::report) use html::page;
+#[cfg(test)]
+pub(in crate::report) use unit_pictures::UnitPictures;
+pub(in crate::report) use unit_pictures::unit_pictures;

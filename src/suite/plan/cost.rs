@@ -164,7 +164,9 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u6
         Goal::ClassLogit { .. } => (1, [].as_slice(), false),
         Goal::Unit { units, controls, .. } => {
             let (count, partial) = match units {
-                UnitSelection::TopActivation(count) | UnitSelection::Random(count) => (number(*count), false),
+                UnitSelection::TopActivation(count)
+                | UnitSelection::Top { count, .. }
+                | UnitSelection::Random(count) => (number(*count), false),
                 UnitSelection::Listed(listed) => (number(listed.len()), false),
                 UnitSelection::All => (layer_units.unwrap_or(1), layer_units.is_none()),
             };

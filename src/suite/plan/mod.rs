@@ -103,6 +103,9 @@ impl Plan {
         if suite.transfer.is_some() {
             files.push("transfer.csv".into());
         }
+        if !suite.visualizations.is_empty() {
+            files.extend(["visualize.csv", "visualize/*.png"].map(String::from));
+        }
         let made = ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
         files.extend(made.map(String::from));
         if save_adversarial {

@@ -4,20 +4,24 @@
 
 pub(in crate::suite) mod data;
 pub(in crate::suite) mod gate;
+pub(in crate::suite) mod visualize;
 
 use schemars::JsonSchema;
 use toml::de::DeValue;
 
 use self::data::RawData;
 use self::gate::{Glob, RawRule, RawWaiver};
-use super::config::{BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, UnitSelection};
+use self::visualize::RawVisualize;
+use super::config::{
+    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, UnitRanking, UnitSelection,
+};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use crate::suite::read::kinds::{Tables, kind, tagged};
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{
     Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName,
 };
-use crate::suite::read::words::{BallNorm, DistanceNorm, UnitRanking, unknown_word};
+use crate::suite::read::words::{BallNorm, DistanceNorm, unknown_word};
 
 raw_table! {
     /// A suite of am-eval: the images, the models, and the attacks that are run on them. Paths are relative to this file.
@@ -37,6 +41,8 @@ raw_table! {
         model: Tables<RawModel>, required;
         /// The attacks.
         attack: Tables<RawAttack>;
+        /// Pictures of units.
+        visualize: Tables<RawVisualize>;
         /// Measure how far each image is from the decision boundary.
         boundary: RawBoundary;
         /// Show the images that attacks made on one model to all the others.
@@ -223,11 +229,12 @@ raw_table! {
 }
 
 raw_table! {
-    /// The units with the largest mean activation over the reference images.
+    /// The units that a measure over the reference images (the first 512 samples) puts first.
     struct RawTop ("`units`") {
         /// How many.
         top: Count<1, 1_000_000>, required;
-        /// The measure. Default activation.
+        /// The measure: activation, variance, selectivity, gradient (of the label's logit) or sensitivity (how little a unit
+        /// must move to change the prediction). Default activation.
         by: UnitRanking;
     }
 }
@@ -286,7 +293,10 @@ impl RawUnits {
     /// The selection.
     pub fn selection(&self) -> Option<UnitSelection> {
         Some(match self {
-            RawUnits::Top(top) => UnitSelection::TopActivation(top.top.as_ref()?.value.size()),
+            RawUnits::Top(top) => {
+                let by = top.by.as_ref().map_or(UnitRanking::Activation, |by| by.value);
+                UnitSelection::top(top.top.as_ref()?.value.size(), by)
+            }
             RawUnits::Random(random) => UnitSelection::Random(random.random.as_ref()?.value.size()),
             RawUnits::Listed(units) => UnitSelection::Listed(units.iter().map(|unit| unit.value.0).collect()),
             RawUnits::All(_) => UnitSelection::All,

@@ -1,15 +1,18 @@
 //! The words that stand in a suite: fixed lists, whose unknown members are shown with the nearest known one.
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 use toml::de::DeValue;
 
 use super::problem::Problems;
 use super::{FromToml, Value, schema_of, wrong};
-use crate::suite::config::{BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop};
+use crate::suite::config::{
+    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, UnitRanking,
+};
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use crate::suite::gate::{Level, Metric};
+use crate::suite::picture::PicturePreset;
+use crate::suite::raw::visualize::CanvasWord;
 use crate::terms::Norm;
 use crate::wording::suggest::{nearest, shown};
 
@@ -96,16 +99,10 @@ words!(
     OptimizerName,
     Level,
     Metric,
-    UnitRanking
+    UnitRanking,
+    PicturePreset,
+    CanvasWord
 );
-
-/// How the units of `{ top = N }` are ranked.
-#[derive(Debug, Clone, Copy, serde::Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnitRanking {
-    /// By mean activation over the reference images.
-    Activation,
-}
 
 /// A norm that attacks can keep to.
 #[derive(Debug, Clone, Copy)]

@@ -200,7 +200,7 @@ fn optimizer(
 }
 
 /// The models of an attack, in the order of the suite.
-fn chosen_models(
+pub(super) fn chosen_models(
     chosen: Option<At<Vec<At<Text>>>>,
     names: &[At<String>],
     problems: &mut Problems,
@@ -268,7 +268,7 @@ pub(super) fn check_linf_radius(norm: Option<Norm>, radius: &At<Radius>, what: &
     }
 }
 
-fn selection(units: &At<RawUnits>, problems: &mut Problems) -> Option<UnitSelection> {
+pub(super) fn selection(units: &At<RawUnits>, problems: &mut Problems) -> Option<UnitSelection> {
     if let RawUnits::Listed(listed) = &units.value {
         if listed.is_empty() && problems.none_within(&units.span) {
             problems.add(units.span.clone(), "`units` is empty", "no unit").help("list indices, or write \"all\"");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::suite::config::{Goal, Suite, UnitSelection};
+use crate::suite::picture::LayerDepth;
 use crate::suite::places::Place;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::terms::{LayerName, Unit};
@@ -89,6 +90,15 @@ impl Suite {
             }
             let message = format!("model `{model}` has no layer `{layer}`");
             self.report(&mut problems, Place::Attack(index, "layer"), message, "unknown layer", help);
+        }
+        let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
+        let applying = self.visualizations.iter().enumerate().filter(|(_, config)| config.applies_to(model));
+        for (index, config) in applying {
+            for choice in config.layers.iter().filter(|choice| choice.choose(&depths).is_empty()) {
+                let help = did_you_mean(choice.as_str(), known.iter().copied());
+                let message = format!("model `{model}` has no layer `{}`", choice.as_str());
+                self.report(&mut problems, Place::Visualize(index, "layers"), message, "unknown layer", help);
+            }
         }
         self.verdict(problems)
     }

@@ -9,6 +9,7 @@ pub(super) mod gate;
 mod model;
 mod rules_file;
 mod transfer;
+mod visualize;
 
 pub use found::NO_LAYERS;
 
@@ -142,12 +143,14 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
         }
     }
     let attacks = raw.attack.map(|attacks| attacks.value.0).unwrap_or_default();
-    if attacks.is_empty() && raw.boundary.is_none() && problems.is_empty() {
+    let visualizations = raw.visualize.map(|tables| tables.value.0).unwrap_or_default();
+    if attacks.is_empty() && visualizations.is_empty() && raw.boundary.is_none() && problems.is_empty() {
         problems
-            .add(value.span(), "the suite measures nothing", "no attack and no boundary")
-            .help("add an `[[attack]]` or `[boundary]`");
+            .add(value.span(), "the suite measures nothing", "no attack, no boundary, no picture")
+            .help("add an `[[attack]]`, `[boundary]` or `[[visualize]]`");
     }
     let attacks = attack::resolve(attacks, &names, &models, problems);
+    let visualizations = visualize::resolve(visualizations, &names, base, problems);
     let boundary = raw.boundary.and_then(|boundary| boundary::resolve(boundary, problems));
     let gates = raw.gate.map(|gates| gate::rules(gates.value.0, problems)).unwrap_or_default();
     let waivers = raw.waiver.map(|waivers| gate::waivers(waivers.value.0, problems)).unwrap_or_default();
@@ -169,6 +172,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
         boundary,
         transfer,
         selftest,
+        visualizations,
         gates: gates.into_iter().map(|rule| rule.value).collect(),
         waivers,
         path: path.to_path_buf(),

@@ -1,0 +1,102 @@
+//! The pictures of units in a page: an atlas of each layer, and what is measured of the pictures.
+
+use std::io::Cursor;
+
+use image::imageops::FilterType;
+use serde::Serialize;
+
+use super::encode::data_uri;
+use crate::record::{PictureDir, PictureRecord, Status};
+use crate::report::chart::atlas::atlases;
+use crate::report::chart::canvas::DrawError;
+use crate::report::chart::gallery::class_name;
+use crate::report::error::ReportError;
+
+/// Most bytes of atlases in a page; those beyond are in `visualize/` only.
+const ROOM: usize = 3_000_000;
+
+/// The layers of a page.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::report) struct UnitPictures {
+    layers: Vec<LayerPictures>,
+    /// Atlases that are files only.
+    dropped: usize,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct LayerPictures {
+    caption: String,
+    source: String,
+}
+
+/// What is measured of a unit's first picture.
+#[derive(Debug, Serialize)]
+struct Row {
+    model: String,
+    layer: String,
+    unit: String,
+    preset: String,
+    objective: String,
+    percentile: String,
+    gain: String,
+    class: String,
+    agree: String,
+    seeds: String,
+    status: &'static str,
+}
+
+/// The pictures in a run's folder.
+///
+/// # Errors
+/// If a picture cannot be read.
+pub(in crate::report) fn unit_pictures(dir: &PictureDir, classes: &[String]) -> Result<UnitPictures, ReportError> {
+    let draw = |chart: &str| {
+        let chart = chart.to_owned();
+        move |source| ReportError::Draw { chart, source }
+    };
+    let pictures = dir.read().map_err(|error| draw("atlas")(DrawError::new(error)))?;
+    let mut found = UnitPictures::default();
+    let mut used = 0;
+    for atlas in atlases(&pictures, classes) {
+        let png = atlas.png(dir).and_then(|png| halved(&png)).map_err(draw(&atlas.slug))?;
+        used += png.len().div_ceil(3) * 4;
+        match used <= ROOM {
+            true => found.layers.push(LayerPictures { caption: atlas.caption(), source: data_uri(&png) }),
+            false => found.dropped += 1,
+        }
+    }
+    found.rows = pictures.iter().filter(|picture| picture.seed == 0).map(|picture| row(picture, classes)).collect();
+    Ok(found)
+}
+
+/// A PNG at half its size: that of a page.
+fn halved(png: &[u8]) -> Result<Vec<u8>, DrawError> {
+    let image = image::load_from_memory(png).map_err(DrawError::new)?;
+    let small = image.resize_exact(image.width() / 2, image.height() / 2, FilterType::Triangle).to_rgb8();
+    let mut bytes = Cursor::new(Vec::new());
+    small.write_to(&mut bytes, image::ImageFormat::Png).map_err(DrawError::new)?;
+    Ok(bytes.into_inner())
+}
+
+fn row(picture: &PictureRecord, classes: &[String]) -> Row {
+    let maybe = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "–".to_owned(), text);
+    let others = picture.others.len();
+    let agree = picture.others.iter().filter(|seen| seen.class == picture.seen.class).count();
+    Row {
+        model: picture.model.clone(),
+        layer: picture.layer.to_string(),
+        unit: picture.unit.clone(),
+        preset: picture.preset.clone(),
+        objective: format!("{:.3}", picture.objective),
+        percentile: maybe(picture.percentile, |share| format!("{:.1} %", share * 100.0)),
+        gain: maybe(picture.gain, |gain| format!("{gain:.1}")),
+        class: format!("{} ({:.0} %)", class_name(classes, picture.seen.class), picture.seen.confidence * 100.0),
+        agree: if others == 0 { "–".to_owned() } else { format!("{agree} of {others}") },
+        seeds: maybe(picture.seed_sensitivity, |spread| format!("{:.0} %", spread * 100.0)),
+        status: match picture.status {
+            Status::Ok => "",
+            status => status.as_str(),
+        },
+    }
+}

@@ -1,0 +1,20 @@
+//! Activation maximization proper: pictures of units, from noise or from an image, without labels and without a ball.
+//!
+//! A [`canvas`] turns parameters into an image; [`views`](views::Prepared) of it, moved at random, go through the network as far as
+//! the unit's layer; the unit's activation, less what [`penalty`] takes, is raised by Adam. Many units of a layer share a batch, and
+//! no row sees another.
+
+mod adam;
+pub mod canvas;
+mod colour;
+mod paint;
+mod penalty;
+mod render;
+mod samples;
+mod studio;
+mod views;
+
+pub use paint::{Painted, Painter, Subject, fitted};
+pub use render::{plain, png};
+pub use samples::{Driven, RealSamples, patch};
+pub use studio::{Studio, VisualizeError};
