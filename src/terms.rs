@@ -216,6 +216,24 @@ impl CellKind {
             | CellKind::ControlLonger => true,
         }
     }
+
+    /// Whether it is an attack whose objective is a flip, so that worst cases and curves are made of it.
+    pub fn seeks_flips(self) -> bool {
+        match self {
+            CellKind::ClassLogit => true,
+            CellKind::Unit | CellKind::ControlNoise | CellKind::ControlRandomUnit | CellKind::ControlSearch => false,
+        }
+    }
+
+    /// Whether it is an attack on one unit, which may flip a prediction by the way.
+    pub fn drives_unit(self) -> bool {
+        match self {
+            CellKind::Unit => true,
+            CellKind::ClassLogit | CellKind::ControlNoise | CellKind::ControlRandomUnit | CellKind::ControlSearch => {
+                false
+            }
+        }
+    }
 }
 
 impl fmt::Display for CellKind {

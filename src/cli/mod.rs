@@ -7,6 +7,8 @@ pub mod args;
 mod baseline;
 mod compare;
 mod doctor;
+#[cfg(feature = "torch")]
+mod execution;
 mod exit;
 mod failure;
 mod gate;

@@ -1,14 +1,13 @@
 //! `am-eval run`: suites, one after the other.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use super::args::RunArgs;
+use super::execution::{begin, failure, keys};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
 use super::gate;
-use super::output::{say, tell, warn};
-use super::progress::Progress;
+use super::output::{tell, warn};
 use super::shard;
 use super::visualize;
 use crate::engine::{Prepared, Run, RunError, device};
@@ -84,11 +83,6 @@ fn dry_run(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The names of all blocks, in order.
-pub(super) fn keys(prepared: &Prepared) -> Vec<String> {
-    prepared.plan.units().iter().map(|unit| unit.key.clone()).collect()
-}
-
 fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
     let dir = RunDir::create(args.out.join(&prepared.run), &prepared.run).or_exit(Exit::RunFailed)?;
     if let Some(choice) = args.shard {
@@ -146,47 +140,12 @@ fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Man
     write_outputs(dir, manifest, args.save_adversarial).map_err(outputs_failure)
 }
 
-/// Says where the run computes, and begins to show how far it is.
-pub(super) fn begin(prepared: &Prepared, args: &RunArgs) -> Progress {
-    if let Some(warning) = device::missed(prepared.suite.run.device, prepared.device) {
-        warn(&warning);
-    }
-    say(&format!("on {}", prepared.place()));
-    Progress::new(&prepared.run, args.no_progress || !std::io::stderr().is_terminal())
-}
-
 /// What cannot be prepared, shown at the value of the suite that asks for it.
 fn placed(suite: &Suite, error: RunError) -> Failure {
     match error.placed() {
         Some(placed) => Failure::diagnostic(Exit::Usage, suite.error_at(placed.place, placed.message, placed.help)),
         None => failure(error),
     }
-}
-
-/// The exit code of what stopped a run.
-pub fn failure(error: RunError) -> Failure {
-    // A model's own error knows its causes.
-    let error = match error {
-        RunError::Opening { error, .. } | RunError::Asking { error, .. } => RunError::Model(error),
-        other => other,
-    };
-    let exit = match &error {
-        RunError::Interrupted { .. } => Exit::Incomplete,
-        RunError::Store(_) => Exit::RunFailed,
-        RunError::Libtorch { error, .. } if error.retry() => Exit::Device,
-        RunError::Libtorch { .. } => Exit::RunFailed,
-        RunError::Empty(_) => Exit::NothingSelected,
-        RunError::Data(_)
-        | RunError::Model(_)
-        | RunError::Opening { .. }
-        | RunError::Asking { .. }
-        | RunError::Device(_)
-        | RunError::Fit { .. }
-        | RunError::Untrusted { .. }
-        | RunError::SelfTest { .. }
-        | RunError::DifferentClasses { .. } => Exit::Usage,
-    };
-    Failure::new(exit, error)
 }
 
 /// The exit code of outputs that could not be made.

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::failure::{Failure, OrExit};
 use super::output::tell;
 use super::progress::Progress;
-use super::{gate, merge, run};
+use super::{execution, gate, merge};
 use crate::engine::{Observer, Prepared, Run};
 use crate::gate::Snapshot;
 use crate::merge::Inventory;
@@ -29,7 +29,7 @@ pub fn run(
     begin(prepared, dir).or_exit(Exit::RunFailed)?;
     let mut manifest = prepared.manifest(std::env::args().collect());
     let mut shown = Shown {
-        progress: run::begin(prepared, args),
+        progress: execution::begin(prepared, args),
         dir,
         manifest: shard_manifest(&manifest, shard, share.units().len()),
         failed: None,
@@ -38,7 +38,7 @@ pub fn run(
     shown.progress.end();
     shown.manifest.repeats = manifest.repeats;
     shown.manifest.save(dir).or_exit(Exit::RunFailed)?;
-    executed.map_err(run::failure)?;
+    executed.map_err(execution::failure)?;
     drop(lock);
     if let Some(error) = shown.failed {
         return Err(Failure::new(Exit::RunFailed, error));
@@ -51,7 +51,7 @@ fn begin(prepared: &Prepared, dir: &RunDir) -> Result<(), StoreError> {
     if !dir.manifest_path().is_file() {
         prepared.manifest(std::env::args().collect()).save(&dir.manifest_path())?;
     }
-    dir.save_plan(run::keys(prepared))
+    dir.save_plan(execution::keys(prepared))
 }
 
 fn shard_manifest(manifest: &Manifest, shard: Shard, blocks: usize) -> ShardManifest {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::chart::canvas::DrawError;
 use crate::record::StoreError;
 
 /// What can go wrong with reports.
@@ -41,4 +40,16 @@ pub enum ReportError {
     /// A page could not be made.
     #[error("failed to make the page")]
     Page(#[source] minijinja::Error),
+}
+
+/// The backend could not draw.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DrawError(String);
+
+impl DrawError {
+    /// From whatever a backend reports.
+    pub fn new(cause: impl std::fmt::Display) -> Self {
+        DrawError(cause.to_string())
+    }
 }

@@ -17,8 +17,7 @@ use crate::record::{Example, Manifest, PictureDir, write_atomically};
 use crate::summary::RunSummary;
 
 pub use chart::atlas::write_atlases;
-pub use chart::canvas::DrawError;
-pub use error::ReportError;
+pub use error::{DrawError, ReportError};
 pub use headline::{Headline, headline};
 pub use terminal::table;
 

@@ -2,7 +2,6 @@
 
 use super::headline::{headlines, worst_case_at};
 use super::page::health::doubts;
-use crate::record::CellKind;
 use crate::summary::{CellSummary, RunSummary};
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
@@ -39,8 +38,7 @@ pub fn table(summary: &RunSummary) -> String {
 /// For each attack of `model`, its label and its cell at the largest radius; of units the one that flips most.
 fn strongest<'s>(summary: &'s RunSummary, model: &str) -> Vec<(String, &'s CellSummary)> {
     let mut best: Vec<&CellSummary> = Vec::new();
-    let attacks = [CellKind::ClassLogit, CellKind::Unit];
-    for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && attacks.contains(&cell.cell.kind)) {
+    for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && !cell.cell.kind.is_control()) {
         match best.iter_mut().find(|known| known.cell.attack == cell.cell.attack) {
             None => best.push(cell),
             Some(known) => {

@@ -184,7 +184,7 @@ pub(super) fn signs(
             signs.push(HealthSign::ConstantPrediction);
         }
         if !cell.kind.is_control() {
-            let beside = controls.get(&control_key(tally)).filter(|_| cell.kind == CellKind::Unit);
+            let beside = controls.get(&control_key(tally)).filter(|_| cell.kind.drives_unit());
             if beside.is_some_and(|share| *share > 0.0 && *share >= tally.flip_share()) {
                 signs.push(HealthSign::ControlAsStrong);
             }

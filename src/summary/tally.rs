@@ -193,7 +193,7 @@ impl ModelTally {
         let threat = self.threats.entry((cell.norm, cell.epsilon)).or_default();
         if !cell.kind.is_control() {
             threat.seen.insert(sample);
-            threat.searched |= cell.kind == CellKind::ClassLogit;
+            threat.searched |= cell.kind.seeks_flips();
         }
         if correct && record.flipped {
             self.envelope.flip(sample, record);

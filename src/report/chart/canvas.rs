@@ -5,18 +5,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, ShapeStyle, TextStyle};
 
 use super::font;
-
-/// The backend could not draw.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DrawError(String);
-
-impl DrawError {
-    /// From whatever a backend reports.
-    pub fn new(cause: impl std::fmt::Display) -> Self {
-        DrawError(cause.to_string())
-    }
-}
+pub use crate::report::error::DrawError;
 
 /// What drawing gives.
 pub type Drawn = Result<(), DrawError>;

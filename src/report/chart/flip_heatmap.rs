@@ -72,7 +72,7 @@ pub fn figures(summary: &RunSummary) -> Vec<FlipHeatmap> {
 
 fn rows(summary: &RunSummary, model: &str) -> Vec<Row> {
     let mut rows: Vec<(Row, Vec<&CellSummary>)> = Vec::new();
-    for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && cell.cell.kind != CellKind::ClassLogit) {
+    for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && cell.cell.layer.is_some()) {
         let of = &cell.cell;
         let layer = of.layer.as_ref().map(ToString::to_string).unwrap_or_default();
         let row = rows.iter_mut().find(|(row, _)| row.attack == of.attack && row.layer == layer && row.norm == of.norm);

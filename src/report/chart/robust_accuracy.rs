@@ -6,7 +6,6 @@ use super::axis::{self, LABEL, SMALL, Scale};
 use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
 use super::palette::{self, INK, MUTED, PAPER};
-use crate::record::CellKind;
 use crate::stats::Estimate;
 use crate::summary::{ModelSummary, RunSummary};
 use crate::terms::{Epsilon, Norm};
@@ -75,7 +74,7 @@ pub fn by_attack(summary: &RunSummary) -> Vec<RobustAccuracy> {
             let curves = curves(summary, |model| {
                 let cells = summary.cells.iter().filter(|cell| {
                     let of = &cell.cell;
-                    of.kind == CellKind::ClassLogit && of.norm == norm && of.attack == attack && of.model == model.model
+                    of.kind.seeks_flips() && of.norm == norm && of.attack == attack && of.model == model.model
                 });
                 let mut points: Vec<_> = cells.map(|cell| (cell.cell.epsilon, cell.robust_accuracy)).collect();
                 points.sort_by_key(|(epsilon, _)| *epsilon);
@@ -98,7 +97,7 @@ fn class_attacks(summary: &RunSummary, norm: Norm) -> Vec<String> {
     let mut attacks: Vec<String> = Vec::new();
     for cell in &summary.cells {
         let of = &cell.cell;
-        if of.kind == CellKind::ClassLogit && of.norm == norm && !attacks.contains(&of.attack) {
+        if of.kind.seeks_flips() && of.norm == norm && !attacks.contains(&of.attack) {
             attacks.push(of.attack.clone());
         }
     }

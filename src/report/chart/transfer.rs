@@ -7,7 +7,6 @@ use super::canvas::{Align, Canvas, Drawn, Type};
 use super::figure::Figure;
 use super::heat;
 use super::palette::{self, AXIS, INK, MUTED};
-use crate::record::CellKind;
 use crate::report::headline::headlines;
 use crate::stats::Estimate;
 use crate::summary::{RunSummary, TransferSummary};
@@ -82,7 +81,7 @@ impl TransferMatrix {
             let mut cells = summary.cells.iter().map(|of| (&of.cell, of.flip_rate));
             let own = cells.find(|(cell, _)| {
                 let ball = cell.norm == norm && cell.epsilon == epsilon;
-                cell.kind == CellKind::ClassLogit && cell.model == source && cell.attack == attack && ball
+                cell.kind.seeks_flips() && cell.model == source && cell.attack == attack && ball
             });
             Field::Own(own.and_then(|(_, rate)| rate))
         };

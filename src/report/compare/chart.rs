@@ -50,7 +50,7 @@ pub fn differences(contrast: &Contrast, reach: (f64, f64)) -> Option<Differences
     let room = MOST_LINES.saturating_sub(headline.len());
     let hidden = cells.len().saturating_sub(room);
     let size = |row: &Row| row.change.estimate.point.abs();
-    let is_unit = |row: &Row| row.subject.kind == Some(CellKind::Unit);
+    let is_unit = |row: &Row| row.subject.kind.is_some_and(CellKind::drives_unit);
     cells.sort_by(|(_, a), (_, b)| is_unit(a).cmp(&is_unit(b)).then(size(b).total_cmp(&size(a))));
     cells.truncate(room);
     cells.sort_by_key(|(place, _)| *place);

@@ -234,7 +234,7 @@ fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
     let groups = balls.into_iter().map(|(norm, epsilon)| {
         let here = || {
             let cells = summary.cells.iter().filter(move |cell| cell.cell.norm == norm && cell.cell.epsilon == epsilon);
-            cells.filter(|cell| matches!(cell.cell.kind, CellKind::ClassLogit | CellKind::Unit))
+            cells.filter(|cell| !cell.cell.kind.is_control())
         };
         let mut attacks: Vec<(&str, CellKind)> = Vec::new();
         for cell in here() {
@@ -248,7 +248,7 @@ fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
                 let cells = here().filter(|cell| cell.cell.model == model.model && cell.cell.attack == attack);
                 cells.map(|cell| &cell.robust_accuracy).min_by(|a, b| a.point.total_cmp(&b.point)).map(Rate::new)
             });
-            let note = if kind == CellKind::Unit { "strongest single unit" } else { "" };
+            let note = if kind.drives_unit() { "strongest single unit" } else { "" };
             AttackRow { attack: attack.to_owned(), note, models: by_model.collect() }
         });
         let union = summary.models.iter().map(|model| {
