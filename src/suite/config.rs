@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::choices::{Loss, OptimizerName};
 use super::data_config::DataConfig;
 use super::places::Places;
 use super::presets::Preset;
@@ -281,25 +282,6 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// The function of the logits that a class-logit attack maximizes (for untargeted attacks, with y the clean prediction:
-/// -z_y, max_j z_j - z_y, cross-entropy of y, DLR, max_j p_j - p_y; for targeted ones z_t, z_t - max_j z_j, -cross-entropy of t, targeted DLR,
-/// p_t - max_j p_j).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// The logit itself: activation maximization proper.
-    #[default]
-    Logit,
-    /// Difference to the best other logit.
-    Margin,
-    /// Cross-entropy.
-    Ce,
-    /// Difference of logits ratio (Croce and Hein 2020).
-    Dlr,
-    /// Difference to the best other class in probabilities (Xu et al. 2024, <https://arxiv.org/abs/2411.15210>).
-    Pma,
-}
-
 /// When a row of an attack may leave before its steps are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -310,86 +292,6 @@ pub enum Stop {
     Target,
     /// Never: every step is used (the default of unit attacks, so that gains compare).
     Budget,
-}
-
-/// How rows move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum OptimizerName {
-    /// Steepest ascent in steps of one length, projected (projected gradient ascent).
-    #[default]
-    Steepest,
-    /// Ascent with momentum (MI-FGSM): its images transfer better to other models.
-    Momentum,
-    /// Ascent with momentum that looks ahead (NI-FGSM).
-    Nesterov,
-    /// Auto-PGD: ascent with momentum whose steps are halved when they stop paying (Croce and Hein 2020); sparse steps in l1 balls.
-    Apgd,
-    /// Square Attack: random search that asks for no gradient, in l-inf and l2 balls (Andriushchenko et al. 2020).
-    Square,
-    /// Fast Minimum-Norm attack: the nearest flip (Pintor et al. 2021). A method of `[boundary]`.
-    Fmn,
-    /// DeepFool: to the nearest boundary of the network's linear likeness (Moosavi-Dezfooli et al. 2016).
-    Deepfool,
-    /// FAB: projections onto the nearest linear boundary, drawn towards the clean image (Croce and Hein 2020).
-    Fab,
-    /// DDN: gradient steps on a sphere that shrinks where the image flips, l2 (Rony et al. 2019).
-    Ddn,
-    /// Carlini and Wagner's l2 attack (2017).
-    Cw,
-    /// sigma-zero: descent on a smooth number of changed values, l0 (Cinà et al. 2025).
-    SigmaZero,
-}
-
-impl OptimizerName {
-    /// The norms in whose balls it is defined.
-    pub fn norms(self) -> &'static [Norm] {
-        match self {
-            OptimizerName::Square => &[Norm::Linf, Norm::L2],
-            OptimizerName::Ddn | OptimizerName::Cw => &[Norm::L2],
-            OptimizerName::SigmaZero => &[Norm::L0],
-            OptimizerName::Steepest
-            | OptimizerName::Momentum
-            | OptimizerName::Nesterov
-            | OptimizerName::Apgd
-            | OptimizerName::Fmn
-            | OptimizerName::Deepfool
-            | OptimizerName::Fab => &[Norm::Linf, Norm::L2, Norm::L1],
-        }
-    }
-
-    /// The word of suites.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            OptimizerName::Steepest => "steepest",
-            OptimizerName::Momentum => "momentum",
-            OptimizerName::Nesterov => "nesterov",
-            OptimizerName::Apgd => "apgd",
-            OptimizerName::Square => "square",
-            OptimizerName::Fmn => "fmn",
-            OptimizerName::Deepfool => "deepfool",
-            OptimizerName::Fab => "fab",
-            OptimizerName::Ddn => "ddn",
-            OptimizerName::Cw => "cw",
-            OptimizerName::SigmaZero => "sigma-zero",
-        }
-    }
-
-    /// Whether it chooses the length of its steps itself.
-    pub fn adapts(self) -> bool {
-        matches!(self, OptimizerName::Apgd | OptimizerName::Square) || self.is_nearest()
-    }
-
-    /// Whether it looks for the nearest flip: then it is a method of `[boundary]`, and no way to the best image of a ball.
-    pub fn is_nearest(self) -> bool {
-        use OptimizerName::{Cw, Ddn, Deepfool, Fab, Fmn, SigmaZero};
-        matches!(self, Fmn | Deepfool | Fab | Ddn | Cw | SigmaZero)
-    }
-
-    /// Whether this is what suites get that name none.
-    pub fn is_default(&self) -> bool {
-        *self == OptimizerName::default()
-    }
 }
 
 /// Which units of a layer to drive.

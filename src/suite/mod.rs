@@ -4,6 +4,7 @@
 //! checks what spans several of them. Every problem of a file is found in one pass and keeps its place
 //! ([`SuiteErrors`]). [`schema`] is the JSON Schema of the file, made from the same tables.
 
+mod choices;
 mod config;
 mod data_config;
 pub mod gate;

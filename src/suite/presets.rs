@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Loss, OptimizerName};
-use super::plan::passes::{Passes, RIVALS};
+use super::choices::{Loss, OptimizerName};
 use crate::terms::Norm;
 
 /// An attack composed of parts.
@@ -62,21 +61,6 @@ impl Part {
             Aim::Likeliest(count) | Aim::Nearest(count) => count.min(classes.saturating_sub(1)),
         };
         aims * self.random_starts.max(1)
-    }
-
-    /// Passes of one sample and radius at most, in a network of so many classes.
-    pub fn passes(&self, classes: u64) -> Passes {
-        let rows = self.rows(classes as usize) as u64;
-        // Targeted rows of these follow one boundary.
-        let step = match (self.aim, self.optimizer) {
-            (Aim::Away, optimizer) => optimizer.step(),
-            (_, optimizer) => Passes { backwards: optimizer.step().backwards.min(1), ..optimizer.step() },
-        };
-        let ranking = match self.aim {
-            Aim::Nearest(_) => Passes { forwards: 1, backwards: (RIVALS as u64).min(classes.saturating_sub(1)) },
-            _ => Passes::default(),
-        };
-        (step.times(self.steps as u64) + super::plan::passes::VERIFICATION).times(rows) + ranking
     }
 }
 

@@ -4,6 +4,7 @@
 use std::ops::Add;
 
 use crate::suite::config::{BoundaryConfig, BoundaryMethod, LINEARIZED_CLASSES, OptimizerName};
+use crate::suite::presets::{Aim, Part};
 
 /// Passes of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,4 +105,21 @@ impl BoundaryMethod {
 /// The distance to first order in a model of so many classes: one pass, and a gradient for each other class that it looks at.
 pub fn linearized(classes: u64) -> Passes {
     Passes { forwards: 1, backwards: classes.min(LINEARIZED_CLASSES).saturating_sub(1) }
+}
+
+impl Part {
+    /// Passes of one sample and radius at most, in a network of so many classes.
+    pub fn passes(&self, classes: u64) -> Passes {
+        let rows = self.rows(classes as usize) as u64;
+        // Targeted rows of these follow one boundary.
+        let step = match (self.aim, self.optimizer) {
+            (Aim::Away, optimizer) => optimizer.step(),
+            (_, optimizer) => Passes { backwards: optimizer.step().backwards.min(1), ..optimizer.step() },
+        };
+        let ranking = match self.aim {
+            Aim::Nearest(_) => Passes { forwards: 1, backwards: (RIVALS as u64).min(classes.saturating_sub(1)) },
+            _ => Passes::default(),
+        };
+        (step.times(self.steps as u64) + VERIFICATION).times(rows) + ranking
+    }
 }
