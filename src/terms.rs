@@ -221,7 +221,11 @@ impl CellKind {
     pub fn seeks_flips(self) -> bool {
         match self {
             CellKind::ClassLogit => true,
-            CellKind::Unit | CellKind::ControlNoise | CellKind::ControlRandomUnit | CellKind::ControlSearch => false,
+            CellKind::Unit
+            | CellKind::ControlNoise
+            | CellKind::ControlRandomUnit
+            | CellKind::ControlSearch
+            | CellKind::ControlLonger => false,
         }
     }
 
@@ -229,9 +233,11 @@ impl CellKind {
     pub fn drives_unit(self) -> bool {
         match self {
             CellKind::Unit => true,
-            CellKind::ClassLogit | CellKind::ControlNoise | CellKind::ControlRandomUnit | CellKind::ControlSearch => {
-                false
-            }
+            CellKind::ClassLogit
+            | CellKind::ControlNoise
+            | CellKind::ControlRandomUnit
+            | CellKind::ControlSearch
+            | CellKind::ControlLonger => false,
         }
     }
 }

@@ -99,6 +99,7 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::plan::passes::Passes;
 
     #[test]
     fn targets_adapt_to_few_classes() {
