@@ -31,8 +31,8 @@ const ORDER: &[&str] = &[
     "search",
     "attack",
     "boundary",
-    "visualize",
     "engine",
+    "visualize",
     "train",
     "cli",
 ];

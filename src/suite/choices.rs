@@ -1,4 +1,4 @@
-//! Losses and optimizers by name.
+//! Losses, optimizers and canvases by name.
 
 use serde::{Deserialize, Serialize};
 
@@ -101,4 +101,16 @@ impl OptimizerName {
     pub fn is_default(&self) -> bool {
         *self == OptimizerName::default()
     }
+}
+
+/// What the parameters of a picture are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CanvasWord {
+    /// Pixels.
+    Pixel,
+    /// A spectrum.
+    Fourier,
+    /// Phases.
+    Maco,
 }

@@ -1,9 +1,9 @@
 //! `[[visualize]]` as it is written.
 
-use schemars::JsonSchema;
 use toml::de::DeValue;
 
 use super::RawUnits;
+use crate::suite::choices::CanvasWord;
 use crate::suite::config::Direction;
 use crate::suite::picture::{LayerChoice, PicturePreset};
 use crate::suite::read::problem::Problems;
@@ -63,18 +63,6 @@ raw_table! {
         /// How strongly pictures of one unit are pushed apart.
         diversity: Amount;
     }
-}
-
-/// What the parameters of a picture are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CanvasWord {
-    /// Pixels.
-    Pixel,
-    /// A spectrum.
-    Fourier,
-    /// Phases.
-    Maco,
 }
 
 /// Layers, by name, pattern or depth.

@@ -6,13 +6,13 @@ use toml::de::DeValue;
 
 use super::problem::Problems;
 use super::{FromToml, Value, schema_of, wrong};
+use crate::suite::choices::CanvasWord;
 use crate::suite::config::{
     BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, UnitRanking,
 };
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use crate::suite::gate::{Level, Metric};
 use crate::suite::picture::PicturePreset;
-use crate::suite::raw::visualize::CanvasWord;
 use crate::terms::Norm;
 use crate::wording::suggest::{nearest, shown};
 

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::attack::{chosen_models, selection};
 use super::distinct;
+use crate::suite::choices::CanvasWord;
 use crate::suite::config::Direction;
 use crate::suite::picture::{CanvasForm, Motion, PictureConfig, PicturePreset, Start, VisualizeConfig};
-use crate::suite::raw::visualize::{CanvasWord, RawVisualize};
+use crate::suite::raw::visualize::RawVisualize;
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 
