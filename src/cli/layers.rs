@@ -34,6 +34,7 @@ fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
             warn(SCRIPTS);
         }
         let source = ModelSource::open(&ModelConfig::of_file(arch, file, normalize), args.size)?;
+        source.notes().iter().for_each(|note| eprintln!("note: {}: {note}", file.display()));
         return Ok(source.build(Compute::f32(Device::Cpu))?.layers());
     }
     let architecture = Architecture::find(&args.model)?;

@@ -186,7 +186,12 @@ mod networks {
         }
         if backend::find(&model.arch).is_some() {
             let size = suite.data.image_size()?;
-            let open = || Ok(ModelSource::open(model, Some(size))?.build(Compute::f32(tch::Device::Cpu))?.layers());
+            let open = || {
+                let source = ModelSource::open(model, Some(size))?;
+                let (path, name) = (suite.path.display(), &model.name);
+                source.notes().iter().for_each(|note| eprintln!("{path}: note: model `{name}`: {note}"));
+                Ok(source.build(Compute::f32(tch::Device::Cpu))?.layers())
+            };
             return Some(open().map(names));
         }
         let architecture = Architecture::find(&model.arch).ok()?;

@@ -4,6 +4,7 @@
 mod exported;
 mod graph;
 mod native;
+mod onnx;
 mod torchscript;
 
 use std::io::Read;
@@ -93,7 +94,7 @@ pub struct Built {
 }
 
 /// The kinds of files that hold whole networks, the more particular ones first.
-pub const FILES: &[&dyn Backend] = &[&exported::Exported, &torchscript::TorchScript];
+pub const FILES: &[&dyn Backend] = &[&exported::Exported, &onnx::Onnx, &torchscript::TorchScript];
 
 /// The backend of this `arch`; none if it is no file's.
 pub fn find(arch: &str) -> Option<&'static dyn Backend> {

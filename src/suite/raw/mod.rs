@@ -95,7 +95,7 @@ raw_table! {
     struct RawModel ("`[[model]]`") {
         /// The name used in records and reports.
         name: Name, required;
-        /// The architecture, such as `cifar/resnet20`, or `torchscript`. A model's folder tells it.
+        /// The architecture, such as `cifar/resnet20`, or `exported`, `onnx` or `torchscript`. A model's folder tells it.
         arch: Text;
         /// The safetensors file, relative to this file; the TorchScript file; or a model's folder as the Hugging Face hub
         /// distributes it, with `config.json` and `model.safetensors`.

@@ -155,6 +155,19 @@ fn training(path: &Path) -> Option<String> {
     recipe.is_file().then(|| format!("make them with `am-eval train {}`", recipe.display()))
 }
 
+/// How a network that brings its own graph is written to `path`.
+fn written(path: &str, arch: &str) -> Option<String> {
+    const BATCH: &str = "dynamic_shapes=({0: torch.export.Dim('batch')},)";
+    let pixels = "torch.rand(2, 3, 224, 224)";
+    let script = match arch {
+        "exported" => format!("torch.export.save(torch.export.export(model.eval(), ({pixels},), {BATCH}), '{path}')"),
+        "onnx" => format!("torch.onnx.export(model.eval(), ({pixels},), '{path}', dynamo=True, {BATCH})"),
+        "torchscript" => format!("torch.jit.trace(model.eval(), {pixels}).save('{path}')"),
+        _ => return None,
+    };
+    Some(format!("write it there in Python: {script}"))
+}
+
 /// The command that writes the published weights of an architecture to `path`.
 fn download(path: &Path, arch: &str) -> Option<String> {
     let path = path.display();
@@ -166,12 +179,7 @@ fn download(path: &Path, arch: &str) -> Option<String> {
         Some(("timm", name)) => format!(
             "import timm, safetensors.torch as s; s.save_file(timm.create_model('{name}', pretrained=True).state_dict(), '{path}')"
         ),
-        _ if arch == "torchscript" => {
-            return Some(format!(
-                "write it there in Python: torch.jit.trace(model.eval(), torch.rand(2, 3, 224, 224)).save('{path}')"
-            ));
-        }
-        _ => return None,
+        _ => return written(&path.to_string(), arch),
     };
     Some(format!(
         "write the published ones there (pip install {} safetensors): python3 -c \"{script}\"",

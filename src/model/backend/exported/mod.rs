@@ -4,7 +4,6 @@
 mod archive;
 mod labels;
 mod lower;
-mod problems;
 mod schema;
 mod signature;
 mod tensors;

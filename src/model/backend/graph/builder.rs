@@ -52,6 +52,11 @@ impl Builder {
         Slot(self.constants.len() - 1)
     }
 
+    /// Gives `slot` a value that is the same in every pass.
+    pub fn set(&mut self, slot: Slot, value: Value) {
+        self.constants[slot.0] = Some(value);
+    }
+
     /// The value in `slot`, if it is the same in every pass.
     pub fn constant(&self, slot: Slot) -> Option<&Value> {
         self.constants.get(slot.0)?.as_ref()

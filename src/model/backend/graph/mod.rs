@@ -8,8 +8,10 @@
 mod aliases;
 mod arguments;
 mod builder;
+mod labels;
 mod network;
 mod opened;
+mod problems;
 pub mod ops;
 mod survey;
 mod value;
@@ -17,8 +19,9 @@ mod value;
 pub use aliases::{Aliases, View};
 pub use arguments::{Arg, Args, Int, Ints, Number, Resolved};
 pub use builder::Builder;
+pub use labels::{Call, Label, Labelled, labels};
 pub use opened::{File, Lowering, OpenedGraph, Source};
-pub use survey::Label;
+pub use problems::Problems;
 pub use value::{Cost, Frame, Kernel, Lower, Lowered, Rule, Slot, Value, many, one, refuse};
 
 use std::path::PathBuf;

@@ -7,8 +7,9 @@ use tch::Device;
 
 use super::GraphError;
 use super::builder::Program;
+use super::labels::Label;
 use super::network::{GraphNetwork, Outline};
-use super::survey::{Label, Survey};
+use super::survey::Survey;
 use super::value::Slot;
 use crate::model::backend::{Built, Opened};
 use crate::model::{Compute, Geometry, ModelError, Tensors};

@@ -6,19 +6,10 @@ use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
 use super::builder::Program;
+use super::labels::Label;
 use super::network::Outline;
 use super::value::{Cost, Frame, Rule, Slot, Step, Value};
 use crate::model::{Site, Tokens};
-
-/// A value with the name and the kind of a layer, as the file has them.
-pub struct Label {
-    /// The value.
-    pub value: String,
-    /// The layer.
-    pub layer: String,
-    /// What computes it.
-    pub kind: String,
-}
 
 /// What the first of two passes has told about a value.
 #[derive(Default, Clone)]

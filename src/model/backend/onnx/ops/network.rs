@@ -1,0 +1,408 @@
+//! Convolutions, matrix products, attention, pooling, normalization and resampling.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::model::backend::graph::{Args, Cost, Frame, Lower, Lowered, Rule, Slot, one, ops, refuse};
+
+pub const OPERATORS: &[(&str, Lower)] = &[
+    ("Conv", |args| convolution(args, false)),
+    ("ConvTranspose", |args| convolution(args, true)),
+    ("MatMul", matmul),
+    ("Gemm", gemm),
+    ("Einsum", einsum),
+    ("Attention", attention),
+    ("MaxPool", max_pool),
+    ("AveragePool", average_pool),
+    ("GlobalAveragePool", |args| global(args, |x, dims| x.f_mean_dim(dims, true, None))),
+    ("GlobalMaxPool", |args| global(args, |x, dims| x.f_amax(dims, true))),
+    ("BatchNormalization", batch_normalization),
+    ("InstanceNormalization", instance_normalization),
+    ("LayerNormalization", layer_normalization),
+    ("RMSNormalization", rms_normalization),
+    ("SimplifiedLayerNormalization", rms_normalization),
+    ("GroupNormalization", group_normalization),
+    ("LRN", response_normalization),
+    ("Resize", resize),
+    ("Upsample", resize),
+    ("GridSample", grid_sample),
+];
+
+/// How windows lie: on each side of each dimension, and how they are spread.
+struct Windows {
+    kernel: Vec<i64>,
+    stride: Vec<i64>,
+    dilation: Vec<i64>,
+    /// Values before the first row, column, ..., and behind the last; none to choose them so that the stride alone tells the size.
+    padding: Option<Vec<i64>>,
+    upper: bool,
+}
+
+impl Windows {
+    fn of(args: &mut Args, kernel: &[i64]) -> Result<Self, String> {
+        let spatial = kernel.len();
+        let stride = args.fixed_ints("strides", &vec![1; spatial])?;
+        let dilation = args.fixed_ints("dilations", &vec![1; spatial])?;
+        let pads = args.fixed_ints("pads", &vec![0; 2 * spatial])?;
+        let (padding, upper) = match args.text("auto_pad", "NOTSET")?.as_str() {
+            "NOTSET" => (Some(pads), false),
+            "VALID" => (Some(vec![0; 2 * spatial]), false),
+            "SAME_UPPER" => (None, true),
+            "SAME_LOWER" => (None, false),
+            other => return Err(format!("pads by the mode `{other}`, which is not known")),
+        };
+        if stride.len() != spatial || dilation.len() != spatial || padding.as_ref().is_some_and(|pads| pads.len() != 2 * spatial) {
+            return Err("has windows of another number of dimensions than its kernel".to_owned());
+        }
+        Ok(Windows { kernel: kernel.to_vec(), stride, dilation, padding, upper })
+    }
+
+    /// The padding for `x`: the same on both sides of each dimension, or `x` padded and nothing more.
+    fn padded(&self, x: &Tensor, value: f64) -> Result<(Tensor, Vec<i64>), TchError> {
+        let spatial = self.kernel.len();
+        let pads = match &self.padding {
+            Some(pads) => pads.clone(),
+            None => {
+                let size = x.size();
+                let mut pads = vec![0; 2 * spatial];
+                for place in 0..spatial {
+                    let (side, stride) = (size[size.len() - spatial + place], self.stride[place].max(1));
+                    let reach = (self.kernel[place] - 1) * self.dilation[place] + 1;
+                    let total = (((side + stride - 1) / stride - 1) * stride + reach - side).max(0);
+                    let less = total / 2;
+                    (pads[place], pads[spatial + place]) = if self.upper { (less, total - less) } else { (total - less, less) };
+                }
+                pads
+            }
+        };
+        let (before, after) = pads.split_at(spatial);
+        if before == after {
+            return Ok((x.shallow_clone(), before.to_vec()));
+        }
+        // libtorch lists padding from the last dimension on.
+        let sides: Vec<i64> = (0..spatial).rev().flat_map(|place| [before[place], after[place]]).collect();
+        Ok((x.f_pad(&sides, "constant", value)?, vec![0; spatial]))
+    }
+}
+
+fn convolution(args: &mut Args, transposed: bool) -> Lowered {
+    let (x, weight, bias) = (args.slot("0")?, args.weight("1")?, args.bias("2")?);
+    args.rule = Rule::Second;
+    let shape = args.constant_shape(weight).ok_or("has a weight that depends on the images")?;
+    let kernel = shape.get(2..).unwrap_or_default().to_vec();
+    args.cost = Cost::Values(shape.iter().skip(1).product::<i64>().max(0) as u64);
+    args.ignore(&["kernel_shape"]);
+    let (windows, groups) = (Windows::of(args, &kernel)?, args.fixed("group", 1)?);
+    let output = args.fixed_ints("output_padding", &vec![0; kernel.len()])?;
+    let kind = args.builder.compute.kind;
+    one(move |frame| {
+        let (weight, bias) = (frame.tensor(weight)?, frame.optional(bias)?);
+        let (x, padding) = windows.padded(&frame.tensor(x)?.f_to_kind(kind)?, 0.0)?;
+        let Windows { stride, dilation, .. } = &windows;
+        match (transposed, kernel.len()) {
+            (false, 1) => x.f_conv1d(weight, bias, stride, &padding, dilation, groups),
+            (false, 2) => x.f_conv2d(weight, bias, stride, &padding, dilation, groups),
+            (true, 2) => x.f_conv_transpose2d(weight, bias, stride, &padding, &output, groups, dilation),
+            (_, spatial) => Err(refuse(format!("convolutions over {spatial} dimensions are not supported"))),
+        }
+    })
+}
+
+fn matmul(args: &mut Args) -> Lowered {
+    let (x, y) = (args.slot("0")?, args.slot("1")?);
+    let (x, y) = (args.cast(x, false), args.cast(y, false));
+    args.cost = Cost::Inner(x);
+    args.rule = if args.constant_shape(y).is_some() { Rule::Last } else { Rule::Nowhere };
+    one(move |frame| frame.tensor(x)?.f_matmul(frame.tensor(y)?))
+}
+
+fn gemm(args: &mut Args) -> Lowered {
+    let (x, weight, bias) = (args.slot("0")?, args.weight("1")?, args.optional("2")?);
+    let (alpha, beta) = (args.float("alpha", 1.0)?, args.float("beta", 1.0)?);
+    let (across_x, across) = (args.truth("transA", false)?, args.truth("transB", false)?);
+    (args.cost, args.rule) = (Cost::Inner(x), Rule::Last);
+    let kind = args.builder.compute.kind;
+    one(move |frame| {
+        let x = frame.tensor(x)?.f_to_kind(kind)?;
+        let x = if across_x { x.f_tr()? } else { x };
+        let weight = frame.tensor(weight)?;
+        let bias = frame.optional(bias)?.map(|bias| bias.f_to_kind(kind)).transpose()?;
+        if across && alpha == 1.0 && beta == 1.0 && bias.as_ref().is_none_or(|bias| bias.dim() == 1) {
+            return x.f_linear(weight, bias.as_ref());
+        }
+        let product = x.f_matmul(&if across { weight.f_tr()? } else { weight.shallow_clone() })?;
+        let product = if alpha == 1.0 { product } else { product.f_mul_scalar(alpha)? };
+        match bias {
+            Some(bias) => product.f_add(&bias.f_mul_scalar(beta)?),
+            None => Ok(product),
+        }
+    })
+}
+
+fn einsum(args: &mut Args) -> Lowered {
+    let equation = args.text("equation", "")?;
+    let mut slots = vec![args.slot("0")?];
+    while let Some(slot) = args.optional(&slots.len().to_string())? {
+        slots.push(slot);
+    }
+    (args.cost, args.rule) = (Cost::Inner(slots[0]), Rule::Nowhere);
+    let kind = args.builder.compute.kind;
+    one(move |frame| {
+        let tensors: Result<Vec<Tensor>, TchError> = slots.iter().map(|&slot| frame.tensor(slot)?.f_to_kind(kind)).collect();
+        Tensor::f_einsum(&equation, &tensors?, None::<i64>)
+    })
+}
+
+/// Attention of operator set 23, over heads that are a dimension of their own or lie beside one another.
+fn attention(args: &mut Args) -> Lowered {
+    let [query, key, value] = [args.slot("0")?, args.slot("1")?, args.slot("2")?];
+    let mask = args.optional("3")?;
+    let (causal, scale) = (args.truth("is_causal", false)?, args.optional_float("scale")?);
+    let (heads, key_heads) = (args.fixed("q_num_heads", 0)?, args.fixed("kv_num_heads", 0)?);
+    args.ignore(&["softmax_precision", "qk_matmul_output_mode"]);
+    args.cost = Cost::Keys(key);
+    let kind = args.builder.compute.kind;
+    one(move |frame| {
+        let query_shape = frame.tensor(query)?.size();
+        let apart = |slot: Slot, heads: i64| {
+            let tensor = frame.tensor(slot)?.f_to_kind(kind)?;
+            if tensor.dim() == 4 {
+                return Ok::<_, TchError>(tensor);
+            }
+            tensor.f_unflatten(-1, [heads, -1])?.f_transpose(1, 2)
+        };
+        let (query, key, value) = (apart(query, heads)?, apart(key, key_heads)?, apart(value, key_heads)?);
+        let mask = frame.optional(mask)?.map(|mask| if mask.kind() == Kind::Bool { Ok(mask.shallow_clone()) } else { mask.f_to_kind(kind) });
+        let mask = mask.transpose()?;
+        let grouped = query.size()[1] != key.size()[1];
+        let answer =
+            Tensor::f_scaled_dot_product_attention(&query, &key, &value, mask.as_ref(), 0.0, causal, scale, grouped)?;
+        if query_shape.len() == 4 { Ok(answer) } else { answer.f_transpose(1, 2)?.f_flatten(2, 3) }
+    })
+}
+
+fn max_pool(args: &mut Args) -> Lowered {
+    let (x, kernel) = (args.slot("0")?, args.fixed_ints("kernel_shape", &[])?);
+    args.rule = Rule::Second;
+    let (windows, ceil) = (Windows::of(args, &kernel)?, args.truth("ceil_mode", false)?);
+    args.ignore(&["storage_order"]);
+    if args.fixed("~outputs", 1)? > 1 {
+        return Err("gives places besides values, which is not supported".to_owned());
+    }
+    one(move |frame| {
+        let (x, padding) = windows.padded(frame.tensor(x)?, f64::NEG_INFINITY)?;
+        let Windows { kernel, stride, dilation, .. } = &windows;
+        match kernel.len() {
+            1 => x.f_max_pool1d(kernel, stride, &padding, dilation, ceil),
+            2 => x.f_max_pool2d(kernel, stride, &padding, dilation, ceil),
+            spatial => Err(refuse(format!("pooling over {spatial} dimensions is not supported"))),
+        }
+    })
+}
+
+fn average_pool(args: &mut Args) -> Lowered {
+    let (x, kernel) = (args.slot("0")?, args.fixed_ints("kernel_shape", &[])?);
+    args.rule = Rule::Second;
+    let (windows, ceil) = (Windows::of(args, &kernel)?, args.truth("ceil_mode", false)?);
+    let counts = args.truth("count_include_pad", false)?;
+    if windows.dilation.iter().any(|&dilation| dilation != 1) {
+        return Err("averages over spread windows, which is not supported".to_owned());
+    }
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        let (padded, padding) = windows.padded(x, 0.0)?;
+        let average = |x: &Tensor| match windows.kernel.len() {
+            1 => x.f_avg_pool1d(&windows.kernel, &windows.stride, &padding, ceil, counts),
+            2 => x.f_avg_pool2d(&windows.kernel, &windows.stride, &padding, ceil, counts, None),
+            spatial => Err(refuse(format!("pooling over {spatial} dimensions is not supported"))),
+        };
+        if counts || padded.size() == x.size() {
+            return average(&padded);
+        }
+        // With more on one side, the share of each window that lies inside is averaged in the same way.
+        let inside = windows.padded(&Tensor::f_ones_like(x)?, 0.0)?.0;
+        average(&padded)?.f_div(&average(&inside)?)
+    })
+}
+
+fn global(args: &mut Args, compute: fn(&Tensor, &[i64]) -> Result<Tensor, TchError>) -> Lowered {
+    let x = args.slot("0")?;
+    args.rule = Rule::Second;
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let dims: Vec<i64> = (2..x.dim() as i64).collect();
+        compute(&x, &dims)
+    })
+}
+
+fn wide(x: &Tensor) -> Result<Tensor, TchError> {
+    if x.kind() == Kind::BFloat16 { x.f_to_kind(Kind::Float) } else { Ok(x.shallow_clone()) }
+}
+
+fn batch_normalization(args: &mut Args) -> Lowered {
+    let [x, scale, bias, mean, var] = [args.slot("0")?, args.slot("1")?, args.slot("2")?, args.slot("3")?, args.slot("4")?];
+    let epsilon = args.float("epsilon", 1e-5)?;
+    args.ignore(&["momentum", "spatial"]);
+    args.rule = Rule::Second;
+    if args.truth("training_mode", false)? || args.fixed("~outputs", 1)? > 1 {
+        return Err("normalizes by the batch it sees, as in training; export the model in evaluation mode".to_owned());
+    }
+    one(move |frame| {
+        let [scale, bias, mean, var] = [scale, bias, mean, var].map(|slot| frame.tensor(slot));
+        frame.tensor(x)?.f_batch_norm(Some(scale?), Some(bias?), Some(mean?), Some(var?), false, 0.1, epsilon, true)
+    })
+}
+
+fn instance_normalization(args: &mut Args) -> Lowered {
+    let (x, scale, bias) = (args.slot("0")?, args.slot("1")?, args.slot("2")?);
+    let epsilon = args.float("epsilon", 1e-5)?;
+    args.rule = Rule::Second;
+    one(move |frame| {
+        let (scale, bias) = (Some(frame.tensor(scale)?), Some(frame.tensor(bias)?));
+        wide(frame.tensor(x)?)?.f_instance_norm(scale, bias, None, None, true, 0.1, epsilon, true)
+    })
+}
+
+fn layer_normalization(args: &mut Args) -> Lowered {
+    let (x, scale, bias) = (args.slot("0")?, args.slot("1")?, args.optional("2")?);
+    let (axis, epsilon) = (args.fixed("axis", -1)?, args.float("epsilon", 1e-5)?);
+    args.ignore(&["stash_type"]);
+    if axis == -1 {
+        args.rule = Rule::Last;
+    }
+    let outputs = args.fixed("~outputs", 1)?;
+    if outputs > 1 {
+        return Err("gives mean and deviation besides the values, which is not supported".to_owned());
+    }
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let from = axis.rem_euclid(x.dim() as i64) as usize;
+        let shape = x.size().split_off(from);
+        let scale = frame.tensor(scale)?.f_expand(&shape, false)?.f_contiguous()?;
+        let bias = frame.optional(bias)?.map(|bias| bias.f_expand(&shape, false)?.f_contiguous()).transpose()?;
+        x.f_layer_norm(&shape, Some(&scale), bias.as_ref(), epsilon, true)
+    })
+}
+
+fn rms_normalization(args: &mut Args) -> Lowered {
+    let (x, scale) = (args.slot("0")?, args.slot("1")?);
+    let (axis, epsilon) = (args.fixed("axis", -1)?, args.float("epsilon", 1e-5)?);
+    args.ignore(&["stash_type"]);
+    args.rule = Rule::Last;
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let dims: Vec<i64> = (axis.rem_euclid(x.dim() as i64)..x.dim() as i64).collect();
+        let mean = x.f_square()?.f_mean_dim(&dims[..], true, None)?;
+        x.f_mul(&mean.f_add_scalar(epsilon)?.f_rsqrt()?)?.f_mul(frame.tensor(scale)?)
+    })
+}
+
+/// Before operator set 21 scale and bias are those of groups, later of channels.
+fn group_normalization(args: &mut Args) -> Lowered {
+    let (x, scale, bias) = (args.slot("0")?, args.slot("1")?, args.slot("2")?);
+    let (groups, epsilon) = (args.fixed("num_groups", 1)?, args.float("epsilon", 1e-5)?);
+    args.ignore(&["stash_type"]);
+    args.rule = Rule::Second;
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let channels = x.size().get(1).copied().unwrap_or(1);
+        let each = |slot: Slot| {
+            let tensor = frame.tensor(slot)?;
+            let repeats = channels / (tensor.numel() as i64).max(1);
+            if repeats > 1 { tensor.f_repeat_interleave_self_int(repeats, 0, None) } else { Ok(tensor.shallow_clone()) }
+        };
+        let (scale, bias) = (each(scale)?, each(bias)?);
+        x.f_group_norm(groups, Some(&scale), Some(&bias), epsilon, true)
+    })
+}
+
+fn response_normalization(args: &mut Args) -> Lowered {
+    let (x, size, alpha) = (args.slot("0")?, args.fixed("size", 5)?, args.float("alpha", 1e-4)?);
+    let (beta, bias) = (args.float("beta", 0.75)?, args.float("bias", 1.0)?);
+    args.rule = Rule::Second;
+    one(move |frame| ops::response_norm(&wide(frame.tensor(x)?)?, size, alpha, beta, bias))
+}
+
+/// How a resized image's places lie in the original.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Places {
+    Centres,
+    Corners,
+    /// As nearest neighbours in PyTorch: rounded down.
+    Down,
+}
+
+fn resize(args: &mut Args) -> Lowered {
+    let newer = args.fixed("~opset", 11)? >= 11;
+    let x = args.slot("0")?;
+    let (scales, sizes) = if newer { (args.optional("2")?, args.optional("3")?) } else { (args.optional("1")?, None) };
+    args.ignore(&["1", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "axes"]);
+    let (mode, nearest) = (args.text("mode", "nearest")?, args.text("nearest_mode", "round_prefer_floor")?);
+    let usual = if newer { "half_pixel" } else { "asymmetric" };
+    let (transformation, antialias) = (args.text("coordinate_transformation_mode", usual)?, args.truth("antialias", false)?);
+    let policy = args.text("keep_aspect_ratio_policy", "stretch")?;
+    args.rule = Rule::Second;
+    let places = match (mode.as_str(), transformation.as_str()) {
+        ("nearest", "asymmetric") if nearest == "floor" || !newer => Places::Down,
+        ("nearest", _) if nearest == "round_prefer_floor" || nearest == "round_prefer_ceil" => Places::Centres,
+        ("linear" | "bilinear" | "cubic", "align_corners") => Places::Corners,
+        ("linear" | "bilinear" | "cubic", "half_pixel" | "pytorch_half_pixel") => Places::Centres,
+        _ => return Err(format!("resizes by `{mode}` with `{transformation}` and `{nearest}`, which is not supported")),
+    };
+    if policy != "stretch" {
+        return Err(format!("resizes with the policy `{policy}`, which is not supported"));
+    }
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let (size, factors) = target(frame, &x, scales, sizes)?;
+        let [rows, columns] = factors;
+        match (mode.as_str(), places, antialias) {
+            ("nearest", Places::Down, _) => x.f_upsample_nearest2d(size, rows, columns),
+            ("nearest", ..) => x.f_internal_upsample_nearest_exact2d(size, rows, columns),
+            ("cubic", _, true) => x.f_internal_upsample_bicubic2d_aa(size, places == Places::Corners, rows, columns),
+            ("cubic", ..) => x.f_upsample_bicubic2d(size, places == Places::Corners, rows, columns),
+            (_, _, true) => x.f_internal_upsample_bilinear2d_aa(size, places == Places::Corners, rows, columns),
+            _ => x.f_upsample_bilinear2d(size, places == Places::Corners, rows, columns),
+        }
+    })
+}
+
+type Target = ([i64; 2], [Option<f64>; 2]);
+
+/// The size that an image comes to, and the factors where those are given.
+fn target(frame: &Frame, x: &Tensor, scales: Option<Slot>, sizes: Option<Slot>) -> Result<Target, TchError> {
+    let (_, _, height, width) = x.size4()?;
+    if let Some(sizes) = sizes {
+        return match super::whole(frame, sizes)?[..] {
+            [.., height, width] => Ok(([height, width], [None, None])),
+            _ => Err(refuse("resizing needs two sizes")),
+        };
+    }
+    let scales = frame.optional(scales)?.ok_or_else(|| refuse("resizing needs sizes or factors"))?;
+    let scales = Vec::<f64>::try_from(&scales.f_to_kind(Kind::Double)?.f_reshape([-1])?)?;
+    match scales[..] {
+        [.., rows, columns] => {
+            let size = [(height as f64 * rows).floor() as i64, (width as f64 * columns).floor() as i64];
+            Ok((size, [Some(rows), Some(columns)]))
+        }
+        _ => Err(refuse("resizing needs two factors")),
+    }
+}
+
+fn grid_sample(args: &mut Args) -> Lowered {
+    let (x, grid) = (args.slot("0")?, args.slot("1")?);
+    let corners = args.truth("align_corners", false)?;
+    let mode = match args.text("mode", "linear")?.as_str() {
+        "linear" | "bilinear" => 0,
+        "nearest" => 1,
+        "cubic" | "bicubic" => 2,
+        other => return Err(format!("samples by the mode `{other}`, which is not known")),
+    };
+    let padding = match args.text("padding_mode", "zeros")?.as_str() {
+        "zeros" => 0,
+        "border" => 1,
+        _ => 2,
+    };
+    args.rule = Rule::Second;
+    one(move |frame| wide(frame.tensor(x)?)?.f_grid_sampler(frame.tensor(grid)?, mode, padding, corners))
+}
+

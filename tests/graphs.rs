@@ -1,0 +1,337 @@
+//! Networks that bring their own graph, from `torch.export` and as ONNX: PyTorch's own answers (`tests/fixtures/graphs/make.py`), layers,
+//! attacks on them, and damaged files.
+#![cfg(feature = "torch")]
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use am_eval::engine::Predictor;
+use am_eval::model::{Compute, Model, ModelSource, Taps};
+use am_eval::suite::{ModelConfig, Normalize};
+use am_eval::terms::LayerName;
+use assert_cmd::Command;
+use proptest::prelude::*;
+use safetensors::SafeTensors;
+use tch::{Device, Kind, Tensor};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs")
+}
+
+/// The fixtures with this ending, without it.
+fn named(ending: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.filter_map(|name| name.strip_suffix(ending).map(str::to_owned)).collect();
+    names.sort();
+    names
+}
+
+fn normalize() -> Normalize {
+    Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
+}
+
+fn open_file(path: &Path, side: i64) -> Result<ModelSource, String> {
+    let arch = if path.extension().is_some_and(|extension| extension == "onnx") { "onnx" } else { "exported" };
+    let folder = path.parent().unwrap().display().to_string();
+    let config = ModelConfig::of_file(arch, path, normalize());
+    ModelSource::open(&config, Some([side, side])).map_err(|error| error.to_string().replace(&folder, "FOLDER"))
+}
+
+fn open(file: &str, side: i64) -> Model {
+    let source = open_file(&fixtures().join(file), side).unwrap_or_else(|error| panic!("{error}"));
+    source.build(Compute::f32(Device::Cpu)).unwrap()
+}
+
+/// PyTorch's tensors.
+fn answers(name: &str) -> BTreeMap<String, Tensor> {
+    let bytes = std::fs::read(fixtures().join(format!("{name}.safetensors"))).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.tensors().into_iter().map(|(name, view)| {
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        let kind = if name == "pixels_u8" { Kind::Uint8 } else { Kind::Float };
+        (name, Tensor::f_from_data_size(view.data(), &shape, kind).unwrap())
+    });
+    tensors.collect()
+}
+
+fn pixels(answers: &BTreeMap<String, Tensor>) -> Tensor {
+    answers["pixels_u8"].to_kind(Kind::Float) / 255.0
+}
+
+fn assert_close(ours: &Tensor, theirs: &Tensor, tolerance: f64, what: &str) {
+    assert_eq!(ours.size(), theirs.size(), "{what}");
+    let scale = theirs.abs().max().double_value(&[]);
+    let error = (ours - theirs).abs().max().double_value(&[]) / scale;
+    assert!(scale > 1e-6 && error <= tolerance, "{what}: relative error {error:e}, largest value {scale:e}");
+}
+
+/// Logits, activations and gradients of the file against PyTorch's for the network `name`. Kernels that ONNX names otherwise round
+/// otherwise.
+fn compare(file: &str, name: &str, tolerance: f64, activations: bool) {
+    let answers = answers(name);
+    let pixels = pixels(&answers);
+    let model = open(file, pixels.size()[3]);
+    let with = |prefix: &str| -> Vec<(String, &Tensor)> {
+        answers.iter().filter_map(|(key, tensor)| Some((key.strip_prefix(prefix)?.to_owned(), tensor))).collect()
+    };
+    let layers = if activations { with("activation.") } else { Vec::new() };
+    let names = layers.iter().map(|(layer, _)| LayerName::from(layer.as_str())).collect();
+    let plain = Predictor::new(&model, names, None).unwrap_or_else(|error| panic!("{file}: {error}")).predict(&pixels);
+    assert_close(&plain.logits, &answers["logits"], tolerance, &format!("{file}: logits"));
+    for ((layer, theirs), ours) in layers.iter().zip(&plain.activations) {
+        assert_close(ours, theirs, tolerance, &format!("{file}: {layer}"));
+    }
+    let gradients = with("gradient.").into_iter().filter(|(objective, _)| activations || objective.starts_with("class"));
+    for (objective, theirs) in gradients {
+        let predictor = Predictor::new(&model, Vec::new(), Some(objective.parse().unwrap())).unwrap();
+        let ours = predictor.predict(&pixels).gradient.unwrap();
+        assert_close(&ours, theirs, 10.0 * tolerance, &format!("{file}: gradient of {objective}"));
+    }
+}
+
+#[test]
+fn exported_programs_answer_as_pytorch_does() {
+    let names = named(".pt2");
+    assert!(names.len() >= 12, "{names:?}");
+    for name in names {
+        // Decomposed programs have no module for an operator that was taken apart.
+        let network = name.trim_end_matches("_core");
+        compare(&format!("{name}.pt2"), network, 1e-5, network == name);
+    }
+}
+
+#[test]
+fn onnx_models_answer_as_pytorch_does() {
+    let names = named(".onnx");
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        compare(&format!("{name}.onnx"), &name, 1e-5, false);
+    }
+}
+
+#[test]
+fn a_pass_that_ends_at_a_layer_gives_the_activation_of_the_whole_pass() {
+    for name in ["resnet", "swin", "parts"] {
+        let pixels = pixels(&answers(name));
+        let model = open(&format!("{name}.pt2"), pixels.size()[3]);
+        let layers: Vec<LayerName> = model.layers().into_iter().map(|layer| layer.name).collect();
+        let mut taps = Taps::new(&layers);
+        let ControlFlow::Continue(logits) = model.forward(&pixels, &mut taps) else { panic!("the pass ended early") };
+        assert_eq!(logits.size()[0], 3);
+        for (layer, whole) in layers.iter().zip(taps.into_activations()) {
+            assert!(model.tap(&pixels, layer).unwrap().equal(&whole.unwrap()), "{name}: {layer}");
+        }
+    }
+}
+
+/// In-place operators must not change what a probe has seen, and every row is a pass of its own.
+#[test]
+fn rows_alone_equal_rows_in_a_batch() {
+    for name in named(".pt2") {
+        let pixels = pixels(&answers(name.trim_end_matches("_core")));
+        let model = open(&format!("{name}.pt2"), pixels.size()[3]);
+        let together = model.logits(&pixels);
+        let alone = model.logits(&pixels.narrow(0, 1, 1));
+        assert_close(&alone, &together.narrow(0, 1, 1), 1e-5, &name);
+    }
+}
+
+#[test]
+fn a_search_in_bf16_with_channels_innermost_is_near_f32() {
+    for name in ["resnet", "convnext", "vit", "swin", "mixed"] {
+        let answers = answers(name);
+        let pixels = pixels(&answers);
+        let source = open_file(&fixtures().join(format!("{name}.pt2")), pixels.size()[3]).unwrap();
+        let plain = source.build(Compute { channels_last: true, ..Compute::f32(Device::Cpu) }).unwrap();
+        assert_close(&plain.logits(&pixels), &answers["logits"], 1e-5, &format!("{name}, channels last"));
+        let narrow = source.build(Compute { kind: Kind::BFloat16, channels_last: true, ..Compute::f32(Device::Cpu) }).unwrap();
+        assert_close(&narrow.logits(&pixels), &answers["logits"], 0.1, &format!("{name}, bf16"));
+    }
+}
+
+#[test]
+fn exported_programs_are_listed_validated_and_attacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let suite = folder.path().join("suite.toml");
+    let file = fixtures().join("vit.pt2");
+    let text = format!(
+        r#"schema = 1
+name = "graph"
+seed = 5
+[run]
+device = "cpu"
+[data]
+kind = "synthetic"
+size = 16
+samples = 10
+[[model]]
+name = "small"
+arch = "exported"
+weights = "{}"
+normalize = {{ mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }}
+[[attack]]
+name = "logit"
+kind = "class-logit"
+norm = "linf"
+epsilons = ["8/255"]
+steps = 5
+[[attack]]
+name = "hidden"
+kind = "unit"
+layer = "encoder.layers.encoder_layer_0.mlp.0"
+units = {{ top = 2 }}
+norm = "linf"
+epsilons = ["8/255"]
+steps = 5
+"#,
+        file.display()
+    );
+    let am_eval = || Command::cargo_bin("am-eval").unwrap();
+    let listed = am_eval().args(["layers", "--size", "16"]).arg(&file).assert().success();
+    let listed = String::from_utf8(listed.get_output().stdout.clone()).unwrap();
+    let line = listed.lines().find(|line| line.starts_with("encoder.layers.encoder_layer_0.mlp.0 ")).expect(&listed);
+    assert!(line.contains("Linear") && line.contains("17x32"), "{line}");
+
+    std::fs::write(&suite, &text).unwrap();
+    am_eval().arg("validate").arg(&suite).assert().success();
+    std::fs::write(&suite, text.replace("mlp.0", "mlp.7")).unwrap();
+    let refused = am_eval().arg("validate").arg(&suite).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("no layer") && said.contains("mlp.0"), "{said}");
+
+    std::fs::write(&suite, text.replace("size = 16", "size = 20")).unwrap();
+    let refused = am_eval().arg("validate").arg(&suite).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("exported for images"), "{said}");
+}
+
+/// The entries of an archive whose entries are stored as they are.
+fn entries(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let number = |at: usize, size: usize| bytes[at..at + size].iter().rev().fold(0usize, |n, &byte| n << 8 | byte as usize);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while bytes[at..].starts_with(b"PK\x03\x04") {
+        let (size, name, extra) = (number(at + 18, 4), number(at + 26, 2), number(at + 28, 2));
+        let data = at + 30 + name + extra;
+        found.push((String::from_utf8(bytes[at + 30..at + 30 + name].to_vec()).unwrap(), bytes[data..data + size].to_vec()));
+        at = data + size;
+    }
+    found
+}
+
+/// An archive of these entries.
+fn archive(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, data) in entries {
+        let mut checksum = flate2::Crc::new();
+        checksum.update(data);
+        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        common.extend(checksum.sum().to_le_bytes());
+        common.extend((data.len() as u32).to_le_bytes());
+        common.extend((data.len() as u32).to_le_bytes());
+        common.extend((name.len() as u16).to_le_bytes());
+        common.extend([0, 0]);
+        directory.extend(b"PK\x01\x02\x14\x00");
+        directory.extend(&common);
+        directory.extend([0; 10]);
+        directory.extend((bytes.len() as u32).to_le_bytes());
+        directory.extend(name.as_bytes());
+        bytes.extend(b"PK\x03\x04");
+        bytes.extend(&common);
+        bytes.extend(name.as_bytes());
+        bytes.extend(data);
+    }
+    let (start, size, count) = (bytes.len() as u32, directory.len() as u32, entries.len() as u16);
+    bytes.extend(directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(size.to_le_bytes());
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+/// What is said of the network `name` whose graph `change` has changed.
+fn said_of(name: &str, side: i64, change: impl Fn(&str) -> String) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pt2");
+    let mut parts = entries(&std::fs::read(fixtures().join(format!("{name}.pt2"))).unwrap());
+    for (entry, data) in &mut parts {
+        if entry.ends_with(".json") {
+            *data = change(std::str::from_utf8(data).unwrap()).into_bytes();
+        }
+    }
+    std::fs::write(&path, archive(&parts)).unwrap();
+    open_file(&path, side).err().unwrap_or_else(|| "accepted".to_owned())
+}
+
+#[test]
+fn unusable_programs_are_refused_with_what_would_be_right() {
+    let whole = std::fs::read(fixtures().join("parts.pt2")).unwrap();
+    let bytes = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pt2");
+        std::fs::write(&path, bytes).unwrap();
+        open_file(&path, 12).err().unwrap_or_else(|| "accepted".to_owned())
+    };
+    let replaced = |from: &'static str, to: &'static str| said_of("parts", 12, move |json| json.replace(from, to));
+    let mut messages = vec![
+        ("as it is", said_of("parts", 12, str::to_owned)),
+        ("other size", said_of("parts", 16, str::to_owned)),
+        ("cut off", bytes(&whole[..whole.len() / 2])),
+        ("flipped byte", bytes(&whole.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>())),
+        ("no archive", bytes(b"PK\x03\x04 and nothing more")),
+        ("unknown operator", replaced("aten.silu.default", "aten.mystery.default")),
+        ("own operator", replaced("aten.silu.default", "mylib.mystery.default")),
+        ("control flow", replaced("higher_order.wrap_with_set_grad_enabled", "higher_order.cond")),
+        ("pickled weight", replaced("\"use_pickle\": false", "\"use_pickle\": true")),
+        ("batch baked in", replaced("{\"as_expr\":{\"expr_str\":", "{\"as_int\":2,\"x\":{\"expr_str\":")),
+        ("missing tensor", replaced("\"mix.weight\"", "\"mix.wight\"")),
+        ("huge tensor", replaced("{\"as_int\": 24}", "{\"as_int\": 99999999999}")),
+        ("cycle", replaced("{\"name\":\"silu\"}}],\"metadata\"", "{\"name\":\"silux\"}}],\"metadata\"")),
+        ("older schema", replaced("\"major\":8", "\"major\":7")),
+        ("dropout in training", said_of("vit", 16, |json| json.replace("\"p\"", "\"p\"").replace("aten.gelu.default", "aten.rrelu.default"))),
+    ];
+    messages.push(("training", said_of("resnet", 32, |json| json.replace("\"name\":\"training\",\"arg\":{\"as_bool\":false}", "\"name\":\"training\",\"arg\":{\"as_bool\":true}"))));
+    let text: Vec<String> = messages.iter().map(|(what, said)| format!("{what}: {said}")).collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever stands in the graph: a clear error or a network, never a crash.
+    #[test]
+    fn changed_graphs_are_used_or_refused(place in 0.0..1.0f64, other in 0.0..1.0f64, change in 0..4) {
+        said_of("parts", 12, |json| {
+            let mut bytes = json.as_bytes().to_vec();
+            let at = (bytes.len() as f64 * place) as usize;
+            let digits: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at].is_ascii_digit()).collect();
+            match change {
+                0 => bytes[at] = b'0' + (other * 9.0) as u8,
+                1 if !digits.is_empty() => bytes[digits[(digits.len() as f64 * place) as usize]] = b'0' + (other * 9.0) as u8,
+                2 => drop(bytes.splice(at..(at + (other * 40.0) as usize).min(json.len()), [])),
+                _ => {
+                    let word = json[at.min(json.len() - 1)..].split('"').nth(1).unwrap_or_default();
+                    let far = (bytes.len() as f64 * other) as usize;
+                    bytes.splice(far..far, word.bytes());
+                }
+            }
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+    }
+
+    #[test]
+    fn changed_onnx_files_are_used_or_refused(place in 0.0..1.0f64, byte in any::<u8>(), cut in any::<bool>()) {
+        let mut bytes = std::fs::read(fixtures().join("shufflenet.onnx")).unwrap();
+        let at = (bytes.len() as f64 * place) as usize;
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        std::fs::write(&path, bytes).unwrap();
+        let _ = open_file(&path, 64);
+    }
+}
