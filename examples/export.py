@@ -141,7 +141,7 @@ def compared(binary, path, form, model, side, options, folder):
         theirs = torch.autograd.grad(value.sum(), pixels, retain_graph=True)[0]
         errors = sorted(error(*pair) for pair in zip(found["gradient"], theirs))
         gradients.append((errors[0], errors[-1]))
-    activations = {layer: error(said[f"activation.{layer}"], as_shown(seen[layer].detach(), shapes[layer])) for layer in tapped}
+    activations = {layer: error(said[f"activation.{layer}"], seen[layer].detach()) for layer in tapped}
     kinks = any(isinstance(module, KINKS) for module in model.modules())
     return error(said["logits"], logits.detach()), activations, gradients, kinks
 
