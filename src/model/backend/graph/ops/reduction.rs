@@ -28,8 +28,10 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.std.correction", |args| spread(args, true)),
     ("aten.std.dim", |args| spread(args, true)),
     ("aten.std.default", |args| spread(args, true)),
-    ("aten.var_mean.correction", spread_and_mean),
-    ("aten.var_mean.dim", spread_and_mean),
+    ("aten.var_mean.correction", |args| spread_and_mean(args, false)),
+    ("aten.var_mean.dim", |args| spread_and_mean(args, false)),
+    ("aten.std_mean.correction", |args| spread_and_mean(args, true)),
+    ("aten.std_mean.dim", |args| spread_and_mean(args, true)),
     ("aten.linalg_vector_norm.default", |args| norm(args, "ord")),
     ("aten.norm.ScalarOpt_dim", |args| norm(args, "p")),
     ("aten.norm.Scalar", |args| norm(args, "p")),
@@ -87,11 +89,12 @@ fn spread(args: &mut Args, root: bool) -> Lowered {
     })
 }
 
-fn spread_and_mean(args: &mut Args) -> Lowered {
+fn spread_and_mean(args: &mut Args, root: bool) -> Lowered {
     let (x, (dims, correction, keep)) = (args.first()?, corrected(args)?);
     many(move |frame| {
         let (x, dims) = (wide(frame.tensor(x)?)?, dims.as_deref());
-        Ok(vec![x.f_var_correction(dims, correction, keep)?, x.f_mean_dim(dims, keep, None)?])
+        let spread = if root { x.f_std_correction(dims, correction, keep) } else { x.f_var_correction(dims, correction, keep) };
+        Ok(vec![spread?, x.f_mean_dim(dims, keep, None)?])
     })
 }
 
