@@ -21,6 +21,13 @@ struct Seen {
     macs: u64,
 }
 
+impl Seen {
+    /// Multiply-adds of the whole value.
+    fn arithmetic(&self) -> u64 {
+        self.macs.saturating_mul(self.shape.iter().product::<i64>().max(0) as u64)
+    }
+}
+
 /// Two passes, on one image and on two.
 pub struct Survey {
     single: BTreeMap<Slot, Seen>,
@@ -106,14 +113,17 @@ impl Survey {
     pub fn outline(&self, labels: &[Label], names: &BTreeMap<String, Slot>) -> Outline {
         let mut sites: BTreeMap<String, Vec<Site>> = BTreeMap::new();
         let (mut taken, mut paid) = (BTreeSet::new(), BTreeSet::new());
+        // The arithmetic of values that are not shown counts for the next one that is.
+        let mut hidden = 0;
         for Label { value, layer, kind } in labels {
-            let Some((slot, seen)) = names.get(value).and_then(|slot| Some((*slot, self.shown(*slot)?))) else {
+            let Some(&slot) = names.get(value) else { continue };
+            let own = self.single.get(&slot).filter(|_| paid.insert(slot)).map_or(0, Seen::arithmetic);
+            let Some(seen) = self.shown(slot).filter(|_| !layer.is_empty() && taken.insert(layer)) else {
+                hidden += own;
                 continue;
             };
-            if layer.is_empty() || !taken.insert(layer) {
-                continue;
-            }
-            let macs_per_value = if paid.insert(slot) { seen.macs } else { 0 };
+            let values = seen.shape[1..].iter().product::<i64>().max(1) as u64;
+            let macs_per_value = (std::mem::take(&mut hidden) + own).div_ceil(values);
             let channels_inner = seen.shape.len() == 4 && seen.channels == Some(3);
             let site = Site { macs_per_value, channels_inner, ..Site::new(layer.as_str(), kind.clone()) };
             sites.entry(value.clone()).or_default().push(site);

@@ -213,6 +213,7 @@ fn average_pool(args: &mut Args) -> Lowered {
         let average = |x: &Tensor| match windows.kernel.len() {
             1 => x.f_avg_pool1d(&windows.kernel, &windows.stride, &padding, ceil, counts),
             2 => x.f_avg_pool2d(&windows.kernel, &windows.stride, &padding, ceil, counts, None),
+            3 => x.f_avg_pool3d(&windows.kernel, &windows.stride, &padding, ceil, counts, None),
             spatial => Err(refuse(format!("pooling over {spatial} dimensions is not supported"))),
         };
         if counts || padded.size() == x.size() {
