@@ -82,7 +82,8 @@ fn compare(file: &str, name: &str, tolerance: f64, activations: bool) {
     for ((layer, theirs), ours) in layers.iter().zip(&plain.activations) {
         assert_close(ours, theirs, tolerance, &format!("{file}: {layer}"));
     }
-    let gradients = with("gradient.").into_iter().filter(|(objective, _)| activations || objective.starts_with("class"));
+    let gradients =
+        with("gradient.").into_iter().filter(|(objective, _)| activations || objective.starts_with("class"));
     for (objective, theirs) in gradients {
         let predictor = Predictor::new(&model, Vec::new(), Some(objective.parse().unwrap())).unwrap();
         let ours = predictor.predict(&pixels).gradient.unwrap();
@@ -145,7 +146,8 @@ fn a_search_in_bf16_with_channels_innermost_is_near_f32() {
         let source = open_file(&fixtures().join(format!("{name}.pt2")), pixels.size()[3]).unwrap();
         let plain = source.build(Compute { channels_last: true, ..Compute::f32(Device::Cpu) }).unwrap();
         assert_close(&plain.logits(&pixels), &answers["logits"], 1e-5, &format!("{name}, channels last"));
-        let narrow = source.build(Compute { kind: Kind::BFloat16, channels_last: true, ..Compute::f32(Device::Cpu) }).unwrap();
+        let narrow =
+            source.build(Compute { kind: Kind::BFloat16, channels_last: true, ..Compute::f32(Device::Cpu) }).unwrap();
         assert_close(&narrow.logits(&pixels), &answers["logits"], 0.1, &format!("{name}, bf16"));
     }
 }
@@ -209,13 +211,17 @@ steps = 5
 
 /// The entries of an archive whose entries are stored as they are.
 fn entries(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let number = |at: usize, size: usize| bytes[at..at + size].iter().rev().fold(0usize, |n, &byte| n << 8 | byte as usize);
+    let number =
+        |at: usize, size: usize| bytes[at..at + size].iter().rev().fold(0usize, |n, &byte| n << 8 | byte as usize);
     let mut found = Vec::new();
     let mut at = 0;
     while bytes[at..].starts_with(b"PK\x03\x04") {
         let (size, name, extra) = (number(at + 18, 4), number(at + 26, 2), number(at + 28, 2));
         let data = at + 30 + name + extra;
-        found.push((String::from_utf8(bytes[at + 30..at + 30 + name].to_vec()).unwrap(), bytes[data..data + size].to_vec()));
+        found.push((
+            String::from_utf8(bytes[at + 30..at + 30 + name].to_vec()).unwrap(),
+            bytes[data..data + size].to_vec(),
+        ));
         at = data + size;
     }
     found
@@ -282,7 +288,10 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
         ("as it is", said_of("parts", 12, str::to_owned)),
         ("other size", said_of("parts", 16, str::to_owned)),
         ("cut off", bytes(&whole[..whole.len() / 2])),
-        ("flipped byte", bytes(&whole.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>())),
+        (
+            "flipped byte",
+            bytes(&whole.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>()),
+        ),
         ("no archive", bytes(b"PK\x03\x04 and nothing more")),
         ("unknown operator", replaced("aten.silu.default", "aten.mystery.default")),
         ("own operator", replaced("aten.silu.default", "mylib.mystery.default")),

@@ -9,7 +9,9 @@ use super::schema::{Graph, NamedArgument, Node, TensorMeta, fixed, name, union};
 use super::signature::Signature;
 use super::tensors::{Stored, kind};
 use crate::model::Compute;
-use crate::model::backend::graph::{Aliases, Arg, Builder, Lower, Lowering, Problems, Slot, Source, Value, View, one, ops};
+use crate::model::backend::graph::{
+    Aliases, Arg, Builder, Lower, Lowering, Problems, Slot, Source, Value, View, one, ops,
+};
 
 /// A program with its tensors.
 pub struct Program {

@@ -48,7 +48,11 @@ pub fn labels(nodes: &[Labelled], outputs: &[&str]) -> Vec<Label> {
                 labels.push(Label { value: (*value).to_owned(), layer: call.layer.clone(), kind: call.class.clone() });
             }
             let own = node.also.filter(|_| node.writes.len() == 1).into_iter().chain([*value]);
-            labels.extend(own.map(|name| Label { value: (*value).to_owned(), layer: name.to_owned(), kind: node.kind.to_owned() }));
+            labels.extend(own.map(|name| Label {
+                value: (*value).to_owned(),
+                layer: name.to_owned(),
+                kind: node.kind.to_owned(),
+            }));
         }
     }
     // A value whose name is a module's gives way to the module.
@@ -84,7 +88,8 @@ mod tests {
     use super::*;
 
     fn node<'a>(reads: &[&'a str], write: &'a str, calls: &[&str]) -> Labelled<'a> {
-        let call = |path: &&str| Call { key: (*path).to_owned(), layer: (*path).to_owned(), class: "Module".to_owned() };
+        let call =
+            |path: &&str| Call { key: (*path).to_owned(), layer: (*path).to_owned(), class: "Module".to_owned() };
         let calls = calls.iter().map(call).collect();
         Labelled { reads: reads.to_vec(), writes: vec![write], calls, kind: "op", also: None }
     }
@@ -99,7 +104,10 @@ mod tests {
         ];
         let found = labels(&nodes, &["head"]);
         let of = |layer: &str| found.iter().find(|label| label.layer == layer).map(|label| label.value.as_str());
-        assert_eq!([of("block.conv"), of("block"), of("head"), of("unused")], [Some("a"), Some("b"), Some("head"), Some("unused")]);
+        assert_eq!(
+            [of("block.conv"), of("block"), of("head"), of("unused")],
+            [Some("a"), Some("b"), Some("head"), Some("unused")]
+        );
         assert_eq!(found.iter().filter(|label| label.layer == "head").count(), 1, "the node gives way to the module");
     }
 }

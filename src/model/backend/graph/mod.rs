@@ -11,8 +11,8 @@ mod builder;
 mod labels;
 mod network;
 mod opened;
-mod problems;
 pub mod ops;
+mod problems;
 mod survey;
 mod value;
 

@@ -24,7 +24,8 @@ fn calls(node: &Node) -> Vec<Call> {
 /// The labels of all values, in the order of the nodes.
 pub fn labels(graph: &Graph) -> Vec<Label> {
     let nodes = graph.nodes.iter().map(|node| {
-        let (reads, writes) = (node.inputs.iter().map(String::as_str).collect(), node.outputs.iter().map(String::as_str).collect());
+        let (reads, writes) =
+            (node.inputs.iter().map(String::as_str).collect(), node.outputs.iter().map(String::as_str).collect());
         let also = Some(node.name.as_str()).filter(|name| !name.is_empty());
         Labelled { reads, writes, calls: calls(node), kind: &node.operator, also }
     });

@@ -55,10 +55,20 @@ impl Program {
             };
             let mut attributes = Vec::new();
             for (name, attribute) in &node.attributes {
-                attributes.push((name.clone(), setting(attribute, beside).map_err(|problem| format!("node `{label}`: {problem}"))?));
+                attributes.push((
+                    name.clone(),
+                    setting(attribute, beside).map_err(|problem| format!("node `{label}`: {problem}"))?,
+                ));
             }
             let (operator, domain) = (node.operator.clone(), node.domain.clone());
-            nodes.push(Node { label, operator, domain, inputs: node.inputs.clone(), outputs: node.outputs.clone(), attributes });
+            nodes.push(Node {
+                label,
+                operator,
+                domain,
+                inputs: node.inputs.clone(),
+                outputs: node.outputs.clone(),
+                attributes,
+            });
         }
         let (images, logits) = (signature.images.clone(), signature.logits.clone());
         Ok(Program { opset, images, logits, tensors, nodes })
@@ -117,7 +127,13 @@ fn constant(tensor: &Tensor, compute: Compute) -> Value {
 }
 
 impl Program {
-    fn node(&self, node: &Node, builder: &mut Builder, values: &BTreeMap<String, Slot>, slots: &[Slot]) -> Result<(), String> {
+    fn node(
+        &self,
+        node: &Node,
+        builder: &mut Builder,
+        values: &BTreeMap<String, Slot>,
+        slots: &[Slot],
+    ) -> Result<(), String> {
         let Node { label, operator, domain, .. } = node;
         builder.at(label, operator);
         if operator == "Constant" && domain.is_empty() {

@@ -49,11 +49,15 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
     let opset = model.opsets.get("").copied().unwrap_or(0);
     if !OPSETS.contains(&opset) {
         let (first, last) = (OPSETS.start(), OPSETS.end());
-        return Err(format!("it uses operator set {opset}; those from {first} to {last} are supported: export it again"));
+        return Err(format!(
+            "it uses operator set {opset}; those from {first} to {last} are supported: export it again"
+        ));
     }
     if !model.functions.is_empty() {
         let names = model.functions.join(", ");
-        return Err(format!("it brings functions of its own ({names}); inline them: onnx.inliner.inline_local_functions(model)"));
+        return Err(format!(
+            "it brings functions of its own ({names}); inline them: onnx.inliner.inline_local_functions(model)"
+        ));
     }
     if model.graph.sparse {
         return Err("it has sparse tensors, which are not supported".to_owned());

@@ -95,7 +95,9 @@ impl<'a> Model<'a> {
                 }
                 25 => {
                     let function = fields(value.bytes())?;
-                    model.functions.extend(function.iter().find(|(number, _)| *number == 1).map(|(_, name)| name.text()));
+                    model
+                        .functions
+                        .extend(function.iter().find(|(number, _)| *number == 1).map(|(_, name)| name.text()));
                 }
                 _ => {}
             }
@@ -245,7 +247,9 @@ fn shape(value: Wire) -> Result<Vec<Option<i64>>, String> {
     for (number, value) in fields(value.bytes())? {
         if number == 1 {
             let dimension = fields(value.bytes())?;
-            sizes.push(dimension.iter().find(|(number, _)| *number == 1).map(|(_, size)| size.int()).filter(|&size| size > 0));
+            sizes.push(
+                dimension.iter().find(|(number, _)| *number == 1).map(|(_, size)| size.int()).filter(|&size| size > 0),
+            );
         }
     }
     Ok(sizes)

@@ -24,10 +24,16 @@ impl Signature {
     /// What else it takes or returns, and what to change.
     pub fn of(graph: &Graph, image: [i64; 3]) -> Result<Self, String> {
         let stored: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
-        let inputs: Vec<&ValueInfo> = graph.inputs.iter().filter(|input| !stored.contains(input.name.as_str())).collect();
-        let names = |values: &[&ValueInfo]| values.iter().map(|value| value.name.clone()).collect::<Vec<_>>().join(", ");
+        let inputs: Vec<&ValueInfo> =
+            graph.inputs.iter().filter(|input| !stored.contains(input.name.as_str())).collect();
+        let names =
+            |values: &[&ValueInfo]| values.iter().map(|value| value.name.clone()).collect::<Vec<_>>().join(", ");
         let [images] = inputs[..] else {
-            return Err(format!("it takes {} inputs ({}); expected images [N, C, H, W] alone", inputs.len(), names(&inputs)));
+            return Err(format!(
+                "it takes {} inputs ({}); expected images [N, C, H, W] alone",
+                inputs.len(),
+                names(&inputs)
+            ));
         };
         check_images(images, image)?;
         let outputs: Vec<&ValueInfo> = graph.outputs.iter().collect();
@@ -49,7 +55,9 @@ fn check_images(images: &ValueInfo, [channels, height, width]: [i64; 3]) -> Resu
     let name = &images.name;
     match kind(images.kind) {
         Some(tch::Kind::Float | tch::Kind::Half | tch::Kind::BFloat16) => {}
-        other => return Err(format!("its input `{name}` has values of kind {other:?}; expected floating-point pixels")),
+        other => {
+            return Err(format!("its input `{name}` has values of kind {other:?}; expected floating-point pixels"));
+        }
     }
     let Some(shape) = &images.shape else { return Ok(()) };
     let text: Vec<String> = shape.iter().map(|size| size.map_or("any".to_owned(), |size| size.to_string())).collect();
@@ -78,10 +86,18 @@ pub fn preprocessing(graph: &Graph, signature: &Signature) -> Vec<String> {
     const PREPARES: [&str; 5] = ["Sub", "Add", "Div", "Mul", "Resize"];
     let stored: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut constants: BTreeSet<&str> = stored;
-    constants.extend(graph.nodes.iter().filter(|node| node.operator == "Constant").flat_map(|node| node.outputs.iter().map(String::as_str)));
+    constants.extend(
+        graph
+            .nodes
+            .iter()
+            .filter(|node| node.operator == "Constant")
+            .flat_map(|node| node.outputs.iter().map(String::as_str)),
+    );
     let mut value = signature.images.as_str();
     let mut found: Vec<&str> = Vec::new();
-    while let [node] = graph.nodes.iter().filter(|node| node.inputs.iter().any(|input| input == value)).collect::<Vec<&Node>>()[..] {
+    while let [node] =
+        graph.nodes.iter().filter(|node| node.inputs.iter().any(|input| input == value)).collect::<Vec<&Node>>()[..]
+    {
         let others = node.inputs.iter().filter(|input| *input != value && !input.is_empty());
         let fixed = others.clone().all(|input| constants.contains(input.as_str()));
         if !PREPARES.contains(&node.operator.as_str()) || !fixed {

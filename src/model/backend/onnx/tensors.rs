@@ -54,11 +54,14 @@ impl<'p> Beside<'p> {
 /// If its values do not fill its shape, are of a kind that is not supported, or not finite.
 pub fn tensor(proto: &TensorProto, beside: &mut Beside) -> Result<Tensor, String> {
     let unusable = |problem: String| format!("tensor `{}` {problem}", proto.name);
-    let kind = kind(proto.kind).ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", proto.kind)))?;
+    let kind = kind(proto.kind)
+        .ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", proto.kind)))?;
     let count = proto.shape.iter().try_fold(1i64, |count, &size| count.checked_mul(size).filter(|_| size >= 0));
     let count = count.filter(|_| proto.shape.len() <= MOST_DIMENSIONS);
-    let count = count.ok_or_else(|| unusable(format!("has the shape {:?}, which cannot be meant", proto.shape)))? as usize;
-    let external = if proto.external.is_empty() { None } else { Some(beside.bytes(&proto.external).map_err(unusable)?) };
+    let count =
+        count.ok_or_else(|| unusable(format!("has the shape {:?}, which cannot be meant", proto.shape)))? as usize;
+    let external =
+        if proto.external.is_empty() { None } else { Some(beside.bytes(&proto.external).map_err(unusable)?) };
     let failed = |error: tch::TchError| unusable(format!("cannot be read: {error}"));
     let short = |found: usize| unusable(format!("has {found} values for the shape {:?}", proto.shape));
     let flat = match external.or(proto.raw) {

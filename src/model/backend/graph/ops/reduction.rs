@@ -93,7 +93,8 @@ fn spread_and_mean(args: &mut Args, root: bool) -> Lowered {
     let (x, (dims, correction, keep)) = (args.first()?, corrected(args)?);
     many(move |frame| {
         let (x, dims) = (wide(frame.tensor(x)?)?, dims.as_deref());
-        let spread = if root { x.f_std_correction(dims, correction, keep) } else { x.f_var_correction(dims, correction, keep) };
+        let spread =
+            if root { x.f_std_correction(dims, correction, keep) } else { x.f_var_correction(dims, correction, keep) };
         Ok(vec![spread?, x.f_mean_dim(dims, keep, None)?])
     })
 }

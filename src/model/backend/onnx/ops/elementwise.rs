@@ -195,11 +195,13 @@ fn clip(args: &mut Args) -> Lowered {
     let (fixed_low, fixed_high) = (args.optional_float("min")?, args.optional_float("max")?);
     let (low, high) = (args.optional("1")?, args.optional("2")?);
     one(move |frame| {
-        let bound = |fixed: Option<f64>, slot: Option<crate::model::backend::graph::Slot>| match (fixed, frame.optional(slot)?) {
-            (Some(value), _) => Ok::<_, TchError>(Some(value)),
-            (None, Some(tensor)) if tensor.numel() == 1 => Ok(Some(tensor.f_double_value(&vec![0; tensor.dim()])?)),
-            _ => Ok(None),
-        };
+        let bound =
+            |fixed: Option<f64>, slot: Option<crate::model::backend::graph::Slot>| match (fixed, frame.optional(slot)?)
+            {
+                (Some(value), _) => Ok::<_, TchError>(Some(value)),
+                (None, Some(tensor)) if tensor.numel() == 1 => Ok(Some(tensor.f_double_value(&vec![0; tensor.dim()])?)),
+                _ => Ok(None),
+            };
         let x = frame.tensor(x)?;
         match (bound(fixed_low, low)?, bound(fixed_high, high)?) {
             (Some(low), Some(high)) => x.f_clamp(low, high),

@@ -28,7 +28,8 @@ fn gather(args: &mut Args) -> Lowered {
         let axis = axis.rem_euclid(x.dim().max(1) as i64);
         let size = x.size();
         let indices = frame.tensor(indices)?;
-        let side = size.get(axis as usize).copied().ok_or_else(|| refuse("gathers from a tensor without dimensions"))?;
+        let side =
+            size.get(axis as usize).copied().ok_or_else(|| refuse("gathers from a tensor without dimensions"))?;
         let [x, flat] = places(x, &indices.f_reshape([-1])?, side)?;
         let mut shape = size[..axis as usize].to_vec();
         shape.extend(indices.size());

@@ -18,7 +18,8 @@ use crate::model::backend::graph::{Args, Frame, Lower, Slot, Value, refuse};
 const GROUPS: &[&[(&str, Lower)]] =
     &[elementwise::OPERATORS, indexing::OPERATORS, network::OPERATORS, reduction::OPERATORS, shape::OPERATORS];
 
-static OPERATORS: LazyLock<HashMap<&str, Lower>> = LazyLock::new(|| GROUPS.iter().copied().flatten().copied().collect());
+static OPERATORS: LazyLock<HashMap<&str, Lower>> =
+    LazyLock::new(|| GROUPS.iter().copied().flatten().copied().collect());
 
 /// Lowers the operator of this name; none if it is not known.
 pub fn find(name: &str) -> Option<Lower> {

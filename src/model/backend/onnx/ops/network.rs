@@ -50,7 +50,10 @@ impl Windows {
             "SAME_LOWER" => (None, false),
             other => return Err(format!("pads by the mode `{other}`, which is not known")),
         };
-        if stride.len() != spatial || dilation.len() != spatial || padding.as_ref().is_some_and(|pads| pads.len() != 2 * spatial) {
+        if stride.len() != spatial
+            || dilation.len() != spatial
+            || padding.as_ref().is_some_and(|pads| pads.len() != 2 * spatial)
+        {
             return Err("has windows of another number of dimensions than its kernel".to_owned());
         }
         Ok(Windows { kernel: kernel.to_vec(), stride, dilation, padding, upper })
@@ -69,7 +72,8 @@ impl Windows {
                     let reach = (self.kernel[place] - 1) * self.dilation[place] + 1;
                     let total = (((side + stride - 1) / stride - 1) * stride + reach - side).max(0);
                     let less = total / 2;
-                    (pads[place], pads[spatial + place]) = if self.upper { (less, total - less) } else { (total - less, less) };
+                    (pads[place], pads[spatial + place]) =
+                        if self.upper { (less, total - less) } else { (total - less, less) };
                 }
                 pads
             }
@@ -147,7 +151,8 @@ fn einsum(args: &mut Args) -> Lowered {
     (args.cost, args.rule) = (Cost::Inner(slots[0]), Rule::Nowhere);
     let kind = args.builder.compute.kind;
     one(move |frame| {
-        let tensors: Result<Vec<Tensor>, TchError> = slots.iter().map(|&slot| frame.tensor(slot)?.f_to_kind(kind)).collect();
+        let tensors: Result<Vec<Tensor>, TchError> =
+            slots.iter().map(|&slot| frame.tensor(slot)?.f_to_kind(kind)).collect();
         Tensor::f_einsum(&equation, &tensors?, None::<i64>)
     })
 }
@@ -171,7 +176,9 @@ fn attention(args: &mut Args) -> Lowered {
             tensor.f_unflatten(-1, [heads, -1])?.f_transpose(1, 2)
         };
         let (query, key, value) = (apart(query, heads)?, apart(key, key_heads)?, apart(value, key_heads)?);
-        let mask = frame.optional(mask)?.map(|mask| if mask.kind() == Kind::Bool { Ok(mask.shallow_clone()) } else { mask.f_to_kind(kind) });
+        let mask = frame
+            .optional(mask)?
+            .map(|mask| if mask.kind() == Kind::Bool { Ok(mask.shallow_clone()) } else { mask.f_to_kind(kind) });
         let mask = mask.transpose()?;
         let grouped = query.size()[1] != key.size()[1];
         let answer =
@@ -240,7 +247,8 @@ fn wide(x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 fn batch_normalization(args: &mut Args) -> Lowered {
-    let [x, scale, bias, mean, var] = [args.slot("0")?, args.slot("1")?, args.slot("2")?, args.slot("3")?, args.slot("4")?];
+    let [x, scale, bias, mean, var] =
+        [args.slot("0")?, args.slot("1")?, args.slot("2")?, args.slot("3")?, args.slot("4")?];
     let epsilon = args.float("epsilon", 1e-5)?;
     args.ignore(&["momentum", "spatial"]);
     args.rule = Rule::Second;
@@ -339,7 +347,8 @@ fn resize(args: &mut Args) -> Lowered {
     args.ignore(&["1", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "axes"]);
     let (mode, nearest) = (args.text("mode", "nearest")?, args.text("nearest_mode", "round_prefer_floor")?);
     let usual = if newer { "half_pixel" } else { "asymmetric" };
-    let (transformation, antialias) = (args.text("coordinate_transformation_mode", usual)?, args.truth("antialias", false)?);
+    let (transformation, antialias) =
+        (args.text("coordinate_transformation_mode", usual)?, args.truth("antialias", false)?);
     let policy = args.text("keep_aspect_ratio_policy", "stretch")?;
     args.rule = Rule::Second;
     let places = match (mode.as_str(), transformation.as_str()) {
@@ -347,7 +356,9 @@ fn resize(args: &mut Args) -> Lowered {
         ("nearest", _) if nearest == "round_prefer_floor" || nearest == "round_prefer_ceil" => Places::Centres,
         ("linear" | "bilinear" | "cubic", "align_corners") => Places::Corners,
         ("linear" | "bilinear" | "cubic", "half_pixel" | "pytorch_half_pixel") => Places::Centres,
-        _ => return Err(format!("resizes by `{mode}` with `{transformation}` and `{nearest}`, which is not supported")),
+        _ => {
+            return Err(format!("resizes by `{mode}` with `{transformation}` and `{nearest}`, which is not supported"));
+        }
     };
     if policy != "stretch" {
         return Err(format!("resizes with the policy `{policy}`, which is not supported"));
@@ -406,4 +417,3 @@ fn grid_sample(args: &mut Args) -> Lowered {
     args.rule = Rule::Second;
     one(move |frame| wide(frame.tensor(x)?)?.f_grid_sampler(frame.tensor(grid)?, mode, padding, corners))
 }
-

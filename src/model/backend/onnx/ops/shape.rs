@@ -118,7 +118,8 @@ fn concat(args: &mut Args) -> Lowered {
     }
     one(move |frame| {
         let tensors = frame.tensors(&slots)?;
-        let device = tensors.iter().map(|tensor| tensor.device()).find(|device| *device != Device::Cpu).unwrap_or(Device::Cpu);
+        let device =
+            tensors.iter().map(|tensor| tensor.device()).find(|device| *device != Device::Cpu).unwrap_or(Device::Cpu);
         let same: Result<Vec<Tensor>, TchError> = tensors.iter().map(|tensor| tensor.f_to_device(device)).collect();
         Tensor::f_cat(&same?, axis)
     })
