@@ -2,7 +2,8 @@
 
     python3 scripts/strength.py pixels reports/pixels-*/ pixels.safetensors     the very pixels that am-eval saw
     python3 scripts/strength.py variants pixels.safetensors CIFAR10/train local/   MeanSparse and k-winners-take-all, for both
-    python3 scripts/strength.py reference pixels.safetensors reference.json [--device cuda] [--jobs 8] [--only NAME,..]
+    python3 scripts/strength.py reference pixels.safetensors reference.json [--device cuda] [--jobs 4] [--only NAME,..]
+    python3 scripts/strength.py table reference.json RUN..      the tables of docs/strength.md, from runs of am-eval on the same samples
 
 `pixels` needs a finished run with `--save-adversarial` whose attack is too small to change a pixel's byte. Needs torch, numpy,
 safetensors and, for `reference`, the original packages on PYTHONPATH: `autoattack` (github.com/fra31/auto-attack, a392200) and
@@ -346,6 +347,53 @@ def reference(arguments):
         worker.terminate()
 
 
+def rounded(value, digits=2):
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def medians(values):
+    """Median distance of the samples, one without a flip being infinitely far."""
+    ordered = sorted(INF if value is None else value for value in values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def table(file, runs):
+    """What the originals and am-eval say of the same samples, as Markdown."""
+    reference = json.loads(file.read_text())
+    attacks, distances = {}, {}
+    for run in runs:
+        for row in csv.DictReader((run / "samples.csv").open()):
+            if row["kind"] == "class-logit":
+                cell = attacks.setdefault((row["model"], row["norm"], row["epsilon"], row["attack"]), [0, 0, 0, 0])
+                cell[0] += 1
+                cell[1] += row["clean_correct"] == "true" and row["flipped"] == "false"
+                cell[2] += int(row["forwards"])
+                cell[3] += int(row["backwards"])
+        for row in csv.DictReader((run / "distances.csv").open()):
+            cell = distances.setdefault((row["model"], row["norm"], row["method"]), [])
+            if row["label"] == row["clean_pred"]:
+                cell.append((INF if row["censored"] == "true" else float(row["distance"]), int(row["forwards"]), int(row["backwards"])))
+    print("| model | norm | radius | who | attack | robust accuracy, % | forward passes | backward passes |\n|---|---|---|---|---|---|---|---|")
+    for name, found in sorted(reference.items()):
+        if "robust" in found:
+            attack, model, norm, *radius = name.split("/")
+            passes = [sum(one) for one in zip(*found["passes"].values())]
+            print(f"| {model} | {norm} | {'/'.join(radius)} | original | {attack} | {rounded(100 * len(found['robust']) / found['images'])} | {passes[0]:,} | {passes[1]:,} |")
+    for (model, norm, epsilon, attack), (n, robust, forwards, backwards) in sorted(attacks.items()):
+        print(f"| {model} | {norm} | {epsilon} | am-eval | {attack} | {rounded(100 * robust / n)} | {forwards:,} | {backwards:,} |")
+    print("\n| model | norm | who | method | median distance | passes of an image |\n|---|---|---|---|---|---|")
+    for name, found in sorted(reference.items()):
+        if "distance" in found:
+            _, model, norm, method = name.split("/")
+            passes = [round(count / len(found["distance"])) for count in next(iter(found["passes"].values()))]
+            print(f"| {model} | {norm} | original | {method} | {medians(found['distance']):.5g} | {passes[0]}, {passes[1]} |")
+    for (model, norm, method), found in sorted(distances.items()):
+        count = max(len(found), 1)
+        passes = [round(sum(row[place] for row in found) / count) for place in (1, 2)]
+        print(f"| {model} | {norm} | am-eval | {method} | {medians([row[0] for row in found]):.5g} | {passes[0]}, {passes[1]} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -356,7 +404,7 @@ def main():
     two.add_argument("pixels", type=Path)
     two.add_argument("train", type=Path)
     two.add_argument("out", type=Path)
-    two.add_argument("--shares", type=float, nargs=2, default=(0.2, 0.35))
+    two.add_argument("--shares", type=float, nargs=2, default=(0.4, 0.6))
     three = commands.add_parser("reference")
     three.add_argument("pixels", type=Path)
     three.add_argument("out", type=Path)
@@ -365,6 +413,9 @@ def main():
     three.add_argument("--only")
     three.add_argument("--limit", type=int)
     three.add_argument("--seconds", type=float, default=1e9)
+    four = commands.add_parser("table")
+    four.add_argument("reference", type=Path)
+    four.add_argument("runs", type=Path, nargs="*")
     arguments = parser.parse_args()
     match arguments.command:
         case "pixels":
@@ -373,6 +424,8 @@ def main():
             variants(arguments.pixels, arguments.train, arguments.out, arguments.shares)
         case "reference":
             reference(arguments)
+        case "table":
+            table(arguments.reference, arguments.runs)
 
 
 if __name__ == "__main__":
