@@ -12,12 +12,12 @@ struct Place(tempfile::TempDir);
 impl Place {
     fn new(data: &str) -> Self {
         let place = Place(tempfile::tempdir().unwrap());
+        let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/synthetic-cnn.safetensors");
         let suite = format!(
-            "schema = 1\nname = \"s\"\n[data]\n{data}\n[[model]]\nname = \"cnn\"\narch = \"cifar/resnet20\"\n\
-             weights = \"w.safetensors\"\nnormalize = {{ mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] }}\n[boundary]\n"
+            "schema = 1\nname = \"s\"\n[data]\n{data}\n[[model]]\nname = \"cnn\"\narch = \"cifar/resnet8\"\n\
+             weights = {weights:?}\nnormalize = {{ mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] }}\n[boundary]\n"
         );
         place.write("s.toml", suite.as_bytes());
-        place.write("w.safetensors", b"");
         place
     }
 

@@ -78,6 +78,52 @@ fn other_files_are_refused_with_what_would_be_right() {
     insta::assert_snapshot!(messages.join("\n"));
 }
 
+/// Those of `make_refused.py`.
+#[test]
+fn scripts_that_cannot_be_attacked_say_why() {
+    let said = |file: &str| open(file, [8, 8]).map(|_| "accepted".to_owned()).unwrap_or_else(|error| error);
+    for file in ["detached.pt", "no-grad.pt", "constant.pt", "quantized.pt"] {
+        assert!(said(file).contains("it gives no gradient with respect to its input"), "{}", said(file));
+    }
+    for (file, operator) in [("saves.pt", "`torch.save`"), ("from-file.pt", "`torch.from_file`")] {
+        let said = said(file);
+        assert!(said.contains(operator) && said.contains("so it is not run"), "{said}");
+    }
+    for file in ["column.pt", "vector.pt"] {
+        assert!(said(file).contains("return torch.stack([-z, z], 1), with z before the sigmoid"), "{}", said(file));
+    }
+    assert!(said("spatial.pt").contains("return logits.flatten(1)"), "{}", said("spatial.pt"));
+    let device = said("cuda.pt");
+    assert!(device.contains("cuda:1") && !device.contains("frame #"), "{device}");
+    assert!(!Path::new("written").exists() && !Path::new("mapped").exists());
+}
+
+#[test]
+fn validate_reads_scripts_and_runs_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let validate = |file: &str| {
+        let suite = folder.path().join("suite.toml");
+        let text = format!(
+            "schema = 1\nname = \"s\"\n[data]\nkind = \"synthetic\"\nsamples = 4\n[[model]]\nname = \"net\"\narch = \"torchscript\"\n\
+             weights = {:?}\nnormalize = {{ mean = [0.0, 0.0, 0.0], std = [1.0, 1.0, 1.0] }}\n[boundary]\n",
+            fixtures().join(file)
+        );
+        std::fs::write(&suite, text).unwrap();
+        let started = std::time::Instant::now();
+        let out =
+            Command::cargo_bin("am-eval").unwrap().current_dir(&folder).arg("validate").arg(&suite).output().unwrap();
+        assert!(started.elapsed().as_secs() < 30, "{file}");
+        (out.status.code(), String::from_utf8(out.stderr).unwrap())
+    };
+    for file in ["detached.pt", "no-grad.pt", "constant.pt", "quantized.pt", "saves.pt", "from-file.pt", "state.pt"] {
+        assert_eq!(validate(file).0, Some(2), "{file}");
+    }
+    let (code, said) = validate("endless.pt");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("TorchScript files are programs"), "{said}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+}
+
 #[test]
 fn scripts_are_listed_validated_and_attacked() {
     let folder = tempfile::tempdir().unwrap();

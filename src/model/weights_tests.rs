@@ -121,6 +121,113 @@ fn a_tolerated_twin_has_the_same_names() {
     assert!(!finish(&["block1.bias", "sub_block1.bias"], false));
 }
 
+/// The same tensors under names with something before them.
+fn prefixed(stored: &Stored, prefix: &str) -> Stored {
+    stored.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect()
+}
+
+#[test]
+fn names_are_taken_under_any_prefix() {
+    let whole = whole();
+    let pixels = Tensor::full([1, 3, 32, 32], 0.25, (Kind::Float, Device::Cpu));
+    let plain =
+        Vec::<f32>::try_from(tch::no_grad(|| opened(&bytes(&whole)).unwrap().logits(&pixels)).view(-1)).unwrap();
+    for prefix in ["module.", "_orig_mod.", "model.", "net.", "1.", "encoder.", "model.module.", "student.backbone.0."]
+    {
+        let model = opened(&bytes(&prefixed(&whole, prefix))).unwrap_or_else(|error| panic!("{prefix}: {error}"));
+        let logits = Vec::<f32>::try_from(tch::no_grad(|| model.logits(&pixels)).view(-1)).unwrap();
+        assert_eq!(logits, plain, "{prefix}");
+    }
+    let mut two = prefixed(&whole, "student.");
+    two.extend(prefixed(&whole, "teacher."));
+    let said = said(&bytes(&two));
+    assert!(said.contains("it holds several networks, whose names begin with `student.` and `teacher.`"), "{said}");
+}
+
+#[test]
+fn a_wrapper_that_normalizes_as_the_suite_does_is_taken_away() {
+    let with = |names: [&str; 2], means: &[f32], deviations: &[f32], prefix: &str| {
+        let mut stored = prefixed(&whole(), prefix);
+        for (name, values) in names.into_iter().zip([means, deviations]) {
+            stored.insert(name.to_owned(), (Dtype::F32, vec![1, values.len(), 1, 1], f32s(values)));
+        }
+        said(&bytes(&stored))
+    };
+    let (half, quarter) = ([0.5; 3], [0.25; 3]);
+    assert_eq!(with(["mu", "sigma"], &half, &quarter, "model."), "accepted");
+    assert_eq!(with(["0.mean", "0.std"], &half, &quarter, "1."), "accepted");
+    assert_eq!(with(["normalize.mean", "normalize.std"], &[0.5], &[0.25], ""), "accepted");
+    let other = with(["mu", "sigma"], &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225], "model.");
+    assert!(other.contains("normalize = { mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }"), "{other}");
+}
+
+#[test]
+fn needless_tensors_are_passed_over_and_others_named() {
+    let with = |name: &str, dtype: Dtype, shape: Vec<usize>, width: usize| {
+        let mut stored = whole();
+        let count: usize = shape.iter().product();
+        stored.insert(name.to_owned(), (dtype, shape, vec![0; count * width]));
+        said(&bytes(&stored))
+    };
+    for (dtype, width) in [(Dtype::I8, 1), (Dtype::U8, 1), (Dtype::I16, 2), (Dtype::I32, 4), (Dtype::I64, 8)] {
+        assert_eq!(with("bn1.num_batches_tracked", dtype, vec![], width), "accepted", "{dtype:?}");
+        assert_eq!(with("n_averaged", dtype, vec![], width), "accepted", "{dtype:?}");
+    }
+    assert_eq!(with("conv1.total_ops", Dtype::F64, vec![1], 8), "accepted");
+    let mask = with("mask", Dtype::BOOL, vec![3], 1);
+    assert!(mask.contains("`mask` [3] (BOOL) is not part of the architecture"), "{mask}");
+    let narrow = with("conv1.scale", Dtype::F8_E4M3, vec![16], 1);
+    assert!(narrow.contains("`conv1.scale` [16] (F8_E4M3) is not part of the architecture"), "{narrow}");
+    let classifier = with("fc.weight", Dtype::I32, vec![10, 64], 4);
+    assert!(classifier.contains("`fc.weight` has dtype I32"), "{classifier}");
+}
+
+#[test]
+fn a_classifier_under_another_name_is_recognised() {
+    let renamed = |to: &str| {
+        let rename = |(name, tensor): (String, _)| (name.replace("fc.", to), tensor);
+        said(&bytes(&whole().into_iter().map(rename).collect()))
+    };
+    for to in ["fc.1.", "head.", "classifier.fc."] {
+        let said = renamed(to);
+        assert!(said.contains(&format!("`{to}weight` [10, 64] looks like it")), "{said}");
+        assert!(said.contains("st.save_file"), "{said}");
+    }
+    // A head of two layers is no other name of one.
+    let mut stored = whole();
+    let (weight, bias) = (stored.remove("fc.weight").unwrap(), stored.remove("fc.bias").unwrap());
+    for layer in ["fc.0", "fc.2"] {
+        stored.insert(format!("{layer}.weight"), weight.clone());
+        stored.insert(format!("{layer}.bias"), bias.clone());
+    }
+    let said = said(&bytes(&stored));
+    assert!(said.contains("`fc.weight` [10, 64] is missing") && said.contains("`fc.2.weight`"), "{said}");
+}
+
+#[test]
+fn the_header_alone_tells_the_same_as_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.safetensors");
+    let check = |stored: &Stored| {
+        std::fs::write(&path, bytes(stored)).unwrap();
+        let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
+        let config = ModelConfig::of_file("cifar/resnet8", &path, normalize);
+        let whole = ModelSource::open(&config, None).and_then(|source| source.check_weights());
+        let outline = ModelSource::outline(&config, None).and_then(|source| source.check_weights());
+        let said = |found: Result<(), ModelError>| found.err().map(|error| error.to_string());
+        (said(whole), said(outline))
+    };
+    let mut stored = whole();
+    stored.insert("bn1.num_batches_tracked".to_owned(), (Dtype::I64, vec![], vec![0; 8]));
+    assert_eq!(check(&stored), (None, None));
+    stored.remove("layer2.0.conv1.weight");
+    let (whole, outline) = check(&stored);
+    assert!(whole.is_some());
+    assert_eq!(whole, outline);
+    std::fs::write(&path, [&64u64.to_le_bytes()[..], b"{\"a\": 1}"].concat()).unwrap();
+    assert!(WeightsFile::outline(&path).is_err());
+}
+
 #[test]
 fn files_that_are_not_safetensors_are_named() {
     let whole = bytes(&whole());
