@@ -21,6 +21,8 @@ pub mod data;
 #[cfg(feature = "torch")]
 pub mod engine;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 pub mod interrupt;
 #[cfg(feature = "torch")]

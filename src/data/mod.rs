@@ -159,6 +159,12 @@ pub enum DataError {
     Dataset(String),
 }
 
+/// Decodes an image in memory: for tests with any bytes.
+#[doc(hidden)]
+pub fn decode_bytes(bytes: &[u8]) -> Result<Image, DataError> {
+    decode::decode(bytes, std::path::Path::new("bytes"))
+}
+
 impl DataError {
     /// The error and its cause, on one line.
     pub fn with_cause(&self) -> String {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{CellSamples, Distance, Distances, ModelSamples, Provenance, Snapshot};
+use crate::files::read_regular;
 use crate::record::{Cell, StoreError, write_atomically};
 use crate::stats::{Estimate, wilson};
 use crate::summary::{HealthSign, SampleSet};
@@ -167,7 +168,7 @@ pub fn load(path: &Path) -> Result<Snapshot, BaselineError> {
     let bytes = match std::fs::metadata(path) {
         Ok(about) if about.is_dir() => return Err(not_one(path, "it is a folder".to_owned())),
         Ok(about) if about.len() > LARGEST_FILE => return Err(not_one(path, "it is larger than 1 GiB".to_owned())),
-        Ok(_) => std::fs::read(path).map_err(failed)?,
+        Ok(_) => read_regular(path, LARGEST_FILE).map_err(failed)?,
         Err(error) => return Err(failed(error).into()),
     };
     parse(&bytes, path)
@@ -200,6 +201,16 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Snapshot, BaselineError> {
         content.provenance.data_hash.clear();
     }
     snapshot(content).map_err(|problem| not_one(path, problem))
+}
+
+/// Reads a baseline whose hash is made right first, so that what lies behind it is reached: for tests with any bytes.
+#[doc(hidden)]
+pub fn parse_rehashed(bytes: &[u8], path: &Path) -> Result<Snapshot, BaselineError> {
+    let Ok(mut file) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return parse(bytes, path) };
+    if let Some(hash) = file.get("content").map(hash_of) {
+        file.insert("hash".to_owned(), hash.into());
+    }
+    parse(Value::Object(file).to_string().as_bytes(), path)
 }
 
 fn not_one(path: &Path, problem: String) -> BaselineError {

@@ -20,8 +20,13 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begin the file `path`, whose folder must exist.
+    /// Begin the file `path`, whose folder must exist. A link to a file is followed; a pipe, a device or a folder of that name is
+    /// left alone.
+    ///
+    /// # Errors
+    /// If the file cannot be created, or what is there is no regular file.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
+        let path = &target(path).map_err(StoreError::io("write", path))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(PARTIAL);
         #[cfg(unix)]
@@ -73,6 +78,24 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<String, StoreError>
     file.finish()
 }
 
+/// Where a file is written: behind links, as far as they lead to a file or to nothing yet.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    const MOST_LINKS: usize = 40;
+    let mut place = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(about) = fs::symlink_metadata(&place) else { return Ok(place) };
+        if about.file_type().is_symlink() {
+            place = folder(&place).join(fs::read_link(&place)?);
+        } else if about.is_file() {
+            return Ok(place);
+        } else {
+            let what = if about.is_dir() { "a folder" } else { "a pipe, a socket or a device" };
+            return Err(io::Error::other(format!("{} is {what}, not a regular file", place.display())));
+        }
+    }
+    Err(io::Error::other("its links lead in a circle"))
+}
+
 /// The folder that holds `path`.
 pub(super) fn folder(path: &Path) -> &Path {
     match path.parent() {
@@ -114,5 +137,27 @@ mod tests {
         let error = write_atomically(&file.join("table.csv"), b"").unwrap_err();
         assert!(error.to_string().starts_with("failed to write "), "{error}");
         assert!(error.to_string().ends_with("table.csv"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_devices_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("deep")).unwrap();
+        let (real, link) = (root.path().join("deep/real"), root.path().join("link"));
+        std::os::unix::fs::symlink("deep/real", &link).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        write_atomically(&link, b"again").unwrap();
+        assert_eq!(fs::read(&real).unwrap(), b"again");
+        assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
+        let pipe = root.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let circle = root.path().join("circle");
+        std::os::unix::fs::symlink("circle", &circle).unwrap();
+        for path in [pipe.as_path(), root.path(), Path::new("/dev/null"), &circle] {
+            assert!(write_atomically(path, b"x").is_err(), "{}", path.display());
+        }
+        use std::os::unix::fs::FileTypeExt;
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     }
 }

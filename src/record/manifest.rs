@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::seal::{self, Seal};
 use super::{Evidence, StoreError, Trial, write_atomically};
+use crate::files::read_regular;
 use crate::suite::{Goal, Suite};
+
+/// Most bytes of a file that is read whole.
+const LARGEST: u64 = 1 << 34;
 
 /// Version of the manifest's form: since 2 it lists its blocks, has a hash of itself, and names samples by their content.
 pub const MANIFEST_FORMAT: u32 = 2;
@@ -119,7 +123,7 @@ struct Version {
 impl Manifest {
     /// Read the manifest in the file `path`.
     pub fn load(path: &Path) -> Result<Self, StoreError> {
-        let text = std::fs::read(path).map_err(StoreError::io("read", path))?;
+        let text = read_regular(path, LARGEST).map_err(StoreError::io("read", path))?;
         let wrong = |error: serde_json::Error| StoreError::Content {
             path: path.to_owned(),
             problem: format!("not the manifest of a run: {error}"),

@@ -25,7 +25,7 @@ mod types;
 pub use crate::terms::CellKind;
 pub use adversarial::{AdversarialImages, assemble_adversarial};
 pub use atomic::{AtomicFile, write_atomically};
-pub use block::{BLOCK_FORMAT, Block};
+pub use block::{BLOCK_FORMAT, Block, decode_rehashed};
 pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};
 pub use error::StoreError;
 pub use evidence::{CheckKind, Evidence};

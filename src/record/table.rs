@@ -7,6 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Writer, WriterBuilder};
 
 use super::fields::{Fields, Row};
 use super::{AtomicFile, Block, DistancesWriter, RunDir, SamplesWriter, StoreError};
+use crate::files::open_regular;
 
 /// A CSV file that is being written.
 pub(super) struct TableWriter {
@@ -45,7 +46,7 @@ pub(super) struct TableReader {
 
 impl TableReader {
     pub(super) fn open(path: &Path, columns: &'static [&'static str]) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(StoreError::io("read", path))?;
+        let file = open_regular(path).map_err(StoreError::io("read", path))?;
         let mut reader = ReaderBuilder::new().from_reader(file);
         let header = reader.headers().map_err(|error| StoreError::table(path, error))?;
         if let Some(problem) = header_problem(header, columns) {

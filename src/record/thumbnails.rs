@@ -9,6 +9,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{StoreError, write_atomically};
+use crate::files::read_regular;
 use crate::terms::SampleId;
 
 /// Longest side of a thumbnail, in pixels; smaller images are kept as they are.
@@ -108,7 +109,7 @@ impl Thumbnails {
         let bytes = match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Ok(about) if about.len() > LARGEST_FILE => Err("it is larger than 256 MiB".to_owned()),
-            _ => Ok(std::fs::read(path).map_err(StoreError::io("read", path))?),
+            _ => Ok(read_regular(path, LARGEST_FILE).map_err(StoreError::io("read", path))?),
         };
         bytes.and_then(|bytes| decode(&bytes)).map_err(|problem| StoreError::Content { path: path.to_owned(), problem })
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::hugging_face::HuggingFace;
 use super::{FolderError, timm};
+use crate::files::{instead, read_regular};
 use crate::suite::{Interpolation, Normalize, Preprocess};
 
 /// The files that make a folder one of a model.
@@ -120,22 +121,22 @@ fn snapshot(folder: &Path) -> Result<PathBuf, FolderError> {
 
 /// The file that the folder has instead of `model.safetensors`, with what to do about it.
 fn weights_elsewhere(folder: &Path) -> String {
-    let pickle =
-        ["pytorch_model.bin", "model.pth", "pytorch_model.pt"].into_iter().find(|name| folder.join(name).is_file());
-    match pickle {
-        Some(name) => format!(
-            "{name} can execute code when it is loaded; convert it: python3 -c \"import torch, safetensors.torch as s; \
-             s.save_file(torch.load('{name}', weights_only=True), '{WEIGHTS}')\""
-        ),
+    let others = ["pytorch_model.bin", "model.pth", "pytorch_model.pt"].map(|name| folder.join(name));
+    match others.iter().find(|path| path.is_file()) {
+        Some(path) => {
+            let what = instead(path).unwrap_or_else(|| "it is no safetensors file".to_owned());
+            format!("{} is there, but {what}; then name the converted file `{WEIGHTS}`", path.display())
+        }
         None => format!("download the model's {WEIGHTS} into that folder"),
     }
 }
 
 fn json(path: &Path) -> Result<Value, FolderError> {
     let failed = |problem: String| FolderError { problem, help: "download the file again".to_owned() };
-    let text =
-        std::fs::read_to_string(path).map_err(|error| failed(format!("failed to read {}: {error}", path.display())))?;
-    serde_json::from_str(&text).map_err(|error| failed(format!("{} is no JSON: {error}", path.display())))
+    const LARGEST: u64 = 1 << 26;
+    let bytes =
+        read_regular(path, LARGEST).map_err(|error| failed(format!("failed to read {}: {error}", path.display())))?;
+    serde_json::from_slice(&bytes).map_err(|error| failed(format!("{} is no JSON: {error}", path.display())))
 }
 
 fn normalization(mean: &Value, std: &Value, path: &Path) -> Result<Option<Normalize>, FolderError> {

@@ -25,6 +25,7 @@ use toml::de::{DeTable, DeValue};
 use super::config::{AttackConfig, DeviceChoice, Goal, ModelConfig, RunConfig, SearchPrecision, SelfTestConfig, Suite};
 use super::raw::{RawModel, RawRun, RawSelfTest, RawSuite};
 use super::read::{At, FromToml, Value};
+use crate::files::open_regular;
 use crate::suite::places::Places;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::terms::LayerName;
@@ -82,9 +83,9 @@ pub(super) fn text_of(path: &Path) -> Result<String, SuiteErrors> {
         return Err(unreadable("this is a folder, not a file".into(), "name the TOML file"));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(
-        |error| unreadable(format!("failed to read the file: {error}"), "check the path and its permissions"),
-    )?;
+    open_regular(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
+        unreadable(format!("failed to read the file: {error}"), "check the path and its permissions")
+    })?;
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(unreadable(format!("the file has more than {LARGEST_FILE} bytes"), "this is not a suite"));
     }
