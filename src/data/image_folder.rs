@@ -322,6 +322,6 @@ mod tests {
         insta::assert_snapshot!(at(root.path()), @"ROOT/empty: has no images; expected files ending in jpg, jpeg, png, webp, bmp, ppm, pgm, tif, tiff; remove the folder, or name all classes in `class_names` in [data], so that it can stay empty");
         std::fs::write(root.path().join("empty/a.jpg"), b"not an image").unwrap();
         let data = open(root.path(), None).unwrap();
-        insta::assert_snapshot!(said(data.image(4).unwrap_err(), root.path()), @"ROOT/empty/a.jpg: is not a JPEG, PNG, WebP, BMP or PNM image");
+        insta::assert_snapshot!(said(data.image(4).unwrap_err(), root.path()), @r#"ROOT/empty/a.jpg: is not a JPEG, PNG, WebP, BMP or PNM image: it is a short text that begins with "not an image"; download the file again"#);
     }
 }

@@ -198,6 +198,8 @@ fn states_advice(path: &Path, states: &[StateDict], foreign: &[String]) -> Strin
         (None, false) => format!("under {keys} it holds a state dict of {count}"),
     };
     let mut more = String::new();
+    let others: Vec<&StateDict> =
+        others.iter().filter(|other| other.tensors.len() * 2 >= state.tensors.len()).collect();
     if !others.is_empty() {
         let shown: Vec<String> = others.iter().take(3).map(|other| format!("`{}`", other.keys.join("."))).collect();
         more = format!("; other tensors are under {}", shown.join(", "));

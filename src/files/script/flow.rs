@@ -111,7 +111,8 @@ impl<'c> Reader<'c> {
             at = end;
             if let Some(inside) = text[end..].strip_prefix('(').and_then(enclosed) {
                 at = end + inside.len() + 2;
-                let cuts = CUTS.contains(&word) || word.starts_with("ops.quantized.");
+                let cuts =
+                    CUTS.contains(&word) || ["ops.quantized.", "ops.prim."].iter().any(|space| word.starts_with(space));
                 if cuts {
                     if self.depends_on_any(scope, inside) && self.cause.is_none() {
                         self.cause = Some(word.to_owned());
