@@ -147,7 +147,7 @@ mod tests {
         let error = LibtorchError::new(OUT_OF_MEMORY);
         let expected = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.25 GiB is free.";
         assert_eq!((error.reason.as_str(), error.cause), (expected, Cause::Memory));
-        let plain = guarded(|| panic!("the TorchScript model fails")).map(|()| ()).unwrap_err();
+        let plain = guarded(|| panic!("the TorchScript model fails")).unwrap_err();
         assert_eq!(plain.reason, "the TorchScript model fails");
     }
 
@@ -195,7 +195,7 @@ mod tests {
     fn a_panic_that_another_thread_hands_over_keeps_its_words() {
         let other = std::thread::spawn(|| std::panic::resume_unwind(Box::new("the decoder fell".to_owned())));
         let payload = other.join().unwrap_err();
-        let error = guarded(|| std::panic::resume_unwind(payload)).map(|()| ()).unwrap_err();
+        let error = guarded(|| std::panic::resume_unwind(payload)).unwrap_err();
         assert_eq!(error.reason, "the decoder fell");
     }
 }

@@ -181,7 +181,7 @@ impl Summarizer {
         let cells = cells.collect();
         self.models.sort_by_key(|model| model_rank(&model.name));
         let transfers = self.transfers.finish(model_rank, attack_rank);
-        let seen = self.models.iter().filter(|model| model.samples.len() > 0);
+        let seen = self.models.iter().filter(|model| !model.samples.is_empty());
         RunSummary { cells, models: seen.map(model_summary).collect(), distances, transfers, left_out: 0 }
     }
 

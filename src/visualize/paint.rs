@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::adam::Adam;
 use super::canvas::{Canvas, canvas};
 use super::penalty::{penalty, total_variation};
-use super::views::Prepared;
+use super::views::{Prepared, Sizes};
 use crate::model::{Flow, Model, Probe, Site, Tap};
 use crate::objective::unit_values;
 use crate::random::Noise;
@@ -101,8 +101,8 @@ impl Painter<'_> {
         };
         let [channels, height, width] = self.model.input;
         let (steps, views) = (self.config.steps, self.config.views);
-        let views =
-            Prepared::new(views, steps, channels, [side[1], side[2]], [height, width], self.noise, &keys, device);
+        let sizes = Sizes { canvas: [side[1], side[2]], shown: [height, width] };
+        let views = Prepared::new(views, steps, channels, sizes, self.noise, &keys, device);
         let mut adam = Adam::new(self.config.optimizer, steps);
         let mut progress = Progress::new(count, [side[1], side[2]], device);
         for step in 0..steps {
@@ -197,7 +197,7 @@ impl Painter<'_> {
             Direction::Suppress => -value.sum(Kind::Float),
         };
         if self.config.diversity > 0.0 {
-            aim = aim - alike(&activation, subjects, copies as i64, self.config.diversity);
+            aim -= alike(&activation, subjects, copies as i64, self.config.diversity);
         }
         let gradients = Tensor::run_backward(&[-aim], &[&parameters, &image], false, false);
         let clean = |gradient: &Tensor, like: &Tensor| match gradient.defined() {
@@ -318,7 +318,7 @@ fn alike(activation: &Tensor, subjects: &[Subject], copies: i64, weight: f64) ->
         let group = grams.narrow(0, start as i64 * copies, count as i64 * copies).view([count as i64, copies, -1]);
         let total = group.sum_dim_intlist([0i64].as_slice(), false, Kind::Float).square().sum(Kind::Float);
         let own = group.square().sum(Kind::Float);
-        sum = sum + (total - own) * (weight / (count as f64 * copies as f64));
+        sum += (total - own) * (weight / (count as f64 * copies as f64));
         start += count;
     }
     sum

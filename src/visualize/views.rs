@@ -29,15 +29,22 @@ pub struct Prepared {
     steps: usize,
 }
 
+/// Rows and columns of pictures.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Of the canvas.
+    pub canvas: [i64; 2],
+    /// Of what the network takes.
+    pub shown: [i64; 2],
+}
+
 impl Prepared {
-    /// Draws everything for pictures whose streams `keys` name. `canvas` and `shown` are (rows, columns) of the canvas and of what
-    /// the network takes.
+    /// Draws everything for pictures whose streams `keys` name.
     pub fn new(
         views: Views,
         steps: usize,
         channels: i64,
-        canvas: [i64; 2],
-        shown: [i64; 2],
+        Sizes { canvas, shown }: Sizes,
         noise: &Noise,
         keys: &[String],
         device: Device,
@@ -126,7 +133,7 @@ impl Prepared {
                 .enumerate()
                 .map(|(place, start)| pool.get(place as i64 / copies).narrow(0, *start, stretch))
                 .collect();
-            shown = shown + Tensor::stack(&pieces, 0).view([rows * copies, channels, height, width]) * deviation;
+            shown += Tensor::stack(&pieces, 0).view([rows * copies, channels, height, width]) * deviation;
         }
         shown
     }
@@ -178,7 +185,7 @@ mod tests {
     fn prepared(motion: Motion, size: [i64; 2]) -> Prepared {
         let views = Views { copies: 2, motion, noise: [0.0; 2], recolour: false };
         let keys = ["a".to_owned(), "b".to_owned()];
-        Prepared::new(views, 3, 3, size, size, &Noise::new(1, "views"), &keys, Device::Cpu)
+        Prepared::new(views, 3, 3, Sizes { canvas: size, shown: size }, &Noise::new(1, "views"), &keys, Device::Cpu)
     }
 
     fn picture(height: i64, width: i64) -> Tensor {
@@ -238,7 +245,8 @@ mod tests {
         let motion = Motion::Crops { side: [0.5, 0.25], spread: 0.05 };
         let views = Views { copies: 3, motion, noise: [0.1, 0.0], recolour: true };
         let noise = Noise::new(9, "views");
-        let make = |keys: &[String]| Prepared::new(views, 4, 3, [12, 12], [8, 8], &noise, keys, Device::Cpu);
+        let sizes = Sizes { canvas: [12, 12], shown: [8, 8] };
+        let make = |keys: &[String]| Prepared::new(views, 4, 3, sizes, &noise, keys, Device::Cpu);
         let (both, alone) = (make(&["a".to_owned(), "b".to_owned()]), make(&["b".to_owned()]));
         let canvas = picture(12, 12);
         for step in 0..4 {

@@ -135,7 +135,7 @@ struct Step {
 
 impl Step {
     fn activate(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let rectified = probe.rectify(&x);
+        let rectified = probe.rectify(x);
         probe.visit(&self.relu, rectified)
     }
 }

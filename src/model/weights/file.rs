@@ -61,11 +61,11 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
         /// Name and values of its mean.
-        mean: (String, Vec<f32>),
+        mean: Box<(String, Vec<f32>)>,
         /// Name and values of its standard deviation.
-        deviation: (String, Vec<f32>),
+        deviation: Box<(String, Vec<f32>)>,
         /// What the suite says.
-        suite: Normalize,
+        suite: Box<Normalize>,
     },
     /// The classifier has another name.
     #[error("{path}: it has no `{classifier}`, the classifier of {arch}, but `{found}` {shape:?} looks like it; rename it, in Python:\n  {}", rename(.path, .found, .classifier))]
@@ -79,7 +79,7 @@ pub enum WeightsError {
         /// The tensor that looks like it.
         found: String,
         /// Its shape.
-        shape: Vec<i64>,
+        shape: Box<[i64]>,
     },
     /// All that is missing is the classifier.
     #[error("{path}: it has no classifier; {arch} needs {}; use a file whose network was trained to classify", quoted(.missing))]
@@ -99,13 +99,13 @@ pub enum WeightsError {
         /// The architecture that the suite names.
         arch: String,
         /// One line for each tensor that is missing or wrong.
-        problems: Vec<String>,
+        problems: Box<[String]>,
         /// One line for each tensor that is not part of the architecture.
-        unexpected: Vec<String>,
+        unexpected: Box<[String]>,
         /// What all names begin with; often empty.
-        prefix: String,
+        prefix: Box<str>,
         /// The architectures whose weights they seem to be; none if it is the one that the suite names.
-        resembles: Vec<String>,
+        resembles: Box<[String]>,
     },
 }
 

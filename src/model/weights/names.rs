@@ -97,9 +97,15 @@ impl WeightsFile {
             })
         };
         // The header alone does not tell the values.
-        if !self.outline && !(near(&means, &suite.mean) && near(&deviations, &suite.std)) {
+        let agrees = near(&means, &suite.mean) && near(&deviations, &suite.std);
+        if !(self.outline || agrees) {
             let (mean, deviation) = ((mean, means), (deviation, deviations));
-            return Err(WeightsError::Normalized { path: self.path.clone(), mean, deviation, suite: suite.clone() });
+            return Err(WeightsError::Normalized {
+                path: self.path.clone(),
+                mean: Box::new(mean),
+                deviation: Box::new(deviation),
+                suite: Box::new(suite.clone()),
+            });
         }
         self.tensors.remove(&mean);
         self.tensors.remove(&deviation);
@@ -160,7 +166,7 @@ pub(super) fn compare(file: &WeightsFile, arch: &str, classifier: &str, store: &
     if only_classifier {
         if let Some((found, shape)) = renamed(store, classifier, &unexpected) {
             let (classifier, found) = (classifier.to_owned(), found.to_owned());
-            return Err(WeightsError::RenamedClassifier { path, arch: name, classifier, found, shape });
+            return Err(WeightsError::RenamedClassifier { path, arch: name, classifier, found, shape: shape.into() });
         }
         if unexpected.is_empty() {
             let missing = store.missing.iter().map(|(name, _)| name.clone()).collect();
@@ -172,9 +178,9 @@ pub(super) fn compare(file: &WeightsFile, arch: &str, classifier: &str, store: &
         _ => format!("`{name}` {shape:?} ({dtype}) is not part of the architecture"),
     };
     let unexpected = unexpected.iter().map(shown).collect();
-    let prefix = common_prefix(&file.shapes());
-    let problems = store.problems.clone();
-    Err(WeightsError::Mismatch { path, arch: name, problems, unexpected, prefix, resembles: Vec::new() })
+    let prefix = common_prefix(&file.shapes()).into();
+    let problems = store.problems.clone().into();
+    Err(WeightsError::Mismatch { path, arch: name, problems, unexpected, prefix, resembles: Box::default() })
 }
 
 /// The only tensor beside its bias that the architecture does not have, if it has the shape of a classifier.

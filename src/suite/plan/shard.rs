@@ -215,7 +215,8 @@ mod tests {
         let both = [&array[..], &[("SLURM_STEP_NUM_TASKS", "2"), ("SLURM_PROCID", "1")]].concat();
         // What a batch script sees that was given four tasks and started none of them.
         let batch = [&array[..], &[("SLURM_NTASKS", "4"), ("SLURM_PROCID", "0")]].concat();
-        let cases: [(&str, &[(&str, &str)], &str); 11] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case; 11] = [
             ("2/3", &array, "2/3"),
             ("auto", &array, "3/4"),
             ("auto", &stepped, "2/4"),

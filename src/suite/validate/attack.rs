@@ -96,15 +96,13 @@ fn class_logit(
     })
 }
 
+/// The keys that both compositions have: name, models, norm and radii.
+type Shared = (Option<At<Name>>, Option<At<Vec<At<Text>>>>, Option<At<BallNorm>>, Option<At<Vec<At<Radius>>>>);
+
 /// A composition, in the keys that both have.
 fn composed(
     preset: Preset,
-    (name, models, norm, epsilons): (
-        Option<At<Name>>,
-        Option<At<Vec<At<Text>>>>,
-        Option<At<BallNorm>>,
-        Option<At<Vec<At<Radius>>>>,
-    ),
+    (name, models, norm, epsilons): Shared,
     names: &[At<String>],
     problems: &mut Problems,
 ) -> Option<AttackConfig> {

@@ -134,7 +134,7 @@ macro_rules! unary {
         }
     };
 }
-pub(self) use unary;
+use unary;
 
 /// The same in f32.
 macro_rules! wide_unary {
@@ -148,4 +148,4 @@ macro_rules! wide_unary {
         }
     };
 }
-pub(self) use wide_unary;
+use wide_unary;
