@@ -102,7 +102,7 @@ impl Native {
             return error;
         };
         let mut resembling = Architecture::resembling(&self.weights.plain_shapes());
-        if resembling.iter().any(|found| found.name == arch) {
+        if resembling.iter().any(|found| found.name == &*arch) {
             resembling.clear();
         }
         let resembles = resembling.iter().map(|found| found.name.to_owned()).collect();

@@ -75,9 +75,9 @@ pub enum WeightsError {
         /// The architecture that the suite names.
         arch: String,
         /// The tensor that is missing.
-        classifier: String,
+        classifier: Box<str>,
         /// The tensor that looks like it.
-        found: String,
+        found: Box<str>,
         /// Its shape.
         shape: Box<[i64]>,
     },
@@ -97,7 +97,7 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
         /// The architecture that the suite names.
-        arch: String,
+        arch: Box<str>,
         /// One line for each tensor that is missing or wrong.
         problems: Box<[String]>,
         /// One line for each tensor that is not part of the architecture.

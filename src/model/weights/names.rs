@@ -165,7 +165,7 @@ pub(super) fn compare(file: &WeightsFile, arch: &str, classifier: &str, store: &
         && store.missing.iter().any(|(missing, _)| missing == classifier);
     if only_classifier {
         if let Some((found, shape)) = renamed(store, classifier, &unexpected) {
-            let (classifier, found) = (classifier.to_owned(), found.to_owned());
+            let (classifier, found) = (classifier.into(), found.into());
             return Err(WeightsError::RenamedClassifier { path, arch: name, classifier, found, shape: shape.into() });
         }
         if unexpected.is_empty() {
@@ -180,7 +180,7 @@ pub(super) fn compare(file: &WeightsFile, arch: &str, classifier: &str, store: &
     let unexpected = unexpected.iter().map(shown).collect();
     let prefix = common_prefix(&file.shapes()).into();
     let problems = store.problems.clone().into();
-    Err(WeightsError::Mismatch { path, arch: name, problems, unexpected, prefix, resembles: Box::default() })
+    Err(WeightsError::Mismatch { path, arch: name.into(), problems, unexpected, prefix, resembles: Box::default() })
 }
 
 /// The only tensor beside its bias that the architecture does not have, if it has the shape of a classifier.
