@@ -9,14 +9,15 @@ use super::args::VisualizeArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
 use super::output::{print, say};
+use crate::cuda;
 use crate::data::{self, Pictures};
 use crate::engine::{ENGINE_VERSION, Prepared, device};
 use crate::interrupt;
-use crate::model::{Compute, Model, ModelSource};
+use crate::model::{Architecture, Compute, Model, ModelError, ModelSource};
 use crate::record::{PictureDir, write_visualize};
 use crate::report::write_atlases;
 use crate::suite::{
-    Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess, Start, Suite,
+    Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess, Start, Suite,
     VisualizeConfig,
 };
 use crate::visualize::{RealSamples, Studio, VisualizeError};
@@ -69,6 +70,8 @@ pub fn draw(
     only: Option<&str>,
     share: (usize, usize),
 ) -> Result<(), Failure> {
+    // No kernel of a GPU resamples backwards with the same bits each time.
+    cuda::repeat(cuda::Repeatability::Preferred);
     for config in visualizations {
         for (place, model) in models.iter().enumerate() {
             if !config.applies_to(&model.name) || only.is_some_and(|only| only != model.name) {
@@ -167,7 +170,7 @@ impl Request {
                     "add --layer; `am-eval layers` lists them",
                 ));
             };
-            let preprocess = Preprocess::default();
+            let preprocess = fitting(arch, args.mean.len()).or_exit(Exit::Usage)?;
             return Ok(Request { suite: None, models: vec![model], visualizations: vec![own], preprocess, seed: 0 });
         };
         let mut suite = Suite::load(path).map_err(|errors| Failure::diagnostic(Exit::Usage, errors))?;
@@ -221,6 +224,13 @@ impl Request {
         let open = |model: &ModelConfig| ModelSource::open(model, size);
         self.models.iter().map(open).collect::<Result<_, _>>().or_exit(Exit::Usage)
     }
+}
+
+/// How images of any size come to that of an architecture: the shorter side to 8/7 of it, then the middle.
+fn fitting(arch: &str, channels: usize) -> Result<Preprocess, ModelError> {
+    let side = Architecture::find(arch)?.geometry.height as u32;
+    let channels = Some(if channels == 1 { Channels::Grey } else { Channels::Rgb });
+    Ok(Preprocess { channels, resize: Some(side * 8 / 7), crop: Some(side), ..Preprocess::default() })
 }
 
 /// The visualization that the flags describe, if they name a layer.
