@@ -34,6 +34,7 @@ const ORDER: &[&str] = &[
     "engine",
     "visualize",
     "train",
+    "fuzzing",
     "cli",
 ];
 
