@@ -6,7 +6,7 @@ use tch::Tensor;
 
 /// Values of which each row has its own: a tensor whose first dimension is the row, or a struct of such tensors.
 ///
-/// Structs get it from the macro [`rows`], so that no tensor is named in four places.
+/// Structs get it from the macro `rows!`, so that no tensor is named in four places.
 pub trait Rows: Sized {
     /// The rows at the places `index` (i64, on the rows' device) stay, in this order.
     fn keep(&mut self, index: &Tensor);

@@ -1,7 +1,7 @@
 //! Activation maximization proper: pictures of units, from noise or from an image, without labels and without a ball.
 //!
-//! A [`canvas`] turns parameters into an image; [`views`](views::Prepared) of it, moved at random, go through the network as far as
-//! the unit's layer; the unit's activation, less what [`penalty`] takes, is raised by Adam. Many units of a layer share a batch, and
+//! A [`canvas`] turns parameters into an image; views of it, moved at random, go through the network as far as
+//! the unit's layer; the unit's activation, less what `penalty` takes, is raised by Adam. Many units of a layer share a batch, and
 //! no row sees another.
 
 mod adam;
