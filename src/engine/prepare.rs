@@ -113,10 +113,14 @@ impl Prepared {
     }
 
     fn build(&self, index: usize, compute: Compute) -> Result<Rc<Model>, ModelError> {
+        Ok(Rc::new(self.built(index, compute)?))
+    }
+
+    fn built(&self, index: usize, compute: Compute) -> Result<Model, ModelError> {
         let mut model = self.sources[index].build(compute)?;
         model.probabilities = self.trials.get(index).is_some_and(|trial| trial.probabilities);
         model.repeats = self.suite.run.eot;
-        Ok(Rc::new(model))
+        Ok(model)
     }
 
     /// The model that searches: `verifier`, the one that decides, where both would compute alike.
@@ -147,8 +151,9 @@ impl Prepared {
             self.suite.boundary.is_some() || attacks.any(follows)
         };
         let of_model = |index: usize| {
-            let (model, name) = (self.verifier(index)?, self.sources[index].name.clone());
-            trial(&model, &pixels, follows_gradients(&name))
+            let mut model = self.built(index, Compute::f32(self.device))?;
+            let name = self.sources[index].name.clone();
+            trial(&mut model, &pixels, follows_gradients(&name))
                 .map_err(|problem| RunError::Untrusted { model: name, problem })
         };
         (0..self.sources.len()).map(of_model).collect()

@@ -28,7 +28,7 @@ pub type Refusal = String;
 ///
 /// # Errors
 /// If predictions depend on the other images of the batch, if there is no gradient with respect to the image, or if libtorch gives up.
-pub fn trial(model: &Model, pixels: &Tensor, needs_gradient: bool) -> Result<Trial, Refusal> {
+pub fn trial(model: &mut Model, pixels: &Tensor, needs_gradient: bool) -> Result<Trial, Refusal> {
     let gave_up =
         |error: LibtorchError| format!("a pass over {} images fails: {}", pixels.size()[0], last_line(&error.reason));
     let answers = guarded(|| tch::no_grad(|| answers(model, pixels))).map_err(gave_up)?;
@@ -47,6 +47,9 @@ pub fn trial(model: &Model, pixels: &Tensor, needs_gradient: bool) -> Result<Tri
             return Err(answers.depends(image, difference));
         }
     }
+    // Gradients are those that attacks will follow.
+    model.probabilities = trial.probabilities;
+    let model = &*model;
     if needs_gradient {
         trial.zero_gradients = guarded(|| zero_gradients(model, pixels)).map_err(gave_up)??;
         trial.flat = guarded(|| flat(model, pixels)).map_err(gave_up)?;

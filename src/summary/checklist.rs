@@ -115,6 +115,12 @@ pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
             "Add a second model and `[transfer]`; if they flip more, the model's own gradients mislead.",
         ),
         run.signs(
+            "Are boundary distances what the gradient promises, within a factor of ten?",
+            !summary.distances.is_empty(),
+            |sign| matches!(sign, HealthSign::FarBeyondLinear(_)),
+            "Add `[boundary]`, with the methods path and fmn and more steps.",
+        ),
+        run.signs(
             "Does the largest radius reach chance?",
             run.reaches_the_middle(),
             |sign| matches!(sign, HealthSign::NotAtChance),

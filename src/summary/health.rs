@@ -45,6 +45,7 @@ impl HealthSign {
             HealthSign::NotAtChance => "not-at-chance".to_owned(),
             HealthSign::SelfTestFailed(count) => format!("self-test-failed:{count}"),
             HealthSign::FlatGradient(count) => format!("flat-gradient:{count}"),
+            HealthSign::FarBeyondLinear(count) => format!("far-beyond-linear:{count}"),
             HealthSign::ConstantPrediction => "constant-prediction".to_owned(),
             HealthSign::RandomModel => "random-model".to_owned(),
             HealthSign::AveragedModel(passes) => format!("averaged-model:{passes}"),
@@ -59,7 +60,11 @@ impl fmt::Display for HealthSign {
         match self {
             HealthSign::ZeroGradient(count) => {
                 let samples = counted(count, "sample");
-                write!(f, "gradients are zero for {samples}; try loss = \"margin\", or another layer for a unit attack")
+                write!(
+                    f,
+                    "gradients are zero for {samples}; try loss = \"margin\", or another layer for a unit attack; if they stay zero, \
+                     replace what hides them (rounding, saturation) in a copy of the model"
+                )
             }
             HealthSign::NonFinite(count) => write!(
                 f,
@@ -130,6 +135,15 @@ impl fmt::Display for HealthSign {
                  rounding, saturation or other operations without a useful gradient",
                 counted(count, "image")
             ),
+            HealthSign::FarBeyondLinear(count) => write!(
+                f,
+                "{} more than ten times what the gradient promises, so the boundary search is weak or the gradient misleads; add \
+                 the method fmn, and more steps",
+                match count {
+                    1 => "1 boundary distance is".to_owned(),
+                    count => format!("{count} boundary distances are"),
+                }
+            ),
             HealthSign::ConstantPrediction => f.write_str(
                 "the model predicts one class for every sample; check its weights, normalization and class order",
             ),
@@ -168,7 +182,9 @@ pub(super) fn signs(
                 signs.push(sign(count));
             }
         };
-        counted(tally.zero_gradient, HealthSign::ZeroGradient);
+        if cell.kind != CellKind::ControlLonger {
+            counted(tally.zero_gradient, HealthSign::ZeroGradient);
+        }
         counted(tally.non_finite, HealthSign::NonFinite);
         counted(tally.undecided, HealthSign::Undecided);
         counted(tally.dead_unit, HealthSign::DeadUnit);
@@ -200,6 +216,9 @@ pub(super) fn signs(
             }
             if missed.transfer > 0 {
                 signs.push(HealthSign::TransferFindsMore(missed.transfer));
+            }
+            if 10 * model.far > model.measured {
+                signs.push(HealthSign::FarBeyondLinear(model.far));
             }
             if is_above_chance(tally, model) {
                 signs.push(HealthSign::NotAtChance);
@@ -252,7 +271,7 @@ struct Missed {
     noise: u64,
     /// By a search without gradients.
     search: u64,
-    /// By the attack with twice the steps.
+    /// By the attack with twice the steps, if they are more than a fiftieth of the samples looked at: one in fifty may be chance.
     longer: u64,
     /// By images made on other models.
     transfer: u64,
@@ -268,7 +287,9 @@ fn missed(model: &ModelTally) -> BTreeMap<(Norm, Epsilon), Missed> {
         let missed = Missed {
             noise: missed(&threat.flipped_by_noise),
             search: missed(&threat.flipped_by_search),
-            longer: missed(&threat.flipped_by_longer),
+            longer: Some(missed(&threat.flipped_by_longer))
+                .filter(|&count| 50 * count > threat.looked_at.len())
+                .unwrap_or_default(),
             transfer: missed(&threat.flipped_by_transfer),
         };
         ((norm, epsilon), missed)

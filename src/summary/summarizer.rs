@@ -13,6 +13,9 @@ use crate::record::{Block, Cell, DistanceRecord, Manifest, Record, TransferRecor
 use crate::stats::{Estimate, Observation, kaplan_meier, median_distance, wilson};
 use crate::terms::{LayerName, Norm, SampleId};
 
+/// A boundary that is so many times as far as the gradient promises was not found by following it.
+const FAR: f64 = 10.0;
+
 /// Gathers records and distances. Memory grows with samples, cells and distances, not with records.
 #[derive(Debug, Clone, Default)]
 pub struct Summarizer {
@@ -66,6 +69,10 @@ impl Summarizer {
         self.models[model].envelope.measure(distance.norm, sample, observation);
         if observation.event && distance.clean_pred == distance.label {
             self.models[model].reach(distance.norm, sample, observation.distance);
+            if distance.linearized > 0.0 && distance.linearized.is_finite() {
+                self.models[model].measured += 1;
+                self.models[model].far += u64::from(observation.distance > FAR * distance.linearized);
+            }
         }
         let key = (distance.model.clone(), distance.method.clone(), distance.norm);
         self.distances.entry(key).or_default().push(observation);

@@ -125,6 +125,7 @@ fn signs_name_cause_and_remedy() {
         HealthSign::NotAtChance,
         HealthSign::SelfTestFailed(9),
         HealthSign::FlatGradient(4),
+        HealthSign::FarBeyondLinear(6),
         HealthSign::ConstantPrediction,
         HealthSign::RandomModel,
         HealthSign::AveragedModel(8),

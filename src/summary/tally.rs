@@ -129,6 +129,8 @@ pub(super) struct Threat {
     pub(super) flipped_by_noise: SampleSet,
     /// Samples that a search without gradients flipped.
     pub(super) flipped_by_search: SampleSet,
+    /// Samples that the controls on a part of them looked at.
+    pub(super) looked_at: SampleSet,
     /// Samples that the attack flipped with twice the steps.
     pub(super) flipped_by_longer: SampleSet,
     /// Samples that images made on other models flipped.
@@ -177,6 +179,9 @@ pub(super) struct ModelTally {
     /// The smallest distance at which the boundary search verified a flip, by norm and sample.
     pub(super) reached: BTreeMap<(Norm, u32), f64>,
     pub(super) envelope: Envelope,
+    /// Measured boundary distances that a gradient says something about, and those of them that are far beyond it.
+    pub(super) measured: u64,
+    pub(super) far: u64,
 }
 
 impl ModelTally {
@@ -194,6 +199,8 @@ impl ModelTally {
         if !cell.kind.is_control() {
             threat.seen.insert(sample);
             threat.searched |= cell.kind.seeks_flips();
+        } else if cell.kind == CellKind::ControlSearch {
+            threat.looked_at.insert(sample);
         }
         if correct && record.flipped {
             self.envelope.flip(sample, record);
@@ -223,12 +230,15 @@ impl ModelTally {
             threat.flipped.add_renumbered(&theirs.flipped, numbers);
             threat.flipped_by_noise.add_renumbered(&theirs.flipped_by_noise, numbers);
             threat.flipped_by_search.add_renumbered(&theirs.flipped_by_search, numbers);
+            threat.looked_at.add_renumbered(&theirs.looked_at, numbers);
             threat.flipped_by_longer.add_renumbered(&theirs.flipped_by_longer, numbers);
             threat.flipped_by_transfer.add_renumbered(&theirs.flipped_by_transfer, numbers);
             threat.flipped_anyhow.add_renumbered(&theirs.flipped_anyhow, numbers);
             threat.searched |= theirs.searched;
         }
         self.envelope.merge(&other.envelope, numbers);
+        self.measured += other.measured;
+        self.far += other.far;
         for (&(norm, sample), &distance) in &other.reached {
             self.reach(norm, numbers[sample as usize], distance);
         }

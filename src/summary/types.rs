@@ -81,6 +81,8 @@ pub enum HealthSign {
     Probabilities,
     /// Images of the trial whose gradient shows no boundary within the box.
     FlatGradient(u64),
+    /// Boundary distances that are more than ten times what the gradient promises.
+    FarBeyondLinear(u64),
 }
 
 /// One step of a Kaplan-Meier curve.

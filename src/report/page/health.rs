@@ -108,6 +108,7 @@ fn count_of(sign: HealthSign) -> u64 {
         | HealthSign::TransferFindsMore(count)
         | HealthSign::SelfTestFailed(count)
         | HealthSign::FlatGradient(count)
+        | HealthSign::FarBeyondLinear(count)
         | HealthSign::LostByRounding(count) => count,
         _ => 0,
     }
@@ -129,6 +130,7 @@ fn name_of(sign: HealthSign) -> &'static str {
         HealthSign::NotAtChance => "not at chance",
         HealthSign::SelfTestFailed(_) => "self-test failed",
         HealthSign::FlatGradient(_) => "flat gradients",
+        HealthSign::FarBeyondLinear(_) => "distances far beyond the gradient's",
         HealthSign::ConstantPrediction => "constant prediction",
         HealthSign::RandomModel => "random model",
         HealthSign::AveragedModel(_) => "random model, averaged",
@@ -140,7 +142,7 @@ fn meaning(sign: HealthSign) -> &'static str {
     match sign {
         HealthSign::ZeroGradient(_) => {
             "The search had nothing to follow on these records, so they look more robust than they may be; try the \
-             margin loss."
+             margin loss, and if gradients stay zero replace what hides them in a copy of the model."
         }
         HealthSign::NonFinite(_) => {
             "The network gave NaN or infinity. Images inside the ball for which it does count as not robust; check its \
@@ -184,6 +186,10 @@ fn meaning(sign: HealthSign) -> &'static str {
         }
         HealthSign::FlatGradient(_) => {
             "Going by the gradient, no image at all would flip these: the gradient hides the boundary (rounding, saturation)."
+        }
+        HealthSign::FarBeyondLinear(_) => {
+            "Many boundary distances are over ten times what the gradient promises: the search is weak, or the gradient misleads. \
+             Add the boundary method fmn, and more steps."
         }
         HealthSign::ConstantPrediction => "Every prediction is the same class; check weights and preprocessing.",
         HealthSign::RandomModel => {
