@@ -213,8 +213,10 @@ fn the_page_shows_the_verdict_also_when_it_is_made_again() {
 fn validate_warns_of_a_margin_that_the_data_cannot_show() {
     let runs = Runs::new();
     let path = runs.path("suite.toml");
-    std::fs::write(runs.path("cnn.safetensors"), b"").unwrap();
-    std::fs::write(&path, SUITE).unwrap();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/models/synthetic-cnn.safetensors");
+    std::fs::copy(shipped, runs.path("cnn.safetensors")).unwrap();
+    let suite = SUITE.replace("mean = [0.5], std = [0.25]", "mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25]");
+    std::fs::write(&path, suite).unwrap();
     let said = contains("300 samples show a drop of").and(contains("samples would do"));
     am_eval().arg("validate").arg(&path).assert().stderr(said);
 }

@@ -237,7 +237,7 @@ fn models_lists_architectures_and_the_weights_that_are_there() {
     let text = String::from_utf8_lossy(&listed.get_output().stdout).into_owned();
     let (architectures, weights) = text.split_once("\n\n").unwrap();
     let line = architectures.lines().find(|line| line.starts_with("cifar/resnet20 ")).unwrap();
-    assert!(line.contains("3x32x32") && line.contains("269 722") && line.contains("ResNet-20"), "{line}");
+    assert!(line.contains("3x32x32") && line.contains("269,722") && line.contains("ResNet-20"), "{line}");
     insta::assert_snapshot!(weights);
     let none = am_eval().arg("models").current_dir(place.path("png")).assert().success();
     none.stdout(predicate::str::contains("No weights in models/"));

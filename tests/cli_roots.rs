@@ -1,7 +1,7 @@
 //! `validate` with `--data-root` and `--weights-root`: data and weights that lie elsewhere than the suite says, and folders that do
 //! not hold what they should.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 
@@ -39,12 +39,19 @@ impl Place {
             place.write(&format!("data/{class}/1.png"), "");
             image::RgbImage::new(9, 7).save(place.path(&format!("data/{class}/1.png"))).unwrap();
         }
-        place.write("weights/cnn.safetensors", "");
+        place.model("weights/cnn.safetensors", "cifar10-resnet20");
         place
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// A shipped model's weights as file `name`.
+    fn model(&self, name: &str, shipped: &str) {
+        let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(shipped).with_extension("safetensors");
+        self.write(name, "");
+        std::fs::copy(weights, self.path(name)).unwrap();
     }
 
     fn write(&self, name: &str, content: &str) {
@@ -124,7 +131,8 @@ fn a_models_folder_is_read_below_the_weights_root() {
     place.write("hub/vit/config.json", HUGGING_FACE);
     place.write("hub/vit/model.safetensors", "");
     let validate = |more: &[&str]| place.validate(&[&["--data-root", "data"][..], more].concat());
-    validate(&["--weights-root", "hub"]).assert().success();
+    // The folder is found and read: what is wrong is its file.
+    Place::says(validate(&["--weights-root", "hub"]), &["hub/vit/model.safetensors", "it is empty"]);
     // Without the folder nothing tells the architecture.
     Place::says(validate(&[]), &["missing key `arch`", "there is none at gone/vit"]);
     for (field, words) in [
@@ -154,6 +162,7 @@ fn run_looks_in_the_same_places() {
     Place::says(run(&["--data-root", "data"]), &["no weights of model `cnn` at gone/cnn.safetensors"]);
     Place::says(run(&["--weights-root", "weights"]), &["no data at gone"]);
     // The file is there and is not what it should be.
+    place.write("weights/cnn.safetensors", "");
     Place::says(
         run(&["--data-root", "data", "--weights-root", "weights"]),
         &["weights/cnn.safetensors", "safetensors"],

@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "report",
     "outputs",
     "merge",
+    "fuzzing",
     "model",
     "rows",
     "region",

@@ -13,7 +13,7 @@ fn the_suite_in_the_readme_is_valid() {
     let (_, rest) = README.split_once("```toml\n").unwrap();
     let (suite, _) = rest.split_once("```").unwrap();
     let suite = Suite::parse("README.toml", suite).map_err(|errors| format!("{errors:#}")).unwrap();
-    assert_eq!((suite.models.len(), suite.attacks.len()), (1, 2));
+    assert_eq!((suite.models.len(), suite.attacks.len()), (1, 3));
 }
 
 #[test]

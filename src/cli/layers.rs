@@ -7,7 +7,7 @@ use tch::Device;
 use super::args::LayersArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
-use super::output::{print, print_exactly, warn};
+use super::output::{print, print_exactly, say, warn};
 use super::run::SCRIPTS;
 use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, TORCHSCRIPT, backend};
 use crate::suite::{ModelConfig, Normalize};
@@ -34,7 +34,7 @@ fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
             warn(SCRIPTS);
         }
         let source = ModelSource::open(&ModelConfig::of_file(arch, file, normalize), args.size)?;
-        source.notes().iter().for_each(|note| eprintln!("note: {}: {note}", file.display()));
+        source.notes().iter().for_each(|note| say(&format!("note: {}: {note}", file.display())));
         return Ok(source.build(Compute::f32(Device::Cpu))?.layers());
     }
     let architecture = Architecture::find(&args.model)?;

@@ -96,6 +96,7 @@ mod networks {
 
 #[cfg(feature = "torch")]
 mod networks {
+    use crate::cli::output::say;
     use crate::cli::run::SCRIPTS;
     use crate::data::{self, misfit};
     use crate::model::{
@@ -189,7 +190,7 @@ mod networks {
             let open = || {
                 let source = ModelSource::open(model, Some(size))?;
                 let (path, name) = (suite.path.display(), &model.name);
-                source.notes().iter().for_each(|note| eprintln!("{path}: note: model `{name}`: {note}"));
+                source.notes().iter().for_each(|note| say(&format!("{path}: note: model `{name}`: {note}")));
                 Ok(source.build(Compute::f32(tch::Device::Cpu))?.layers())
             };
             return Some(open().map(names));

@@ -80,7 +80,9 @@ impl Optimizer for CarliniWagner {
         let push = gradient.masked_fill(&hit, 0.0) * &self.constant;
         let slope = (&image * (1.0 - &image)) * 2.0;
         let direction = self.adam.direction(&((pull - push) * slope));
-        self.moved = &self.moved + direction * (WAY / self.round as f64);
+        // Steps shrink to nothing within a round, so that rows settle on the boundary instead of crossing it to and fro.
+        let left = self.age.remainder(self.round).to_kind(Kind::Float) / -(self.round as f64) + 1.0;
+        self.moved = &self.moved + direction * left * (WAY / self.round as f64);
         self.age = &self.age + 1;
         let over = self.age.remainder(self.round).eq(0);
         self.next_round(&over);

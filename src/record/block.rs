@@ -224,8 +224,11 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
 
     let cells: Vec<Arc<Cell>> = from_json::<Vec<Cell>>(cells)?.into_iter().map(Arc::new).collect();
     let mut interner = Interner::default();
-    let records =
-        table(records, RECORD_COLUMNS, |fields| rows::read_record(fields, &cells, |text| interner.sample(text)))?;
+    let mut listed =
+        |columns| table(records, columns, |fields| rows::read_record(fields, &cells, |text| interner.sample(text)));
+    // Before compositions were known, records had no last column.
+    let older = RECORD_COLUMNS.split_last().map_or(RECORD_COLUMNS, |(_, older)| older);
+    let records = listed(RECORD_COLUMNS).or_else(|problem| listed(older).map_err(|_| problem))?;
     let mut names = Interner::default();
     let distances = table(distances, DISTANCE_COLUMNS, |fields| {
         rows::read_distance(fields, |text| names.name(text), |text| interner.sample(text))

@@ -11,7 +11,7 @@ use crate::sandbox::{BLOCKS, Results, SMALL, Sandbox, UNDISTURBED, am_eval, asse
 
 const SAMPLES: &str = "run,model,dataset,sample_id,label,clean_pred,clean_correct,attack,kind,target,layer,unit,norm,epsilon,\
     steps,forwards,backwards,adv_pred,flipped,flipped_u8,target_hit,margin_clean,margin_adv,confidence_clean,confidence_adv,\
-    activation_clean,activation_adv,activation_gain_z,linf,l2,l1,l0,status";
+    activation_clean,activation_adv,activation_gain_z,linf,l2,l1,l0,status,part";
 const DISTANCES: &str = "run,model,sample_id,label,clean_pred,norm,method,distance,bracket,censored,linearized,adv_pred,\
     forwards,backwards,status";
 

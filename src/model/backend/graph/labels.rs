@@ -41,6 +41,7 @@ pub struct Labelled<'a> {
 /// module's output is the last value that is made inside of a call and read outside of it; `outputs` are read by the caller.
 pub fn labels(nodes: &[Labelled], outputs: &[&str]) -> Vec<Label> {
     let left = leaving(nodes, outputs);
+    let modules: BTreeSet<&str> = nodes.iter().flat_map(|node| &node.calls).map(|call| call.layer.as_str()).collect();
     let mut labels = Vec::new();
     for node in nodes {
         for value in &node.writes {
@@ -48,16 +49,14 @@ pub fn labels(nodes: &[Labelled], outputs: &[&str]) -> Vec<Label> {
                 labels.push(Label { value: (*value).to_owned(), layer: call.layer.clone(), kind: call.class.clone() });
             }
             let own = node.also.filter(|_| node.writes.len() == 1).into_iter().chain([*value]);
-            labels.extend(own.map(|name| Label {
+            // A value whose name is a module's gives way to the module.
+            labels.extend(own.filter(|name| !modules.contains(name)).map(|name| Label {
                 value: (*value).to_owned(),
                 layer: name.to_owned(),
                 kind: node.kind.to_owned(),
             }));
         }
     }
-    // A value whose name is a module's gives way to the module.
-    let modules: BTreeSet<&str> = nodes.iter().flat_map(|node| &node.calls).map(|call| call.layer.as_str()).collect();
-    labels.retain(|label| label.layer != label.value || !modules.contains(label.layer.as_str()));
     labels
 }
 
