@@ -23,7 +23,7 @@ fn help_is_answered_at_once() {
         start.elapsed()
     });
     let best = best.min().unwrap_or(Duration::MAX);
-    assert!(best < Duration::from_millis(300), "--help took {best:?}");
+    assert!(best < Duration::from_millis(600), "--help took {best:?}");
 }
 
 #[test]
