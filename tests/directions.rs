@@ -22,7 +22,6 @@ const ORDER: &[&str] = &[
     "report",
     "outputs",
     "merge",
-    "fuzzing",
     "model",
     "rows",
     "region",
