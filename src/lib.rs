@@ -27,6 +27,7 @@ pub mod gate;
 pub mod interrupt;
 #[cfg(feature = "torch")]
 pub mod judge;
+pub mod manual;
 pub mod merge;
 #[cfg(feature = "torch")]
 pub mod model;

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "compare",
     "report",
     "outputs",
+    "manual",
     "merge",
     "model",
     "rows",

@@ -16,6 +16,7 @@ mod plan;
 mod presets;
 mod raw;
 mod read;
+mod reference;
 mod schema;
 mod validate;
 
@@ -30,5 +31,6 @@ pub use places::{Place, Places};
 pub use plan::{Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, passes};
 pub use presets::{Aim, Part, Preset};
 pub use read::problem::{Problem, SuiteErrors};
+pub use reference::suite_reference;
 pub use schema::{schema, schema_text};
 pub use validate::NO_LAYERS;

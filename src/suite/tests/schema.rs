@@ -59,3 +59,47 @@ fn the_schema_rejects_what_the_reader_rejects() {
         assert!(super::parse(&source).is_err(), "{new}");
     }
 }
+
+/// Each default that the schema tells, written out where a suite leaves it out: the suite stays the same.
+#[test]
+fn defaults_are_what_is_left_out() {
+    let schema = schema();
+    let whole: toml::Table = toml::from_str(FULL).unwrap();
+    let resolved = |suite: &toml::Table| {
+        let text = toml::to_string(suite).unwrap();
+        let suite = super::parse(&text).map_err(|errors| format!("{}\n{text}", super::render(&errors))).unwrap();
+        serde_json::to_value(&suite).unwrap()
+    };
+    let (expected, mut tried) = (resolved(&whole), 0);
+    let definition = |name: &str| schema["$defs"][name]["properties"].as_object().cloned().unwrap_or_default();
+    let tables: [(&str, Option<usize>, &str); 8] = [
+        ("run", None, "RawRun"),
+        ("data", None, "RawImageFolder"),
+        ("attack", Some(0), "RawClassLogit"),
+        ("attack", Some(1), "RawClassLogit"),
+        ("attack", Some(2), "RawUnit"),
+        ("attack", Some(3), "RawUnit"),
+        ("boundary", None, "RawBoundary"),
+        ("gate", Some(0), "RawRule"),
+    ];
+    for (table, index, name) in tables {
+        for (key, property) in definition(name).into_iter().filter(|(_, property)| !property["default"].is_null()) {
+            let mut suite = whole.clone();
+            let fields = match index {
+                None => suite[table].as_table_mut().unwrap(),
+                Some(index) => suite[table][index].as_table_mut().unwrap(),
+            };
+            if !fields.contains_key(&key) {
+                fields.insert(key.clone(), toml::Value::try_from(&property["default"]).unwrap());
+                assert_eq!(resolved(&suite), expected, "{table}.{key}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 12, "{tried}");
+}
+
+#[test]
+fn the_reference_pages_are_current() {
+    crate::manual::tests::check("suite.md", &crate::suite::suite_reference());
+}

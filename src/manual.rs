@@ -1,0 +1,222 @@
+//! `docs/outputs.md`: every column of every table and every sign, made from the code.
+
+use crate::record::{DISTANCES_COLUMNS, SAMPLES_COLUMNS};
+use crate::summary::{HealthSign, summary_columns, transfer_columns};
+
+/// What a column of any table means; columns of one name mean the same everywhere.
+const MEANINGS: &[(&str, &str)] = &[
+    ("run", "the run's identity"),
+    ("model", "the model's name in the suite"),
+    ("dataset", "the data set's name"),
+    ("sample_id", "what identifies the sample for good: a path, or an index in the official order"),
+    ("label", "true class"),
+    ("clean_pred", "class predicted on the clean image"),
+    ("clean_correct", "whether that is the label"),
+    ("attack", "the attack's name in the suite; controls carry the name of the attack that they stand beside"),
+    ("kind", "`class-logit`, `unit`, or the kind of control"),
+    ("layer", "the layer of a unit attack"),
+    ("unit", "the unit (`17`, `17@3,5`), or `draw:K` of a noise control"),
+    ("norm", "the ball's norm; in `distances.csv` the norm of the distance"),
+    ("epsilon", "the ball's radius, in pixel units of [0, 1]"),
+    ("steps", "steps taken, over all restarts"),
+    ("forwards", "forward passes spent on this row alone, verification included, the shared clean pass not"),
+    ("backwards", "backward passes spent on this row alone"),
+    ("adv_pred", "class predicted on the adversarial image"),
+    ("flipped", "verified in f32: the prediction differs from the clean one; also set where no prediction is certain"),
+    ("flipped_u8", "the prediction still differs after rounding to 8 bits"),
+    ("target_hit", "the adversarial prediction is the target and the clean one was not; empty without a target"),
+    ("margin_clean", "logit of the label minus the best other, on the clean image"),
+    ("margin_adv", "the same on the adversarial image"),
+    ("confidence_clean", "softmax probability of the clean prediction, on the clean image"),
+    ("confidence_adv", "softmax probability of the adversarial prediction, on the adversarial image"),
+    ("activation_clean", "the unit's activation on the clean image; empty for class logits"),
+    ("activation_adv", "the same on the adversarial image"),
+    ("activation_gain_z", "the gain over the standard deviation of the unit's activation on the reference images"),
+    ("linf", "largest absolute change of any value, in pixel units of [0, 1]"),
+    ("l2", "Euclidean norm of the change"),
+    ("l1", "sum of absolute changes"),
+    ("l0", "number of changed values (pixels times channels)"),
+    (
+        "status",
+        "`ok`, `skipped-misclassified`, `dead-unit`, `zero-gradient`, `non-finite`, `undecided` or `censored` (no flip found)",
+    ),
+    ("part", "the part of a composed attack that flipped the sample; empty for other attacks"),
+    ("method", "how the boundary was searched"),
+    (
+        "distance",
+        "norm of the smallest verified perturbation that flips; `inf` if none was found, 0 if the clean image is misclassified",
+    ),
+    ("bracket", "width of the last bracket: the boundary on the path lies within it below `distance`"),
+    ("censored", "whether no flip was found"),
+    ("linearized", "first-order estimate of the distance at the clean image"),
+    ("n", "records in the cell; in `transfer.csv` the samples of `n_both_correct` whose image flips the source"),
+    ("n_clean_correct", "records whose clean prediction is the label"),
+    ("clean_accuracy", "share of all whose clean prediction is the label"),
+    ("robust_accuracy", "share of all that is clean-correct and not flipped"),
+    ("flip_rate", "flipped share of the clean-correct"),
+    ("flip_rate_all", "flipped share of all"),
+    ("flip_rate_u8", "share of the clean-correct whose flip survives rounding to 8 bits"),
+    ("target_rate", "share of the clean-correct of other classes than the target that reached it"),
+    ("distance_median", "median boundary distance of the model in the cell's norm, if the run measured it"),
+    ("gain_z_mean", "mean of `activation_gain_z`"),
+    ("seconds", "wall-clock seconds spent"),
+    ("health", "signs, `;` between them, each with its count: see below"),
+    ("left_out", "images that could not be read and are in no cell"),
+    ("source", "the model that the images were made on"),
+    ("victim", "the model that they are shown to"),
+    ("n_both_correct", "samples that source and victim both classify rightly"),
+    ("fooled", "samples of `n` whose image changes the victim's prediction"),
+    ("fooled_all", "samples of `n_both_correct` whose image does, whether it flips the source or not"),
+    ("transfer_rate", "`fooled` over `n`"),
+    ("noise_rate", "the same for random noise of the same norm"),
+    ("transfer_rate_all", "`fooled_all` over `n_both_correct`"),
+    ("noise_rate_all", "the same for random noise"),
+];
+
+/// Every sign, with a count where it has one.
+const SIGNS: &[HealthSign] = &[
+    HealthSign::ZeroGradient(3),
+    HealthSign::NonFinite(3),
+    HealthSign::Undecided(3),
+    HealthSign::DeadUnit(3),
+    HealthSign::UnconfirmedHits(3),
+    HealthSign::ControlAsStrong,
+    HealthSign::LostByRounding(3),
+    HealthSign::GradientMasking,
+    HealthSign::GradientFree(3),
+    HealthSign::NotConverged(3),
+    HealthSign::TransferFindsMore(3),
+    HealthSign::NotAtChance,
+    HealthSign::SelfTestFailed(3),
+    HealthSign::ConstantPrediction,
+    HealthSign::RandomModel,
+    HealthSign::AveragedModel(8),
+    HealthSign::Probabilities,
+    HealthSign::FlatGradient(3),
+    HealthSign::FarBeyondLinear(3),
+];
+
+const HEAD: &str = "# What a run leaves behind
+
+Made from the code: `AM_EVAL_WRITE_DOCS=1 cargo test --lib the_page_of_outputs_is_current` writes it again.
+
+`manifest.json` tells what determined the run and lists every other file with its blake3 hash; it carries a hash of itself. `gate`,
+`compare`, `baseline save` and `report` compare all files with it. Floats are the shortest digits that read back to the same number; an
+empty field is \"none\". Three lines of Python read a table:
+
+    import csv
+    rows = list(csv.DictReader(open(\"reports/RUN/samples.csv\")))
+    print(sum(row[\"flipped\"] == \"true\" for row in rows), \"flips of\", len(rows))
+";
+
+/// The text of `docs/outputs.md`.
+pub fn outputs_reference() -> String {
+    let owned = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect::<Vec<_>>();
+    let tables = [
+        ("samples.csv", "One row per sample and cell.", owned(SAMPLES_COLUMNS)),
+        ("distances.csv", "One row per sample, model and method.", owned(DISTANCES_COLUMNS)),
+        ("summary.csv", "One row per cell.", summary_columns()),
+        ("transfer.csv", "One row per source cell and victim, with `[transfer]`.", transfer_columns()),
+    ];
+    let mut text = HEAD.to_owned();
+    for (name, about, columns) in tables {
+        text += &format!("\n## `{name}`\n\n{about}\n\n| column | meaning |\n|---|---|\n");
+        for column in columns.iter().filter(|column| !is_end(column)) {
+            let ends = if columns.contains(&format!("{column}_lo")) {
+                format!("; `{column}_lo` and `{column}_hi` are the ends of its 95 % interval")
+            } else {
+                String::new()
+            };
+            text += &format!("| `{column}` | {}{ends} |\n", meaning(name, column).unwrap_or_default());
+        }
+    }
+    text += "\n## Signs\n\nA sign says that a number may tell more about the attack than about the model. The report shows those in bold on its \
+             first screen; no rule of a gate passes cleanly on a number that they put in doubt.\n\n| in `health` | meaning, and what to do |\n|---|---|\n";
+    for sign in SIGNS {
+        let code = format!("`{}`", sign.code());
+        let code = if sign.is_grave() { format!("**{code}**") } else { code };
+        text += &format!("| {code} | {} |\n", sign.to_string().replace('|', "\\|"));
+    }
+    text
+}
+
+/// Whether a column is the end of an interval, which stands with its estimate.
+fn is_end(column: &str) -> bool {
+    column.ends_with("_lo") || column.ends_with("_hi")
+}
+
+fn meaning(table: &str, column: &str) -> Option<&'static str> {
+    match (table, column) {
+        ("samples.csv", "target") => Some("index of the class that the sample was driven to; empty if untargeted"),
+        (_, "target") => Some("the attack's rule: `least-likely`, `untargeted`, `class:3`"),
+        _ => MEANINGS.iter().find(|(name, _)| *name == column).map(|(_, meaning)| *meaning),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Compares a page of `docs/` with what the code makes of it; writes it if `AM_EVAL_WRITE_DOCS` is set.
+    pub(crate) fn check(name: &str, text: &str) {
+        let path = format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("AM_EVAL_WRITE_DOCS").is_some() {
+            std::fs::write(&path, text).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(there == text, "{path} is not current: AM_EVAL_WRITE_DOCS=1 cargo test --lib current");
+    }
+
+    #[test]
+    fn the_page_of_outputs_is_current() {
+        check("outputs.md", &outputs_reference());
+    }
+
+    #[test]
+    fn every_column_has_a_meaning() {
+        let tables: [(&str, Vec<String>); 4] = [
+            ("samples.csv", SAMPLES_COLUMNS.iter().map(ToString::to_string).collect()),
+            ("distances.csv", DISTANCES_COLUMNS.iter().map(ToString::to_string).collect()),
+            ("summary.csv", summary_columns()),
+            ("transfer.csv", transfer_columns()),
+        ];
+        let mut used = BTreeSet::new();
+        for (table, columns) in &tables {
+            for column in columns.iter().filter(|column| !is_end(column)) {
+                assert!(meaning(table, column).is_some(), "{table}: {column}");
+                used.insert(column.clone());
+            }
+        }
+        let idle: Vec<&str> = MEANINGS.iter().map(|(name, _)| *name).filter(|name| !used.contains(*name)).collect();
+        assert_eq!(idle, Vec::<&str>::new());
+    }
+
+    /// The compiler asks for every sign here.
+    #[test]
+    fn every_sign_is_listed_once() {
+        let place = |sign: &HealthSign| match sign {
+            HealthSign::ZeroGradient(_) => 0,
+            HealthSign::NonFinite(_) => 1,
+            HealthSign::Undecided(_) => 2,
+            HealthSign::DeadUnit(_) => 3,
+            HealthSign::UnconfirmedHits(_) => 4,
+            HealthSign::ControlAsStrong => 5,
+            HealthSign::LostByRounding(_) => 6,
+            HealthSign::GradientMasking => 7,
+            HealthSign::GradientFree(_) => 8,
+            HealthSign::NotConverged(_) => 9,
+            HealthSign::TransferFindsMore(_) => 10,
+            HealthSign::NotAtChance => 11,
+            HealthSign::SelfTestFailed(_) => 12,
+            HealthSign::ConstantPrediction => 13,
+            HealthSign::RandomModel => 14,
+            HealthSign::AveragedModel(_) => 15,
+            HealthSign::Probabilities => 16,
+            HealthSign::FlatGradient(_) => 17,
+            HealthSign::FarBeyondLinear(_) => 18,
+        };
+        assert!(SIGNS.iter().map(place).eq(0..SIGNS.len()));
+    }
+}
