@@ -1,12 +1,18 @@
 //! What the documents say is what the program does.
 
+use std::path::PathBuf;
+
 use am_eval::cli::Exit;
 use am_eval::cli::args::Cli;
+use am_eval::record::SAMPLES_COLUMNS;
 use am_eval::suite::Suite;
 use am_eval::suite::gate::RuleSet;
 use clap::CommandFactory;
 
 const README: &str = include_str!("../README.md");
+const COMMANDS: &str = include_str!("../docs/commands.md");
+const DATA: &str = include_str!("../docs/data.md");
+const GATE: &str = include_str!("../docs/gate.md");
 
 #[test]
 fn the_suite_in_the_readme_is_valid() {
@@ -17,9 +23,8 @@ fn the_suite_in_the_readme_is_valid() {
 }
 
 #[test]
-fn the_data_in_the_readme_is_valid() {
-    let (_, rest) = README.split_once("## Data").unwrap();
-    let (_, rest) = rest.split_once("```toml\n").unwrap();
+fn the_kinds_of_data_on_their_page_are_valid() {
+    let (_, rest) = DATA.split_once("```toml\n").unwrap();
     let (tables, _) = rest.split_once("```").unwrap();
     let tables: Vec<&str> = tables.split("[data]\n").skip(1).collect();
     for table in &tables {
@@ -27,7 +32,7 @@ fn the_data_in_the_readme_is_valid() {
             "schema = 1\nname = \"s\"\n[data]\n{table}\n[[model]]\nname = \"m\"\narch = \"a\"\nweights = \"w\"\n\
              normalize = {{ mean = [0.5], std = [0.5] }}\n[boundary]\n"
         );
-        Suite::parse("README.toml", suite).unwrap_or_else(|errors| panic!("{table}\n{errors:#}"));
+        Suite::parse("data.toml", suite).unwrap_or_else(|errors| panic!("{table}\n{errors:#}"));
     }
     let schema = am_eval::suite::schema_text();
     let kinds = schema.matches("kind of data").count();
@@ -36,28 +41,74 @@ fn the_data_in_the_readme_is_valid() {
 }
 
 #[test]
-fn the_rules_in_the_readme_are_valid() {
-    let (_, rest) = README.split_once("```toml\n[[gate]]").unwrap();
-    let (rules, _) = rest.split_once("```").unwrap();
-    let rules = RuleSet::parse("README.toml", &format!("schema = 1\n[[gate]]{rules}"));
-    let rules = rules.map_err(|errors| format!("{errors:#}")).unwrap();
-    assert_eq!((rules.rules.len(), rules.waivers.len()), (1, 1));
-}
-
-#[test]
-fn the_exit_codes_in_the_readme_are_the_programs() {
-    let (_, table) = README.split_once("## Exit codes").unwrap();
-    for exit in Exit::ALL {
-        let row = format!("| {} | {} |", exit.code(), exit.meaning());
-        assert!(table.contains(&row), "README lacks `{row}`");
+fn the_rules_in_the_documents_are_valid() {
+    for (document, waivers) in [(README, 0), (GATE, 1)] {
+        let (_, rest) = document.split_once("```toml\n[[gate]]").unwrap();
+        let (rules, _) = rest.split_once("```").unwrap();
+        let rules = RuleSet::parse("rules.toml", &format!("schema = 1\n[[gate]]{rules}"));
+        let rules = rules.map_err(|errors| format!("{errors:#}")).unwrap();
+        assert_eq!((rules.rules.len(), rules.waivers.len()), (1, waivers));
     }
 }
 
 #[test]
-fn every_command_is_in_the_readme() {
+fn columns_that_the_documents_read_in_python_exist() {
+    let mut read = 0;
+    for (path, text) in documents() {
+        for (_, rest) in text.match_indices("row[\"").map(|(at, found)| text.split_at(at + found.len())) {
+            let (column, _) = rest.split_once('"').unwrap();
+            assert!(SAMPLES_COLUMNS.contains(&column), "{}: samples.csv has no column `{column}`", path.display());
+            read += 1;
+        }
+    }
+    assert!(read >= 3, "README reads samples.csv");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for (path, text) in documents() {
+        for (_, rest) in text.match_indices("](").map(|(at, found)| text.split_at(at + found.len())) {
+            let (link, _) = rest.split_once(')').unwrap();
+            let file = link.split('#').next().unwrap();
+            if !file.is_empty() && !link.contains("://") {
+                let there = path.parent().unwrap().join(file);
+                assert!(there.exists(), "{} links to {link}, which is not there", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_page_can_be_reached_from_the_readme() {
+    for (path, _) in documents().iter().filter(|(path, _)| path.starts_with("docs")) {
+        assert!(README.contains(&format!("({})", path.display())), "README does not link {}", path.display());
+    }
+}
+
+/// The pages that people read, with their paths from the repository's root, where tests run.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut paths = vec!["README.md".into(), "CONTRIBUTING.md".into(), "suites/README.md".into()];
+    paths.extend(std::fs::read_dir("docs").unwrap().map(|entry| entry.unwrap().path()));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.sort();
+    let text = |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    paths.iter().map(|path| (path.clone(), text(path))).collect()
+}
+
+#[test]
+fn the_exit_codes_on_their_page_are_the_programs() {
+    let (_, table) = COMMANDS.split_once("## Exit codes").unwrap();
+    for exit in Exit::ALL {
+        let row = format!("| {} | {} |", exit.code(), exit.meaning());
+        assert!(table.contains(&row), "docs/commands.md lacks `{row}`");
+    }
+}
+
+#[test]
+fn every_command_is_on_its_page() {
     for command in Cli::command().get_subcommands() {
         let name = command.get_name();
         let named = [format!("`{name}`"), format!("`{name} ")];
-        assert!(named.iter().any(|name| README.contains(name.as_str())), "README lacks `{name}`");
+        assert!(named.iter().any(|name| COMMANDS.contains(name.as_str())), "docs/commands.md lacks `{name}`");
     }
 }

@@ -52,7 +52,7 @@ fn data_problem(suite: &Suite) -> Option<SuiteErrors> {
             ("samples", data::select(dataset.as_ref(), samples, seed, OnDataError::Fail).err()?.with_cause())
         }
     };
-    Some(suite.error_at(Place::Data(key), problem, "the README shows every kind of data"))
+    Some(suite.error_at(Place::Data(key), problem, "docs/data.md shows every kind of data"))
 }
 
 /// What a good suite holds, on one line.
@@ -116,7 +116,7 @@ mod networks {
         }
         let mut found = Vec::new();
         for (index, model) in suite.models.iter().enumerate().filter(|(_, model)| model.weights.is_file()) {
-            let help = "the README's section on models says how to write such a file";
+            let help = "docs/models.md says how to write such a file";
             let layers = weights(suite, model).map(|()| layers(suite, model));
             match layers.and_then(Option::transpose) {
                 Ok(Some(layers)) => {

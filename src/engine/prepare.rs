@@ -173,7 +173,7 @@ impl Prepared {
                 }),
                 None => features_layer(&model).map(Some).ok_or_else(|| RunError::SelfTest {
                     problem: format!("model `{}` shows no layer besides its logits", model.name),
-                    help: "export it with its layers (README, TorchScript), or leave `[selftest]` out".to_owned(),
+                    help: "export it with its layers (docs/models.md), or leave `[selftest]` out".to_owned(),
                 }),
             }
         };

@@ -11,7 +11,7 @@ use crate::wording::suggest::{did_you_mean, nearest};
 
 /// What to do about a model that shows none of its layers.
 pub const NO_LAYERS: &str = "it shows no layers: trace it with `torchvision.models.feature_extraction.create_feature_extractor`, which \
-                             returns them by name beside `logits` (the README shows how)";
+                             returns them by name beside `logits` (docs/models.md shows how)";
 
 impl Suite {
     /// An error that points at a value of this suite's file: `message` says what is wrong, as a lowercase fragment,
