@@ -91,7 +91,8 @@ fn documents() -> Vec<(PathBuf, String)> {
     paths.extend(std::fs::read_dir("docs").unwrap().map(|entry| entry.unwrap().path()));
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.sort();
-    let text = |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     paths.iter().map(|path| (path.clone(), text(path))).collect()
 }
 
