@@ -1,10 +1,14 @@
 //! The words of the field as types: what is meant, not how it is stored.
 
+mod unit;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use unit::{DirectionName, DirectionSource, Part, Place, UNIT_GRAMMAR, Unit};
 
 /// The norm that bounds or measures a perturbation, over all pixels and channels of one image, in pixel units of [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -300,65 +304,6 @@ shared_name! {
     LayerName
 }
 
-/// One unit of a layer.
-///
-/// For an activation `[N, C, H, W]` the index is the channel; for tokens `[N, T, D]` the feature; for `[N, D]` the
-/// feature. Without a position the unit's activation is the mean over positions (for tokens: over the patch tokens);
-/// with one it is a single neuron. Written `17` or `17@3,5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Unit {
-    /// Channel or feature index.
-    pub index: usize,
-    /// Row and column of a single neuron; none for the mean over positions.
-    pub position: Option<(usize, usize)>,
-}
-
-impl Unit {
-    /// The unit `index`, averaged over positions.
-    pub fn channel(index: usize) -> Self {
-        Unit { index, position: None }
-    }
-}
-
-impl TryFrom<String> for Unit {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Unit> for String {
-    fn from(unit: Unit) -> String {
-        unit.to_string()
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Some((y, x)) => write!(f, "{}@{y},{x}", self.index),
-            None => write!(f, "{}", self.index),
-        }
-    }
-}
-
-impl FromStr for Unit {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is not a unit; write an index like 17, or a neuron like \"17@3,5\" (row, column)");
-        let number = |part: &str| part.trim().parse::<usize>().map_err(|_| wrong());
-        match text.split_once('@') {
-            None => Ok(Unit::channel(number(text)?)),
-            Some((index, place)) => {
-                let (y, x) = place.split_once(',').ok_or_else(wrong)?;
-                Ok(Unit { index: number(index)?, position: Some((number(y)?, number(x)?)) })
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,16 +319,6 @@ mod tests {
         assert_eq!(zero.cmp(&negative), std::cmp::Ordering::Equal);
         for text in ["-1/255", "nan", "inf", "1/0", "", "eight"] {
             assert!(text.parse::<Epsilon>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn unit_reads_back_what_it_prints() {
-        for text in ["0", "17", "17@3,5"] {
-            assert_eq!(text.parse::<Unit>().unwrap().to_string(), text);
-        }
-        for text in ["", "-1", "3@", "3@1", "x"] {
-            assert!(text.parse::<Unit>().is_err(), "{text}");
         }
     }
 }

@@ -4,9 +4,9 @@ use tch::Tensor;
 
 use super::settle::Entry;
 use super::{AttackBlock, ByUnit, DrivenUnit, Kind, Reference, Selected, Unfit, choose};
-use crate::judge::Watched;
+use crate::judge::{Watched, learn_directions};
 use crate::model::Model;
-use crate::objective::UnitObjective;
+use crate::objective::{UnitObjective, Variety};
 use crate::random::Noise;
 use crate::record::{CellKind, Status};
 use crate::rows::Drives;
@@ -28,6 +28,10 @@ pub struct UnitDrive<'a> {
 
 impl Kind for UnitDrive<'_> {
     fn check(&self, _: &AttackConfig, model: &Model, pixels: &Tensor) -> Result<(), Unfit> {
+        if let UnitSelection::Listed(units) = self.units {
+            let info = model.layer(self.layer).map_err(Unfit::Model)?;
+            learn_directions(model, &info, units, &[]).map_err(Unfit::Model)?;
+        }
         let watched = self.watched().into_iter().collect::<Vec<_>>();
         let reference = Reference::new(model, &watched, std::iter::once(Ok(pixels.shallow_clone())));
         // Units that are ranked or drawn exist; listed ones may not.
@@ -43,7 +47,7 @@ impl Kind for UnitDrive<'_> {
 
     fn watched(&self) -> Option<Watched> {
         let neurons = match self.units {
-            UnitSelection::Listed(units) => units.iter().filter(|unit| unit.position.is_some()).copied().collect(),
+            UnitSelection::Listed(units) => units.iter().filter(|unit| unit.mean_of().is_none()).copied().collect(),
             _ => Vec::new(),
         };
         Some(Watched { layer: self.layer.clone(), neurons })
@@ -61,12 +65,12 @@ impl Kind for UnitDrive<'_> {
             }
         }
         let predictions = bench.clean.predictions();
-        let neurons = block.units.iter().any(|driven| driven.unit.position.is_some());
+        let variety = Variety::of_units(block.units.iter().map(|driven| driven.unit));
         let found = block.search(
             chains,
             &|rows| {
                 let device = bench.model.device();
-                Box::new(UnitObjective::new(self.layer, self.direction, neurons, rows, &predictions, device))
+                Box::new(UnitObjective::new(self.layer, self.direction, variety, rows, &predictions, device))
             },
             &ByUnit { bench, layer: self.layer, direction: self.direction },
         );

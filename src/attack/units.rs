@@ -3,12 +3,12 @@
 use tch::{Kind, Tensor};
 
 use crate::judge::{Features, Watched, features};
-use crate::model::{Model, ModelError};
+use crate::model::{LayerInfo, Model, ModelError};
 use crate::objective::missing;
 use crate::random::Noise;
 use crate::rows::floats;
 use crate::suite::{Control, Direction, UnitSelection};
-use crate::terms::{LayerName, Unit};
+use crate::terms::{LayerName, Part, Place, Unit};
 
 /// A unit that is driven, with the spread that makes its gain comparable.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ impl Reference {
             // Neurons that do not exist cannot be seen.
             let info = model.layer(&watched.layer)?;
             for unit in &watched.neurons {
-                check_unit(model, &watched.layer, *unit, &info.shape)?;
+                check_unit(model, *unit, &info)?;
             }
         }
         Ok(Reference { features: features(model, watched, batches)? })
@@ -52,11 +52,11 @@ impl Reference {
     }
 }
 
-fn check_unit(model: &Model, layer: &LayerName, unit: Unit, shape: &[i64]) -> Result<(), ModelError> {
-    match missing(unit, shape, model.tokens()) {
+fn check_unit(model: &Model, unit: Unit, layer: &LayerInfo) -> Result<(), ModelError> {
+    match missing(model, unit, layer) {
         None => Ok(()),
         Some(problem) => {
-            let (model, layer, unit) = (model.name.clone(), layer.clone(), unit.to_string());
+            let (model, layer, unit) = (model.name.clone(), layer.name.clone(), unit.to_string());
             Err(ModelError::UnknownUnit { model, layer, unit, problem })
         }
     }
@@ -104,17 +104,28 @@ pub fn choose(
         }
     };
     for unit in &units {
-        check_unit(model, layer, *unit, &info.shape)?;
+        check_unit(model, *unit, &info)?;
     }
     let attacked = units.len();
     if controls.contains(&Control::RandomUnit) {
-        let free: Vec<usize> = (0..info.units).filter(|index| units.iter().all(|unit| unit.index != *index)).collect();
-        units.extend(noise.choose("control-units", attacked, free.len()).into_iter().map(|at| Unit::channel(free[at])));
+        units.extend(control_units(&units, &info, model, noise));
     }
     let driven = units.into_iter().enumerate();
     Ok(driven
         .map(|(at, unit)| DrivenUnit { unit, control: at >= attacked, deviation: deviation(seen, unit) })
         .collect())
+}
+
+/// As many other units of the layer, drawn at random: heads for heads, else channels or features at the same places, of which single
+/// neurons are compared with means.
+fn control_units(units: &[Unit], info: &LayerInfo, model: &Model, noise: &Noise) -> Vec<Unit> {
+    let heads = units.iter().all(|unit| matches!(unit.part, Part::Head(_)));
+    let count = if heads && info.shape.len() == 2 { model.heads().unwrap_or(0) as usize } else { info.units };
+    let part = |index: usize| if heads { Part::Head(index) } else { Part::Channel(index) };
+    let free: Vec<usize> = (0..count).filter(|&index| units.iter().all(|unit| unit.part != part(index))).collect();
+    let chosen = noise.choose("control-units", units.len(), free.len());
+    let place = |place: Place| if matches!(place, Place::At(..)) { Place::Mean } else { place };
+    chosen.into_iter().zip(units).map(|(at, unit)| Unit { part: part(free[at]), place: place(unit.place) }).collect()
 }
 
 /// Standard deviation of a unit's activation over the reference images.

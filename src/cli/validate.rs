@@ -99,13 +99,14 @@ mod networks {
     use crate::cli::output::say;
     use crate::cli::run::SCRIPTS;
     use crate::data::{self, misfit};
+    use crate::judge::file_vector;
     use crate::model::{
-        Architecture, Compute, Geometry, ModelError, ModelSource, TORCHSCRIPT, WeightsError, backend, no_gradient,
-        survey,
+        Architecture, Compute, Geometry, ModelError, ModelSource, TORCHSCRIPT, WeightsError, backend, depths,
+        no_gradient, survey,
     };
     use crate::objective::missing;
     use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
-    use crate::terms::{LayerName, Unit};
+    use crate::terms::{DirectionSource, LayerName, Unit};
 
     /// Unknown architectures, or else weights that are not theirs, and unknown layers. Names and shapes are those of an
     /// architecture's outline and of the headers of the weights; scripts are read and not run.
@@ -153,13 +154,17 @@ mod networks {
         let (channels, size) = (model.normalize.mean.len() as i64, suite.data.image_size());
         let [height, width] = size.unwrap_or([architecture.geometry.height, architecture.geometry.width]);
         let outline = architecture.outline(Geometry { channels, height, width, ..architecture.geometry }).ok()?;
-        let (layers, tokens) = (outline.layers(), outline.tokens());
+        let layers = outline.layers();
         let problem = |layer: &LayerName, unit: Unit| {
-            let known = layers.iter().find(|info| info.name == *layer)?;
-            let told = size.is_some() || unit.position.is_none();
-            missing(unit, &known.shape, tokens).filter(|_| told)
+            let known = outline.layer(layer).ok()?;
+            let told = size.is_some() || !unit.has_position();
+            let file = || match unit.direction()?.source() {
+                DirectionSource::File(path) => file_vector(std::path::Path::new(path), known.units).err(),
+                DirectionSource::Classes(..) => None,
+            };
+            missing(&outline, unit, &known).filter(|_| told).or_else(file)
         };
-        suite.check_units(&model.name, problem).err()
+        suite.check_units(&model.name, &depths(&layers), problem).err()
     }
 
     fn weights(suite: &Suite, model: &ModelConfig) -> Result<(), ModelError> {

@@ -3,6 +3,7 @@
 pub mod device;
 mod error;
 mod guard;
+mod layers;
 mod loaded;
 mod memory;
 mod predict;

@@ -11,6 +11,7 @@ use super::guard::{Cause, LibtorchError, guarded};
 use crate::data::{DataError, Image, Pictures, in_batches};
 use crate::interrupt;
 use crate::judge::in_pixel_units;
+use crate::judge::learn_directions;
 use crate::model::{LayerInfo, Model, ModelError, Taps};
 use crate::objective::{PixelObjective, missing, unit_means, unit_values};
 use crate::optimizer::gradient;
@@ -101,7 +102,8 @@ impl<'m> Predictor<'m> {
                 return Err(ModelError::Unusable { model: model.name.clone(), problem });
             }
             Some(PixelObjective::Unit { layer, unit }) => {
-                if let Some(problem) = missing(*unit, &model.layer(layer)?.shape, model.tokens()) {
+                learn_directions(model, &model.layer(layer)?, &[*unit], &[])?;
+                if let Some(problem) = missing(model, *unit, &model.layer(layer)?) {
                     let (model, layer, unit) = (model.name.clone(), layer.clone(), unit.to_string());
                     return Err(ModelError::UnknownUnit { model, layer, unit, problem });
                 }
@@ -122,9 +124,9 @@ impl<'m> Predictor<'m> {
         let (prediction, behind) = self.pass(&pixels);
         let score = match objective {
             PixelObjective::Class(class) => prediction.logits.select(1, *class as i64),
-            PixelObjective::Unit { unit, .. } => {
+            PixelObjective::Unit { layer, unit } => {
                 let units = vec![*unit; pixels.size()[0] as usize];
-                unit_values(&behind[0], &units, self.model.tokens())
+                unit_values(self.model, layer, &behind[0], &units)
             }
         };
         let gradient = Some(gradient(&score, &pixels, false));

@@ -10,6 +10,7 @@ use tch::Device;
 use super::device::{self, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
+use super::layers::attacks_by_layer;
 use super::trials::{self, trial};
 use crate::attack::{Selected, Unfit, features_layer, kind};
 use crate::data::{self, Dataset, Sample, Selection};
@@ -43,6 +44,8 @@ pub struct Prepared {
     pub run: String,
     /// What looks wrong and need not be, one sentence each.
     pub warnings: Vec<String>,
+    /// Places in the suite's file of the attacks.
+    origins: Vec<usize>,
     data_hash: String,
     /// What a few passes told of each model, in the suite's order.
     trials: Vec<Trial>,
@@ -81,14 +84,28 @@ impl Prepared {
                 ModelSource::open(config, Some(size)).map_err(|error| RunError::Opening { model, error })
             })
             .collect::<Result<Vec<_>, RunError>>()?;
+        let (attacks, origins) = attacks_by_layer(std::mem::take(&mut suite.attacks), &sources, device)?;
+        suite.attacks = attacks;
         suite.run.block = suite.run.block.or_else(|| Some(usual_block(&suite, &sources[0], device)));
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
         let run = identity(&suite, &sources, [&data_hash, &selection.order(dataset.as_ref())], device);
         let (trials, features) = (Vec::new(), Vec::new());
         let warnings = warnings(dataset.as_ref(), &selection, &sources);
-        let mut prepared =
-            Prepared { suite, dataset, selection, sources, plan, device, run, warnings, data_hash, trials, features };
+        let mut prepared = Prepared {
+            suite,
+            dataset,
+            selection,
+            sources,
+            plan,
+            device,
+            run,
+            warnings,
+            origins,
+            data_hash,
+            trials,
+            features,
+        };
         prepared.check_fit(&first)?;
         prepared.trials = prepared.try_models()?;
         prepared.features = prepared.find_features()?;
@@ -132,7 +149,9 @@ impl Prepared {
         if compute == Compute::f32(self.device) {
             return Ok(verifier.clone());
         }
-        self.build(index, compute)
+        let mut model = self.built(index, compute)?;
+        model.directions = verifier.directions.clone();
+        Ok(Rc::new(model))
     }
 
     fn search_compute(&self, index: usize) -> Compute {
@@ -220,7 +239,7 @@ impl Prepared {
             let attacks = self.suite.attacks.iter().enumerate();
             for (index, attack) in attacks.filter(|(_, attack)| attack.applies_to(&source.name)) {
                 kind(&attack.goal).check(attack, &model, &pixels).map_err(|problem| match problem {
-                    Unfit::Model(error) => RunError::Asking { attack: index, error },
+                    Unfit::Model(error) => RunError::Asking { attack: self.origins[index], error },
                     Unfit::Other(problem) => fit(problem),
                 })?;
             }

@@ -19,7 +19,7 @@ use crate::boundary::BoundaryBlock;
 use crate::cuda;
 use crate::data::{Loading, Sample};
 use crate::interrupt;
-use crate::judge::{Bench, CleanBlock, Judgement, Labelled, Watched, judge, pixels, ranked};
+use crate::judge::{Bench, CleanBlock, Judgement, Labelled, Watched, judge, learn_directions, pixels, ranked};
 use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{AdversarialImages, Block, Evidence, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
@@ -279,13 +279,27 @@ impl<'a> Run<'a> {
     }
 
     fn models(&mut self, index: usize) -> Result<(Rc<Model>, Rc<Model>), RunError> {
+        let pair = self.loaded.pair(index)?;
         if self.model != Some(index) {
             self.clean.clear();
             self.units.clear();
             self.reference = None;
             self.model = Some(index);
+            self.learn_directions(&pair.1)?;
         }
-        Ok(self.loaded.pair(index)?)
+        Ok(pair)
+    }
+
+    /// Makes the directions that attacks on a model name known to it, from the reference images where they are class means.
+    fn learn_directions(&self, model: &Model) -> Result<(), RunError> {
+        for attack in self.prepared.suite.attacks.iter().filter(|attack| attack.applies_to(&model.name)) {
+            let kind = kind(&attack.goal);
+            let Some(Selected { layer, units: UnitSelection::Listed(units), .. }) = kind.selected() else { continue };
+            if units.iter().any(|unit| unit.direction().is_some()) {
+                learn_directions(model, &model.layer(layer)?, units, &self.labelled()?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether images of this block are shown to other models.

@@ -6,12 +6,12 @@ use crate::model::{Model, ModelError, Taps};
 use crate::objective::{unit_means, unit_values};
 use crate::terms::{LayerName, Unit};
 
-/// A layer whose units' activations are wanted: the means over positions of all, and single neurons.
+/// A layer whose units' activations are wanted: the means over positions of all, and units of other kinds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
     /// The layer.
     pub layer: LayerName,
-    /// Its neurons that are wanted.
+    /// Its units that are wanted and are no such means.
     pub neurons: Vec<Unit>,
 }
 
@@ -29,7 +29,7 @@ impl Features {
     /// From the whole activation of N images.
     pub fn new(model: &Model, watched: &Watched, activation: &Tensor) -> Self {
         let images = activation.size()[0] as usize;
-        let neuron = |unit: &Unit| (*unit, unit_values(activation, &vec![*unit; images], model.tokens()));
+        let neuron = |unit: &Unit| (*unit, unit_values(model, &watched.layer, activation, &vec![*unit; images]));
         Features {
             layer: watched.layer.clone(),
             means: unit_means(activation, model.tokens()),
@@ -37,11 +37,11 @@ impl Features {
         }
     }
 
-    /// The activations `[N]` of a unit of the layer; none of a neuron that was not watched.
+    /// The activations `[N]` of a unit of the layer; none of another kind that was not watched.
     pub fn of_unit(&self, unit: Unit) -> Option<Tensor> {
-        match unit.position {
-            None => Some(self.means.select(1, unit.index as i64)),
-            Some(_) => self.neurons.iter().find(|(known, _)| *known == unit).map(|(_, values)| values.shallow_clone()),
+        match unit.mean_of() {
+            Some(index) => Some(self.means.select(1, index as i64)),
+            None => self.neurons.iter().find(|(known, _)| *known == unit).map(|(_, values)| values.shallow_clone()),
         }
     }
 

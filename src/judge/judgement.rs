@@ -74,7 +74,7 @@ fn judge_chunk(model: &Model, images: &Tensor, labels: &[i64], units: Option<(&L
     let mut taps = Taps::new(&layers);
     let logits = whole_pass(model, images, &mut taps);
     let activations = match (taps.into_activations().pop().flatten(), units) {
-        (Some(activation), Some((_, units))) => Some(floats(&unit_values(&activation, units, model.tokens()))),
+        (Some(activation), Some((layer, units))) => Some(floats(&unit_values(model, layer, &activation, units))),
         _ => None,
     };
     judgements(&logits, labels, activations.as_deref())

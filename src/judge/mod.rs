@@ -1,12 +1,14 @@
 //! What decides: passes over clean images, judgements in f32, and exact lengths.
 
 mod clean;
+mod directions;
 mod features;
 mod judgement;
 mod lengths;
 mod ranking;
 
 pub use clean::{CleanBlock, in_pixel_units, pixels};
+pub use directions::{file_vector, learn_directions};
 pub use features::{Features, Watched, features};
 pub use judgement::{Judgement, judge};
 pub use lengths::Lengths;

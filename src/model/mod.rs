@@ -2,9 +2,11 @@
 
 mod architecture;
 pub mod backend;
+mod choice;
 mod convnext;
 mod convolution;
 mod densenet;
+mod directions;
 mod layers;
 mod mobilenet;
 mod probe;
@@ -27,6 +29,8 @@ use tch::{Device, Kind, Tensor};
 
 pub use architecture::{Architecture, Family, Geometry};
 pub use backend::{TORCHSCRIPT, no_gradient, survey};
+pub use choice::depths;
+pub use directions::Directions;
 pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
 pub use reason::reason;
 pub use source::ModelSource;
@@ -36,7 +40,7 @@ pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, chan
 use backend::Built;
 
 use crate::cuda::allow_tf32;
-use crate::suite::{NO_LAYERS, Normalize};
+use crate::suite::{LOGITS, NO_LAYERS, Normalize};
 use crate::terms::LayerName;
 
 /// A network from normalized pixels `[N, C, H, W]` to logits `[N, classes]`.
@@ -47,6 +51,21 @@ pub trait Network {
     /// What the tokens of activations `[N, T, D]` are.
     fn tokens(&self) -> Tokens {
         Tokens::default()
+    }
+
+    /// Heads of its attention layers, if all have the same number.
+    fn heads(&self) -> Option<i64> {
+        None
+    }
+
+    /// The residual stream `[N, T, D]` behind the last normalization, if the network has one.
+    fn final_norm(&self, _: &Tensor) -> Option<Tensor> {
+        None
+    }
+
+    /// Whether it has that.
+    fn has_final_norm(&self) -> bool {
+        false
     }
 }
 
@@ -111,6 +130,9 @@ impl ModelError {
     }
 }
 
+/// Its kind.
+const LOGITS_KIND: &str = "Logits";
+
 /// A classifier of images with pixels in [0, 1]; normalization happens inside.
 pub struct Model {
     /// The model's name in the suite.
@@ -129,6 +151,8 @@ pub struct Model {
     /// Passes of the network whose logits are averaged into one answer: expectation over its randomness (Athalye et al. 2018,
     /// <https://arxiv.org/abs/1802.00420>). 1 for a network that answers the same each time.
     pub repeats: usize,
+    /// Directions in its layers' activations, which units name.
+    pub directions: Directions,
     network: Box<dyn Network>,
     mean: Tensor,
     deviation: Tensor,
@@ -176,6 +200,7 @@ impl Model {
             parameters: tensors.parameters.values().map(|tensor| tensor.numel() as u64).sum(),
             probabilities: false,
             repeats: 1,
+            directions: Directions::default(),
             network,
             mean: channel(&normalize.mean),
             deviation: channel(&normalize.std),
@@ -196,7 +221,10 @@ impl Model {
             // What is probed is the first pass's.
             logits += self.as_logits(self.network.forward(normalized.shallow_clone(), &mut NoProbe)?);
         }
-        ControlFlow::Continue(if self.repeats > 1 { logits / self.repeats as f64 } else { logits })
+        let logits = if self.repeats > 1 { logits / self.repeats as f64 } else { logits };
+        // Every network has this layer, whatever it shows by itself.
+        let site = Site::new(LOGITS, LOGITS_KIND);
+        if probe.wants(&site) { probe.visit(&site, logits) } else { ControlFlow::Continue(logits) }
     }
 
     fn as_logits(&self, answer: Tensor) -> Tensor {
@@ -236,7 +264,13 @@ impl Model {
     /// # Errors
     /// If there is no such layer: near names.
     pub fn layer(&self, layer: &LayerName) -> Result<LayerInfo, ModelError> {
-        self.layers().into_iter().find(|info| &info.name == layer).ok_or_else(|| self.unknown_layer(layer))
+        if let Some(info) = self.layers().into_iter().find(|info| &info.name == layer) {
+            return Ok(info);
+        }
+        if layer.as_str() == LOGITS {
+            return Ok(LayerInfo::bare(LOGITS, LOGITS_KIND, &[self.classes]));
+        }
+        Err(self.unknown_layer(layer))
     }
 
     /// That there is no such layer: near names.
@@ -252,6 +286,21 @@ impl Model {
     /// What the tokens of activations `[N, T, D]` are.
     pub fn tokens(&self) -> Tokens {
         self.network.tokens()
+    }
+
+    /// Heads of its attention layers, if all have the same number.
+    pub fn heads(&self) -> Option<i64> {
+        self.network.heads()
+    }
+
+    /// The residual stream `[N, T, D]` behind the network's last normalization, if there is one.
+    pub fn normed(&self, stream: &Tensor) -> Option<Tensor> {
+        self.network.final_norm(stream)
+    }
+
+    /// Whether the network has a last normalization of a residual stream.
+    pub fn has_final_norm(&self) -> bool {
+        self.network.has_final_norm()
     }
 
     /// The named tensors.

@@ -171,6 +171,22 @@ pub struct LayerInfo {
     pub share: f64,
 }
 
+impl LayerInfo {
+    /// A layer that costs nothing of its own and lies behind the whole pass.
+    pub fn bare(name: &str, kind: &'static str, shape: &[i64]) -> Self {
+        let units = if shape.len() == 3 { shape[0] } else { shape.last().copied().unwrap_or(1) };
+        LayerInfo {
+            name: name.into(),
+            kind: kind.into(),
+            shape: shape.to_vec(),
+            channels_inner: false,
+            units: units as usize,
+            own: 0.0,
+            share: 1.0,
+        }
+    }
+}
+
 /// Writes down every layer with shape and cost.
 #[derive(Default)]
 pub struct Recorder {
@@ -215,7 +231,7 @@ impl Probe for Recorder {
         ControlFlow::Continue(activation)
     }
 
-    fn wants(&self, _site: &Site) -> bool {
-        true
+    fn wants(&self, site: &Site) -> bool {
+        site.name.as_str() != crate::suite::LOGITS || site.kind != "Logits"
     }
 }

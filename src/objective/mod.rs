@@ -8,14 +8,18 @@ mod levels;
 mod linear;
 mod logits;
 mod pixel;
+mod presence;
+mod reading;
 mod units;
 
 pub use levels::Levels;
 pub use linear::class_distances;
 pub use logits::{LogitObjective, logit_objective, margin, pick};
 pub use pixel::{ObjectiveError, PixelObjective};
+pub use presence::missing;
+pub use reading::unit_map;
 use tch::Tensor;
-pub use units::{UnitObjective, missing, unit_means, unit_values};
+pub use units::{UnitObjective, Variety, unit_means, unit_values};
 
 use crate::model::Model;
 use crate::rows::RowState;

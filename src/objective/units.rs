@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Levels, Objective, Scored};
+use super::{Levels, Objective, Scored, reading};
 use crate::model::{Model, Tap, Tokens};
-use crate::rows::{Drives, Row, rows};
+use crate::rows::{Drives, Row, Rows, integers, rows};
 use crate::suite::Direction;
-use crate::terms::{LayerName, Unit};
+use crate::terms::{LayerName, Part, Place, Unit};
 
 /// Every unit's activation `[R, U]` in f32, averaged over positions: over rows and columns of `[R, C, H, W]`, over the patches among
 /// the `tokens` of `[R, T, D]`; `[R, D]` as it is.
@@ -21,12 +21,31 @@ pub fn unit_means(activation: &Tensor, tokens: Tokens) -> Tensor {
     }
 }
 
+/// The units of rows, on the host.
+struct Units(Vec<Unit>);
+
+impl Rows for Units {
+    fn keep(&mut self, index: &Tensor) {
+        *self = self.pick(index);
+    }
+
+    fn pick(&self, index: &Tensor) -> Self {
+        Units(integers(index).into_iter().map(|row| self.0[row as usize]).collect())
+    }
+
+    fn append(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+}
+
 rows! {
     /// Which unit of a layer each row looks at.
     struct Places {
         each {
+            /// The units.
+            units: Units,
             /// Channel or feature `[R]`, i64.
-            unit: Tensor,
+            index: Tensor,
             /// Row and column of a neuron `[R]`, i64; 0 for units that are averaged over positions.
             y: Tensor,
             x: Tensor,
@@ -34,36 +53,68 @@ rows! {
             neuron: Tensor,
         }
         all {
-            /// Whether any row of the batch, now or later, looks at a neuron.
-            neurons: bool,
+            /// What any row of the batch, now or later, looks at.
+            variety: Variety,
         }
     }
 }
 
+/// How different the units of a search are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variety {
+    /// Means of channels or features alone.
+    Means,
+    /// Single neurons too.
+    Neurons,
+    /// Units of any kind.
+    Any,
+}
+
+impl Variety {
+    /// That of these units.
+    pub fn of_units(units: impl IntoIterator<Item = Unit>) -> Self {
+        let variety = |unit: Unit| match (unit.part, unit.place) {
+            (Part::Channel(_), Place::Mean) => Variety::Means,
+            (Part::Channel(_), Place::At(..)) => Variety::Neurons,
+            _ => Variety::Any,
+        };
+        units.into_iter().map(variety).max().unwrap_or(Variety::Means)
+    }
+}
+
 impl Places {
-    fn new(units: &[Unit], neurons: bool, device: Device) -> Self {
-        let upload = |value: fn(&Unit) -> usize| {
-            let values: Vec<i64> = units.iter().map(|unit| value(unit) as i64).collect();
+    fn new(units: &[Unit], variety: Variety, device: Device) -> Self {
+        let place = |unit: &Unit| match unit.place {
+            Place::At(y, x) => (y as i64, x as i64),
+            _ => (0, 0),
+        };
+        let upload = |value: &dyn Fn(&Unit) -> i64| {
+            let values: Vec<i64> = units.iter().map(value).collect();
             Tensor::from_slice(&values).to_device(device)
         };
-        let single: Vec<bool> = units.iter().map(|unit| unit.position.is_some()).collect();
+        let single: Vec<bool> = units.iter().map(|unit| unit.has_position()).collect();
         Places {
-            unit: upload(|unit| unit.index),
-            y: upload(|unit| unit.position.map_or(0, |(y, _)| y)),
-            x: upload(|unit| unit.position.map_or(0, |(_, x)| x)),
+            units: Units(units.to_vec()),
+            index: upload(&|unit| unit.index().unwrap_or(0) as i64),
+            y: upload(&|unit| place(unit).0),
+            x: upload(&|unit| place(unit).1),
             neuron: Tensor::from_slice(&single).to_device(device),
-            neurons,
+            variety,
         }
     }
 
-    /// The activation `[R]` of each row's unit. One gather for all neurons.
-    fn values(&self, activation: &Tensor, tokens: Tokens) -> Tensor {
-        let mean = || super::logits::pick(&unit_means(activation, tokens), &self.unit);
-        let flat = match (self.neurons, &activation.size()[1..]) {
-            (true, &[_, height, width]) => (&self.unit * height + &self.y) * width + &self.x,
-            (true, &[count, features]) => {
+    /// The activation `[R]` of each row's unit. One gather for all means and neurons.
+    fn values(&self, model: &Model, layer: &LayerName, activation: &Tensor) -> Tensor {
+        if self.variety == Variety::Any {
+            return reading::read(model, layer, activation, &self.units.0);
+        }
+        let tokens = model.tokens();
+        let mean = || super::logits::pick(&unit_means(activation, tokens), &self.index);
+        let flat = match (self.variety, &activation.size()[1..]) {
+            (Variety::Neurons, &[_, height, width]) => (&self.index * height + &self.y) * width + &self.x,
+            (Variety::Neurons, &[count, features]) => {
                 let columns = tokens.grid_of(count).map_or(0, |[_, columns]| columns);
-                (&self.y * columns + &self.x + tokens.prefix) * features + &self.unit
+                (&self.y * columns + &self.x + tokens.prefix) * features + &self.index
             }
             _ => return mean(),
         };
@@ -72,12 +123,10 @@ impl Places {
     }
 }
 
-/// The activation `[R]` of each row's own unit; `units` has one entry for each row.
-///
-/// Neurons of token layers are addressed as (row, column) of the grid of patches ([`missing`] checks that there is one).
-pub fn unit_values(activation: &Tensor, units: &[Unit], tokens: Tokens) -> Tensor {
-    let neurons = units.iter().any(|unit| unit.position.is_some());
-    Places::new(units, neurons, activation.device()).values(activation, tokens)
+/// The activation `[R]` of each row's own unit of `layer`; `units` has one entry for each row, and each unit exists ([`missing`]).
+pub fn unit_values(model: &Model, layer: &LayerName, activation: &Tensor, units: &[Unit]) -> Tensor {
+    let variety = Variety::of_units(units.iter().copied());
+    Places::new(units, variety, activation.device()).values(model, layer, activation)
 }
 
 rows! {
@@ -89,11 +138,11 @@ rows! {
 }
 
 impl UnitObjective {
-    /// For `rows` that drive units of `layer`; `neurons` says whether any row of the whole search drives a single neuron.
+    /// For `rows` that drive units of `layer`; `variety` is that of the units of the whole search.
     pub fn new(
         layer: &LayerName,
         direction: Direction,
-        neurons: bool,
+        variety: Variety,
         rows: &[Row],
         predictions: &[i64],
         device: Device,
@@ -105,7 +154,7 @@ impl UnitObjective {
         let units: Vec<Unit> = rows.iter().map(unit).collect();
         UnitObjective {
             levels: Levels::new(rows, predictions, device),
-            places: Places::new(&units, neurons, device),
+            places: Places::new(&units, variety, device),
             layer: layer.clone(),
             direction,
         }
@@ -122,7 +171,7 @@ impl Objective for UnitObjective {
         let Some(activation) = tap.into_activation() else {
             unreachable!("the layer `{}` was found before the attack began", self.layer)
         };
-        let value = self.places.values(&activation, model.tokens());
+        let value = self.places.values(model, &self.layer, &activation);
         let score = match self.direction {
             Direction::Maximize => value,
             Direction::Suppress => -value,
@@ -135,70 +184,75 @@ impl Objective for UnitObjective {
     }
 }
 
-/// Why `unit` does not exist in a layer whose activation for one image has this shape; none if it does.
-pub fn missing(unit: Unit, shape: &[i64], tokens: Tokens) -> Option<String> {
-    let (units, grid) = match *shape {
-        [channels, height, width] => (channels, Some([height, width])),
-        [count, features] => (features, tokens.grid_of(count)),
-        _ => (shape.iter().product(), None),
-    };
-    if unit.index as i64 >= units {
-        return Some(format!("it has {units} units, 0 to {}", units - 1));
-    }
-    match (unit.position, grid) {
-        (Some((y, x)), Some([height, width])) if y as i64 >= height || x as i64 >= width => {
-            Some(format!("its positions go from 0,0 to {},{}", height - 1, width - 1))
-        }
-        (Some(_), None) if shape.len() == 2 => {
-            Some("its tokens make no square of patches, so units have no positions".to_owned())
-        }
-        (Some(_), None) => Some("its units have no positions".to_owned()),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::missing;
     use super::*;
+    use crate::model::{Flow, Geometry, LayerInfo, Network, Probe};
+    use crate::suite::Normalize;
+
+    /// Nothing but what it tells of its tokens.
+    struct Told(Tokens);
+
+    impl Network for Told {
+        fn forward(&self, pixels: Tensor, _: &mut dyn Probe) -> Flow<Tensor> {
+            ControlFlow::Continue(pixels.flatten(1, -1))
+        }
+
+        fn tokens(&self) -> Tokens {
+            self.0
+        }
+    }
+
+    fn model(tokens: Tokens) -> Model {
+        let geometry = Geometry { channels: 1, height: 1, width: 2, classes: 2 };
+        Model::custom("told", Box::new(Told(tokens)), geometry, &Normalize { mean: vec![0.0], std: vec![1.0] })
+    }
 
     /// A class token before a square of patches.
     const CLASS: Tokens = Tokens { prefix: 1, grid: None };
 
+    fn values(activation: &Tensor, units: &[Unit], tokens: Tokens) -> Vec<f32> {
+        Vec::try_from(unit_values(&model(tokens), &"x".into(), activation, units)).unwrap()
+    }
+
+    fn absent(unit: Unit, shape: &[i64], tokens: Tokens) -> Option<String> {
+        missing(&model(tokens), unit, &LayerInfo::bare("x", "Conv2d", shape))
+    }
+
     #[test]
     fn each_row_has_its_own_unit() {
         let activation = Tensor::arange(2 * 3 * 2 * 2, (Kind::Float, Device::Cpu)).view([2, 3, 2, 2]);
-        let means = unit_values(&activation, &[Unit::channel(0), Unit::channel(2)], Tokens::default());
-        assert_eq!(Vec::<f32>::try_from(means).unwrap(), [1.5, 21.5]);
-        let neuron = Unit { index: 1, position: Some((1, 0)) };
-        let mixed = unit_values(&activation, &[neuron, Unit::channel(2)], Tokens::default());
-        assert_eq!(Vec::<f32>::try_from(mixed).unwrap(), [6.0, 21.5]);
+        let means = values(&activation, &[Unit::channel(0), Unit::channel(2)], Tokens::default());
+        assert_eq!(means, [1.5, 21.5]);
+        let mixed = values(&activation, &[Unit::neuron(1, 1, 0), Unit::channel(2)], Tokens::default());
+        assert_eq!(mixed, [6.0, 21.5]);
     }
 
     #[test]
     fn prefix_tokens_are_left_out() {
         let activation = Tensor::from_slice(&[100.0f32, 200.0, 1.0, 2.0, 3.0, 4.0]).view([1, 3, 2]);
-        assert_eq!(Vec::<f32>::try_from(unit_values(&activation, &[Unit::channel(1)], CLASS)).unwrap(), [3.0]);
+        assert_eq!(values(&activation, &[Unit::channel(1)], CLASS), [3.0]);
     }
 
     #[test]
     fn neurons_of_tokens_lie_in_the_grid_of_patches() {
         let activation = Tensor::arange(7 * 2, (Kind::Float, Device::Cpu)).view([1, 7, 2]);
-        let neuron = |index, y, x| Unit { index, position: Some((y, x)) };
         let wide = Tokens { prefix: 1, grid: Some([2, 3]) };
-        let value = |unit| Vec::<f32>::try_from(unit_values(&activation, &[unit], wide)).unwrap();
+        let value = |unit| values(&activation, &[unit], wide);
         // Token 1 + 1 * 3 + 2 = 6, whose features are 12 and 13.
-        assert_eq!((value(neuron(0, 0, 0)), value(neuron(1, 1, 2))), (vec![2.0], vec![13.0]));
-        assert_eq!(missing(neuron(1, 1, 2), &[7, 2], wide), None);
-        assert_eq!(missing(neuron(1, 2, 0), &[7, 2], wide).unwrap(), "its positions go from 0,0 to 1,2");
+        assert_eq!((value(Unit::neuron(0, 0, 0)), value(Unit::neuron(1, 1, 2))), (vec![2.0], vec![13.0]));
+        assert_eq!(absent(Unit::neuron(1, 1, 2), &[7, 2], wide), None);
+        assert_eq!(absent(Unit::neuron(1, 2, 0), &[7, 2], wide).unwrap(), "its positions go from 0,0 to 1,2");
     }
 
     #[test]
     fn missing_units_are_explained() {
-        assert!(missing(Unit::channel(3), &[4, 2, 2], Tokens::default()).is_none());
-        assert!(missing(Unit::channel(4), &[4, 2, 2], Tokens::default()).is_some());
-        assert!(missing(Unit { index: 0, position: Some((2, 0)) }, &[4, 2, 2], Tokens::default()).is_some());
-        assert!(missing(Unit { index: 0, position: Some((0, 0)) }, &[10], Tokens::default()).is_some());
-        assert!(missing(Unit { index: 0, position: Some((0, 3)) }, &[17, 8], CLASS).is_none());
-        assert!(missing(Unit { index: 0, position: Some((0, 3)) }, &[21, 8], CLASS).is_some());
+        assert!(absent(Unit::channel(3), &[4, 2, 2], Tokens::default()).is_none());
+        assert!(absent(Unit::channel(4), &[4, 2, 2], Tokens::default()).is_some());
+        assert!(absent(Unit::neuron(0, 2, 0), &[4, 2, 2], Tokens::default()).is_some());
+        assert!(absent(Unit::neuron(0, 0, 0), &[10], Tokens::default()).is_some());
+        assert!(absent(Unit::neuron(0, 0, 3), &[17, 8], CLASS).is_none());
+        assert!(absent(Unit::neuron(0, 0, 3), &[21, 8], CLASS).is_some());
     }
 }

@@ -33,4 +33,4 @@ pub use presets::{Aim, Part, Preset};
 pub use read::problem::{Problem, SuiteErrors};
 pub use reference::suite_reference;
 pub use schema::{schema, schema_text};
-pub use validate::NO_LAYERS;
+pub use validate::{LOGITS, NO_LAYERS};

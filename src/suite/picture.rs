@@ -293,6 +293,11 @@ impl LayerChoice {
         (0..layers.len()).filter(|&index| pattern.matches(layers[index].name)).collect()
     }
 
+    /// Whether it may mean several layers, or another one in each model: a pattern or a depth.
+    pub fn is_open(&self) -> bool {
+        self.depth().is_some() || self.0.contains(['*', '?'])
+    }
+
     /// The share of the pass that is meant, if it is a depth.
     fn depth(&self) -> Option<f64> {
         let percent = self.0.strip_suffix('%')?.trim().parse::<f64>().ok()?;

@@ -7,14 +7,18 @@
 mod adam;
 pub mod canvas;
 mod colour;
+mod error;
+mod measures;
 mod paint;
 mod penalty;
+mod plan;
 mod render;
 mod samples;
 mod studio;
 mod views;
 
+pub use error::VisualizeError;
 pub use paint::{Painted, Painter, Subject, fitted};
 pub use render::{plain, png};
 pub use samples::{Driven, RealSamples, patch};
-pub use studio::{Studio, VisualizeError};
+pub use studio::Studio;

@@ -187,7 +187,7 @@ impl Painter<'_> {
         let copies = self.config.views.copies;
         let activation = self.activation(&shown, leaky);
         let units: Vec<Unit> = subjects.iter().flat_map(|subject| std::iter::repeat_n(subject.unit, copies)).collect();
-        let value = unit_values(&activation, &units, self.model.tokens()).view([-1, copies as i64]).mean_dim(
+        let value = unit_values(self.model, self.layer, &activation, &units).view([-1, copies as i64]).mean_dim(
             [1i64].as_slice(),
             false,
             Kind::Float,
@@ -230,7 +230,7 @@ impl Painter<'_> {
         let [_, height, width] = self.model.input;
         let shown = fitted(images, [height, width]);
         let units: Vec<Unit> = subjects.iter().map(|subject| subject.unit).collect();
-        let activation = unit_values(&self.activation(&shown, false), &units, self.model.tokens());
+        let activation = unit_values(self.model, self.layer, &self.activation(&shown, false), &units);
         let variation = total_variation(images) / images.get(0).numel() as f64;
         let (images, importance) = (images.to_device(Device::Cpu), progress.importance.to_device(Device::Cpu));
         let history: Vec<Tensor> = progress.history.iter().map(|values| values.to_device(Device::Cpu)).collect();

@@ -4,8 +4,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::{Image, Sample};
 use crate::model::{Model, ModelError};
-use crate::objective::{unit_means, unit_values};
-use crate::terms::{LayerName, SampleId, Unit};
+use crate::objective::{unit_map, unit_means, unit_values};
+use crate::terms::{LayerName, Place, SampleId, Unit};
 
 /// Real images of the size that a model takes, held as bytes.
 #[derive(Default)]
@@ -101,7 +101,7 @@ impl RealSamples {
             means.push(unit_means(&activation, model.tokens()).to_device(Device::Cpu));
             for (values, unit) in values.iter_mut().zip(neurons) {
                 let units = vec![*unit; batch.size()[0] as usize];
-                values.push(unit_values(&activation, &units, model.tokens()).to_device(Device::Cpu));
+                values.push(unit_values(model, layer, &activation, &units).to_device(Device::Cpu));
             }
         }
         let joined = |parts: &[Tensor]| match parts {
@@ -119,7 +119,7 @@ impl Driven {
         let values = match self.neurons.iter().find(|(known, _)| *known == unit) {
             Some((_, values)) => values.shallow_clone(),
             None if self.means.numel() == 0 => return Vec::new(),
-            None => self.means.select(1, unit.index as i64),
+            None => self.means.select(1, unit.mean_of().unwrap_or(0) as i64),
         };
         Vec::try_from(values.contiguous()).unwrap_or_default()
     }
@@ -131,44 +131,34 @@ pub fn patch(model: &Model, layer: &LayerName, unit: Unit, image: &Tensor) -> Op
     let [_, height, width] = model.input;
     let pixels = image.unsqueeze(0).to_device(model.device()).set_requires_grad(true);
     let activation = model.tap(&pixels, layer).ok()?;
-    let size = activation.size();
-    let index = unit.index as i64;
-    match size[..] {
-        [_, _, rows, columns] if rows * columns > 1 => {
-            let plane = activation.get(0).get(index).flatten(0, -1);
-            let place = match unit.position {
-                Some((y, x)) => y as i64 * columns + x as i64,
-                None => plane.argmax(0, false).int64_value(&[]),
-            };
-            let gradient = Tensor::run_backward(&[plane.get(place)], &[&pixels], false, false).pop()?;
-            if !gradient.defined() {
-                return None;
-            }
-            let seen = gradient.get(0).abs().amax([0i64].as_slice(), false);
-            let extent = |dim: i64| {
-                let places = seen.amax([1 - dim].as_slice(), false).nonzero().flatten(0, -1);
-                let count = places.size()[0];
-                (count > 0).then(|| (places.int64_value(&[0]), places.int64_value(&[count - 1])))
-            };
-            let ((top, bottom), (left, right)) = (extent(0)?, extent(1)?);
-            let (tall, wide) = (bottom - top + 1, right - left + 1);
-            (tall * wide < height * width * 9 / 10).then(|| [left, top, wide, tall].map(|value| value as u32))
-        }
-        [_, count, _] => {
-            let [rows, columns] = model.tokens().grid_of(count)?;
-            let prefix = model.tokens().prefix;
-            let place = match unit.position {
-                Some((y, x)) => y as i64 * columns + x as i64,
-                None => activation
-                    .get(0)
-                    .select(1, index)
-                    .narrow(0, prefix, rows * columns)
-                    .argmax(0, false)
-                    .int64_value(&[]),
-            };
-            let (tall, wide) = (height / rows, width / columns);
-            Some([place % columns * wide, place / columns * tall, wide, tall].map(|value| value as u32))
-        }
-        _ => None,
+    if matches!(unit.place, Place::Prefix(_)) {
+        return None;
     }
+    let map = unit_map(model, layer, &activation, unit)?;
+    let [rows, columns] = [map.size()[0], map.size()[1]];
+    let place = match unit.place {
+        Place::At(y, x) => y as i64 * columns + x as i64,
+        _ => map.flatten(0, -1).argmax(0, false).int64_value(&[]),
+    };
+    if activation.dim() == 3 {
+        let (tall, wide) = (height / rows, width / columns);
+        return Some([place % columns * wide, place / columns * tall, wide, tall].map(|value| value as u32));
+    }
+    let value = map.flatten(0, -1).get(place);
+    if !value.requires_grad() {
+        return None;
+    }
+    let gradient = Tensor::run_backward(&[value], &[&pixels], false, false).pop()?;
+    if !gradient.defined() {
+        return None;
+    }
+    let seen = gradient.get(0).abs().amax([0i64].as_slice(), false);
+    let extent = |dim: i64| {
+        let places = seen.amax([1 - dim].as_slice(), false).nonzero().flatten(0, -1);
+        let count = places.size()[0];
+        (count > 0).then(|| (places.int64_value(&[0]), places.int64_value(&[count - 1])))
+    };
+    let ((top, bottom), (left, right)) = (extent(0)?, extent(1)?);
+    let (tall, wide) = (bottom - top + 1, right - left + 1);
+    (tall * wide < height * width * 9 / 10).then(|| [left, top, wide, tall].map(|value| value as u32))
 }

@@ -6,69 +6,22 @@ use std::time::Instant;
 
 use tch::{Kind, Tensor};
 
-use super::{Driven, Painted, Painter, RealSamples, Subject, fitted, patch, png};
+use super::measures::{Comparison, seen, sensitivity, thinned};
+use super::{Driven, Painted, Painter, RealSamples, Subject, VisualizeError, fitted, patch, png};
 use crate::data::Image;
-use crate::engine::{LibtorchError, guarded};
+use crate::engine::guarded;
 use crate::interrupt;
-use crate::judge::{Labelled, ranked};
-use crate::model::{LayerInfo, Model, ModelError};
-use crate::objective::missing;
+use crate::model::{LayerInfo, Model};
 use crate::random::Noise;
-use crate::record::{
-    PICTURES_FORMAT, PictureBlock, PictureDir, PictureRecord, Seen, Status, StoreError, TopSample, file_word,
-};
-use crate::suite::{LayerDepth, Start, UnitRanking, UnitSelection, VisualizeConfig};
+use crate::record::{PICTURES_FORMAT, PictureBlock, PictureDir, PictureRecord, Seen, Status, TopSample, file_word};
+use crate::suite::{Start, VisualizeConfig};
 use crate::terms::Unit;
-use crate::wording::nearest;
 
 /// Pictures of a block.
 const BLOCK: usize = 16;
 
-/// Points kept of an objective's way.
-const HISTORY: usize = 33;
-
 /// Side of the stored pictures of real samples.
 const SAMPLE_SIDE: usize = 128;
-
-/// Why pictures cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum VisualizeError {
-    /// A unit does not exist, or a layer cannot be used.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A choice of layers finds none.
-    #[error("visualization `{visualization}`: model `{model}` has no layer `{choice}`; {near}")]
-    NoLayer {
-        /// The visualization.
-        visualization: String,
-        /// The model.
-        model: String,
-        /// What was asked for.
-        choice: String,
-        /// Near names.
-        near: String,
-    },
-    /// What is asked for does not go together.
-    #[error("visualization `{visualization}`: {problem}")]
-    Unfit {
-        /// The visualization.
-        visualization: String,
-        /// What is wrong, and what would be right.
-        problem: String,
-    },
-    /// The image at which pictures begin cannot be used.
-    #[error(transparent)]
-    Data(#[from] crate::data::DataError),
-    /// A file cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Stopped by the user.
-    #[error("interrupted; the same command continues")]
-    Interrupted,
-    /// libtorch gave up.
-    #[error(transparent)]
-    Libtorch(#[from] LibtorchError),
-}
 
 /// What pictures are made with.
 pub struct Studio<'a> {
@@ -89,13 +42,6 @@ pub struct Sitting {
     layer: LayerInfo,
     units: Vec<Unit>,
     key: String,
-}
-
-/// A layer with the blocks of its units.
-struct Planned {
-    layer: LayerInfo,
-    units: Vec<Unit>,
-    driven: Rc<Driven>,
 }
 
 impl Studio<'_> {
@@ -157,98 +103,6 @@ impl Studio<'_> {
         blake3::hash(material.to_string().as_bytes()).to_hex().to_string()
     }
 
-    fn plan(&self, config: &VisualizeConfig, model: &Model) -> Result<Vec<Planned>, VisualizeError> {
-        self.check_canvas(config, model)?;
-        let layers = chosen_layers(config, model)?;
-        layers
-            .into_iter()
-            .map(|layer| {
-                let neurons: Vec<Unit> = match &config.units {
-                    UnitSelection::Listed(units) => {
-                        units.iter().filter(|unit| unit.position.is_some()).copied().collect()
-                    }
-                    _ => Vec::new(),
-                };
-                let existing: Vec<Unit> =
-                    neurons.into_iter().filter(|unit| missing(*unit, &layer.shape, model.tokens()).is_none()).collect();
-                let driven = self.samples.driven(model, &layer.name, &existing, self.capacity)?;
-                let units = self.units(config, model, &layer)?;
-                Ok(Planned { layer, units, driven: Rc::new(driven) })
-            })
-            .collect()
-    }
-
-    fn check_canvas(&self, config: &VisualizeConfig, model: &Model) -> Result<(), VisualizeError> {
-        let [_, height, width] = model.input;
-        match config.picture.side {
-            Some(side) if (side as i64) < height.max(width) => Err(VisualizeError::Unfit {
-                visualization: config.name.clone(),
-                problem: format!(
-                    "a canvas of {side}x{side} is smaller than the {height}x{width} pixels that model `{}` takes; use \
-                     `side = {}` or more",
-                    model.name,
-                    height.max(width)
-                ),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn units(&self, config: &VisualizeConfig, model: &Model, layer: &LayerInfo) -> Result<Vec<Unit>, VisualizeError> {
-        let noise = Noise::new(self.seed, &format!("visualize/{}/{}/{}", config.name, model.name, layer.name));
-        let units: Vec<Unit> = match &config.units {
-            UnitSelection::Listed(units) => units.clone(),
-            UnitSelection::All => (0..layer.units).map(Unit::channel).collect(),
-            UnitSelection::Random(count) => {
-                let mut chosen = noise.choose("units", *count, layer.units);
-                chosen.sort_unstable();
-                chosen.into_iter().map(Unit::channel).collect()
-            }
-            UnitSelection::TopActivation(count) => self.top(config, model, layer, (*count, UnitRanking::Activation))?,
-            UnitSelection::Top { count, by } => self.top(config, model, layer, (*count, *by))?,
-        };
-        for unit in &units {
-            if let Some(problem) = missing(*unit, &layer.shape, model.tokens()) {
-                let (model, layer, unit) = (model.name.clone(), layer.name.clone(), unit.to_string());
-                return Err(ModelError::UnknownUnit { model, layer, unit, problem }.into());
-            }
-        }
-        Ok(units)
-    }
-
-    /// The units that a measure puts first.
-    fn top(
-        &self,
-        config: &VisualizeConfig,
-        model: &Model,
-        layer: &LayerInfo,
-        top: (usize, UnitRanking),
-    ) -> Result<Vec<Unit>, VisualizeError> {
-        let unfit =
-            |problem: &str| VisualizeError::Unfit { visualization: config.name.clone(), problem: problem.to_owned() };
-        if self.samples.is_empty() {
-            return Err(unfit(
-                "units are ranked over real images, and there are none; give images, or choose units by number",
-            ));
-        }
-        let labels = match (self.samples.labels(), top.1) {
-            (Some(labels), _) => labels,
-            (None, UnitRanking::Activation | UnitRanking::Variance) => vec![0; self.samples.len()],
-            (None, by) => return Err(unfit(&format!("`{}` needs images with labels: those of a suite", by.word()))),
-        };
-        let mut rest = labels.as_slice();
-        let images: Vec<Labelled> = self
-            .samples
-            .batches(self.capacity, model.device())
-            .map(|pixels| {
-                let (own, later) = rest.split_at(pixels.size()[0] as usize);
-                rest = later;
-                Labelled { pixels, labels: own.to_vec() }
-            })
-            .collect();
-        Ok(ranked(model, &layer.name, top, config.direction, &images)?)
-    }
-
     /// The image at which pictures begin, of the canvas's size.
     fn origin(&self, config: &VisualizeConfig, model: &Model) -> Result<Option<Tensor>, VisualizeError> {
         let noise = Noise::new(self.seed, "");
@@ -303,11 +157,11 @@ impl Studio<'_> {
             let seconds = started.elapsed().as_secs_f64() / subjects.len() as f64;
             let images: Vec<Tensor> = painted.iter().map(|one| one.image.shallow_clone()).collect();
             let images = Tensor::stack(&images, 0).to_device(model.device());
-            let seen = seen(model, &images);
-            let others: Vec<Vec<Seen>> = others.iter().map(|other| self::seen(other, &images)).collect();
+            let own = seen(model, &images);
+            let others: Vec<Vec<Seen>> = others.iter().map(|other| seen(other, &images)).collect();
             for (row, painted) in painted.iter().enumerate() {
                 let mut record = self.record(config, model, sitting, driven, painted)?;
-                record.seen = seen[row].clone();
+                record.seen = own[row].clone();
                 record.others = others.iter().map(|seen| seen[row].clone()).collect();
                 record.seconds = seconds;
                 pictures.push(record);
@@ -398,126 +252,8 @@ impl Studio<'_> {
     }
 }
 
-/// Layers in the order of the pass, each once.
-fn chosen_layers(config: &VisualizeConfig, model: &Model) -> Result<Vec<LayerInfo>, VisualizeError> {
-    let infos = model.layers();
-    // Where no layer tells its cost, depth goes by the order.
-    let told = infos.iter().any(|info| info.share < 1.0);
-    let share = |index: usize| if told { infos[index].share } else { (index + 1) as f64 / infos.len() as f64 };
-    let depths: Vec<LayerDepth> = infos
-        .iter()
-        .enumerate()
-        .map(|(index, info)| LayerDepth { name: info.name.as_str(), share: share(index) })
-        .collect();
-    let mut chosen = vec![false; infos.len()];
-    for choice in &config.layers {
-        let found = choice.choose(&depths);
-        if found.is_empty() {
-            let names = infos.iter().map(|info| info.name.as_str());
-            let near = match nearest(choice.as_str(), names) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "`am-eval layers` lists them".to_owned(),
-            };
-            return Err(VisualizeError::NoLayer {
-                visualization: config.name.clone(),
-                model: model.name.clone(),
-                choice: choice.as_str().to_owned(),
-                near,
-            });
-        }
-        found.into_iter().for_each(|index| chosen[index] = true);
-    }
-    Ok(infos.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(info, _)| info).collect())
-}
-
-/// What a model sees in images of any size, as its own channels allow.
-fn seen(model: &Model, images: &Tensor) -> Vec<Seen> {
-    let [channels, height, width] = model.input;
-    let images = match (images.size()[1], channels) {
-        (3, 1) => images.mean_dim([1i64].as_slice(), true, Kind::Float),
-        (1, 3) => images.expand([-1, 3, -1, -1], false),
-        _ => images.shallow_clone(),
-    };
-    let logits = tch::no_grad(|| model.logits(&fitted(&images.to_device(model.device()), [height, width])));
-    let (confidence, class) = logits.nan_to_num(0.0, 0.0, 0.0).softmax(-1, Kind::Float).max_dim(-1, false);
-    (0..images.size()[0])
-        .map(|row| Seen {
-            model: model.name.clone(),
-            class: class.int64_value(&[row]) as u32,
-            confidence: confidence.double_value(&[row]) as f32,
-        })
-        .collect()
-}
-
 /// An image as pixels `[C, H, W]` in [0, 1].
 fn pixels(image: &Image) -> Tensor {
     let shape = [image.channels as i64, image.height as i64, image.width as i64];
     Tensor::from_slice(&image.pixels).view(shape).to_kind(Kind::Float) / 255.0
-}
-
-/// Where a value stands among others.
-struct Comparison {
-    percentile: Option<f64>,
-    gain: Option<f64>,
-}
-
-impl Comparison {
-    fn new(real: &[f64], value: f64) -> Self {
-        if real.is_empty() || !value.is_finite() {
-            return Comparison { percentile: None, gain: None };
-        }
-        let count = real.len() as f64;
-        let below = real.iter().filter(|other| **other <= value).count() as f64;
-        let mean = real.iter().sum::<f64>() / count;
-        let deviation = (real.iter().map(|other| (other - mean).powi(2)).sum::<f64>() / count).sqrt();
-        Comparison { percentile: Some(below / count), gain: (deviation > 0.0).then(|| (value - mean) / deviation) }
-    }
-}
-
-/// Standard deviation over the size of the mean; none of a single value.
-fn sensitivity(values: &[f64]) -> Option<f64> {
-    if values.len() < 2 {
-        return None;
-    }
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();
-    (mean != 0.0).then(|| deviation / mean.abs())
-}
-
-/// A long row of values by some of them, the ends included.
-fn thinned(values: &[f32]) -> Vec<f32> {
-    if values.len() <= HISTORY {
-        return values.to_vec();
-    }
-    (0..HISTORY).map(|point| values[point * (values.len() - 1) / (HISTORY - 1)]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_is_placed_among_others() {
-        let comparison = Comparison::new(&[0.0, 1.0, 2.0, 3.0], 2.0);
-        assert_eq!(comparison.percentile, Some(0.75));
-        assert!((comparison.gain.unwrap() - 0.5 / 1.25f64.sqrt()).abs() < 1e-12);
-        assert!(Comparison::new(&[], 1.0).percentile.is_none());
-        assert!(Comparison::new(&[1.0, 1.0], 1.0).gain.is_none());
-    }
-
-    #[test]
-    fn seeds_that_agree_are_not_sensitive() {
-        assert_eq!(sensitivity(&[2.0, 2.0]), Some(0.0));
-        assert!((sensitivity(&[1.0, 3.0]).unwrap() - 2f64.sqrt() / 2.0).abs() < 1e-12);
-        assert_eq!((sensitivity(&[1.0]), sensitivity(&[1.0, -1.0])), (None, None));
-    }
-
-    #[test]
-    fn a_long_way_keeps_its_ends() {
-        let values: Vec<f32> = (0..100).map(|value| value as f32).collect();
-        let thin = thinned(&values);
-        assert_eq!((thin.len(), thin[0], thin[HISTORY - 1]), (HISTORY, 0.0, 99.0));
-        assert_eq!(thinned(&values[..5]), values[..5]);
-    }
 }

@@ -22,7 +22,7 @@ use super::Network;
 use super::architecture::{Family, Geometry};
 use super::convolution::{BatchNorm2d, Conv2d, ConvForm};
 use super::layers::{LayerNorm, Linear, wide};
-use super::probe::{Flow, Probe, Site};
+use super::probe::{Flow, NoProbe, Probe, Site};
 use super::tokens::Tokens;
 use super::weights::{Init, Scope, WeightsFile};
 use block::Block;
@@ -195,6 +195,7 @@ impl Tokenizer {
 pub struct VisionTransformer {
     tokenizer: Tokenizer,
     grid: [i64; 2],
+    heads: i64,
     prefix: Vec<Tensor>,
     positions: Tensor,
     prefix_positions: bool,
@@ -233,6 +234,7 @@ impl VisionTransformer {
         VisionTransformer {
             tokenizer: Tokenizer::new(scope, config, geometry.channels),
             grid,
+            heads: config.heads,
             prefix,
             positions,
             prefix_positions: config.prefix_positions,
@@ -283,6 +285,21 @@ impl Network for VisionTransformer {
         let Some(head_dist) = &self.head_dist else { return Flow::Continue(logits) };
         let distilled = head_dist.forward(&x.select(1, 1), probe)?;
         Flow::Continue((wide(&logits) + wide(&distilled)) / 2.0)
+    }
+
+    fn heads(&self) -> Option<i64> {
+        Some(self.heads)
+    }
+
+    fn final_norm(&self, x: &Tensor) -> Option<Tensor> {
+        match self.norm.forward(x, &mut NoProbe) {
+            Flow::Continue(normed) => Some(normed),
+            Flow::Break(()) => None,
+        }
+    }
+
+    fn has_final_norm(&self) -> bool {
+        true
     }
 
     fn tokens(&self) -> Tokens {

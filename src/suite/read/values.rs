@@ -10,7 +10,7 @@ use super::words::unknown_word;
 use super::{FromToml, Value, schema_of, wrong};
 use crate::suite::config::{DeviceChoice, Target};
 use crate::suite::data_config::Channels;
-use crate::terms::{Epsilon, Unit};
+use crate::terms::{Epsilon, UNIT_GRAMMAR, Unit};
 
 fn integer(number: &DeInteger) -> Option<i128> {
     i128::from_str_radix(number.as_str(), number.radix()).ok()
@@ -320,7 +320,7 @@ schema_of!(TargetRule, "TargetRule", {
     ]
 });
 
-/// One unit: an index, or a single neuron as "index@row,column".
+/// One unit, as [`Unit`] is written; an index may be a number.
 #[derive(Debug, Clone, Copy)]
 pub struct UnitName(pub Unit);
 
@@ -330,16 +330,23 @@ impl FromToml for UnitName {
             DeValue::Integer(number) => {
                 integer(number).and_then(|number| usize::try_from(number).ok()).map(Unit::channel)
             }
-            DeValue::String(text) if text.chars().all(|c| c.is_ascii_digit() || "@, ".contains(c)) => text.parse().ok(),
+            DeValue::String(text) => text.parse().ok(),
             _ => None,
         };
         if unit.is_none() {
-            wrong(key, value, "unit indices like 17 or neurons like \"17@3,5\" (row, column)", problems);
+            wrong(key, value, "unit indices like 17 or neurons like \"17@3,5\" (row, column)", problems)
+                .help(format!("a unit is {UNIT_GRAMMAR}"));
         }
         unit.map(UnitName)
     }
 }
 
 schema_of!(UnitName, "UnitName", {
-    "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9]+ *(@ *[0-9]+ *, *[0-9]+ *)?$" }]
+    "anyOf": [
+        { "type": "integer", "minimum": 0 },
+        {
+            "type": "string",
+            "pattern": "^ *([0-9]+|[qkv]:[0-9]+|normed:[0-9]+|head:[0-9]+|layer|direction:.+?) *(@ *(mean|max|class|top:[0-9]+%?|prefix:[0-9]+|[0-9]+ *, *[0-9]+) *)?$"
+        }
+    ]
 });

@@ -30,7 +30,7 @@ fn the_full_suite_means_what_it_says() {
     assert!(seven.applies_to("cnn") && !seven.applies_to("vit") && untargeted.applies_to("vit"));
     assert_eq!(neurons.models.as_deref(), Some(&["cnn".to_string(), "vit".to_string()][..]), "in the suite's order");
     let Goal::Unit { units, direction, controls, .. } = &neurons.goal else { panic!() };
-    let neuron = Unit { index: 4, position: Some((3, 5)) };
+    let neuron = Unit::neuron(4, 3, 5);
     assert_eq!(units, &UnitSelection::Listed(vec![Unit::channel(3), Unit::channel(17), neuron]));
     assert_eq!(*direction, Direction::Suppress);
     assert_eq!(controls, &[Control::Noise, Control::RandomUnit]);

@@ -1,5 +1,7 @@
 //! `[[attack]]`.
 
+use std::path::Path;
+
 use super::{distinct, repeated};
 use crate::suite::config::{
     AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Target, UnitSelection,
@@ -13,11 +15,12 @@ use crate::suite::read::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
 use crate::wording::suggest::{did_you_mean, shown};
 
-/// The attacks; `names` are the names of all models, `models` those that can be used.
+/// The attacks; files are relative to `base`, `names` are the names of all models, `models` those that can be used.
 pub(super) fn resolve(
     raw: Vec<At<RawAttack>>,
     names: &[At<String>],
     models: &[ModelConfig],
+    base: &Path,
     problems: &mut Problems,
 ) -> Vec<AttackConfig> {
     let own_names: Vec<At<String>> = raw
@@ -34,7 +37,7 @@ pub(super) fn resolve(
     raw.into_iter()
         .filter_map(|attack| match attack.value {
             RawAttack::ClassLogit(raw) => class_logit(raw, names, models, problems),
-            RawAttack::Unit(raw) => unit(raw, names, problems),
+            RawAttack::Unit(raw) => unit(raw, names, base, problems),
             RawAttack::Standard(RawStandard { name, models, norm, epsilons, .. }) => {
                 composed(Preset::Standard, (name, models, norm, epsilons), names, problems)
             }
@@ -133,9 +136,9 @@ fn composed(
     })
 }
 
-fn unit(raw: RawUnit, names: &[At<String>], problems: &mut Problems) -> Option<AttackConfig> {
+fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems) -> Option<AttackConfig> {
     let applies = chosen_models(raw.models, names, problems);
-    let units = raw.units.as_ref().and_then(|units| selection(units, problems));
+    let units = raw.units.as_ref().and_then(|units| selection(units, base, problems));
     let controls = controls(raw.controls, units.as_ref(), problems);
     if let Some(stop) = raw.stop.as_ref().filter(|stop| stop.value == Stop::Target) {
         problems
@@ -266,7 +269,8 @@ pub(super) fn check_linf_radius(norm: Option<Norm>, radius: &At<Radius>, what: &
     }
 }
 
-pub(super) fn selection(units: &At<RawUnits>, problems: &mut Problems) -> Option<UnitSelection> {
+/// The units; files of directions are relative to `base`.
+pub(super) fn selection(units: &At<RawUnits>, base: &Path, problems: &mut Problems) -> Option<UnitSelection> {
     if let RawUnits::Listed(listed) = &units.value {
         if listed.is_empty() && problems.none_within(&units.span) {
             problems.add(units.span.clone(), "`units` is empty", "no unit").help("list indices, or write \"all\"");
@@ -277,7 +281,11 @@ pub(super) fn selection(units: &At<RawUnits>, problems: &mut Problems) -> Option
                 .note(first.span.clone(), "first here");
         }
     }
-    units.value.selection()
+    let mut selection = units.value.selection()?;
+    if let UnitSelection::Listed(units) = &mut selection {
+        units.iter_mut().for_each(|unit| *unit = unit.within(base));
+    }
+    Some(selection)
 }
 
 fn controls(raw: Option<At<Vec<At<Control>>>>, units: Option<&UnitSelection>, problems: &mut Problems) -> Vec<Control> {

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use crate::suite::config::{Goal, Suite, UnitSelection};
-use crate::suite::picture::LayerDepth;
+use crate::suite::picture::{LayerChoice, LayerDepth};
 use crate::suite::places::Place;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::terms::{LayerName, Unit};
 use crate::wording::suggest::{did_you_mean, nearest};
+
+/// The layer of logits, which every model has.
+pub const LOGITS: &str = "logits";
 
 /// What to do about a model that shows none of its layers.
 pub const NO_LAYERS: &str = "it shows no layers: trace it with `torchvision.models.feature_extraction.create_feature_extractor`, which \
@@ -76,9 +79,11 @@ impl Suite {
     /// Every unknown layer, with the nearest of the model's own.
     pub fn check_layers(&self, model: &str, known: &[&str]) -> Result<(), SuiteErrors> {
         let mut problems = Problems::default();
+        let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
         for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
             let Goal::Unit { layer, .. } = &attack.goal else { continue };
-            if known.contains(&layer.as_str()) {
+            let means_none = |choice: LayerChoice| choice.choose(&depths).is_empty() && choice.as_str() != LOGITS;
+            if !layer.as_str().parse::<LayerChoice>().is_ok_and(means_none) {
                 continue;
             }
             let mut help = match known {
@@ -91,10 +96,11 @@ impl Suite {
             let message = format!("model `{model}` has no layer `{layer}`");
             self.report(&mut problems, Place::Attack(index, "layer"), message, "unknown layer", help);
         }
-        let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
         let applying = self.visualizations.iter().enumerate().filter(|(_, config)| config.applies_to(model));
         for (index, config) in applying {
-            for choice in config.layers.iter().filter(|choice| choice.choose(&depths).is_empty()) {
+            for choice in
+                config.layers.iter().filter(|choice| choice.choose(&depths).is_empty() && choice.as_str() != LOGITS)
+            {
                 let help = did_you_mean(choice.as_str(), known.iter().copied());
                 let message = format!("model `{model}` has no layer `{}`", choice.as_str());
                 self.report(&mut problems, Place::Visualize(index, "layers"), message, "unknown layer", help);
@@ -105,26 +111,59 @@ impl Suite {
 }
 
 impl Suite {
-    /// Check that `model` has the units that attacks list; `problem` says what is wrong with a unit of a layer, if anything.
+    /// Check that `model`, whose layers are `layers`, has the units that attacks and visualizations list; `problem` says what is wrong
+    /// with a unit of a layer, if anything.
     ///
     /// # Errors
-    /// Every unit that is not there, at its own attack.
+    /// Every unit that is not there, where it is listed.
     pub fn check_units(
         &self,
         model: &str,
+        layers: &[LayerDepth],
         problem: impl Fn(&LayerName, Unit) -> Option<String>,
     ) -> Result<(), SuiteErrors> {
         let mut problems = Problems::default();
         for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
             let Goal::Unit { layer, units: UnitSelection::Listed(units), .. } = &attack.goal else { continue };
-            for unit in units {
-                if let Some(help) = problem(layer, *unit) {
-                    let message = format!("layer `{layer}` of model `{model}` has no unit {unit}");
-                    self.report(&mut problems, Place::Attack(index, "units"), message, "unknown unit", help);
+            let Ok(choice) = layer.as_str().parse::<LayerChoice>() else { continue };
+            let place = Place::Attack(index, "units");
+            self.listed(&mut problems, place, model, (&[choice], layers), units, &problem);
+        }
+        let applying = self.visualizations.iter().enumerate().filter(|(_, config)| config.applies_to(model));
+        for (index, config) in applying {
+            let UnitSelection::Listed(units) = &config.units else { continue };
+            let place = Place::Visualize(index, "units");
+            self.listed(&mut problems, place, model, (&config.layers, layers), units, &problem);
+        }
+        self.verdict(problems)
+    }
+}
+
+impl Suite {
+    /// Reports the units that are not in the layers that `choices` mean.
+    fn listed(
+        &self,
+        problems: &mut Problems,
+        place: Place,
+        model: &str,
+        (choices, layers): (&[LayerChoice], &[LayerDepth]),
+        units: &[Unit],
+        problem: &impl Fn(&LayerName, Unit) -> Option<String>,
+    ) {
+        for choice in choices {
+            let mut names: Vec<&str> = choice.choose(layers).into_iter().map(|index| layers[index].name).collect();
+            if names.is_empty() && choice.as_str() == LOGITS {
+                names.push(LOGITS);
+            }
+            for layer in names.into_iter().map(LayerName::from) {
+                for unit in units {
+                    if let Some(help) = problem(&layer, *unit) {
+                        let message = format!("layer `{layer}` of model `{model}` has no unit {unit}");
+                        self.report(problems, place, message, "unknown unit", help);
+                    }
                 }
             }
         }
-        self.verdict(problems)
     }
 }
 

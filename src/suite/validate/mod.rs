@@ -11,7 +11,7 @@ mod rules_file;
 mod transfer;
 mod visualize;
 
-pub use found::NO_LAYERS;
+pub use found::{LOGITS, NO_LAYERS};
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -150,7 +150,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
             .add(value.span(), "the suite measures nothing", "no attack, no boundary, no picture")
             .help("add an `[[attack]]`, `[boundary]` or `[[visualize]]`");
     }
-    let attacks = attack::resolve(attacks, &names, &models, problems);
+    let attacks = attack::resolve(attacks, &names, &models, base, problems);
     let visualizations = visualize::resolve(visualizations, &names, base, problems);
     let boundary = raw.boundary.and_then(|boundary| boundary::resolve(boundary, problems));
     let gates = raw.gate.map(|gates| gate::rules(gates.value.0, problems)).unwrap_or_default();

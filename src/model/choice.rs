@@ -1,0 +1,46 @@
+//! Layers chosen by name, pattern or depth.
+
+use super::{LayerInfo, Model, ModelError};
+use crate::suite::{LOGITS, LayerChoice, LayerDepth};
+
+/// Name and depth of each layer. Where no layer tells its cost, depth goes by the order.
+pub fn depths(layers: &[LayerInfo]) -> Vec<LayerDepth<'_>> {
+    let told = layers.iter().any(|info| info.share < 1.0);
+    let count = layers.len() as f64;
+    let share = |index: usize, info: &LayerInfo| if told { info.share } else { (index + 1) as f64 / count };
+    layers
+        .iter()
+        .enumerate()
+        .map(|(index, info)| LayerDepth { name: info.name.as_str(), share: share(index, info) })
+        .collect()
+}
+
+impl Model {
+    /// The layers that `choices` mean, in the order of the pass, each once. `logits` is a layer of every model.
+    ///
+    /// # Errors
+    /// If a choice means none: near names.
+    pub fn chosen_layers<'c>(
+        &self,
+        choices: impl IntoIterator<Item = &'c LayerChoice>,
+    ) -> Result<Vec<LayerInfo>, ModelError> {
+        let infos = self.layers();
+        let depths = depths(&infos);
+        let mut chosen = vec![false; infos.len()];
+        let mut logits = false;
+        for choice in choices {
+            let found = choice.choose(&depths);
+            match (found.is_empty(), choice.as_str()) {
+                (false, _) => found.into_iter().for_each(|index| chosen[index] = true),
+                (true, LOGITS) => logits = true,
+                (true, other) => return Err(self.unknown_layer(&other.into())),
+            }
+        }
+        let mut layers: Vec<LayerInfo> =
+            infos.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(info, _)| info).collect();
+        if logits {
+            layers.push(self.layer(&LOGITS.into())?);
+        }
+        Ok(layers)
+    }
+}
