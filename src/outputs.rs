@@ -23,6 +23,8 @@ use crate::summary::{RunSummary, Summarizer, write_summary, write_transfer};
 const PAGE: &str = "report.html";
 /// The gate's outcome.
 const GATE: &str = "gate.json";
+/// The same as SARIF.
+const SARIF: &str = "gate.sarif";
 /// What messages call the part of the page that a gate fills.
 const GATE_ON_PAGE: &str = "the verdict in report.html";
 
@@ -181,13 +183,14 @@ pub fn gate_summary(outcome: &GateOutcome, table: &str) -> String {
     format!("{}```text\n{table}\n```\n", markdown(outcome))
 }
 
-/// Writes what the gate found: `junit.xml`, `summary.md` (the text `summary`), the verdict on the page if there is one, and
+/// Writes what the gate found: `junit.xml`, `gate.sarif` (the text `sarif`), `summary.md` (the text `summary`), the verdict on the page if there is one, and
 /// `gate.json`, which comes last and lists the others.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, summary: &str) -> Result<(), OutputsError> {
+pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, summary: &str, sarif: &str) -> Result<(), OutputsError> {
     write_atomically(&dir.path().join("junit.xml"), junit(outcome).as_bytes())?;
+    write_atomically(&dir.path().join(SARIF), sarif.as_bytes())?;
     write_atomically(&dir.path().join("summary.md"), summary.as_bytes())?;
     // Most gates have no samples to show, and a page without pictures is better than none.
     let thumbnails = match outcome.broke_samples() {
@@ -203,7 +206,7 @@ pub fn write_gate(dir: &RunDir, outcome: &GateOutcome, summary: &str) -> Result<
 struct StoredGate {
     #[serde(flatten)]
     outcome: GateOutcome,
-    /// blake3 of `junit.xml`, `summary.md` and `report.html`.
+    /// blake3 of `junit.xml`, `gate.sarif`, `summary.md` and `report.html`.
     #[serde(default)]
     files: BTreeMap<String, String>,
 }
@@ -211,7 +214,7 @@ struct StoredGate {
 fn store_gate(dir: &RunDir, outcome: &GateOutcome) -> Result<(), OutputsError> {
     let path = dir.path().join(GATE);
     let mut files = BTreeMap::new();
-    for name in ["junit.xml", "summary.md", PAGE] {
+    for name in ["junit.xml", SARIF, "summary.md", PAGE] {
         let file = dir.path().join(name);
         if file.is_file() {
             files.insert(name.to_owned(), content_hash(&file)?);
@@ -286,7 +289,7 @@ impl Damage {
 
     /// Whether it is a file in which a gate shows its verdict, which the next gate writes again.
     pub fn is_of_gate(&self) -> bool {
-        [GATE, "junit.xml", "summary.md", GATE_ON_PAGE].contains(&self.file.as_str())
+        [GATE, "junit.xml", SARIF, "summary.md", GATE_ON_PAGE].contains(&self.file.as_str())
     }
 }
 

@@ -229,6 +229,7 @@ fn manifest(samples: u32) -> Manifest {
         blocks_total: 1,
         blocks_done: 1,
         seconds: 0.0,
+        origin: None,
         unconfirmed_hits: 0,
         evidence: Vec::new(),
         outputs: BTreeMap::new(),

@@ -168,6 +168,18 @@ pub struct GateArgs {
     /// How the outcome is printed
     #[arg(long, value_enum, default_value_t = GateFormat::Text)]
     pub format: GateFormat,
+    /// Also write the comment of a pull request (Markdown with a marker line, by which the next one replaces it)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub comment: Option<PathBuf>,
+    /// Where the run's folder can be looked at (https://…), for the comment's links to its page and pictures
+    #[arg(long, value_name = "URL", value_parser = web_address)]
+    pub link_base: Option<String>,
+    /// Also write the findings as SARIF 2.1.0, for code scanning
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub sarif: Option<PathBuf>,
+    /// The suite's file, at whose lines SARIF shows findings [default: the one that the run's command named]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub suite: Option<PathBuf>,
 }
 
 /// How a gate's outcome is printed.
@@ -450,6 +462,16 @@ fn image_size(text: &str) -> Result<[i64; 2], String> {
     match (side(rows), side(columns)) {
         (Some(rows), Some(columns)) => Ok([rows, columns]),
         _ => Err("a size is SIDE or ROWSxCOLUMNS in pixels, such as 224 or 32x64".to_owned()),
+    }
+}
+
+/// An address of http or https, which Markdown can hold.
+fn web_address(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let strange = |letter: char| letter.is_control() || letter.is_whitespace() || "()<>[]\"'`\\".contains(letter);
+    match rest {
+        Some(rest) if !rest.is_empty() && !text.contains(strange) => Ok(text.to_owned()),
+        _ => Err("must be an address that begins with https:// or http://, without spaces and brackets".to_owned()),
     }
 }
 

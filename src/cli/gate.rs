@@ -6,11 +6,12 @@ use std::path::Path;
 use super::args::{GateArgs, GateFormat};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
+use super::origin::sources;
 use super::output::{tell_exactly, warn};
 use crate::gate::baseline::{self, BaselineError};
 use crate::gate::{Conclusion, GateOutcome, Options, Snapshot, SnapshotError, judge};
 use crate::outputs::{Damage, damages, gate_summary, write_gate};
-use crate::record::{Manifest, RunDir};
+use crate::record::{Manifest, RunDir, write_atomically};
 use crate::report::{self, gate as render};
 use crate::suite::Suite;
 use crate::suite::gate::{Date, RuleSet};
@@ -38,14 +39,26 @@ pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
     let (snapshot, summary) = Snapshot::of_run(&dir, &manifest).map_err(snapshot_failure)?;
     let outcome = judge(&snapshot, baseline.as_ref(), &rules, &options(&manifest, args.allow_mismatch));
     let text = gate_summary(&outcome, &report::table(&summary));
+    let sarif = render::sarif(&outcome, &sources(&manifest, args.suite.as_deref(), args.rules.as_deref(), &rules));
+    if let Some(file) = &args.sarif {
+        write_atomically(file, sarif.as_bytes()).or_exit(Exit::RunFailed)?;
+    }
     match dir.lock(None) {
-        Ok(_lock) => write_gate(&dir, &outcome, &text).or_exit(Exit::RunFailed)?,
+        Ok(_lock) => write_gate(&dir, &outcome, &text, &sarif).or_exit(Exit::RunFailed)?,
         // The verdict is for the exit code and the job's output; the run may lie where nothing can be written.
         Err(error) if error.is_refused() => warn(&format!("{error}: the verdict is not kept beside the run")),
         Err(error) => return Err(Failure::new(Exit::RunFailed, error)),
     }
     announce(&text);
-    tell_exactly(&shown(&outcome, &dir, args.format)?);
+    let written = match args.format {
+        GateFormat::Markdown => comment(&outcome, &manifest, args.link_base.clone()),
+        other => shown(&outcome, &dir, other)?,
+    };
+    tell_exactly(&written);
+    if let Some(file) = &args.comment {
+        let text = comment(&outcome, &manifest, args.link_base.clone());
+        write_atomically(file, text.as_bytes()).or_exit(Exit::RunFailed)?;
+    }
     Ok(exit(&outcome))
 }
 
@@ -65,7 +78,8 @@ pub fn after_run(
     let (snapshot, summary) = Snapshot::of_run(dir, manifest).map_err(snapshot_failure)?;
     let outcome = judge(&snapshot, baseline, &rules, &options(manifest, false));
     let text = gate_summary(&outcome, &report::table(&summary));
-    write_gate(dir, &outcome, &text).or_exit(Exit::RunFailed)?;
+    let sarif = render::sarif(&outcome, &sources(manifest, Some(&suite.path), None, &rules));
+    write_gate(dir, &outcome, &text, &sarif).or_exit(Exit::RunFailed)?;
     announce(&text);
     if !outcome.is_silent() {
         tell_exactly(&format!("\n{}", shown(&outcome, dir, GateFormat::Text)?));
@@ -99,6 +113,12 @@ pub fn no_rules(suite: &str) -> Failure {
         format!("suite {suite} has no gate to apply"),
         "add a `[[gate]]` to the suite, or give --rules FILE to `am-eval gate`",
     )
+}
+
+/// The outcome as the comment of a pull request, with links to the run's folder at the address `base`.
+fn comment(outcome: &GateOutcome, manifest: &Manifest, base: Option<String>) -> String {
+    let pictures = manifest.outputs.keys().filter(|name| name.starts_with("charts/") && name.ends_with(".png"));
+    render::comment(outcome, &manifest.suite_name, &render::Links { base, pictures: pictures.cloned().collect() })
 }
 
 fn options(manifest: &Manifest, allow_mismatch: bool) -> Options {

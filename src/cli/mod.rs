@@ -17,6 +17,7 @@ mod layers;
 mod merge;
 #[cfg(feature = "torch")]
 mod models;
+mod origin;
 mod output;
 #[cfg(feature = "torch")]
 mod predict;

@@ -7,6 +7,7 @@ use super::execution::{begin, failure, keys};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
 use super::gate;
+use super::origin::origin;
 use super::output::{tell, warn};
 use super::shard;
 use super::visualize;
@@ -94,9 +95,13 @@ fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Resu
         PictureDir::of_run(dir.path()).remove().or_exit(Exit::RunFailed)?;
     }
     let mut manifest = prepared.manifest(std::env::args().collect());
+    manifest.origin = Some(origin(&prepared.suite.path));
     let earlier = Manifest::load(&dir.manifest_path()).ok();
     let earlier = earlier.filter(|earlier| earlier.run == manifest.run && !args.fresh);
     manifest.seconds = earlier.as_ref().map_or(0.0, |earlier| earlier.seconds);
+    if let Some(first) = earlier.as_ref().and_then(|earlier| earlier.origin.clone()) {
+        manifest.origin = Some(first);
+    }
     let finished = earlier.and_then(|earlier| {
         let summary = finished(prepared, args, &dir, &earlier, &manifest)?;
         Some((earlier, summary))

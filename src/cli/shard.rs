@@ -3,6 +3,7 @@
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
+use super::origin::origin;
 use super::output::tell;
 use super::progress::Progress;
 use super::{execution, gate, merge};
@@ -49,7 +50,9 @@ pub fn run(
 /// What every shard of the run would write alike.
 fn begin(prepared: &Prepared, dir: &RunDir) -> Result<(), StoreError> {
     if !dir.manifest_path().is_file() {
-        prepared.manifest(std::env::args().collect()).save(&dir.manifest_path())?;
+        let mut manifest = prepared.manifest(std::env::args().collect());
+        manifest.origin = Some(origin(&prepared.suite.path));
+        manifest.save(&dir.manifest_path())?;
     }
     dir.save_plan(execution::keys(prepared))
 }

@@ -327,6 +327,7 @@ impl Prepared {
             blocks_total: self.plan.units().len() as u64,
             blocks_done: 0,
             seconds: 0.0,
+            origin: None,
             unconfirmed_hits: 0,
             evidence: Vec::new(),
             outputs: BTreeMap::new(),

@@ -49,6 +49,19 @@ pub struct ModelEntry {
     pub trial: Option<Trial>,
 }
 
+/// When a run was started, and what was checked out: known for its place among others, and no part of its identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The start, in seconds since 1970 (UTC).
+    pub started: u64,
+    /// The commit around the suite's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// When it was committed, in seconds since 1970 (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<u64>,
+}
+
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -94,6 +107,9 @@ pub struct Manifest {
     pub blocks_done: u64,
     /// Wall-clock seconds spent, over all starts.
     pub seconds: f64,
+    /// When it was started and on which commit; none in runs of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Search hits that the separate f32 pass did not confirm, over all blocks.
     pub unconfirmed_hits: u64,
     /// What checks of the attacks themselves found, over all blocks.

@@ -67,6 +67,7 @@ fn manifest() -> Manifest {
         blocks_total: 4,
         blocks_done: 1,
         seconds: 0.1,
+        origin: None,
         unconfirmed_hits: 0,
         evidence: Vec::new(),
         outputs: BTreeMap::new(),

@@ -30,7 +30,7 @@ pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};
 pub use error::StoreError;
 pub use evidence::{CheckKind, Evidence};
 pub(crate) use fields::float_text;
-pub use manifest::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus};
+pub use manifest::{MANIFEST_FORMAT, Manifest, ModelEntry, Origin, RunStatus};
 pub use picture::{
     PICTURES_FORMAT, PictureBlock, PictureDir, PictureRecord, Seen, TopSample, VISUALIZE_COLUMNS, file_word,
     write_visualize,

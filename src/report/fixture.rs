@@ -191,6 +191,7 @@ pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
         blocks_total: 12,
         blocks_done: 12,
         seconds: 192.4,
+        origin: None,
         unconfirmed_hits: 4,
         evidence: vec![],
         outputs: BTreeMap::from([("samples.csv".to_owned(), "b".repeat(64))]),

@@ -13,6 +13,7 @@ mod normal;
 mod paired_difference;
 mod paired_median;
 mod power;
+mod trend;
 mod wilcoxon;
 mod wilson;
 
@@ -27,6 +28,7 @@ pub use normal::{Z95, normal_cdf, normal_quantile};
 pub use paired_difference::paired_difference;
 pub use paired_median::paired_median_difference;
 pub use power::{paired_power, smallest_detectable_drop};
+pub use trend::{FEWEST, Trend, trend};
 pub use wilcoxon::{Wilcoxon, wilcoxon};
 pub use wilson::wilson;
 

@@ -117,6 +117,30 @@ pub fn xml(document: &str) -> Cow<'_, str> {
     replaced(document, bad, |_| '\u{FFFD}'.to_string())
 }
 
+/// A message of SARIF, on one line: without links, which it would write in brackets.
+pub fn sarif(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in line(text).chars() {
+        if matches!(letter, '\\' | '[' | ']') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+/// A path as a relative reference of RFC 3986, its parts with `/` between them: what is no unreserved character is a percent code.
+pub fn uri(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => escaped.push(byte.into()),
+            other => escaped.push_str(&format!("%{other:02X}")),
+        }
+    }
+    escaped
+}
+
 /// The characters by which spreadsheets know a formula.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
@@ -164,6 +188,8 @@ mod tests {
         assert_eq!(code("a`b\u{202e}\n"), "ab");
         assert_eq!(github_property("a:b,c\nd%"), "a%3Ab%2Cc%0Ad%25");
         assert_eq!(xml("a\u{fffe}b\u{1}\n"), "a\u{fffd}b\u{fffd}\n");
+        assert_eq!(sarif("see [x](y)\\\n"), "see \\[x\\](y)\\\\\\\\u{a}");
+        assert_eq!(uri("a b/ü%:c"), "a%20b/%C3%BC%25%3Ac");
     }
 
     #[test]

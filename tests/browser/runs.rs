@@ -354,6 +354,7 @@ impl Recipe<'_> {
             blocks_total: if self.complete { blocks } else { blocks + 4 },
             blocks_done: blocks,
             seconds: 192.4,
+            origin: None,
             unconfirmed_hits: 0,
             evidence: Vec::new(),
             outputs: BTreeMap::new(),

@@ -34,6 +34,7 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
         "charts",
         "distances.csv",
         "gate.json",
+        "gate.sarif",
         "junit.xml",
         "manifest.json",
         "plan.json",

@@ -112,6 +112,7 @@ pub fn manifest(name: &str, suite: &str) -> Manifest {
         blocks_total: 1,
         blocks_done: 1,
         seconds: 1.0,
+        origin: None,
         unconfirmed_hits: 0,
         evidence: Vec::new(),
         outputs: BTreeMap::new(),

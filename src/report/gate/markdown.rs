@@ -10,6 +10,11 @@ const MOST_CHECKS: usize = 50;
 
 /// The outcome as Markdown.
 pub fn markdown(outcome: &GateOutcome) -> String {
+    findings(outcome) + &details(outcome)
+}
+
+/// What everybody reads: the verdict, what is wrong, and the differences with their intervals.
+pub(super) fn findings(outcome: &GateOutcome) -> String {
     let mut text = format!("## {}\n\nRun `{}`", escaped(&outcome.headline()), code(&outcome.run));
     match &outcome.baseline {
         Some(baseline) => text += &format!(" against baseline `{}`.\n\n", code(baseline)),
@@ -32,8 +37,12 @@ pub fn markdown(outcome: &GateOutcome) -> String {
     if !text.ends_with("\n\n") {
         text += "\n";
     }
-    text += &differences(outcome);
-    text += &rules(outcome);
+    text + &differences(outcome)
+}
+
+/// What is folded away.
+pub(super) fn details(outcome: &GateOutcome) -> String {
+    let mut text = rules(outcome);
     if !outcome.drift.is_empty() {
         text += "<details><summary>Other differences in conditions</summary>\n\n";
         text += &outcome.drift.iter().map(|line| format!("- {}\n", escaped(line))).collect::<String>();

@@ -1,5 +1,6 @@
 //! The gate's outcome in every format: one file each, all from the same [`GateOutcome`].
 
+mod comment;
 mod github;
 mod gitlab;
 mod junit;
@@ -7,13 +8,16 @@ pub(in crate::report) mod markdown;
 mod page;
 mod page_pictures;
 mod page_view;
+mod sarif;
 mod text;
 
+pub use comment::{Links, comment, marker};
 pub use github::github;
 pub use gitlab::gitlab;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use page::{show_gate, without_gate};
+pub use sarif::{Source, Sources, sarif};
 pub use text::text;
 
 use crate::gate::{Change, Check, GateOutcome, RuleOutcome, Verdict};

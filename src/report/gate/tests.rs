@@ -28,7 +28,12 @@ fn thumbnails() -> Thumbnails {
 }
 
 /// A regression, a waived one, a warning, a rule that selects nothing, drift and an expired waiver.
-fn outcome(model: &str) -> GateOutcome {
+pub(super) fn outcome(model: &str) -> GateOutcome {
+    judged_rules(model).0
+}
+
+/// The same with the rules.
+pub(super) fn judged_rules(model: &str) -> (GateOutcome, RuleSet) {
     let at = |shift: f64| move |sample: usize| crate::gate::Distance::At(0.05 + 0.0001 * sample as f64 + shift);
     let before = with_wrong(with_distances(old(200, 0..10), at(0.004)), model);
     let mut after = with_wrong(with_distances(run(200, 5..40), at(0.0)), model);
@@ -52,7 +57,7 @@ fn outcome(model: &str) -> GateOutcome {
         ],
         waivers: vec![waiver(Metric::DistanceMedian, "2027-01-01"), waiver(Metric::WorstCaseAccuracy, "2025-01-01")],
     };
-    judged(&after, Some(&before), &rules)
+    (judged(&after, Some(&before), &rules), rules)
 }
 
 #[test]

@@ -50,6 +50,12 @@ impl Date {
     }
 }
 
+/// A moment in universal time, by the seconds since 1970: `2026-11-26T22:07:41Z`.
+pub fn utc(seconds: u64) -> String {
+    let of_day = seconds % 86_400;
+    format!("{}T{:02}:{:02}:{:02}Z", Date::after_epoch(seconds / 86_400), of_day / 3600, of_day / 60 % 60, of_day % 60)
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)

@@ -5,7 +5,7 @@ mod rule;
 mod select;
 mod subject;
 
-pub use date::Date;
+pub use date::{Date, utc};
 pub use rule::{DEFAULT_ALPHA, Level, Metric, Rule, RuleSet, Waiver};
 pub use select::{Pattern, Selector};
 pub use subject::Subject;

@@ -106,7 +106,15 @@ impl Plan {
         if !suite.visualizations.is_empty() {
             files.extend(["visualize.csv", "visualize/*.png"].map(String::from));
         }
-        let made = ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
+        let made = [
+            "thumbnails.safetensors",
+            "charts/*.png",
+            "report.html",
+            "gate.json",
+            "gate.sarif",
+            "junit.xml",
+            "summary.md",
+        ];
         files.extend(made.map(String::from));
         if save_adversarial {
             let attacks = tasks(suite).into_iter().filter_map(|(model, task, _)| match task {

@@ -56,7 +56,8 @@ fn outputs_follow_what_is_asked() {
     let mut suite = suite(FULL);
     let files = Plan::outputs(&suite, false);
     let tables = ["manifest.json", "samples.csv", "summary.csv", "distances.csv", "transfer.csv"];
-    let made = ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "junit.xml", "summary.md"];
+    let made =
+        ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "gate.sarif", "junit.xml", "summary.md"];
     assert_eq!(files, [&tables[..], &made[..]].concat());
     (suite.boundary, suite.transfer) = (None, None);
     let files = Plan::outputs(&suite, true);

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
+use crate::suite::places::line_and_column;
+
 /// One thing that is wrong with a suite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -147,14 +149,7 @@ impl SuiteErrors {
 
     /// Line and column of a problem, both counted from 1, columns in characters.
     pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
-        let source = self.source.inner();
-        let mut start = problem.span.as_ref()?.start.min(source.len());
-        while !source.is_char_boundary(start) {
-            start -= 1;
-        }
-        let before = &source[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
+        Some(line_and_column(self.source.inner(), problem.span.as_ref()?.start))
     }
 }
 

@@ -182,13 +182,24 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
     })
 }
 
+impl Places {
+    /// Of any text of TOML, whether it is a valid suite or not; empty if it is no TOML.
+    pub fn of_text(source: &str) -> Places {
+        root(source, &mut Problems::default()).map(|root| places(&root)).unwrap_or_default()
+    }
+}
+
 /// Where the file's tables and their keys stand.
 fn places(root: &Value) -> Places {
     let mut places = Places::default();
-    let mut note = |name: &str, index: Option<usize>, table: &Value| {
-        places.note(name, index, None, table.span());
-        if let DeValue::Table(fields) = table.get_ref() {
-            fields.iter().for_each(|(key, value)| places.note(name, index, Some(key.get_ref()), value.span()));
+    let mut note = |list: &str, index: Option<usize>, table: &Value| {
+        places.note(list, index, None, table.span());
+        let DeValue::Table(fields) = table.get_ref() else { return };
+        for (key, value) in fields.iter() {
+            places.note(list, index, Some(key.get_ref()), value.span());
+            if let (Some(index), "name", DeValue::String(name)) = (index, key.get_ref().as_ref(), value.get_ref()) {
+                places.note_name(list, index, name);
+            }
         }
     };
     if let DeValue::Table(tables) = root.get_ref() {
