@@ -17,6 +17,11 @@ pub fn listen(leave: fn() -> !) {
     });
 }
 
+/// Asks for a stop, as Ctrl-C does.
+pub fn request() {
+    REQUESTED.store(true, Ordering::SeqCst);
+}
+
 /// Whether a stop was asked for.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::devices::DevicesChoice;
 use super::exit::help_table;
 use crate::compare::ModelPair;
 use crate::suite::{DeviceChoice, ShardChoice, UnitSelection};
@@ -98,6 +99,13 @@ pub struct RunArgs {
     /// to finish writes the outputs, or `am-eval merge`
     #[arg(long, value_name = "I/N", conflicts_with = "dry_run")]
     pub shard: Option<ShardChoice>,
+    /// Run one process on each of these devices, side by side: all (every GPU; without one, every core of the CPU), a list of
+    /// cuda:N, or cpu:N (N processes that divide the threads)
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["device", "shard"])]
+    pub devices: Option<DevicesChoice>,
+    /// What `--devices` starts: ends quietly after its share, and stops when standard input is closed
+    #[arg(long, hide = true, requires = "shard")]
+    pub worker: bool,
     /// Print plain lines instead of a progress bar
     #[arg(long)]
     pub no_progress: bool,

@@ -6,6 +6,7 @@
 pub mod args;
 mod baseline;
 mod compare;
+mod devices;
 mod doctor;
 #[cfg(feature = "torch")]
 mod execution;
@@ -35,6 +36,8 @@ mod train;
 mod validate;
 #[cfg(feature = "torch")]
 mod visualize;
+#[cfg(feature = "torch")]
+mod workers;
 
 pub use exit::Exit;
 pub use failure::{Failure, OrExit, Style};

@@ -11,6 +11,7 @@ use super::origin::origin;
 use super::output::{tell, warn};
 use super::shard;
 use super::visualize;
+use super::workers::{self, Placement};
 use crate::engine::{Prepared, Run, RunError, device};
 use crate::gate::Snapshot;
 use crate::interrupt;
@@ -27,8 +28,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     // A baseline that cannot be read is told before hours are spent.
     let baseline = args.baseline.as_deref().map(gate::load_baseline).transpose()?;
     // All suites are read before one is run: what is wrong with the last is told now, and the devices are known.
-    let suites = args.suites.iter().map(|path| load(path, args)).collect::<Result<Vec<_>, _>>()?;
+    let mut suites = args.suites.iter().map(|path| load(path, args)).collect::<Result<Vec<_>, _>>()?;
+    let placements = placements(args, &mut suites)?;
     device::prepare(suites.iter().map(|suite| suite.run.device));
+    if args.worker {
+        workers::stop_with_parent();
+    }
     let mut gravest = Exit::Success;
     for suite in suites {
         warn_of_scripts(&suite);
@@ -37,11 +42,24 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         if args.dry_run {
             dry_run(&prepared, args)?;
         } else {
-            let exit = one(&prepared, args, baseline.as_ref())?;
+            let exit = one(&prepared, args, &placements, baseline.as_ref())?;
             gravest = if exit.code() > gravest.code() { exit } else { gravest };
         }
     }
     Ok(gravest)
+}
+
+/// Where the processes of `--devices` compute, none without it. The suites then look at their models on the first of these devices.
+fn placements(args: &RunArgs, suites: &mut [Suite]) -> Result<Vec<Placement>, Failure> {
+    let Some(devices) = &args.devices else { return Ok(Vec::new()) };
+    let placements = devices.place();
+    for placement in &placements {
+        device::resolve(placement.device()).or_exit(Exit::Usage)?;
+    }
+    if let Some(first) = placements.first() {
+        suites.iter_mut().for_each(|suite| suite.run.device = first.device());
+    }
+    Ok(placements)
 }
 
 /// Says that scripts are programs, if the suite runs some.
@@ -84,20 +102,29 @@ fn dry_run(prepared: &Prepared, args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn one(prepared: &Prepared, args: &RunArgs, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
+fn one(
+    prepared: &Prepared,
+    args: &RunArgs,
+    placements: &[Placement],
+    baseline: Option<&Snapshot>,
+) -> Result<Exit, Failure> {
     let dir = RunDir::create(args.out.join(&prepared.run), &prepared.run).or_exit(Exit::RunFailed)?;
     if let Some(choice) = args.shard {
         return shard::run(prepared, args, &dir, choice, baseline);
     }
+    if !placements.is_empty() {
+        workers::compute(prepared, args, &dir, placements)?;
+    }
+    let fresh = args.fresh && placements.is_empty();
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
-    if args.fresh {
+    if fresh {
         dir.remove_blocks().or_exit(Exit::RunFailed)?;
         PictureDir::of_run(dir.path()).remove().or_exit(Exit::RunFailed)?;
     }
     let mut manifest = prepared.manifest(std::env::args().collect());
     manifest.origin = Some(origin(&prepared.suite.path));
     let earlier = Manifest::load(&dir.manifest_path()).ok();
-    let earlier = earlier.filter(|earlier| earlier.run == manifest.run && !args.fresh);
+    let earlier = earlier.filter(|earlier| earlier.run == manifest.run && !fresh);
     manifest.seconds = earlier.as_ref().map_or(0.0, |earlier| earlier.seconds);
     if let Some(first) = earlier.as_ref().and_then(|earlier| earlier.origin.clone()) {
         manifest.origin = Some(first);

@@ -44,6 +44,9 @@ pub fn run(
     if let Some(error) = shown.failed {
         return Err(Failure::new(Exit::RunFailed, error));
     }
+    if args.worker {
+        return Ok(Exit::Success);
+    }
     finish(prepared, dir, shard, baseline)
 }
 

@@ -48,6 +48,12 @@ pub fn resolve(choice: DeviceChoice) -> Result<Device, DeviceError> {
     }
 }
 
+/// How many CUDA devices libtorch sees.
+pub fn count() -> usize {
+    prepare([DeviceChoice::Auto]);
+    if Cuda::is_available() { usize::try_from(Cuda::device_count()).unwrap_or(0) } else { 0 }
+}
+
 /// What the user should know if `auto` came to the CPU although a driver is there; none if nothing is amiss.
 pub fn missed(choice: DeviceChoice, device: Device) -> Option<String> {
     if choice != DeviceChoice::Auto || device.is_cuda() {

@@ -10,3 +10,4 @@ mod saved_images;
 mod shards;
 mod training;
 mod transfer;
+mod workers;

@@ -90,9 +90,14 @@ impl Sandbox {
 
     /// The same as a child process that can be killed.
     pub fn start(&self) -> Child {
+        self.start_with(&[], Stdio::piped())
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(&self, more: &[&str], errors: Stdio) -> Child {
         let mut process = Process::new(env!("CARGO_BIN_EXE_am-eval"));
-        process.args(self.arguments(&[])).env("OMP_NUM_THREADS", "1");
-        process.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        process.args(self.arguments(more)).env("OMP_NUM_THREADS", "1");
+        process.stdout(Stdio::null()).stderr(errors).spawn().unwrap()
     }
 
     fn arguments(&self, more: &[&str]) -> Vec<String> {
