@@ -2,6 +2,7 @@
 
 pub mod device;
 mod error;
+mod fault;
 mod guard;
 mod layers;
 mod loaded;

@@ -8,6 +8,7 @@ use tch::Tensor;
 
 use super::device;
 use super::error::RunError;
+use super::fault;
 use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
 use super::prepare::Prepared;
@@ -173,6 +174,7 @@ impl<'a> Run<'a> {
 
     fn compute(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
         let started = Instant::now();
+        fault::strike();
         self.seed_models(unit);
         if !std::iter::once(unit).chain(later).any(|unit| self.transfers(unit)) {
             self.loaded.keep_only(unit.model);

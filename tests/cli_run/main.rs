@@ -2,6 +2,7 @@
 #![cfg(feature = "torch")]
 
 mod bad_input;
+mod faults;
 mod inputs;
 mod outputs;
 mod resume;
