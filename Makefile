@@ -11,7 +11,7 @@ ifeq ($(strip $(LIBTORCH)),)
 unexport LIBTORCH
 endif
 
-.PHONY: help libtorch build run test gpu-check browser fmt lint bench scale doc schema example clean tools components
+.PHONY: help libtorch build run test gpu-check slurm-check browser fmt lint bench scale doc schema example clean tools components
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ test: tools libtorch fmt lint doc ## Check format, lints and docs, and run the t
 
 gpu-check: build ## Check parity, repeatability, speed and failures on a GPU beside PyTorch (small on a CPU)
 	@BINARY=$(TARGET_DIR)/release/am-eval scripts/gpu_check.sh
+
+slurm-check: build ## Run examples/slurm.sh on a real Slurm of one node (needs root; installs slurm-wlm and munge)
+	@BINARY=$(TARGET_DIR)/release/am-eval scripts/slurm_check.sh
 
 browser: tools ## Open reports in Chromium: accessibility, behaviour, no network (needs node and chromium)
 	@CARGO=$(CARGO) scripts/browser.sh

@@ -70,7 +70,7 @@ NodeName=$node NodeAddr=127.0.0.1 CPUs=4 RealMemory=4000 State=UNKNOWN
 PartitionName=check Nodes=$node Default=YES MaxTime=INFINITE State=UP
 CONF
 munged --foreground --force --key-file="$work/munge.key" --socket="$work/munge.socket" --pid-file="$work/munged.pid" \
-    --log-file="$work/munged.log" --seed-file="$work/munged.seed" &
+    --log-file="$work/munged.log" --seed-file="$work/munged.seed" > "$work/munged.out.log" 2>&1 &
 daemons+=($!)
 for _ in $(seq 50); do [ -S "$work/munge.socket" ] && break; sleep 0.1; done
 slurmctld -D > "$work/slurmctld.out.log" 2>&1 &
@@ -125,6 +125,8 @@ for _ in $(seq 600); do
     sleep 0.1
 done
 scontrol requeue "${array}_2"
+sleep 1
+scontrol update "JobId=${array}_2" StartTime=now 2>/dev/null || true # else it waits for two minutes
 echo "task 2 of job $array was killed and queued again"
 for _ in $(seq 3000); do
     state=$(scontrol show job "$merge" | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p')
