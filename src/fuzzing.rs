@@ -29,6 +29,19 @@ pub const TARGETS: [Target; 6] = [
     Target { name: "record", read: record, seeds: records },
 ];
 
+/// Writes what the reader `name` can read into the folder that `AM_EVAL_FUZZ_CORPUS` names, so that a search for other inputs begins
+/// there. Without the variable it does nothing.
+///
+/// # Panics
+/// If a file cannot be written.
+pub fn sow(name: &str) {
+    let Some(folder) = std::env::var_os("AM_EVAL_FUZZ_CORPUS").map(PathBuf::from) else { return };
+    for seed in TARGETS.iter().filter(|target| target.name == name).flat_map(|target| (target.seeds)()) {
+        let file = folder.join(format!("seed-{}", &blake3::hash(&seed).to_hex()[..16]));
+        std::fs::write(&file, seed).unwrap_or_else(|error| panic!("failed to write {}: {error}", file.display()));
+    }
+}
+
 /// Suites and rules.
 pub fn suite(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();

@@ -20,6 +20,7 @@ pub mod cuda;
 pub mod data;
 #[cfg(feature = "torch")]
 pub mod engine;
+pub mod export;
 pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -107,6 +107,9 @@ empty field is \"none\". Three lines of Python read a table:
     import csv
     rows = list(csv.DictReader(open(\"reports/RUN/samples.csv\")))
     print(sum(row[\"flipped\"] == \"true\" for row in rows), \"flips of\", len(rows))
+
+With `tables = [\"csv\", \"parquet\"]` in `[run]` each table has a typed twin in Parquet. `summary.json` holds the summary as one document
+(schema: [summary.schema.json](summary.schema.json)). Pandas, polars, and images for other tools: [analysis.md](analysis.md).
 ";
 
 /// The text of `docs/outputs.md`.

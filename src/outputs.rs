@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,11 @@ use crate::gate::{GateOutcome, OUTCOME_FORMAT};
 use crate::record::seal::{self, Seal};
 use crate::record::{
     Evidence, Example, MANIFEST_FORMAT, Manifest, PictureDir, PictureRecord, RunDir, RunStatus, StoreError, Thumbnails,
-    assemble_adversarial, assemble_tables, content_hash, write_atomically, write_visualize,
+    assemble_adversarial, assemble_tables, content_hash, write_atomically, write_parquet, write_visualize,
 };
 use crate::report::gate::{junit, markdown, show_gate, without_gate};
 use crate::report::{self, ReportError, write_atlases, write_reports};
-use crate::summary::{RunSummary, Summarizer, write_summary, write_transfer};
+use crate::summary::{RunSummary, Summarizer, write_summary, write_summary_json, write_transfer};
 
 /// The page.
 const PAGE: &str = "report.html";
@@ -118,6 +118,9 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
             manifest.outputs.insert(inside(dir, &path), content_hash(&path)?);
         }
     }
+    let json = write_summary_json(&dir.summary_json_path(), &summary, manifest)?;
+    manifest.outputs.insert("summary.json".to_owned(), json);
+    write_columnar(dir, manifest)?;
     if !thumbnails.is_empty() {
         let path = dir.thumbnails_path();
         manifest.outputs.insert(inside(dir, &path), thumbnails.save(&path)?);
@@ -142,6 +145,23 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     // The manifest comes last: a run that it calls complete has all its files.
     manifest.save(&dir.manifest_path())?;
     Ok(summary)
+}
+
+/// Every table that the run has written so far once more as Parquet, if its suite asks for it; else none is left of an earlier time.
+fn write_columnar(dir: &RunDir, manifest: &mut Manifest) -> Result<(), StoreError> {
+    let tables: Vec<PathBuf> =
+        manifest.outputs.keys().filter(|name| name.ends_with(".csv")).map(|name| dir.path().join(name)).collect();
+    for table in tables {
+        if manifest.suite.run.writes_parquet() {
+            let (path, hash) = write_parquet(&table)?;
+            manifest.outputs.insert(inside(dir, &path), hash);
+        } else if let Err(error) = std::fs::remove_file(table.with_extension("parquet"))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(StoreError::io("remove", &table.with_extension("parquet"))(error));
+        }
+    }
+    Ok(())
 }
 
 /// The most telling pictures of each model and attack: flipped at the smallest radius, and there with the surest mistakes.
@@ -284,7 +304,8 @@ impl Damage {
 
     /// Whether it is a file that numbers come from: a block or a table. The others are made from these.
     pub fn is_of_numbers(&self) -> bool {
-        self.file.starts_with("blocks/") || self.file.ends_with(".csv")
+        self.file.starts_with("blocks/")
+            || [".csv", ".parquet", "summary.json"].iter().any(|end| self.file.ends_with(end))
     }
 
     /// Whether it is a file in which a gate shows its verdict, which the next gate writes again.

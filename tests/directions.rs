@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "outputs",
     "manual",
     "merge",
+    "export",
     "model",
     "rows",
     "region",

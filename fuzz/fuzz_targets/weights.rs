@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| am_eval::fuzzing::weights(bytes));
+libfuzzer_sys::fuzz_target!(init: am_eval::fuzzing::sow("weights"), |bytes: &[u8]| am_eval::fuzzing::weights(bytes));

@@ -46,6 +46,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Save a run as the baseline of later ones, or show what a baseline holds
     Baseline(BaselineArgs),
+    /// Write a run's adversarial images, or its numbers in RobustBench's form, for other tools
+    Export(ExportArgs),
     /// List the architectures and the shipped models
     Models(ModelsArgs),
     /// List every layer of a model: name, kind, shape, units, share of the forward pass
@@ -56,7 +58,7 @@ pub enum Command {
     Visualize(Box<VisualizeArgs>),
     /// Train a model of the zoo by a recipe
     Train(TrainArgs),
-    /// Print the JSON Schema of suites, for editors
+    /// Print the JSON Schema of suites, for editors, or of `summary.json`
     Schema(SchemaArgs),
     /// Look at this installation: libtorch, devices, precision, weights and data
     Doctor(DoctorArgs),
@@ -203,6 +205,52 @@ pub enum GateFormat {
     Gitlab,
     /// Markdown, for comments
     Markdown,
+}
+
+/// `am-eval export`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["images", "robustbench"]))]
+pub struct ExportArgs {
+    /// The directory of a run that was made with --save-adversarial
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub run: PathBuf,
+    /// New folder that receives the adversarial images, and images.csv, which says what each of them is
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub images: Option<PathBuf>,
+    /// The form of the images
+    #[arg(long, value_enum, default_value_t = ExportForm::Png, requires = "images")]
+    pub form: ExportForm,
+    /// Only the images of this model; may be given several times
+    #[arg(long, value_name = "NAME", requires = "images")]
+    pub model: Vec<String>,
+    /// Only the images of this attack; may be given several times
+    #[arg(long, value_name = "NAME", requires = "images")]
+    pub attack: Vec<String>,
+    /// Only images that change the prediction
+    #[arg(long, requires = "images")]
+    pub flipped: bool,
+    /// The images of controls too
+    #[arg(long, requires = "images")]
+    pub controls: bool,
+    /// New folder that receives DATASET/THREAT/MODEL.json for each model, as RobustBench's model_info has it
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub robustbench: Option<PathBuf>,
+    /// Export what there is of a run that is not finished
+    #[arg(long)]
+    pub partial: bool,
+}
+
+/// The form of exported images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportForm {
+    /// PNG files, rounded to 8 bits, in a folder for each model, attack and radius
+    Png,
+    /// The same with a folder for each true class, as torchvision's ImageFolder reads them
+    Imagefolder,
+    /// Arrays as AutoAttack has them: x_adv (f32, N x C x H x W, in [0, 1]), y and row in one safetensors file each
+    Safetensors,
+    /// The same arrays as .npy files for NumPy
+    Npy,
 }
 
 /// `am-eval compare`.
@@ -354,7 +402,20 @@ pub struct TrainArgs {
 
 /// `am-eval schema`.
 #[derive(Debug, Args)]
-pub struct SchemaArgs {}
+pub struct SchemaArgs {
+    /// What the schema is of
+    #[arg(value_enum, default_value_t = SchemaOf::Suite)]
+    pub of: SchemaOf,
+}
+
+/// What a JSON Schema is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// A suite's file
+    Suite,
+    /// A run's `summary.json`
+    Summary,
+}
 
 /// `am-eval doctor`.
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod doctor;
 #[cfg(feature = "torch")]
 mod execution;
 mod exit;
+mod export;
 mod failure;
 mod gate;
 #[cfg(feature = "torch")]
@@ -77,6 +78,7 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Merge(args) => merge::merge(&args),
         Command::Status(args) => status::status(&args),
         Command::Gate(args) => gate::gate(&args),
+        Command::Export(args) => export::export(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Baseline(args) => baseline::baseline(&args),
         Command::Schema(args) => schema::schema(&args),

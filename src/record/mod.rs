@@ -3,6 +3,7 @@
 mod adversarial;
 mod atomic;
 mod block;
+mod columnar;
 mod distances_csv;
 mod error;
 mod evidence;
@@ -26,6 +27,7 @@ pub use crate::terms::CellKind;
 pub use adversarial::{AdversarialImages, assemble_adversarial};
 pub use atomic::{AtomicFile, write_atomically};
 pub use block::{BLOCK_FORMAT, Block, decode_rehashed};
+pub use columnar::{ColumnType, column_type, write_parquet};
 pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};
 pub use error::StoreError;
 pub use evidence::{CheckKind, Evidence};

@@ -70,6 +70,11 @@ impl RunDir {
         self.path.join("summary.csv")
     }
 
+    /// `summary.json`.
+    pub fn summary_json_path(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
     /// `transfer.csv`.
     pub fn transfer_path(&self) -> PathBuf {
         self.path.join("transfer.csv")

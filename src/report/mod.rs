@@ -53,6 +53,6 @@ pub fn write_reports(
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

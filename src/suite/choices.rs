@@ -23,6 +23,16 @@ pub enum Loss {
     Pma,
 }
 
+/// The form of a run's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableForm {
+    /// `samples.csv`: text that everything reads.
+    Csv,
+    /// `samples.parquet`: typed columns, compressed, for pandas, polars and databases.
+    Parquet,
+}
+
 /// How rows move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use super::choices::{Loss, OptimizerName};
+pub use super::choices::{Loss, OptimizerName, TableForm};
 use super::data_config::DataConfig;
 use super::places::Places;
 use super::presets::Preset;
@@ -126,6 +126,24 @@ pub struct RunConfig {
     /// Passes of a random model that are averaged into one answer; 1 for none.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub eot: usize,
+    /// The forms in which tables are written, csv first.
+    #[serde(default = "csv_alone", skip_serializing_if = "is_csv_alone")]
+    pub tables: Vec<TableForm>,
+}
+
+impl RunConfig {
+    /// Whether the run writes its tables as Parquet too.
+    pub fn writes_parquet(&self) -> bool {
+        self.tables.contains(&TableForm::Parquet)
+    }
+}
+
+fn csv_alone() -> Vec<TableForm> {
+    vec![TableForm::Csv]
+}
+
+fn is_csv_alone(tables: &[TableForm]) -> bool {
+    tables == [TableForm::Csv]
 }
 
 fn one() -> usize {

@@ -12,9 +12,10 @@ use super::{Suite, SuiteErrors};
 const FULL: &str = include_str!("tests/full.toml");
 
 /// The shipped suites: name and text.
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     ("suites/quickstart.toml", include_str!("../../suites/quickstart.toml")),
     ("suites/cifar10.toml", include_str!("../../suites/cifar10.toml")),
+    ("suites/robustbench.toml", include_str!("../../suites/robustbench.toml")),
 ];
 
 fn parse(source: &str) -> Result<Suite, SuiteErrors> {

@@ -96,7 +96,8 @@ impl Plan {
 
     /// The files that the run leaves in its directory, blocks left out. Charts depend on the results and are one entry.
     pub fn outputs(suite: &Suite, save_adversarial: bool) -> Vec<String> {
-        let mut files: Vec<String> = ["manifest.json", "samples.csv", "summary.csv"].map(String::from).into();
+        let mut files: Vec<String> =
+            ["manifest.json", "samples.csv", "summary.csv", "summary.json"].map(String::from).into();
         if suite.boundary.is_some() {
             files.push("distances.csv".into());
         }
@@ -105,6 +106,11 @@ impl Plan {
         }
         if !suite.visualizations.is_empty() {
             files.extend(["visualize.csv", "visualize/*.png"].map(String::from));
+        }
+        if suite.run.writes_parquet() {
+            let tables: Vec<String> =
+                files.iter().filter_map(|file| file.strip_suffix(".csv")).map(String::from).collect();
+            files.extend(tables.into_iter().map(|table| format!("{table}.parquet")));
         }
         let made = [
             "thumbnails.safetensors",

@@ -55,7 +55,7 @@ fn outputs_follow_what_is_asked() {
     assert!(Suite::parse("x.toml", without_boundary).is_err());
     let mut suite = suite(FULL);
     let files = Plan::outputs(&suite, false);
-    let tables = ["manifest.json", "samples.csv", "summary.csv", "distances.csv", "transfer.csv"];
+    let tables = ["manifest.json", "samples.csv", "summary.csv", "summary.json", "distances.csv", "transfer.csv"];
     let made =
         ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "gate.sarif", "junit.xml", "summary.md"];
     assert_eq!(files, [&tables[..], &made[..]].concat());

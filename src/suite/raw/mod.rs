@@ -13,7 +13,8 @@ use self::data::RawData;
 use self::gate::{Glob, RawRule, RawWaiver};
 use self::visualize::RawVisualize;
 use super::config::{
-    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, UnitRanking, UnitSelection,
+    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
+    UnitSelection,
 };
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use crate::suite::read::kinds::{Tables, kind, tagged};
@@ -70,6 +71,8 @@ raw_table! {
         /// Passes of the model that are averaged into one answer, in the search and in the verification: expectation over a random
         /// model's randomness. Every pass that is counted then costs so many. Default 1.
         eot: Count<1, 1_000>;
+        /// The forms in which tables are written: csv, which is always one of them, and parquet. Default csv alone.
+        tables: Vec<At<TableForm>>;
     }
 }
 

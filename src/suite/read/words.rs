@@ -8,7 +8,7 @@ use super::problem::Problems;
 use super::{FromToml, Value, schema_of, wrong};
 use crate::suite::choices::CanvasWord;
 use crate::suite::config::{
-    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, UnitRanking,
+    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
 };
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use crate::suite::gate::{Level, Metric};
@@ -68,6 +68,7 @@ pub(in crate::suite) fn unknown_word(key: &str, text: &str, value: &Value, known
     let noun = match key {
         "methods" => "method",
         "controls" => "control",
+        "tables" => "form of tables",
         "by" => "measure",
         "on_error" | "labels" => "choice",
         key => key,
@@ -101,6 +102,7 @@ words!(
     Metric,
     UnitRanking,
     PicturePreset,
+    TableForm,
     CanvasWord
 );
 

@@ -51,6 +51,20 @@ fn the_full_suite_means_what_it_says() {
 }
 
 #[test]
+fn tables_are_csv_and_what_else_is_asked_for() {
+    let read = |tables: &str| parse(&replaced("batch = 64", tables));
+    assert!(!parse(FULL).unwrap().run.writes_parquet());
+    let both = read("tables = [\"parquet\", \"csv\"]").unwrap();
+    assert_eq!(both.run.tables, [TableForm::Csv, TableForm::Parquet]);
+    assert_eq!(both.run_key_material(), parse(FULL).unwrap().run_key_material(), "the run keeps its name");
+    assert_eq!(read("tables = [\"csv\"]").unwrap().run.tables, parse(FULL).unwrap().run.tables);
+    let message = |tables: &str| render(&read(tables).unwrap_err());
+    assert!(message("tables = [\"parquet\"]").contains("`tables` lacks csv"));
+    assert!(message("tables = [\"csv\", \"csv\"]").contains("stands twice"));
+    assert!(message("tables = [\"csv\", \"parqet\"]").contains("did you mean `parquet`?"));
+}
+
+#[test]
 fn shipped_suites_are_valid() {
     for (path, source) in SHIPPED {
         if let Err(errors) = Suite::parse(path, source) {

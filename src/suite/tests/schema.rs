@@ -37,6 +37,7 @@ fn the_schema_rejects_what_the_reader_rejects() {
         ("device = \"cuda:1\"", "device = \"gpu\""),
         ("precision = \"bf16\"", "precision = \"fp16\""),
         ("batch = 64", "batch = 0"),
+        ("batch = 64", "tables = [\"csv\", \"excel\"]"),
         ("kind = \"image-folder\"", "kind = \"folder\""),
         ("resize = 256", "resize = 256\nsplit = \"test\""),
         ("weights = \"../models/cnn.safetensors\"", ""),

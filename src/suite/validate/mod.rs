@@ -22,7 +22,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::config::{AttackConfig, DeviceChoice, Goal, ModelConfig, RunConfig, SearchPrecision, SelfTestConfig, Suite};
+use super::config::{
+    AttackConfig, DeviceChoice, Goal, ModelConfig, RunConfig, SearchPrecision, SelfTestConfig, Suite, TableForm,
+};
 use super::raw::{RawModel, RawRun, RawSelfTest, RawSuite};
 use super::read::{At, FromToml, Value};
 use crate::files::open_regular;
@@ -127,7 +129,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
     let raw = RawSuite::from_toml("suite", &value, problems)?;
 
     let base = path.parent().unwrap_or(Path::new(""));
-    let run = run(raw.run);
+    let run = run(raw.run, problems);
     let data_span = raw.data.as_ref().map(|data| data.span.clone());
     let mut data = raw.data.and_then(|data| data::resolve(data, base, problems));
     let names = raw.model.as_ref().map(|models| model_names(&models.value.0, problems)).unwrap_or_default();
@@ -241,7 +243,25 @@ fn start_of(span: Range<usize>) -> Range<usize> {
     span.start..span.start
 }
 
-fn run(raw: Option<At<RawRun>>) -> RunConfig {
+/// The forms of tables, each once; csv is among them, since `gate` and `compare` read it.
+fn tables(raw: Option<&At<Vec<At<TableForm>>>>, problems: &mut Problems) -> Vec<TableForm> {
+    let Some(raw) = raw else { return vec![TableForm::Csv] };
+    for (form, first) in repeated(&raw.value, |form| *form) {
+        problems
+            .add(form.span.clone(), "a form of tables stands twice", "again here")
+            .note(first.span.clone(), "first here");
+    }
+    if !raw.value.iter().any(|form| form.value == TableForm::Csv) && problems.none_within(&raw.span) {
+        problems
+            .add(raw.span.clone(), "`tables` lacks csv, which `gate` and `compare` read", "no csv")
+            .help("write tables = [\"csv\", \"parquet\"] for both, or leave `tables` out for csv alone");
+    }
+    let mut forms: Vec<TableForm> = raw.value.iter().map(|form| form.value).collect();
+    forms.sort();
+    forms
+}
+
+fn run(raw: Option<At<RawRun>>, problems: &mut Problems) -> RunConfig {
     let raw = raw.map(|raw| raw.value);
     let raw = raw.as_ref();
     RunConfig {
@@ -250,6 +270,7 @@ fn run(raw: Option<At<RawRun>>) -> RunConfig {
         batch: raw.and_then(|run| run.batch.as_ref()).and_then(|batch| batch.value.0),
         block: raw.and_then(|run| run.block.as_ref()).map(|block| block.value.size()),
         eot: raw.and_then(|run| run.eot.as_ref()).map_or(1, |eot| eot.value.size()),
+        tables: tables(raw.and_then(|run| run.tables.as_ref()), problems),
     }
 }
 
