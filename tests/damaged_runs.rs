@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use am_eval::cli::Exit;
+use am_eval::outputs::damages;
+use am_eval::record::RunDir;
 use assert_cmd::Command;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -175,8 +177,13 @@ fn what_is_whole_passes() {
     assert_eq!([exit(same.gate()), exit(same.report()), exit(same.save())], [Exit::Success; 3]);
 }
 
+/// Damages of each kind: a few, since each is several processes; `AM_EVAL_DAMAGES=100` tries more.
+fn cases() -> u32 {
+    std::env::var("AM_EVAL_DAMAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(3)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_changed_table_is_never_judged((cut, changes, splice) in damage(), distances in any::<bool>()) {
@@ -265,34 +272,83 @@ fn files(folder: &Path, below: &str) -> Vec<String> {
     names
 }
 
-/// A hundred changes of one byte anywhere in a finished and judged run: whatever looks at the run next says so.
-#[test]
-fn no_changed_byte_goes_unnoticed() {
+/// Numbers in the order of a linear congruential generator, so that a failure shows again.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % bound as u64) as usize
+    }
+}
+
+/// A judged run, the names of its files, and a hundred changes of one bit: of which file, at which byte, which bit.
+fn changes() -> (Damaged, Vec<(String, usize, u8)>) {
     let judged = Damaged::new("rules.toml", RULES.as_bytes());
     assert_eq!(exit(judged.gate()), Exit::Success);
     let names = files(judged.0.path(), "run");
     assert!(names.len() > 8, "{names:?}");
-    let mut state = 7u64;
-    let mut draw = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 33) % bound as u64) as usize
-    };
-    for turn in 0..100 {
+    let mut draws = Draws(7);
+    let change = |turn: usize| {
         // Every file has its turn, the small ones too.
-        let name = &names[if turn < names.len() { turn } else { draw(names.len()) }];
-        let run = Damaged::new("rules.toml", RULES.as_bytes());
-        std::fs::remove_dir_all(run.path("run")).unwrap();
-        std::fs::create_dir(run.path("run")).unwrap();
-        copy(&judged.path("run"), &run.path("run"));
-        let mut bytes = std::fs::read(run.path(name)).unwrap();
-        let at = draw(bytes.len());
-        bytes[at] ^= 1 << draw(7);
-        std::fs::write(run.path(name), &bytes).unwrap();
-        let mut compare = am_eval();
-        compare.arg("compare").arg(run.path("run")).arg(WHOLE.path().join("run")).arg("--out").arg(run.path("out"));
-        let mut command = [run.save(), run.gate(), run.report(), compare].into_iter().nth(turn % 4).unwrap();
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!said.is_empty() && !said.contains("panicked at"), "byte {at} of {name}, {command:?}: {said}");
+        let name = &names[if turn < names.len() { turn } else { draws.below(names.len()) }];
+        let size = std::fs::metadata(judged.path(name)).unwrap().len() as usize;
+        (name.clone(), draws.below(size), 1 << draws.below(7))
+    };
+    let changes = (0..100).map(change).collect();
+    (judged, changes)
+}
+
+/// A hundred changes of one bit anywhere in a finished and judged run: what every command asks of its files finds each.
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let (judged, changes) = changes();
+    let found = || match RunDir::open(judged.path("run")) {
+        Ok((dir, manifest)) => damages(&dir, &manifest).len(),
+        Err(_) => 1,
+    };
+    assert_eq!(found(), 0);
+    for (name, at, bit) in changes {
+        let whole = std::fs::read(judged.path(&name)).unwrap();
+        let mut bytes = whole.clone();
+        bytes[at] ^= bit;
+        std::fs::write(judged.path(&name), &bytes).unwrap();
+        assert_ne!(found(), 0, "byte {at} of {name}");
+        std::fs::write(judged.path(&name), &whole).unwrap();
     }
+    assert_eq!(found(), 0, "each change was taken back");
+}
+
+/// The same with the real binary: each change is told by each of the commands that look at runs.
+fn every_command_tells(count: usize) {
+    let (judged, changes) = changes();
+    for (turn, (name, at, bit)) in changes.into_iter().enumerate().take(count) {
+        let mut bytes = std::fs::read(judged.path(&name)).unwrap();
+        bytes[at] ^= bit;
+        let commands: &[usize] = if count == 100 { &[0, 1, 2, 3] } else { &[turn % 4] };
+        for command in commands {
+            let run = Damaged::new("rules.toml", RULES.as_bytes());
+            std::fs::remove_dir_all(run.path("run")).unwrap();
+            std::fs::create_dir(run.path("run")).unwrap();
+            copy(&judged.path("run"), &run.path("run"));
+            std::fs::write(run.path(&name), &bytes).unwrap();
+            let mut compare = am_eval();
+            compare.arg("compare").arg(run.path("run")).arg(WHOLE.path().join("run")).arg("--out").arg(run.path("out"));
+            let mut command = [run.save(), run.gate(), run.report(), compare].into_iter().nth(*command).unwrap();
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.is_empty() && !said.contains("panicked at"), "byte {at} of {name}, {command:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn commands_tell_of_changed_bytes() {
+    every_command_tells(8);
+}
+
+#[test]
+#[ignore = "400 processes: cargo test --release --no-default-features --test damaged_runs -- --ignored"]
+fn each_of_a_hundred_changes_is_told_by_every_command() {
+    every_command_tells(100);
 }
