@@ -1,0 +1,96 @@
+"""Makes safetensors of a PyTorch checkpoint: what am-eval reads in its place, since loading a pickle can execute code.
+
+    pip install torch numpy safetensors
+    python3 examples/convert.py checkpoints/model.pt models/model.safetensors
+
+Finds the state dict in the file (under `state_dict`, `model_state_dict`, `model`, `net` and the like, or on top; with `--key a.b` the one
+there), takes prefixes off that all names share (`module.` of DataParallel, `model.` of a wrapper), and keeps tensors alone. What a wrapper
+normalizes with (`mu` and `sigma`) is told: am-eval compares it with the suite's `normalize`.
+Loads with `weights_only=True`; `--trust` loads whatever the file executes.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+KEYS = ["state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "state_dict_ema", "ema"]
+NORMALIZATION = {"mu", "sigma", "mean", "std", "normalize.mean", "normalize.std"}
+
+
+def tensors(value):
+    """The tensors of a state dict, or of a module; none if it holds none."""
+    if isinstance(value, torch.nn.Module):
+        value = value.state_dict()
+    if not isinstance(value, dict):
+        return {}
+    return {name: tensor for name, tensor in value.items() if torch.is_tensor(tensor)}
+
+
+def find(content, key):
+    """The state dict, and where it lies."""
+    if key:
+        for part in key.split("."):
+            if not isinstance(content, dict) or part not in content:
+                known = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+                sys.exit(f"the checkpoint has no key `{key}`: at `{part}` there are {known}")
+            content = content[part]
+        return tensors(content), key
+    places = [("", content)]
+    if isinstance(content, dict):
+        usual = sorted((name for name in content if name in KEYS), key=KEYS.index)
+        places += [(name, content[name]) for name in usual]
+        places += [(str(name), value) for name, value in content.items() if name not in KEYS]
+    found = [(tensors(value), place) for place, value in places]
+    # The first that is nearly as large as the largest: a dictionary of a few counters lies beside many checkpoints.
+    most = max((len(state) for state, _ in found), default=0)
+    return next(((state, place) for state, place in found if most and len(state) * 10 >= most * 9), ({}, ""))
+
+
+def without_prefixes(state):
+    """The tensors under the names that are left when what all names begin with is taken off; and those prefixes."""
+    prefixes = []
+    while len(state) > 1:
+        first = next(iter(state))
+        prefix = first.split(".")[0] + "."
+        if "." not in first or not all(name.startswith(prefix) for name in state):
+            break
+        state = {name[len(prefix):]: tensor for name, tensor in state.items()}
+        prefixes.append(prefix)
+    return state, prefixes
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--key", help="where the state dict lies, parts joined by points")
+    parser.add_argument("--trust", action="store_true", help="execute whatever the checkpoint's pickle says")
+    options = parser.parse_args()
+    if options.out.suffix != ".safetensors":
+        sys.exit(f"{options.out} must end in .safetensors")
+    try:
+        content = torch.load(options.checkpoint, map_location="cpu", weights_only=not options.trust)
+    except FileNotFoundError:
+        sys.exit(f"{options.checkpoint} is not there")
+    except Exception as error:
+        sys.exit(f"{options.checkpoint} cannot be loaded as weights alone ({str(error).splitlines()[0]}); if you trust it, add --trust")
+    state, place = find(content, options.key)
+    if not state:
+        sys.exit(f"{options.checkpoint} holds no state dict; name its place with --key")
+    state, prefixes = without_prefixes(state)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous().clone() for name, tensor in state.items()}, options.out)
+    under = f" under `{place}`" if place else ""
+    taken = f", without the prefix `{''.join(prefixes)}`" if prefixes else ""
+    print(f"wrote {options.out}: {len(state)} tensors{under}{taken}")
+    for name, tensor in state.items():
+        if name in NORMALIZATION:
+            values = [round(value, 6) for value in tensor.flatten().tolist()]
+            print(f"{name} = {values} normalizes in front of the network: the suite's `normalize` must say the same")
+
+
+if __name__ == "__main__":
+    main()
