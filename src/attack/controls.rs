@@ -1,7 +1,7 @@
 //! Controls that stand beside every suite's attacks at its headline radius, whatever those are: random noise, and a search that needs
 //! no gradient. Where one of them flips a sample that the attacks do not, the attacks were misled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tch::Tensor;
@@ -11,32 +11,10 @@ use crate::judge::{Bench, CleanBlock, Judgement, Lengths, judge};
 use crate::random::Noise;
 use crate::record::{Cell, CellKind, Record, Status};
 use crate::region::{Balls, Region, Regions};
-use crate::rows::{Drives, Entrants, Row};
-use crate::suite::{AttackConfig, Goal, ModelConfig, Suite};
-use crate::terms::{Epsilon, Norm, SampleId, headline_radius};
-
-/// Draws of noise for each sample.
-const DRAWS: usize = 2;
-
-/// Passes of the gradient-free search for each sample.
-const QUERIES: usize = 100;
-
-/// At least so many samples of a run are searched without gradients, if it has so many; beyond ten times as many, a tenth.
-const FEWEST: usize = 10;
-
-/// The attack beside which the controls of each norm run: the first of the suite for this model that has the headline radius.
-pub fn control_places(suite: &Suite, model: &ModelConfig) -> BTreeMap<Norm, (usize, Epsilon)> {
-    let attacks = || suite.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(&model.name));
-    let mut places = BTreeMap::new();
-    for norm in Norm::ALL {
-        let radii = attacks().filter(|(_, attack)| attack.norm == norm).flat_map(|(_, attack)| attack.epsilons.clone());
-        if let Some(radius) = headline_radius(norm, radii) {
-            let first = attacks().find(|(_, attack)| attack.norm == norm && attack.epsilons.contains(&radius));
-            places.extend(first.map(|(index, _)| (norm, (index, radius))));
-        }
-    }
-    places
-}
+use crate::rows::{Drives, Entrants, Row, floats};
+use crate::suite::AttackConfig;
+use crate::suite::controls::{DRAWS, QUERIES, is_searched, longer};
+use crate::terms::{Epsilon, Norm, SampleId};
 
 /// The controls of one block of samples.
 pub struct ControlBlock<'a> {
@@ -52,12 +30,24 @@ pub struct ControlBlock<'a> {
     pub first: usize,
     /// Samples of the run.
     pub samples: usize,
+    /// Whether to hand out the images of all records.
+    pub keep_images: bool,
 }
 
-/// Whether the sample at `place` is one of `wanted` that lie evenly over a run of `samples`.
-pub fn is_one_of(wanted: usize, place: usize, samples: usize) -> bool {
-    let wanted = wanted.min(samples).max(1);
-    place * wanted / samples.max(1) != (place + 1) * wanted / samples.max(1)
+/// What controls of a block gave.
+#[derive(Default)]
+pub struct ControlOutcome {
+    /// One record for each draw and sample, then one for each sample of the search, then one for each sample that was attacked longer.
+    pub records: Vec<Record>,
+    /// For each image that is kept, its record's place, and its values.
+    pub images: Vec<(usize, Vec<f32>)>,
+}
+
+impl ControlOutcome {
+    fn push(&mut self, (record, image): (Record, Option<Vec<f32>>)) {
+        self.images.extend(image.map(|image| (self.records.len(), image)));
+        self.records.push(record);
+    }
 }
 
 /// What a control found for one sample.
@@ -72,53 +62,53 @@ impl<'a> ControlBlock<'a> {
         self.bench.clean
     }
 
-    /// One record for each draw and sample, then one for each sample of the search, then one for each sample that was searched and that
-    /// `attacked`, the attack's own records, holds to be robust.
-    pub fn run(&self, attacked: &[Record]) -> Vec<Record> {
-        let mut records = Vec::new();
+    /// Noise on all samples; on a part of those that `attacked`, the attack's own records, holds to be robust, a search without gradients
+    /// and the attack with twice the steps.
+    pub fn run(&self, attacked: &[Record]) -> ControlOutcome {
+        let mut outcome = ControlOutcome::default();
         // Attacks on units have a control of noise of their own, if the suite leaves it.
         if !self.attack.has_noise_control() {
             let all: Vec<usize> = (0..self.clean().len()).filter(|&sample| self.clean().attackable(sample)).collect();
             for draw in 0..DRAWS {
                 let cell = self.cell(CellKind::ControlNoise, Some(format!("draw:{draw}")));
                 let mut found = self.noise(&all, draw);
-                records.extend((0..self.clean().len()).map(|sample| self.record(&cell, sample, found.remove(&sample))));
+                (0..self.clean().len())
+                    .for_each(|sample| outcome.push(self.record(&cell, sample, found.remove(&sample))));
             }
         }
-        let chosen: Vec<usize> = (0..self.clean().len()).filter(|&sample| self.is_searched(sample)).collect();
-        let open: Vec<usize> = chosen.iter().copied().filter(|&sample| self.clean().attackable(sample)).collect();
+        // What the attack flipped has nothing to tell.
+        let here = |record: &&Record| record.cell.epsilon == self.epsilon && record.flipped;
+        let flipped: BTreeSet<&SampleId> = attacked.iter().filter(here).map(|record| &record.sample_id).collect();
+        let open = |sample: &usize| {
+            is_searched(self.first + sample, self.samples)
+                && self.clean().attackable(*sample)
+                && !flipped.contains(&self.clean().ids[*sample])
+        };
+        let open: Vec<usize> = (0..self.clean().len()).filter(open).collect();
         let cell = self.cell(CellKind::ControlSearch, None);
         let mut found = self.search(&open);
-        records.extend(chosen.iter().map(|&sample| self.record(&cell, sample, found.remove(&sample))));
-        let flipped = |sample: usize| {
-            let id = &self.clean().ids[sample];
-            let here = |record: &&Record| record.cell.epsilon == self.epsilon && &record.sample_id == id;
-            attacked.iter().filter(here).any(|record| record.flipped)
-        };
-        let robust: Vec<usize> = open.into_iter().filter(|&sample| !flipped(sample)).collect();
-        records.extend(self.longer(&robust));
-        records
+        open.iter().for_each(|&sample| outcome.push(self.record(&cell, sample, found.remove(&sample))));
+        self.longer(&open, &mut outcome);
+        outcome
     }
 
     /// The attack on `samples` with twice the steps.
-    fn longer(&self, samples: &[usize]) -> Vec<Record> {
-        // A preset's budgets are its own.
-        if samples.is_empty() || !matches!(self.attack.goal, Goal::ClassLogit { preset: None, .. }) {
-            return Vec::new();
-        }
+    fn longer(&self, samples: &[usize], outcome: &mut ControlOutcome) {
+        let Some(attack) = longer(self.attack, self.epsilon).filter(|_| !samples.is_empty()) else { return };
         let clean = self.clean().subset(samples);
-        let attack = AttackConfig { steps: self.attack.steps * 2, epsilons: vec![self.epsilon], ..self.attack.clone() };
         let bench = Bench { clean: &clean, ..self.bench };
         let dataset = self.dataset;
-        let block = AttackBlock { attack: &attack, dataset, bench, units: &[], victims: &[], keep_images: false };
+        let keep_images = self.keep_images;
+        let block = AttackBlock { attack: &attack, dataset, bench, units: &[], victims: &[], keep_images };
         let cell = self.cell(CellKind::ControlLonger, None);
-        let records = block.run().records.into_iter();
-        records.map(|record| Record { cell: cell.clone(), target: None, target_hit: None, ..record }).collect()
-    }
-
-    /// Whether the search looks at this sample: as many as [`FEWEST`] says, evenly over the run.
-    fn is_searched(&self, sample: usize) -> bool {
-        is_one_of((self.samples / 10).max(FEWEST), self.first + sample, self.samples)
+        let (first, longer) = (outcome.records.len(), block.run());
+        let values: usize = longer.images.shape.iter().product();
+        let images = longer.images.rows.iter().zip(longer.images.pixels.chunks(values.max(1)));
+        outcome.images.extend(images.map(|(&row, image)| (first + row as usize, image.to_vec())));
+        let records = longer.records.into_iter();
+        outcome
+            .records
+            .extend(records.map(|record| Record { cell: cell.clone(), target: None, target_hit: None, ..record }));
     }
 
     /// Calls `work` with the balls of these samples and with what entered them; `purpose` names the random streams.
@@ -201,7 +191,7 @@ impl<'a> ControlBlock<'a> {
         })
     }
 
-    fn record(&self, cell: &Arc<Cell>, sample: usize, found: Option<Found>) -> Record {
+    fn record(&self, cell: &Arc<Cell>, sample: usize, found: Option<Found>) -> (Record, Option<Vec<f32>>) {
         let clean = &self.clean().judgements[sample];
         let center = self.clean().pixels.narrow(0, sample as i64, 1);
         let (image, judged, forwards) = match found {
@@ -217,7 +207,7 @@ impl<'a> ControlBlock<'a> {
             let rounded = (&image * 255.0).round() / 255.0;
             self.judge(&rounded, &[sample])[0].flips(clean.prediction)
         };
-        Record {
+        let record = Record {
             cell: cell.clone(),
             sample_id: self.clean().ids[sample].clone(),
             label: self.clean().labels[sample] as u32,
@@ -248,7 +238,8 @@ impl<'a> ControlBlock<'a> {
                 (_, _, false) => Status::SkippedMisclassified,
                 _ => Status::Ok,
             },
-        }
+        };
+        (record, (attacked && self.keep_images).then(|| floats(&image)))
     }
 }
 

@@ -18,11 +18,11 @@ mod units;
 
 pub use block::{AttackBlock, AttackOutcome};
 pub use class_logit::ClassLogit;
-pub use controls::{ControlBlock, control_places, is_one_of};
+pub use controls::{ControlBlock, ControlOutcome};
 pub use pictures::{example, thumbnail};
 pub use preset::Composition;
 pub use referee::{ByDistance, ByMargin, ByUnit};
-pub use selftest::{SelfTest, features_layer, takes_part};
+pub use selftest::{SelfTest, features_layer};
 pub use settle::Entry;
 use tch::Tensor;
 pub use transfer::Victim;

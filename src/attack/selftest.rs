@@ -18,14 +18,9 @@ use crate::random::Noise;
 use crate::record::{CheckKind, Evidence};
 use crate::region::{Balls, Regions};
 use crate::rows::{Drives, Entrants, Row, doubles};
-use crate::suite::{AttackConfig, Goal, Loss, OptimizerName, Target};
+use crate::suite::AttackConfig;
+use crate::suite::controls::{FRESH, POINTS, on_two_classes};
 use crate::terms::{Epsilon, LayerName, Norm};
-
-/// Points that the planted one is told from: half of them anywhere in the ball, half on its surface.
-const POINTS: usize = 96;
-
-/// Fresh random points on the surface, which a hard test classifies as clean.
-const DRAWS: usize = 10;
 
 /// How far below the planted point's score the readout's threshold lies, as a share of its lead over all other points.
 const SLACK: f64 = 0.1;
@@ -99,7 +94,7 @@ impl SelfTest<'_> {
             n,
             found,
         };
-        let random = evidence(CheckKind::SelfTestNoise, planted * DRAWS as u64, by_noise);
+        let random = evidence(CheckKind::SelfTestNoise, planted * FRESH as u64, by_noise);
         vec![evidence(CheckKind::SelfTest, planted, found), random]
     }
 
@@ -109,7 +104,7 @@ impl SelfTest<'_> {
         let clean = self.bench.clean;
         let center = clean.pixels.narrow(0, sample as i64, 1);
         let inside = self.points(sample, "inside", POINTS / 2, false);
-        let surface = self.points(sample, "surface", POINTS / 2 + 1 + DRAWS, true);
+        let surface = self.points(sample, "surface", POINTS / 2 + 1 + FRESH, true);
         let all = Tensor::cat(&[center, inside, surface], 0);
         let values = tch::no_grad(|| {
             let count = all.size()[0];
@@ -178,24 +173,4 @@ fn direction(known: &Tensor, target: &Tensor) -> Tensor {
     let direction = Tensor::linalg_solve(&whitened, &(target - mean).unsqueeze(1), true).squeeze_dim(1);
     let length = direction.square().sum(Kind::Double).sqrt().clamp_min(f64::MIN_POSITIVE);
     direction / length
-}
-
-/// The attack as it can run on two classes at one radius: DLR needs three, and a class index may not be there. Of a preset, whose parts are
-/// for more classes, its Auto-PGD.
-fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> AttackConfig {
-    let mut attack = AttackConfig { epsilons: vec![epsilon], ..attack.clone() };
-    if let Goal::ClassLogit { target, loss, preset } = &mut attack.goal {
-        if preset.take().is_some() {
-            (attack.optimizer, attack.steps) = (OptimizerName::Apgd, attack.steps.max(100));
-            *loss = Loss::Margin;
-        }
-        *loss = if *loss == Loss::Dlr { Loss::Margin } else { *loss };
-        *target = if matches!(target, Target::Class(_)) { Target::RunnerUp } else { *target };
-    }
-    attack
-}
-
-/// Whether a suite's attack takes part in self-tests of `norm`.
-pub fn takes_part(attack: &AttackConfig, norm: Norm) -> bool {
-    attack.norm == norm && matches!(attack.goal, Goal::ClassLogit { .. }) && attack.optimizer != OptimizerName::Square
 }

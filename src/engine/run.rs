@@ -13,8 +13,8 @@ use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
 use super::prepare::Prepared;
 use crate::attack::{
-    AttackBlock, ControlBlock, DrivenUnit, Reference, Selected, SelfTest, Victim, choose, control_places, is_one_of,
-    kind, takes_part, thumbnail,
+    AttackBlock, ControlBlock, ControlOutcome, DrivenUnit, Reference, Selected, SelfTest, Victim, choose, kind,
+    thumbnail,
 };
 use crate::boundary::BoundaryBlock;
 use crate::cuda;
@@ -24,6 +24,7 @@ use crate::judge::{Bench, CleanBlock, Judgement, Labelled, Watched, judge, learn
 use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{AdversarialImages, Block, Evidence, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
+use crate::suite::controls::{control_places, is_one_of, takes_part};
 use crate::suite::{Shard, Task, UnitSelection, WorkUnit};
 
 /// Images by which units are ranked and gains are scaled.
@@ -200,7 +201,7 @@ impl<'a> Run<'a> {
                 let attack = &self.prepared.suite.attacks[index];
                 let units = self.units(index, unit.model, &verifier)?;
                 let victims = if self.transfers(unit) { self.victims(unit, &clean)? } else { Vec::new() };
-                let outcome = AttackBlock {
+                let mut outcome = AttackBlock {
                     attack,
                     dataset: self.prepared.dataset.name(),
                     bench,
@@ -209,12 +210,16 @@ impl<'a> Run<'a> {
                     keep_images: self.save_adversarial,
                 }
                 .run();
+                let controls = self.controls(unit, index, bench, &outcome.records);
+                for beside in controls {
+                    let first = outcome.records.len();
+                    beside.images.iter().for_each(|(row, image)| outcome.images.push(first + row, image));
+                    outcome.records.extend(beside.records);
+                }
                 if self.save_adversarial {
                     outcome.images.write(self.dir, &unit.key)?;
                 }
                 block.records = outcome.records;
-                let controls = self.controls(unit, index, bench, &block.records);
-                block.records.extend(controls);
                 block.evidence = self.self_test(unit, index, &verifier, bench);
                 block.examples = outcome.examples;
                 block.transfers = outcome.transfers;
@@ -226,6 +231,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        block.repeat_passes(self.prepared.suite.run.eot);
         block.seconds = started.elapsed().as_secs_f64();
         Ok(block)
     }
@@ -239,12 +245,12 @@ impl<'a> Run<'a> {
         tch::manual_seed(i64::from_le_bytes(bytes) & i64::MAX);
     }
 
-    /// The records of the controls that stand beside this attack.
-    fn controls(&self, unit: &WorkUnit, attack: usize, bench: Bench, attacked: &[Record]) -> Vec<Record> {
+    /// What the controls that stand beside this attack found.
+    fn controls(&self, unit: &WorkUnit, attack: usize, bench: Bench, attacked: &[Record]) -> Vec<ControlOutcome> {
         let suite = &self.prepared.suite;
         let places = control_places(suite, &suite.models[unit.model]);
         let beside = places.into_values().filter(|(index, _)| *index == attack);
-        let records = beside.flat_map(|(_, epsilon)| {
+        let outcomes = beside.map(|(_, epsilon)| {
             ControlBlock {
                 attack: &suite.attacks[attack],
                 epsilon,
@@ -252,10 +258,11 @@ impl<'a> Run<'a> {
                 bench,
                 first: unit.samples.start,
                 samples: self.prepared.selection.len(),
+                keep_images: self.save_adversarial,
             }
             .run(attacked)
         });
-        records.collect()
+        outcomes.collect()
     }
 
     /// The self-tests of the norms whose headline radius this attack is the first to have.

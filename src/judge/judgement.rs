@@ -31,9 +31,10 @@ pub struct Judgement {
 /// where the plain ones do.
 const UNDECIDED: f32 = 1e-5;
 
-/// Margins below this share of the largest logit are undecided as well: four steps of f32 there. With a constant of 10^6 added to
-/// all logits that is half a unit, and what lies below it is lost.
-const RESOLUTION: f32 = 4.0 * f32::EPSILON;
+/// Margins of fewer steps of f32 than this, at the largest logit, are undecided as well: another order of sums may move each of two
+/// logits by a step, and then those that are two apart still do not change places. With a constant of 10^6 added to all logits a
+/// step is a sixteenth, and differences below an eighth are lost.
+const STEPS: f32 = 2.0;
 
 impl Judgement {
     /// Whether this is a flip away from the class `clean`.
@@ -98,7 +99,8 @@ pub(super) fn judgements(logits: &Tensor, labels: &[i64], activations: Option<&[
     let finite = logits.isfinite().all_dim(1, false);
     let (predictions, finite) = (integers(&predictions), integers(&finite));
     let (margins, confidences) = (floats(&margin(logits, &target)), floats(&confidences));
-    let unsure = floats(&smallest_sure_margin(logits));
+    let (spread, size) = spread_and_size(logits);
+    let (spread, size) = (floats(&spread), floats(&size));
     (0..predictions.len())
         .map(|row| {
             let finite = finite[row] != 0;
@@ -109,18 +111,22 @@ pub(super) fn judgements(logits: &Tensor, labels: &[i64], activations: Option<&[
                 confidence: number(confidences[row]),
                 activation: activations.map(|values| number(values[row])),
                 finite,
-                decided: finite && margins[row].abs() > unsure[row],
+                decided: finite && is_sure(margins[row], spread[row], size[row]),
             }
         })
         .collect()
 }
 
-/// The margin `[N]` that the logits `[N, K]` of an image must exceed for their largest to be certain.
-fn smallest_sure_margin(logits: &Tensor) -> Tensor {
+/// Whether a margin tells the largest of logits that spread over `spread` and of which the largest has this size.
+fn is_sure(margin: f32, spread: f32, size: f32) -> bool {
+    let step = size.next_up() - size;
+    margin.abs() > spread * UNDECIDED && margin.abs() >= STEPS * step
+}
+
+/// The spread and the largest size `[N]` of the logits `[N, K]` of each image.
+fn spread_and_size(logits: &Tensor) -> (Tensor, Tensor) {
     let along = [1i64].as_slice();
-    let spread = logits.amax(along, false) - logits.amin(along, false);
-    let size = logits.abs().amax(along, false);
-    (spread * f64::from(UNDECIDED)).maximum(&(size * f64::from(RESOLUTION)))
+    (logits.amax(along, false) - logits.amin(along, false), logits.abs().amax(along, false))
 }
 
 #[cfg(test)]

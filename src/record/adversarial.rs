@@ -24,6 +24,12 @@ pub struct AdversarialImages {
 }
 
 impl AdversarialImages {
+    /// Adds the values of one image, of the record at place `row`.
+    pub fn push(&mut self, row: usize, pixels: &[f32]) {
+        self.rows.push(row as i64);
+        self.pixels.extend(pixels);
+    }
+
     /// Write the images beside the block `key`; to be called before the block itself is written.
     pub fn write(&self, dir: &RunDir, key: &str) -> Result<(), StoreError> {
         let path = dir.adversarial_block_path(key)?;

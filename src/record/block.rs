@@ -108,6 +108,21 @@ impl Block {
         records.chain(self.distances.iter().map(|distance| u64::from(distance.backwards))).sum()
     }
 
+    /// Counts every pass `repeats` times: as often as the model is asked for one answer.
+    pub fn repeat_passes(&mut self, repeats: usize) {
+        let repeats = u32::try_from(repeats.max(1)).unwrap_or(u32::MAX);
+        let repeat = |count: &mut u32| *count = count.saturating_mul(repeats);
+        for record in &mut self.records {
+            repeat(&mut record.forwards);
+            repeat(&mut record.backwards);
+        }
+        for distance in &mut self.distances {
+            repeat(&mut distance.forwards);
+            repeat(&mut distance.backwards);
+        }
+        self.transfers.iter_mut().for_each(|transfer| repeat(&mut transfer.forwards));
+    }
+
     /// Write the block into the run's directory: whole and synced, or not at all.
     pub fn write(&self, dir: &RunDir) -> Result<(), StoreError> {
         let path = dir.block_path(&self.key)?;

@@ -28,7 +28,9 @@ pub use data_config::*;
 pub use models::{FolderError, ModelFolder};
 pub use picture::*;
 pub use places::{Place, Places, line_and_column};
-pub use plan::{Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, passes};
+pub use plan::{
+    Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, controls, passes,
+};
 pub use presets::{Aim, Part, Preset};
 pub use read::problem::{Problem, SuiteErrors};
 pub use reference::suite_reference;

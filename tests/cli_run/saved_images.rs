@@ -68,7 +68,7 @@ fn every_flip_is_confirmed_from_its_saved_image() {
     assert_same(&Results::of(&dir), &UNDISTURBED);
     let samples = Samples::read(&dir.join("samples.csv"));
     let model = model();
-    let mut confirmed = BTreeSet::new();
+    let (mut confirmed, mut saved) = (BTreeSet::new(), BTreeSet::new());
     let files = files_of(&dir.join("adversarial"));
     let names: Vec<&str> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["cnn--logit.safetensors", "cnn--units.safetensors"]);
@@ -78,6 +78,7 @@ fn every_flip_is_confirmed_from_its_saved_image() {
         let logits = tch::no_grad(|| model.logits(&x));
         let predictions = Vec::<i64>::try_from(logits.argmax(-1, false)).unwrap();
         for (at, &row) in index.iter().enumerate() {
+            saved.insert(samples.get(row, "kind").to_owned());
             assert_eq!((samples.get(row, "model"), samples.get(row, "attack")), ("cnn", attack));
             let delta = (x.select(0, at as i64) - clean(samples.get(row, "sample_id"))).to_kind(Kind::Double);
             let (linf, l2) =
@@ -94,14 +95,10 @@ fn every_flip_is_confirmed_from_its_saved_image() {
             }
         }
     }
-    // The controls that stand beside every attack leave no image: they are no claims of the attacks.
-    let beside = |row: usize| match samples.get(row, "kind") {
-        "control-search" | "control-longer" => true,
-        "control-noise" => samples.get(row, "layer").is_empty(),
-        _ => false,
-    };
+    // Controls beside the attacks claim flips too.
     let flipped = |row: usize| samples.get(row, "flipped") == "true";
-    let claimed: BTreeSet<usize> = (0..samples.rows.len()).filter(|&row| flipped(row) && !beside(row)).collect();
+    let claimed: BTreeSet<usize> = (0..samples.rows.len()).filter(|&row| flipped(row)).collect();
+    assert!(["control-noise", "control-search"].iter().all(|&kind| saved.contains(kind)), "{saved:?}");
     assert!(claimed.len() >= 10, "{} flips are too few to prove anything", claimed.len());
     assert_eq!(confirmed, claimed);
 }

@@ -15,6 +15,9 @@
 //! | boundary, `fmn`, `ddn`, `cw`, `sigma-zero` | (S + 3) + 7 + B + 4 | S |
 //! | boundary, `deepfool`, `fab` | (S + 3) + 7 + B + 4 | 9 S |
 //! | distance to first order, once | 1 | min(C, 10) - 1 |
+//! | controls of each norm: noise | 4 | |
+//! | controls, on a tenth of the samples, at least ten | 101 + (2 S + 3) R | 2 S R |
+//! | self-test, on its samples | 108 + 3 + (S + 3) R | S R |
 //!
 //! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.
 //! Transfer shows each image, and noise of its length, to each victim, which also sees the clean images.
@@ -22,14 +25,16 @@
 //! one pass, at most four), and the distance to first order: one pass, and a gradient for each other class among the ten
 //! likeliest of C. `passes.rs` has these numbers, for the plan and for the loops that take the passes.
 //!
+//! Controls and self-tests have a line of their own for each model. With `eot` every pass counts as many times as answers are averaged.
+//!
 //! Rows that leave early cost less. Not in the bound: the pass over the reference images that ranks units and scales
-//! their gains; two passes more for each search hit that verification does not confirm, which is rare; and what stands beside the first attack of
-//! each norm: two passes of noise for each sample, at most 100 queries and twice the attack's steps for a tenth of them, and the
-//! self-test (about 110 passes and the attacks for each planted point).
+//! their gains; the trial of each model on four images; and two passes more for each search hit that verification does not confirm, which is
+//! rare.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::controls::Beside;
 use super::passes::{self, NOISE_DRAW, NOISE_DRAWS, Passes, TRANSFER};
 use super::{Plan, Task};
 use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, UnitSelection};
@@ -51,7 +56,7 @@ pub struct Known {
 pub struct Line {
     /// The model's name.
     pub model: String,
-    /// The attack's name, or `boundary`.
+    /// The attack's name, `boundary`, or `controls` for what stands beside the attacks.
     pub task: String,
     /// Cells: rows of the summary, controls included; for the boundary, methods.
     pub cells: u64,
@@ -136,7 +141,43 @@ impl Plan {
                 line.backwards = line.backwards.saturating_add(product(&[samples, each.passes.backwards]));
             }
         }
-        Estimate { lines: lines.into_iter().map(|(_, _, line)| line).collect() }
+        let mut lines: Vec<Line> = lines.into_iter().map(|(_, _, line)| line).collect();
+        lines.extend(self.controls(suite));
+        let repeats = number(suite.run.eot.max(1));
+        for line in &mut lines {
+            line.forwards = line.forwards.saturating_mul(repeats);
+            line.backwards = line.backwards.saturating_mul(repeats);
+        }
+        Estimate { lines }
+    }
+
+    /// What stands beside the attacks of each model, in blocks of theirs.
+    fn controls(&self, suite: &Suite) -> Vec<Line> {
+        let samples = self.units.iter().map(|unit| unit.samples.end).max().unwrap_or(0);
+        let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
+        for unit in &self.units {
+            let (Task::Attack(attack), Some(model)) = (unit.task, suite.models.get(unit.model)) else { continue };
+            let beside = Beside { suite, model, attack };
+            if beside.cells() == 0 {
+                continue;
+            }
+            let line = lines.entry(unit.model).or_insert_with(|| Line {
+                model: model.name.clone(),
+                task: "controls".to_owned(),
+                cells: 0,
+                rows: 0,
+                blocks: 0,
+                forwards: 0,
+                backwards: 0,
+                partial: false,
+            });
+            let passes = beside.passes(unit.samples.clone(), samples);
+            line.cells += if unit.block == 0 { beside.cells() } else { 0 };
+            line.rows += product(&[beside.cells(), number(unit.samples.len())]);
+            line.forwards = line.forwards.saturating_add(passes.forwards);
+            line.backwards = line.backwards.saturating_add(passes.backwards);
+        }
+        lines.into_values().collect()
     }
 }
 

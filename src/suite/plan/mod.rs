@@ -1,5 +1,6 @@
 //! The plan of a run: the units of work, their order and names, and their distribution over shards.
 
+pub mod controls;
 mod cost;
 pub mod passes;
 mod shard;
