@@ -1,7 +1,9 @@
 //! `docs/outputs.md`: every column of every table and every sign, made from the code.
 
 use crate::record::{DISTANCES_COLUMNS, SAMPLES_COLUMNS};
-use crate::summary::{HealthSign, summary_columns, transfer_columns};
+use crate::summary::{
+    HealthSign, summary_columns, transfer_columns, worst_case_columns, worst_sample_columns,
+};
 
 /// What a column of any table means; columns of one name mean the same everywhere.
 const MEANINGS: &[(&str, &str)] = &[
@@ -53,6 +55,13 @@ const MEANINGS: &[(&str, &str)] = &[
     ("n_clean_correct", "records whose clean prediction is the label"),
     ("clean_accuracy", "share of all whose clean prediction is the label"),
     ("robust_accuracy", "share of all that is clean-correct and not flipped"),
+    ("robust_at", "the largest radius of the run at which nothing flips the sample; empty if there is none"),
+    ("broken_at", "the smallest radius of the run at which something does; empty if there is none"),
+    (
+        "robust",
+        "whether the sample is classified rightly and holds at the norm's headline radius (8/255 or 4/255, 0.5, 12 where the run has \
+         it, else the largest); for `all` at those of all norms",
+    ),
     ("flip_rate", "flipped share of the clean-correct"),
     ("flip_rate_all", "flipped share of all"),
     ("flip_rate_u8", "share of the clean-correct whose flip survives rounding to 8 bits"),
@@ -85,6 +94,7 @@ const SIGNS: &[HealthSign] = &[
     HealthSign::GradientMasking,
     HealthSign::GradientFree(3),
     HealthSign::NotConverged(3),
+    HealthSign::LossStillMoves(3),
     HealthSign::TransferFindsMore(3),
     HealthSign::NotAtChance,
     HealthSign::SelfTestFailed(3),
@@ -119,6 +129,17 @@ pub fn outputs_reference() -> String {
         ("samples.csv", "One row per sample and cell.", owned(SAMPLES_COLUMNS)),
         ("distances.csv", "One row per sample, model and method.", owned(DISTANCES_COLUMNS)),
         ("summary.csv", "One row per cell.", summary_columns()),
+        (
+            "worst_case.csv",
+            "One row per model and ball that attacks searched: nothing of the run flips the sample there, controls, boundary search and \
+             transfer included. With several norms a last row, `all`, for the headline balls together.",
+            worst_case_columns(),
+        ),
+        (
+            "worst_case_samples.csv",
+            "The same sample by sample: one row per model, norm and sample, and with several norms one for `all`.",
+            worst_sample_columns(),
+        ),
         ("transfer.csv", "One row per source cell and victim, with `[transfer]`.", transfer_columns()),
     ];
     let mut text = HEAD.to_owned();
@@ -179,10 +200,12 @@ pub(crate) mod tests {
 
     #[test]
     fn every_column_has_a_meaning() {
-        let tables: [(&str, Vec<String>); 4] = [
+        let tables: [(&str, Vec<String>); 6] = [
             ("samples.csv", SAMPLES_COLUMNS.iter().map(ToString::to_string).collect()),
             ("distances.csv", DISTANCES_COLUMNS.iter().map(ToString::to_string).collect()),
             ("summary.csv", summary_columns()),
+            ("worst_case.csv", worst_case_columns()),
+            ("worst_case_samples.csv", worst_sample_columns()),
             ("transfer.csv", transfer_columns()),
         ];
         let mut used = BTreeSet::new();
@@ -210,15 +233,16 @@ pub(crate) mod tests {
             HealthSign::GradientMasking => 7,
             HealthSign::GradientFree(_) => 8,
             HealthSign::NotConverged(_) => 9,
-            HealthSign::TransferFindsMore(_) => 10,
-            HealthSign::NotAtChance => 11,
-            HealthSign::SelfTestFailed(_) => 12,
-            HealthSign::ConstantPrediction => 13,
-            HealthSign::RandomModel => 14,
-            HealthSign::AveragedModel(_) => 15,
-            HealthSign::Probabilities => 16,
-            HealthSign::FlatGradient(_) => 17,
-            HealthSign::FarBeyondLinear(_) => 18,
+            HealthSign::LossStillMoves(_) => 10,
+            HealthSign::TransferFindsMore(_) => 11,
+            HealthSign::NotAtChance => 12,
+            HealthSign::SelfTestFailed(_) => 13,
+            HealthSign::ConstantPrediction => 14,
+            HealthSign::RandomModel => 15,
+            HealthSign::AveragedModel(_) => 16,
+            HealthSign::Probabilities => 17,
+            HealthSign::FlatGradient(_) => 18,
+            HealthSign::FarBeyondLinear(_) => 19,
         };
         assert!(SIGNS.iter().map(place).eq(0..SIGNS.len()));
     }

@@ -17,7 +17,9 @@ use crate::record::{
 };
 use crate::report::gate::{junit, markdown, show_gate, without_gate};
 use crate::report::{self, ReportError, write_atlases, write_reports};
-use crate::summary::{RunSummary, Summarizer, write_summary, write_summary_json, write_transfer};
+use crate::summary::{
+    RunSummary, Summarizer, write_summary, write_summary_json, write_transfer, write_worst_case, write_worst_samples,
+};
 
 /// The page.
 const PAGE: &str = "report.html";
@@ -91,6 +93,7 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         block.thumbnails.iter().for_each(|of| thumbnails.add(of));
     })?;
     manifest.evidence = evidence;
+    let worst_samples = summarizer.worst_samples();
     let summary = summarizer.finish_run(manifest);
     manifest.unconfirmed_hits = unconfirmed;
     // Each shard knows its own time; all of them together is what the blocks took.
@@ -104,6 +107,14 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     manifest.outputs.insert("samples.csv".to_owned(), assembled.samples_hash);
     manifest.outputs.insert("distances.csv".to_owned(), assembled.distances_hash);
     manifest.outputs.insert("summary.csv".to_owned(), write_summary(&dir.summary_path(), &summary)?);
+    if summary.models.iter().any(|model| !model.worst_case.is_empty()) {
+        for (name, written) in [
+            ("worst_case.csv", write_worst_case(&dir.path().join("worst_case.csv"), &summary)?),
+            ("worst_case_samples.csv", write_worst_samples(&dir.path().join("worst_case_samples.csv"), &worst_samples)?),
+        ] {
+            manifest.outputs.insert(name.to_owned(), written);
+        }
+    }
     if manifest.has_transfer() {
         manifest.outputs.insert("transfer.csv".to_owned(), write_transfer(&dir.transfer_path(), &summary.transfers)?);
     }

@@ -92,13 +92,18 @@ impl Bench {
         std::fs::read_to_string(run.join(name)).unwrap()
     }
 
-    /// A column of `summary.csv` in the row of the attack.
+    /// A column of `summary.csv` in the first row of the attack.
     fn column(&self, name: &str) -> String {
+        self.columns(name).swap_remove(0)
+    }
+
+    /// A column of `summary.csv` in the rows of the attack.
+    fn columns(&self, name: &str) -> Vec<String> {
         let table = self.output("summary.csv");
         let mut reader = csv::Reader::from_reader(table.as_bytes());
         let place = reader.headers().unwrap().iter().position(|column| column == name).unwrap();
-        let row = reader.records().map(Result::unwrap).find(|row| &row[3] == "class-logit").unwrap();
-        row[place].to_owned()
+        let rows = reader.records().map(Result::unwrap).filter(|row| &row[3] == "class-logit");
+        rows.map(|row| row[place].to_owned()).collect()
     }
 
     /// Runs and asserts that the sign `code` is in every output; `words` are those of first screens.
@@ -111,11 +116,27 @@ impl Bench {
         assert!(screen.contains(&format!("warning: {words}")), "{}: {screen}", self.name);
         assert!(gate.contains(code), "{}: {gate}", self.name);
         assert!(!gate.contains("\npass "), "{}: a floor passes cleanly: {gate}", self.name);
-        for file in ["summary.md", "gate.json", "report.html"] {
+        for file in ["summary.md", "gate.json"] {
             let shown = self.output(file).replace('\\', "");
-            assert!(shown.contains(words) || shown.contains(code), "{}: {file} is silent", self.name);
+            assert!(shown.contains(code), "{}: {file} is silent: {shown}", self.name);
         }
-        assert!(!self.output("report.html").contains("no suspicious sign"), "{}", self.name);
+        let page = self.output("report.html");
+        let (first_screen, _) = page.split_once("id=\"belief\"").unwrap();
+        assert!(first_screen.contains("<span class=\"chip warn\" title"), "{}: no chip", self.name);
+        assert!(first_screen.contains(&format!("<b>{words}")), "{}: {words} is not on the first screen", self.name);
+        assert!(!page.contains("no suspicious sign"), "{}", self.name);
+    }
+
+    /// Asserts that the model is refused, or that its numbers are in doubt in `summary.csv` and in the gate.
+    fn assert_not_believed(&self) {
+        let (exit, text) = self.run(&[]);
+        if exit == 2 {
+            return;
+        }
+        assert_eq!(exit, 0, "{}: {text}", self.name);
+        assert!(!self.column("health").is_empty(), "{}: {text}", self.name);
+        let (screen, gate) = text.split_once("\ngate: ").unwrap_or_else(|| panic!("{}: no gate in {text}", self.name));
+        assert!(screen.contains("warning: ") && !gate.contains("\npass "), "{}: {text}", self.name);
     }
 
     /// Asserts that the model is refused before any attack, with `words`.
@@ -129,6 +150,11 @@ impl Bench {
     fn robust(&self) -> f64 {
         self.column("robust_accuracy").parse().unwrap()
     }
+}
+
+/// Signs in -1, 1 of the size of the pixels, drawn anew in each pass.
+fn coins(pixels: &Tensor) -> Tensor {
+    pixels.rand_like().ge(0.5).to_kind(Kind::Float) * 2.0 - 1.0
 }
 
 fn quantized(pixels: &Tensor, levels: f64) -> Tensor {
@@ -148,11 +174,56 @@ fn the_plain_model_has_no_sign() {
 
 #[test]
 fn logits_of_any_scale_give_the_same_flips() {
-    for (name, scale, offset) in [("small", 1e-6, 0.0), ("large", 1e6, 0.0), ("shifted", 1.0, 1e4)] {
+    let robust = |name: &'static str, scale: f64, offset: f64| {
         let bench = Bench::new(name, move |logits, pixels| logits(pixels) * scale + offset);
+        let suite = SUITE.replace("NAME", name).replace("[0.06]", "[0.02, 0.06]");
+        std::fs::write(bench.path("suite.toml"), suite).unwrap();
         let (exit, text) = bench.run(&[]);
-        assert_eq!((exit, bench.robust()), (0, 0.0), "{name}: {text}");
+        assert_eq!(exit, 0, "{name}: {text}");
+        bench.columns("robust_accuracy")
+    };
+    let plain = robust("plain", 1.0, 0.0);
+    assert_eq!(plain[1], "0");
+    let scales = [("tiny", 1e-12, 0.0), ("small", 1e-6, 0.0), ("large", 1e6, 0.0), ("huge", 1e20, 0.0)];
+    let offsets = [("shifted", 1.0, 1e4), ("lowered", 1.0, -3e4), ("both", 1e3, 1e6)];
+    for (name, scale, offset) in scales.into_iter().chain(offsets) {
+        assert_eq!(robust(name, scale, offset), plain, "{name}");
     }
+}
+
+#[test]
+fn an_offset_that_swallows_the_logits_is_told() {
+    Bench::new("swallowed", |logits, pixels| logits(pixels) + 3e7).assert_flagged("undecided", "undecided");
+}
+
+#[test]
+fn other_ways_to_look_robust_are_told_or_refused() {
+    let mean = |tensor: &Tensor| tensor.mean_dim([0i64].as_slice(), true, Kind::Float);
+    let benches = [
+        Bench::new("coarse", |logits, pixels| logits(&quantized(pixels, 15.0))),
+        Bench::new("fine", |logits, pixels| logits(&quantized(pixels, 63.0)) - logits(pixels) * 1e-2),
+        Bench::new("tanh", |logits, pixels| (logits(pixels) * 1e3).tanh()),
+        Bench::new("sigmoid", |logits, pixels| (logits(pixels) * 200.0).sigmoid()),
+        Bench::new("rounded", |logits, pixels| logits(pixels).round()),
+        Bench::new("signs", |logits, pixels| logits(pixels).sign()),
+        Bench::new("shaken", |logits, pixels| logits(&(pixels + coins(pixels) * 0.1))),
+        Bench::new("dimmed", |logits, pixels| {
+            let first = pixels.narrow(1, 0, 1).narrow(2, 0, 1).narrow(3, 0, 1);
+            logits(&(pixels * (1.0 + coins(&first) * 0.3)))
+        }),
+        Bench::new("trembling", |logits, pixels| {
+            let answer = logits(pixels);
+            let noise = answer.randn_like();
+            answer + noise * 1e-2
+        }),
+        Bench::new("centred", move |logits, pixels| logits(pixels) - mean(&logits(pixels))),
+        Bench::new("infinite", |logits, pixels| {
+            let off = (quantized(pixels, 255.0) - pixels).abs().flatten(1, -1).amax([1i64].as_slice(), true).gt(1e-5);
+            logits(pixels) + 1.0 / (1.0 - off.to_kind(Kind::Float)) - 1.0
+        }),
+        Bench::new("frozen", |logits, pixels| logits(pixels).detach() + logits(pixels) * 0.0),
+    ];
+    benches.iter().for_each(Bench::assert_not_believed);
 }
 
 #[test]

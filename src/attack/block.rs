@@ -10,7 +10,7 @@ use crate::judge::Bench;
 use crate::objective::Objective;
 use crate::optimizer::Pace;
 use crate::random::Noise;
-use crate::record::{AdversarialImages, Cell, CellKind, Example, Record, Status, TransferRecord};
+use crate::record::{AdversarialImages, Cell, CellKind, CheckKind, Evidence, Example, Record, Status, TransferRecord};
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
 use crate::search::{Criterion, Found, Referee, Search};
@@ -48,6 +48,8 @@ pub struct AttackOutcome {
     pub images: AdversarialImages,
     /// Search hits that the f32 pass did not confirm.
     pub unconfirmed: u64,
+    /// Whether losses still moved at the end, by radius.
+    pub evidence: Vec<Evidence>,
 }
 
 impl AttackBlock<'_> {
@@ -61,7 +63,7 @@ impl AttackBlock<'_> {
         let shape: Vec<usize> = self.bench.clean.pixels.size()[1..].iter().map(|&size| size as usize).collect();
         let mut images = AdversarialImages { shape: [shape[0], shape[1], shape[2]], rows: vec![], pixels: vec![] };
         let mut candidates: Vec<(usize, &Record, &Row, &Tensor)> = Vec::new();
-        for (at, Entry { record, found }) in entries.iter().enumerate() {
+        for (at, Entry { record, found, .. }) in entries.iter().enumerate() {
             if let Some((row, image)) = found {
                 if self.keep_images {
                     images.rows.push(at as i64);
@@ -87,6 +89,7 @@ impl AttackBlock<'_> {
             }
         }
         AttackOutcome {
+            evidence: moving(&entries),
             examples,
             transfers: self.transfers(&entries),
             images,
@@ -165,4 +168,26 @@ impl AttackBlock<'_> {
     pub(super) fn restarts(&self, sample: usize, epsilon: Epsilon, drives: Drives) -> Vec<Row> {
         (0..self.attack.restarts).map(|restart| Row { sample, epsilon, restart, drives }).collect()
     }
+}
+
+/// For each cell of class logits, the samples that hold after all steps, and those of them whose loss still moved.
+fn moving(entries: &[Entry]) -> Vec<Evidence> {
+    let mut evidence = Vec::new();
+    for Entry { record, still_moves, .. } in entries {
+        let (Some(moves), cell) = (still_moves, &record.cell) else { continue };
+        if cell.kind != CellKind::ClassLogit {
+            continue;
+        }
+        let one = Evidence {
+            model: cell.model.clone(),
+            check: CheckKind::LossStillMoves,
+            attack: cell.attack.clone(),
+            norm: cell.norm,
+            epsilon: cell.epsilon,
+            n: 1,
+            found: u64::from(*moves),
+        };
+        Evidence::gather(&mut evidence, &[one]);
+    }
+    evidence
 }

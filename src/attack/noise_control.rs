@@ -78,6 +78,7 @@ impl AttackBlock<'_> {
                     backwards: 0,
                     zero_gradient: false,
                     non_finite: !judged[at].finite,
+                    still_moves: None,
                     row,
                 }
             })

@@ -6,6 +6,7 @@ use crate::data::Image;
 use crate::judge::CleanBlock;
 use crate::record::{Example, Record, THUMBNAIL_SIDE, Thumbnail};
 use crate::rows::floats;
+use crate::terms::Norm;
 
 /// The pictures of one flipped record; images `[1, C, H, W]` in [0, 1].
 pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
@@ -23,6 +24,10 @@ pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
         confidence_adv: record.confidence_adv,
         linf: record.linf,
         l2: record.l2,
+        length: match record.cell.norm {
+            Norm::Linf | Norm::L2 => None,
+            norm @ (Norm::L1 | Norm::L0) => Some(record.length(norm)),
+        },
         clean: png(clean),
         perturbation: png(&shown),
         gain,

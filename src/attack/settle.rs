@@ -15,6 +15,8 @@ pub struct Entry {
     pub record: Record,
     /// The row, and its image `[1, C, H, W]`.
     pub found: Option<(Row, Tensor)>,
+    /// Whether the loss of every row at the cell's own radius still moved at the end, if all of them took all steps and none flipped.
+    pub still_moves: Option<bool>,
 }
 
 impl AttackBlock<'_> {
@@ -33,10 +35,12 @@ impl AttackBlock<'_> {
         };
         let Some(best) = runs().max_by(better) else { return self.skipped(cell, sample) };
         let mut entry = self.entry(cell, best);
-        let record = &mut entry.record;
         // Work is counted in the cell whose radius it was done for.
-        (record.steps, record.forwards, record.backwards) = (0, 0, 0);
+        entry.still_moves = own.clone().map(|row| row.still_moves).reduce(|a, b| Some(a? && b?)).flatten();
+        entry.still_moves = entry.still_moves.filter(|_| !entry.record.flipped);
+        let record = &mut entry.record;
         let (mut zero, mut broken, mut ran) = (true, record.status == Status::NonFinite, false);
+        (record.steps, record.forwards, record.backwards) = (0, 0, 0);
         for row in own {
             record.steps += row.steps;
             record.forwards += row.forwards;
@@ -116,6 +120,6 @@ impl AttackBlock<'_> {
             l0: 0,
             status,
         };
-        Entry { record, found: None }
+        Entry { record, found: None, still_moves: None }
     }
 }

@@ -54,7 +54,7 @@ impl AttackBlock<'_> {
         let mut places: BTreeMap<(usize, Epsilon, usize), usize> = BTreeMap::new();
         // Each record with the place of its image, and whether it is the first to tell of it.
         let mut listed: Vec<(&Record, usize, bool)> = Vec::new();
-        for Entry { record, found } in entries.iter().filter(|entry| !entry.record.cell.kind.is_control()) {
+        for Entry { record, found, .. } in entries.iter().filter(|entry| !entry.record.cell.kind.is_control()) {
             let Some((row, pixels)) = found else { continue };
             match places.entry((row.sample, row.epsilon, row.restart)) {
                 Place::Occupied(known) => listed.push((record, *known.get(), false)),

@@ -21,7 +21,7 @@ use crate::suite::{AttackConfig, Known, Plan, Suite, UnitSelection};
 use crate::terms::LayerName;
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
-pub const ENGINE_VERSION: &str = "1";
+pub const ENGINE_VERSION: &str = "2";
 
 /// Version of what a run's identity is made of: since 2 the images' content, the number of threads on a CPU, and libtorch's version.
 pub const IDENTITY_FORMAT: u32 = 2;

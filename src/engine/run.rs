@@ -220,7 +220,8 @@ impl<'a> Run<'a> {
                     outcome.images.write(self.dir, &unit.key)?;
                 }
                 block.records = outcome.records;
-                block.evidence = self.self_test(unit, index, &verifier, bench);
+                block.evidence = outcome.evidence;
+                block.evidence.extend(self.self_test(unit, index, &verifier, bench));
                 block.examples = outcome.examples;
                 block.transfers = outcome.transfers;
                 block.unconfirmed_hits = outcome.unconfirmed;

@@ -1,6 +1,6 @@
 //! What the gate needs of a run: for each sample and cell one bit, and where it all came from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -152,7 +152,7 @@ pub struct ModelSamples {
     pub seen: SampleSet,
     /// Those whose clean prediction is the label.
     pub correct: SampleSet,
-    /// Those that images made on other models fool, by ball.
+    /// Those that no cell of the ball flips, and something else does inside it: images made on other models, or for another ball or norm.
     pub fooled: BTreeMap<(Norm, Epsilon), SampleSet>,
 }
 
@@ -320,6 +320,8 @@ pub struct Collector {
     /// Place of the model, samples seen, samples flipped.
     bits: Vec<(usize, SampleSet, SampleSet)>,
     distances: Vec<Distances>,
+    /// The shortest flip, by model, norm and sample.
+    shortest: BTreeMap<(usize, Norm, u32), f32>,
 }
 
 impl Collector {
@@ -327,14 +329,19 @@ impl Collector {
     pub fn add_record(&mut self, record: &Record) {
         let sample = self.sample(&record.sample_id);
         let place = self.cell(&record.cell);
-        let (model, seen, flipped) = &mut self.bits[place];
-        let model = &mut self.models[*model];
+        let (place_of_model, seen, flipped) = &mut self.bits[place];
+        let place_of_model = *place_of_model;
+        let model = &mut self.models[place_of_model];
         model.seen.insert(sample);
         seen.insert(sample);
         if record.clean_correct() {
             model.correct.insert(sample);
             if record.flipped {
                 flipped.insert(sample);
+                for norm in Norm::ALL {
+                    let shortest = self.shortest.entry((place_of_model, norm, sample)).or_insert(f32::INFINITY);
+                    *shortest = shortest.min(record.length(norm));
+                }
             }
         }
     }
@@ -410,8 +417,31 @@ impl Collector {
         place
     }
 
+    /// Notes, for each ball that attacks searched, the samples that no cell of that ball flips and some other record does inside it.
+    fn reach(&mut self) {
+        let attacks = self.cells.iter().filter(|(cell, _)| !cell.kind.is_control());
+        let balls: BTreeSet<_> = attacks.map(|(cell, &place)| (self.bits[place].0, cell.norm, cell.epsilon)).collect();
+        for (model, norm, epsilon) in balls {
+            let mut known = SampleSet::default();
+            for (_, &place) in self.cells.iter().filter(|(cell, _)| (cell.norm, cell.epsilon) == (norm, epsilon)) {
+                if self.bits[place].0 == model {
+                    known.add_all(&self.bits[place].2);
+                }
+            }
+            let limit = epsilon.value() * (1.0 + 1e-6);
+            let inside = self.shortest.range((model, norm, 0)..=(model, norm, u32::MAX));
+            let inside = inside.filter(|(_, length)| f64::from(**length) <= limit).map(|((.., sample), _)| *sample);
+            let others: Vec<u32> = inside.filter(|&sample| !known.contains(sample)).collect();
+            if !others.is_empty() {
+                let fooled = self.models[model].fooled.entry((norm, epsilon)).or_default();
+                others.into_iter().for_each(|sample| fooled.insert(sample));
+            }
+        }
+    }
+
     /// The snapshot; cells come in the summary's order and with its signs. Cells that the summary lacks are left out.
     pub fn finish(mut self, provenance: Provenance, summary: &RunSummary) -> Snapshot {
+        self.reach();
         let rank = |name: &str| summary.models.iter().position(|model| model.model == name).unwrap_or(usize::MAX);
         let cells = summary.cells.iter().filter_map(|of| {
             let place = *self.cells.get(&of.cell)?;

@@ -23,14 +23,9 @@ use crate::terms::SampleId;
 /// Most bytes of a file that is read whole.
 const LARGEST: u64 = 1 << 34;
 
-/// Newest version of a block file's form: 2 has transfers, 3 evidence.
-pub const BLOCK_FORMAT: u32 = 3;
-
-/// The form of a block with transfers and without evidence.
-const FORMAT_WITHOUT_EVIDENCE: u32 = 2;
-
-/// The form of a block without transfers, which older versions of am-eval read too.
-const FORMAT_WITHOUT_TRANSFERS: u32 = 1;
+/// Newest version of a block file's form: 2 has transfers, 3 evidence, 4 the part of a composition that flipped a sample. Older ones are
+/// read.
+pub const BLOCK_FORMAT: u32 = 4;
 
 /// The finished work on one block.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -167,11 +162,7 @@ impl Block {
         let small = thumbnails.as_ref().map_or_else(Vec::new, |parts| parts.concat());
         let body = [sections.concat(), small, transfers.clone()].concat();
         let mut header = Header {
-            format: match (transfers.is_empty(), self.evidence.is_empty()) {
-                (_, false) => BLOCK_FORMAT,
-                (false, true) => FORMAT_WITHOUT_EVIDENCE,
-                (true, true) => FORMAT_WITHOUT_TRANSFERS,
-            },
+            format: BLOCK_FORMAT,
             key: self.key.clone(),
             run: run.to_owned(),
             records: self.records.len() as u64,
@@ -355,6 +346,7 @@ impl ExampleEntry {
             confidence_adv: finite(example.confidence_adv),
             linf: finite(example.linf),
             l2: finite(example.l2),
+            length: example.length.map(finite),
             gain: finite(example.gain),
             clean: Vec::new(),
             perturbation: Vec::new(),

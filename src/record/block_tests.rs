@@ -25,14 +25,14 @@ fn a_block_reads_back() {
 }
 
 #[test]
-fn blocks_without_transfers_keep_the_form_that_older_versions_read() {
+fn every_block_says_its_form_so_that_older_versions_know_that_they_cannot_read_it() {
     let header = |block: &Block| {
         let bytes = block.encode("suite-1").unwrap();
         String::from_utf8(first_line(&bytes).unwrap().to_vec()).unwrap()
     };
     let plain = header(&block("b"));
-    assert!(plain.starts_with("{\"format\":1,") && !plain.contains("transfers"), "{plain}");
-    assert!(header(&block_with_transfers("b")).starts_with("{\"format\":3,"));
+    assert!(plain.starts_with("{\"format\":4,") && !plain.contains("transfers"), "{plain}");
+    assert!(header(&block_with_transfers("b")).starts_with("{\"format\":4,"));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn messages() {
     let bytes = block("b").encode("suite-1").unwrap();
     let mut longer = bytes.clone();
     longer.push(b'x');
-    let newer = String::from_utf8_lossy(&bytes).replacen("\"format\":1", "\"format\":3", 1).into_bytes();
+    let newer = String::from_utf8_lossy(&bytes).replacen("\"format\":4", "\"format\":3", 1).into_bytes();
     let mut messages = Vec::new();
     let damaged = [
         bytes[..40].to_vec(),

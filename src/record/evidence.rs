@@ -12,8 +12,8 @@ pub enum CheckKind {
     SelfTest,
     /// Random images as far away as the planted points, and those that are adversarial there: how hard the self-test is.
     SelfTestNoise,
-    /// Samples that an attack did not flip and that were searched again with twice the steps, and those that flipped then.
-    TwiceTheSteps,
+    /// Samples that an attack did not flip, and those of them whose best loss still moved in the last tenth of the steps.
+    LossStillMoves,
 }
 
 /// The counts of one check.

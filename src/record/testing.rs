@@ -166,6 +166,7 @@ pub(crate) fn block(key: &str) -> Block {
             confidence_adv: 0.6,
             linf: 0.03,
             l2: 0.5,
+            length: None,
             clean: vec![137, 80, 78, 71, 0, 10],
             perturbation: vec![1],
             gain: 8.0,

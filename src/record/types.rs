@@ -152,6 +152,16 @@ impl Record {
     pub fn clean_correct(&self) -> bool {
         self.clean_pred == self.label
     }
+
+    /// The perturbation's length in `norm`.
+    pub fn length(&self, norm: Norm) -> f32 {
+        match norm {
+            Norm::Linf => self.linf,
+            Norm::L2 => self.l2,
+            Norm::L1 => self.l1,
+            Norm::L0 => self.l0 as f32,
+        }
+    }
 }
 
 /// Distance of one sample from the decision boundary: one row of `distances.csv`.
@@ -211,6 +221,9 @@ pub struct Example {
     pub linf: f32,
     /// Euclidean norm of the perturbation.
     pub l2: f32,
+    /// Its length in the norm of the cell, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<f32>,
     /// The clean image as PNG.
     pub clean: Vec<u8>,
     /// `0.5 + gain * perturbation / 2`, clipped, as PNG.

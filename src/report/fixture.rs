@@ -88,6 +88,7 @@ pub fn realistic(models: &[&str]) -> RunSummary {
             n: 500,
             clean_accuracy,
             worst_case,
+            all_norms: None,
             health: vec![],
         });
         summary.distances.push(distances(model, clean, 0.12 / strength));
@@ -219,6 +220,7 @@ pub fn example(model: &str, attack: &str, sample: u32, side: u32) -> Example {
         confidence_adv: 0.774,
         linf: 8.0 / 255.0,
         l2: 1.52,
+        length: None,
         clean: png(&scene),
         perturbation: png(&|x, y, c| if noise(x, y, c) > 127 { 200 } else { 55 }),
         gain: 16.0,

@@ -25,6 +25,9 @@ pub fn table(summary: &RunSummary) -> String {
                 rows.push(["  worst case".to_owned(), ball, format::rate(&worst), String::new()]);
             }
         }
+        if let Some(all) = &model.all_norms {
+            rows.push(["  worst case".to_owned(), "all norms".to_owned(), format::rate(&all.estimate), String::new()]);
+        }
     }
     let table = columns(&rows, [Align::Left; 4]);
     let mut below = doubts(summary);

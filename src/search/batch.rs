@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::objective::{Objective, Scored};
 use crate::optimizer::{Needs, Optimizer, Pass, Seen, gradient};
 use crate::region::Region;
-use crate::rows::{Parked, Row, RowState, Rows, integers};
+use crate::rows::{Parked, Row, RowState, Rows, floats, integers};
 
 /// How often a truncated search looks at the logits.
 const TRUNCATED_CHECK: usize = 5;
@@ -50,6 +50,8 @@ pub struct Batch {
     optimizer: Box<dyn Optimizer>,
     canvas: Option<Box<dyn Canvas>>,
     track: Track,
+    /// Where the last tenth of the steps begins, if scores are followed.
+    late: Option<usize>,
 }
 
 /// Rows that rest while their images are verified, with the state of all their parts.
@@ -73,6 +75,8 @@ pub struct Left {
     pub zero_steps: i64,
     /// Whether a score or gradient was not finite.
     pub broken: bool,
+    /// The share of the way from the first score to the best that the last tenth of the steps brought; 0 if scores are not followed.
+    pub late_share: f32,
     /// Its state, if it has steps left.
     pub rested: Option<Rested>,
 }
@@ -93,7 +97,12 @@ impl Batch {
             None => image.ne_tensor(region.center()).flatten(1, -1).any_dim(1, false),
         };
         let track = Track::new(&image, moved);
-        Batch { rows, region, objective, optimizer, canvas, track }
+        Batch { rows, region, objective, optimizer, canvas, track, late: None }
+    }
+
+    /// The same, with scores followed over `steps`, of which there are enough to speak of a last tenth.
+    pub fn following(self, steps: usize) -> Self {
+        Batch { late: Some(steps - steps / 10).filter(|_| steps >= 10), ..self }
     }
 
     /// Whether its passes leave the network before the logits.
@@ -209,6 +218,9 @@ impl Batch {
         let seen = Seen { score: &look.score, gradient, level: level.as_ref(), pass: pass.as_ref() };
         self.track.keep_best(criterion, query, &seen, &*self.region);
         self.track.note(&finite, look.zero.as_ref());
+        if let Some(late) = self.late {
+            self.track.follow(&look.score, late);
+        }
         self.optimizer.tell(&seen, &*self.region);
         let taken = pass.map_or(0, |pass| pass.backwards());
         taken + if gradient.is_some() { looks } else { 0 }
@@ -225,6 +237,7 @@ impl Batch {
             return Vec::new();
         }
         let (zero_steps, broken) = (integers(&self.track.zero_steps), integers(&self.track.broken));
+        let late = self.late.map(|_| floats(&self.track.late_share()));
         let (next, rather) = (self.optimizer.query(), self.optimizer.best());
         // All that leave are copied at once, and their places are uploaded once.
         let places: Vec<i64> = done.iter().map(|&place| place as i64).collect();
@@ -243,6 +256,7 @@ impl Batch {
             },
             zero_steps: zero_steps[place],
             broken: broken[place] != 0,
+            late_share: late.as_ref().map_or(0.0, |late| late[place]),
             rested: (!exhausted[place]).then(|| self.rest(&places.narrow(0, at, 1))),
         });
         let left: Vec<Left> = left.collect();

@@ -63,6 +63,9 @@ pub struct Finished {
     pub zero_gradient: bool,
     /// The network gave NaN or infinity on the way.
     pub non_finite: bool,
+    /// All steps were taken, and the last tenth of them brought more than a twentieth of the way from the first score to the best. None
+    /// if there are too few steps to say, or some were left.
+    pub still_moves: Option<bool>,
 }
 
 impl Finished {

@@ -137,7 +137,7 @@ impl Search<'_> {
             let region = self.regions.around(entrants);
             let first = region.start(entrants, &random);
             let optimizer = optimizer::find(self.optimizer)(self.pace, entrants, first, &*region);
-            Batch::new(rows, region, (self.objective)(&plain), optimizer, None)
+            Batch::new(rows, region, (self.objective)(&plain), optimizer, None).following(self.pace.steps)
         })
     }
 

@@ -23,6 +23,14 @@ rows! {
             pub(super) broken: Tensor,
             /// Whether the row has left its centre: there is nothing to be reached at a clean image `[R]`.
             pub(super) moved: Tensor,
+            /// Steps taken `[R]`, i64.
+            pub(super) age: Tensor,
+            /// The first score `[R]`, f32.
+            pub(super) first: Tensor,
+            /// The best score `[R]`, f32.
+            pub(super) top: Tensor,
+            /// The best score before the last tenth of the steps `[R]`, f32.
+            pub(super) early: Tensor,
         }
     }
 }
@@ -38,6 +46,10 @@ impl Track {
             zero_steps: Tensor::zeros([count], (Kind::Int64, device)),
             broken: Tensor::zeros([count], (Kind::Bool, device)),
             moved,
+            age: Tensor::zeros([count], (Kind::Int64, device)),
+            first: Tensor::zeros([count], (Kind::Float, device)),
+            top: Tensor::full([count], f64::NEG_INFINITY, (Kind::Float, device)),
+            early: Tensor::full([count], f64::NEG_INFINITY, (Kind::Float, device)),
         }
     }
 
@@ -48,6 +60,22 @@ impl Track {
             self.zero_steps += zero.to_kind(Kind::Int64);
         }
         let _ = self.moved.fill_(1);
+    }
+
+    /// Takes note of the scores `[R]` of a step, of which those from the step `late` on are the last tenth.
+    pub(super) fn follow(&mut self, score: &Tensor, late: usize) {
+        let score = score.to_kind(Kind::Float).nan_to_num(f64::from(f32::MIN), f64::from(f32::MAX), f64::from(f32::MIN));
+        self.first = score.where_self(&self.age.eq(0), &self.first);
+        self.top = self.top.maximum(&score);
+        self.early = self.top.where_self(&self.age.lt(late as i64), &self.early);
+        self.age += 1;
+    }
+
+    /// The share of the way from the first score to the best `[R]` that the last tenth of the steps brought.
+    pub(super) fn late_share(&self) -> Tensor {
+        let way = &self.top - &self.first;
+        let late = &self.top - &self.early;
+        (late / way.clamp_min(f64::from(f32::MIN_POSITIVE))).nan_to_num(0.0, 0.0, 0.0)
     }
 
     /// Keeps `image` where it is better than what was seen before.

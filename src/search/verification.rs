@@ -7,6 +7,10 @@ use super::{Finished, Search, Verdict};
 use crate::judge::{Lengths, in_pixel_units};
 use crate::rows::Row;
 
+/// A share of the way to the best score that is too much for the last tenth of the steps (Pintor et al. 2022,
+/// <https://arxiv.org/abs/2106.09947>).
+const STILL: f32 = 0.05;
+
 /// An image of a row that left, with what is said of it.
 struct Judged {
     image: Tensor,
@@ -101,6 +105,7 @@ impl Search<'_> {
             forwards: active.forwards,
             backwards: active.backwards,
             zero_gradient: left.zero_steps >= active.age as i64 && active.age > 0,
+            still_moves: Some(left.late_share > STILL).filter(|_| active.age >= self.pace.steps && active.age >= 10),
             non_finite: left.broken || !verdict.judgement.finite,
             row: active.row.clone(),
         }

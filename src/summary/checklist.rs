@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::trial_signs::misled;
 use super::{HealthSign, RunSummary};
 use crate::record::{CellKind, CheckKind, Manifest, Trial};
-use crate::stats::wilson;
+use crate::stats::clopper_pearson;
 use crate::terms::Norm;
 
 /// The answer to a question.
@@ -52,18 +52,13 @@ pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
         run.trial(
             "Does each model answer an image the same way each time?",
             |trial| !trial.is_random(),
-            |trial| format!("passes differ by up to {:.1e} of the logits' spread", trial.between_passes),
+            |trial| match trial.between_passes {
+                0.0 => "the same to the last bit".to_owned(),
+                difference => format!("passes differ by up to {} of the logits' spread", short(difference)),
+            },
             "Export the model in eval mode; if it is random on purpose, set `eot` in `[run]`.",
         ),
-        run.trial(
-            "Does a prediction depend on its image alone?",
-            |trial| trial.between_batches.is_some_and(|difference| difference <= Trial::COMPANY),
-            |trial| match trial.between_batches {
-                Some(difference) => format!("alone and in company differ by up to {difference:.1e} of the spread"),
-                None => "not to be told of a random model".to_owned(),
-            },
-            "Use the running statistics of batch normalization, and a batch dimension that is not baked in.",
-        ),
+        run.company(),
         run.trial(
             "Are the model's answers logits?",
             |trial| !trial.probabilities,
@@ -74,7 +69,10 @@ pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
         run.trial(
             "Does the gradient show the boundary?",
             |trial| 2 * trial.flat <= trial.images,
-            |trial| format!("{} of {} images have no boundary within the box by the gradient", trial.flat, trial.images),
+            |trial| {
+                let near = trial.images - trial.flat.min(trial.images);
+                format!("by the gradient, {near} of {} images have a boundary within the box", trial.images)
+            },
             "Look for rounding, saturation or other operations without a useful gradient, and replace them in a copy of the model.",
         ),
         run.signs(
@@ -107,6 +105,7 @@ pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
             |sign| matches!(sign, HealthSign::NotConverged(_)),
             "Double `steps` until nothing changes, or use optimizer = \"apgd\".",
         ),
+        run.losses(),
         run.self_test(),
         run.signs(
             "Do images made on other models flip nothing that the attacks miss?",
@@ -197,7 +196,29 @@ impl Asked<'_> {
         if more > 0 {
             seen.push(format!("and {more} more"));
         }
+        if answer == Answer::Passed {
+            let cells = self.summary.cells.len();
+            seen.push(format!("no such sign in {cells} {}", if cells == 1 { "cell" } else { "cells" }));
+        }
         Question { question, answer, seen: seen.join("; "), advice }
+    }
+
+    /// Of a random model it cannot be told.
+    fn company(&self) -> Question {
+        let question = self.trial(
+            "Does a prediction depend on its image alone?",
+            |trial| trial.between_batches.is_none_or(|difference| difference <= Trial::COMPANY),
+            |trial| match trial.between_batches {
+                Some(0.0) => "the same to the last bit alone and in company".to_owned(),
+                Some(difference) => format!("alone and in company differ by up to {} of the spread", short(difference)),
+                None => "cannot be told of a model that answers at random".to_owned(),
+            },
+            "Use the running statistics of batch normalization, and a batch dimension that is not baked in.",
+        );
+        let random = |trial: &Trial| trial.between_batches.is_none();
+        let untold = self.manifest.models.iter().filter_map(|model| model.trial.as_ref()).any(random);
+        let answer = if untold { question.answer.max(Answer::NotTested) } else { question.answer };
+        Question { answer, ..question }
     }
 
     fn gradients(&self) -> Question {
@@ -211,7 +232,9 @@ impl Asked<'_> {
         let models = self.manifest.models.iter().filter(|model| model.trial.as_ref().is_some_and(zero));
         let none: Vec<String> = models.map(|model| format!("{}: zero in the trial", model.name)).collect();
         if !none.is_empty() {
-            question.answer = Answer::Failed;
+            if std::mem::replace(&mut question.answer, Answer::Failed) == Answer::Passed {
+                question.seen.clear();
+            }
             question.seen = [none.join("; "), question.seen]
                 .into_iter()
                 .filter(|text| !text.is_empty())
@@ -221,11 +244,27 @@ impl Asked<'_> {
         question
     }
 
+    fn losses(&self) -> Question {
+        let followed: Vec<_> =
+            self.manifest.evidence.iter().filter(|piece| piece.check == CheckKind::LossStillMoves && piece.n > 0).collect();
+        let mut question = self.signs(
+            "Have the losses settled: do they stay within a twentieth of their way in the last tenth of the steps?",
+            !followed.is_empty(),
+            |sign| matches!(sign, HealthSign::LossStillMoves(_)),
+            "Double `steps` until nothing changes, or use optimizer = \"apgd\". Fewer than ten steps are too few to say.",
+        );
+        if question.answer == Answer::Passed {
+            let (moving, all) = followed.iter().fold((0, 0), |(moving, all), piece| (moving + piece.found, all + piece.n));
+            question.seen = format!("of {all} samples that hold, counted for each attack and radius, {moving} still move");
+        }
+        question
+    }
+
     fn self_test(&self) -> Question {
         let tests = || self.manifest.evidence.iter().filter(|test| test.check == CheckKind::SelfTest && test.n > 0);
         let seen: Vec<String> = tests()
             .map(|test| {
-                let share = wilson(test.found, test.n);
+                let share = clopper_pearson(test.found, test.n);
                 let noise = self.manifest.evidence.iter().find(|other| {
                     other.check == CheckKind::SelfTestNoise && (&other.model, other.norm) == (&test.model, test.norm)
                 });
@@ -286,4 +325,9 @@ impl Asked<'_> {
             advice: "Read flip_rate_u8, or set precision = \"f32\".",
         }
     }
+}
+
+/// A small number in few digits.
+fn short(number: f64) -> String {
+    if number >= 0.01 { format!("{number:.2}") } else { format!("{number:.1e}") }
 }

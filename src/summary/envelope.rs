@@ -29,15 +29,19 @@ impl Envelope {
     /// Takes note of a record's flip: it has a length in every norm.
     pub(super) fn flip(&mut self, sample: u32, record: &Record) {
         for norm in Norm::ALL {
-            let length = f64::from(match norm {
-                Norm::Linf => record.linf,
-                Norm::L2 => record.l2,
-                Norm::L1 => record.l1,
-                Norm::L0 => record.l0 as f32,
-            });
+            let length = f64::from(record.length(norm));
             let shortest = self.flips.entry((norm, sample)).or_insert(length);
             *shortest = shortest.min(length);
         }
+    }
+
+    /// Samples that some record flips within `radius` of their clean image, whatever ball it was made for.
+    pub(super) fn flipped_within(&self, norm: Norm, radius: f64) -> impl Iterator<Item = u32> {
+        // Lengths are verified up to the rounding that a ball allows.
+        let inside = move |((of, sample), length): (&(Norm, u32), &f64)| {
+            (*of == norm && *length <= radius * (1.0 + 1e-6)).then_some(*sample)
+        };
+        self.flips.iter().filter_map(inside)
     }
 
     /// Add what is known of the same model; `numbers` gives the place of each of the other's samples.

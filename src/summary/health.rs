@@ -12,8 +12,16 @@ use crate::terms::{Epsilon, Norm};
 impl HealthSign {
     /// Whether it puts a run's claims in doubt, or only deserves notice.
     pub fn is_grave(self) -> bool {
-        use HealthSign::{AveragedModel, DeadUnit, LostByRounding, Probabilities, UnconfirmedHits};
-        !matches!(self, DeadUnit(_) | UnconfirmedHits(_) | LostByRounding(_) | AveragedModel(_) | Probabilities)
+        use HealthSign::{AveragedModel, DeadUnit, LossStillMoves, LostByRounding, Probabilities, UnconfirmedHits};
+        !matches!(
+            self,
+            DeadUnit(_)
+                | UnconfirmedHits(_)
+                | LostByRounding(_)
+                | LossStillMoves(_)
+                | AveragedModel(_)
+                | Probabilities
+        )
     }
 
     /// Whether the model may be less robust than the numbers beside it say, or the numbers mean nothing: first screens show it, and
@@ -41,6 +49,7 @@ impl HealthSign {
             HealthSign::GradientMasking => "gradient-masking".to_owned(),
             HealthSign::GradientFree(count) => format!("gradient-free:{count}"),
             HealthSign::NotConverged(count) => format!("not-converged:{count}"),
+            HealthSign::LossStillMoves(count) => format!("loss-still-moves:{count}"),
             HealthSign::TransferFindsMore(count) => format!("transfer-finds-more:{count}"),
             HealthSign::NotAtChance => "not-at-chance".to_owned(),
             HealthSign::SelfTestFailed(count) => format!("self-test-failed:{count}"),
@@ -111,6 +120,11 @@ impl fmt::Display for HealthSign {
                 f,
                 "twice the steps flip {} more of those searched again, so the attack has not converged; double `steps` until \
                  nothing changes, or use optimizer = \"apgd\"",
+                counted(count, "sample")
+            ),
+            HealthSign::LossStillMoves(count) => write!(
+                f,
+                "the loss of {} that hold still moves in the last tenth of the steps; double `steps`, or use optimizer = \"apgd\"",
                 counted(count, "sample")
             ),
             HealthSign::TransferFindsMore(count) => write!(

@@ -13,6 +13,7 @@ mod transfer;
 mod transfer_csv;
 mod trial_signs;
 mod types;
+mod worst_case;
 
 pub use checklist::{Answer, Question, checklist};
 pub use csv::{summary_columns, write_summary};
@@ -21,4 +22,7 @@ pub use json::{SUMMARY_FORMAT, summary_schema, summary_schema_text, write_summar
 pub use sample_set::SampleSet;
 pub use summarizer::{Summarizer, summarize};
 pub use transfer_csv::{transfer_columns, write_transfer};
-pub use types::{CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary};
+pub use types::{AllNorms, CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary};
+pub use worst_case::{
+    SampleWorst, worst_case_columns, worst_sample_columns, write_worst_case, write_worst_samples,
+};

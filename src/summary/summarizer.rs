@@ -8,6 +8,7 @@ use super::health;
 use super::order::natural;
 use super::tally::{CellTally, ModelTally};
 use super::transfer::TransferTallies;
+use super::worst_case::{SampleWorst, of_samples, over_all_norms};
 use super::{CellSummary, DistanceSummary, ModelSummary, RunSummary, SurvivalPoint};
 use crate::record::{Block, Cell, DistanceRecord, Manifest, Record, TransferRecord};
 use crate::stats::{Estimate, Observation, kaplan_meier, median_distance, wilson};
@@ -160,6 +161,14 @@ impl Summarizer {
         self.models.len() - 1
     }
 
+    /// The worst case of every sample of every model that attacks saw, models in the order in which they came.
+    pub fn worst_samples(&self) -> Vec<SampleWorst> {
+        let mut ids: Vec<(&SampleId, u32)> = self.samples.iter().map(|(id, &number)| (id, number)).collect();
+        ids.sort_by_key(|(_, number)| *number);
+        let ids: Vec<&SampleId> = ids.into_iter().map(|(id, _)| id).collect();
+        self.models.iter().flat_map(|model| of_samples(model, &ids)).collect()
+    }
+
     /// The summary, by models and attacks in the given orders; names that are not listed come last.
     pub fn finish(mut self, models: &[String], attacks: &[String]) -> RunSummary {
         let model_rank = rank(models);
@@ -262,6 +271,7 @@ fn model_summary(tally: &ModelTally) -> ModelSummary {
         n,
         clean_accuracy: wilson(tally.correct.len(), n),
         worst_case: worst_case.collect(),
+        all_norms: over_all_norms(tally),
         health: Vec::new(),
     }
 }

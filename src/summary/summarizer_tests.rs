@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::record::testing::{block, cell, distance, flipped, misclassified, record, unit_cell};
 use crate::record::{CellKind, Status};
-use crate::summary::{HealthSign, write_summary};
+use crate::summary::{HealthSign, write_summary, write_worst_case, write_worst_samples};
+use crate::terms::Epsilon;
 
 fn summary(records: &[Record]) -> RunSummary {
     summarize(records, [], &[], &[])
@@ -57,7 +58,7 @@ fn the_worst_case_is_taken_per_sample_over_all_that_flipped() {
         records.push(flip_if((2..5).contains(&sample), record(&attacks[1], sample)));
         records.push(flip_if(sample == 9, record(&noise, sample)));
         // A weaker search in the larger ball: what flips in the smaller one settles it.
-        records.push(flip_if(sample == 7, record(&larger, sample)));
+        records.push(flip_if(sample == 7, Record { linf: 0.2, ..record(&larger, sample) }));
     }
     let worst: Vec<_> = summary(&records).models[0].worst_case.iter().map(|(_, e, rate)| (e.value(), *rate)).collect();
     assert_eq!(worst, [(0.1, wilson(4, 10)), (0.2, wilson(3, 10))]);
@@ -71,6 +72,20 @@ fn the_worst_case_is_taken_per_sample_over_all_that_flipped() {
     let with = summarize(&records, &[near(5, 0.08), near(6, 0.15)], &[], &[]);
     let worst: Vec<_> = with.models[0].worst_case.iter().map(|(_, e, rate)| (e.value(), *rate)).collect();
     assert_eq!(worst, [(0.1, wilson(3, 10)), (0.2, wilson(1, 10))]);
+}
+
+#[test]
+fn a_flip_counts_in_every_ball_that_it_lies_in() {
+    let cells = [(Norm::Linf, 0.1), (Norm::Linf, 0.2), (Norm::L2, 0.5)];
+    let cells = cells.map(|(norm, epsilon)| Arc::new(Cell { norm, ..cell(epsilon) }));
+    // The first flip of the large ball lies in the small one, the second in the ball of the other norm.
+    let near = |sample: usize, linf: f32, l2: f32| flipped(Record { linf, l2, l0: 9, ..record(&cells[1], sample) });
+    let mut records = vec![near(0, 0.05, 3.0), near(1, 0.15, 0.4), near(2, 0.15, 3.0), record(&cells[1], 3)];
+    records.extend((0..4).flat_map(|sample| [&cells[0], &cells[2]].map(|cell| record(cell, sample))));
+    let robust = |records: &[Record]| -> Vec<f64> {
+        summary(records).models[0].worst_case.iter().map(|(_, _, rate)| rate.point).collect()
+    };
+    assert_eq!(robust(&records), [0.75, 0.25, 0.75]);
 }
 
 #[test]
@@ -282,4 +297,50 @@ proptest! {
             }
         }
     }
+}
+
+/// Twelve samples attacked in two norms: 0 to 3 flip in l-inf, 3 to 5 in l2, 11 is misclassified.
+#[test]
+fn the_worst_case_over_norms_is_taken_per_sample() {
+    let in_norm = |norm: Norm, epsilon: f64| Arc::new(Cell { norm, ..cell(epsilon) });
+    let (linf, small, l2) = (in_norm(Norm::Linf, 8.0 / 255.0), in_norm(Norm::L2, 0.25), in_norm(Norm::L2, 0.5));
+    let mut summarizer = Summarizer::default();
+    for sample in 0..12 {
+        let add = |cell: &Arc<Cell>, flips: bool| {
+            let length = |norm: Norm| if norm == cell.norm { cell.epsilon.value() as f32 } else { 1e3 };
+            let [linf, l2, l1] = [Norm::Linf, Norm::L2, Norm::L1].map(length);
+            let plain = Record { linf, l2, l1, ..record(cell, sample) };
+            match (sample, flips) {
+                (11, _) => misclassified(plain),
+                (_, true) => flipped(plain),
+                (_, false) => plain,
+            }
+        };
+        summarizer.add_record(&add(&linf, sample < 4));
+        summarizer.add_record(&add(&small, sample == 3));
+        summarizer.add_record(&add(&l2, (3..6).contains(&sample)));
+    }
+    let worst = summarizer.worst_samples();
+    let rows = |norm: Option<Norm>| -> Vec<_> { worst.iter().filter(|row| row.norm == norm).collect() };
+    assert_eq!([Some(Norm::Linf), Some(Norm::L2), None].map(|norm| rows(norm).len()), [12, 12, 12]);
+    let held = |norm: Option<Norm>| rows(norm).iter().filter(|row| row.robust).count();
+    assert_eq!([Some(Norm::Linf), Some(Norm::L2), None].map(held), [7, 8, 5]);
+    let radius = |value: f64| Some(Epsilon::new(value).unwrap());
+    let l2 = rows(Some(Norm::L2));
+    assert_eq!((l2[3].robust_at, l2[3].broken_at), (None, radius(0.25)));
+    assert_eq!((l2[4].robust_at, l2[4].broken_at), (radius(0.25), radius(0.5)));
+    assert_eq!((l2[6].robust_at, l2[6].broken_at), (radius(0.5), None));
+    assert_eq!((l2[11].clean_correct, l2[11].robust_at, l2[11].robust), (false, None, false));
+
+    let summary = summarizer.finish(&[], &[]);
+    let all = summary.models[0].all_norms.as_ref().unwrap();
+    assert_eq!((all.to_string().as_str(), all.estimate), ("linf 8/255, l2 0.5", wilson(5, 12)));
+    let folder = tempfile::tempdir().unwrap();
+    let [balls, samples] = ["worst_case.csv", "worst_case_samples.csv"].map(|name| folder.path().join(name));
+    write_worst_case(&balls, &summary).unwrap();
+    write_worst_samples(&samples, &worst).unwrap();
+    let text = std::fs::read_to_string(&balls).unwrap();
+    assert_eq!(text.lines().count(), 1 + 3 + 1, "{text}");
+    assert!(text.lines().last().unwrap().contains(",all,\"linf 8/255, l2 0.5\",0.41666"), "{text}");
+    assert_eq!(std::fs::read_to_string(&samples).unwrap().lines().count(), 1 + 36);
 }

@@ -276,6 +276,8 @@ impl ModelTally {
                 *of == norm && **distance <= epsilon.value() * (1.0 + 1e-6)
             });
             reached.for_each(|((_, sample), _)| flipped.insert(*sample));
+            // Images made for another ball, of this norm or another, lie in this one too.
+            self.envelope.flipped_within(norm, epsilon.value()).for_each(|sample| flipped.insert(sample));
             (norm, epsilon, threat, flipped.clone())
         });
         all.filter(|(_, _, threat, _)| !threat.seen.is_empty())

@@ -1,8 +1,8 @@
 //! What the trial before a run says of each model, as signs in the run's summary.
 
 use super::{HealthSign, RunSummary};
-use crate::record::{CheckKind, Evidence, ModelEntry, Trial};
-use crate::stats::wilson;
+use crate::record::{Cell, CellKind, CheckKind, Evidence, ModelEntry, Trial};
+use crate::stats::clopper_pearson;
 
 impl RunSummary {
     /// Adds what the trials of `models` and the checks of the attacks told to the signs of the models and of all their cells.
@@ -14,6 +14,14 @@ impl RunSummary {
             join(&mut model.health, &signs);
             let cells = self.cells.iter_mut().filter(|cell| cell.cell.model == model.model);
             cells.for_each(|cell| join(&mut cell.health, &signs));
+        }
+        for moving in evidence.iter().filter(|piece| still_moves(piece)) {
+            let same = |cell: &Cell| {
+                (cell.kind, &cell.model, &cell.attack) == (CellKind::ClassLogit, &moving.model, &moving.attack)
+                    && (cell.norm, cell.epsilon) == (moving.norm, moving.epsilon)
+            };
+            let cells = self.cells.iter_mut().filter(|cell| same(&cell.cell));
+            cells.for_each(|cell| join(&mut cell.health, &[HealthSign::LossStillMoves(moving.found)]));
         }
     }
 }
@@ -35,12 +43,17 @@ fn signs(trial: &Trial) -> Vec<HealthSign> {
     signs
 }
 
-/// Share of planted points below which, its 95 % interval included, the attacks are misled.
+/// Whether the losses of too many samples that hold still move at the end: of more than a fifth.
+pub(crate) fn still_moves(piece: &Evidence) -> bool {
+    piece.check == CheckKind::LossStillMoves && 5 * piece.found > piece.n
+}
+
+/// Share of planted points below which, its exact 95 % interval included (there may be a handful of points), the attacks are misled.
 const FOUND: f64 = 0.98;
 
 /// Whether a self-test shows that attacks are misled; none if nothing could be planted.
 pub(crate) fn misled(test: &Evidence) -> Option<bool> {
-    (test.n > 0).then(|| wilson(test.found, test.n).hi < FOUND)
+    (test.n > 0).then(|| clopper_pearson(test.found, test.n).hi < FOUND)
 }
 
 fn of_evidence(evidence: &[Evidence], model: &str) -> Vec<HealthSign> {

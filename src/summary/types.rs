@@ -65,6 +65,8 @@ pub enum HealthSign {
     GradientFree(u64),
     /// Samples that the attack flips with twice the steps, of those searched again.
     NotConverged(u64),
+    /// Samples that hold and whose loss still moved in the last tenth of the steps.
+    LossStillMoves(u64),
     /// Samples that images made on other models flip and the attacks on the model itself do not.
     TransferFindsMore(u64),
     /// The largest radius reaches half of the box, where one image lies in every ball, and more samples than chance hold.
@@ -118,6 +120,22 @@ pub struct DistanceSummary {
     pub curve: Vec<SurvivalPoint>,
 }
 
+/// The worst case per sample over several balls of different norms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AllNorms {
+    /// The headline ball of each norm.
+    pub balls: Vec<(Norm, Epsilon)>,
+    /// Share of samples that hold in all of them.
+    pub estimate: Estimate,
+}
+
+impl std::fmt::Display for AllNorms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let balls: Vec<String> = self.balls.iter().map(|(norm, epsilon)| format!("{norm} {epsilon}")).collect();
+        f.write_str(&balls.join(", "))
+    }
+}
+
 /// One model over all its attacks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSummary {
@@ -127,8 +145,11 @@ pub struct ModelSummary {
     pub n: u64,
     /// Clean accuracy.
     pub clean_accuracy: Estimate,
-    /// Worst case per sample over all attacks (controls left out), for each norm and radius, ascending.
+    /// Worst case per sample over everything that flipped it, for each norm and radius that attacks searched, ascending.
     pub worst_case: Vec<(Norm, Epsilon, Estimate)>,
+    /// Worst case per sample over the headline balls of all norms, if there are several norms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_norms: Option<AllNorms>,
     /// Signs of the model as a whole; its cells carry them too.
     #[serde(default)]
     pub health: Vec<HealthSign>,

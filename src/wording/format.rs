@@ -62,6 +62,14 @@ pub fn norm(norm: Norm) -> &'static str {
     }
 }
 
+/// What lengths in a norm are counted in.
+pub fn unit(norm: Norm) -> &'static str {
+    match norm {
+        Norm::Linf | Norm::L2 | Norm::L1 => "pixels in [0, 1]",
+        Norm::L0 => "changed values",
+    }
+}
+
 /// A count with commas: `1,234,567`.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();

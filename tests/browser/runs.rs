@@ -309,6 +309,7 @@ impl Recipe<'_> {
             confidence_adv: record.confidence_adv,
             linf: record.linf,
             l2: record.l2,
+            length: None,
             clean: scene(salt),
             perturbation: png(&|x, y, c| 0.5 + noise(x, y, c)),
             gain: 16.0,

@@ -43,6 +43,8 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
         "summary.csv",
         "summary.md",
         "thumbnails.safetensors",
+        "worst_case.csv",
+        "worst_case_samples.csv",
     ];
     assert_eq!(names, expected);
     let charts = files_of(&dir.join("charts"));
@@ -55,10 +57,10 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
     let samples = lines(&dir.join("samples.csv"));
     assert_eq!(samples[0], SAMPLES);
     assert_eq!(own(&samples), 1 + 20 * (2 + 2 + 2 + 5));
-    // Beside the first attack in each norm: two draws of noise on every sample where the attack has none, and a search on half of them.
+    // Beside the first attack in each norm: two draws of noise on every sample where the attack has none, and a search on half of them, those that the attack flipped left out.
     let beside = |kind: &str| samples.iter().filter(|line| line.contains(kind)).count();
-    assert_eq!((beside(",control-noise,,,"), beside(",control-search,")), (2 * 20, 2 * 10));
-    assert!(beside(",control-longer,") <= 10);
+    assert_eq!(beside(",control-noise,,,"), 2 * 20);
+    assert!((1..=2 * 10).contains(&beside(",control-search,")) && beside(",control-longer,") <= 10);
     let distances = lines(&dir.join("distances.csv"));
     assert_eq!(distances[0], DISTANCES);
     assert_eq!(distances.len(), 1 + 20);

@@ -123,7 +123,7 @@ impl Figure for DistanceCdf<'_> {
         let ticks = axis::round_ticks(x.hi, 6).into_iter();
         let ticks: Vec<_> = ticks.map(|value| (value, format!("{}", (value * 1e9).round() / 1e9))).collect();
         axis::ticks(canvas, x, y.from, &ticks)?;
-        let legend = format!("{} distance, pixels in [0, 1]", format::norm(self.norm));
+        let legend = format!("{} distance, {}", format::norm(self.norm), format::unit(self.norm));
         let centred = Type::new(SMALL, MUTED).align(Align::Centre);
         canvas.text((LEFT + right) / 2.0, height - 8.0, &legend, centred)?;
 

@@ -192,7 +192,7 @@ impl RobustAccuracy {
         let y = Scale { lo: 0.0, hi: 1.0, from: f64::from(height) - 52.0, to: TOP };
         axis::percent_grid(canvas, y, LEFT, right, true)?;
         axis::ticks(canvas, x, y.from, &self.ticks())?;
-        let legend = format!("perturbation radius ε, {}, pixels in [0, 1]", format::norm(self.norm));
+        let legend = format!("perturbation radius ε, {}, {}", format::norm(self.norm), format::unit(self.norm));
         let face_axis = Type::new(SMALL, MUTED).align(Align::Centre);
         canvas.text((LEFT + right) / 2.0, f64::from(height) - 8.0, &legend, face_axis)?;
         self.draw_curves(canvas, panel, x, y, 2.4)?;
@@ -244,7 +244,7 @@ impl RobustAccuracy {
             axis::ticks(canvas, x, y.from, &self.ticks())?;
             self.draw_curves(canvas, panel, x, y, 2.0)?;
         }
-        let legend = format!("perturbation radius ε, {}, pixels in [0, 1]", format::norm(self.norm));
+        let legend = format!("perturbation radius ε, {}, {}", format::norm(self.norm), format::unit(self.norm));
         let face = Type::new(SMALL, MUTED).align(Align::Centre);
         canvas.text(f64::from(WIDTH) / 2.0, f64::from(self.size().1) - 8.0, &legend, face)
     }

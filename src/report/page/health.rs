@@ -105,6 +105,7 @@ fn count_of(sign: HealthSign) -> u64 {
         | HealthSign::UnconfirmedHits(count)
         | HealthSign::GradientFree(count)
         | HealthSign::NotConverged(count)
+        | HealthSign::LossStillMoves(count)
         | HealthSign::TransferFindsMore(count)
         | HealthSign::SelfTestFailed(count)
         | HealthSign::FlatGradient(count)
@@ -126,6 +127,7 @@ fn name_of(sign: HealthSign) -> &'static str {
         HealthSign::GradientMasking => "gradient masking",
         HealthSign::GradientFree(_) => "gradient-free search finds more",
         HealthSign::NotConverged(_) => "not converged",
+        HealthSign::LossStillMoves(_) => "loss still moves",
         HealthSign::TransferFindsMore(_) => "transfer finds more",
         HealthSign::NotAtChance => "not at chance",
         HealthSign::SelfTestFailed(_) => "self-test failed",
@@ -173,6 +175,10 @@ fn meaning(sign: HealthSign) -> &'static str {
         HealthSign::NotConverged(_) => {
             "Twice the steps flip more samples, so robust accuracy is too high; double `steps` until nothing changes, or use \
              optimizer = \"apgd\"."
+        }
+        HealthSign::LossStillMoves(_) => {
+            "The best loss of these samples, which hold, still moved by more than a twentieth of its way in the last tenth of the steps: \
+             more steps may flip them."
         }
         HealthSign::TransferFindsMore(_) => {
             "Images made on other models flip samples that attacks on the model itself do not: its gradients mislead."

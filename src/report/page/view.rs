@@ -32,9 +32,13 @@ pub struct ModelCard {
     clean_delta: String,
     /// Worst case at the headline radius of each norm.
     headline: Vec<Ball>,
+    /// Worst case over the headline balls of all norms, with what they are.
+    all_norms: Option<(Rate, String)>,
     /// Worst case at every radius.
     worst_case: Vec<Ball>,
     distances: Vec<String>,
+    /// Whether a sign says that the model may be less robust than these numbers.
+    doubted: bool,
     health: Vec<Sign>,
 }
 
@@ -99,6 +103,8 @@ pub struct Picture {
     confidence_clean: String,
     confidence_adv: String,
     linf: String,
+    /// Length in the ball's norm, if that is another than these: `, ℓ0 12`.
+    length: String,
     l2: String,
     gain: String,
     pub(in crate::report) clean: String,
@@ -216,10 +222,30 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
         clean: Rate::new(&of.clean_accuracy),
         clean_delta: delta_place(&Subject::model(&of.model)),
         headline: at.filter_map(|at| Some(ball(at.norm, at.epsilon, &worst_case_at(of, at)?))).collect(),
+        all_norms: of.all_norms.as_ref().map(|all| (Rate::new(&all.estimate), together(&all.balls))),
         worst_case: of.worst_case.iter().map(|(norm, epsilon, estimate)| ball(*norm, *epsilon, estimate)).collect(),
         distances: distances.collect(),
+        doubted: is_doubted(summary, of),
         health: health::signs_of_model(summary, &of.model),
     }
+}
+
+/// `ℓ∞ ε 8/255, ℓ2 ε 0.5 and ℓ1 ε 12`.
+fn together(balls: &[(Norm, Epsilon)]) -> String {
+    let ball = |(norm, epsilon): &(Norm, Epsilon)| format!("{} ε {}", format::norm(*norm), format::epsilon(*epsilon));
+    let balls: Vec<String> = balls.iter().map(ball).collect();
+    match balls.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// Whether a sign says that the model may be less robust than its numbers.
+fn is_doubted(summary: &RunSummary, model: &ModelSummary) -> bool {
+    let cells = summary.cells.iter().filter(|cell| cell.cell.model == model.model);
+    let mut signs = cells.flat_map(|cell| &cell.health).chain(&model.health);
+    signs.any(|sign| sign.doubts_robustness())
 }
 
 fn delta_place(subject: &Subject) -> String {
@@ -258,7 +284,14 @@ fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
         let ball = format!("{} ε {}", format::norm(norm), format::epsilon(epsilon));
         AttackGroup { ball, rows: rows.collect(), union: union.collect() }
     });
-    groups.collect()
+    groups.chain(all_norms(summary)).collect()
+}
+
+/// The headline balls of all norms together, if there are several norms.
+fn all_norms(summary: &RunSummary) -> Option<AttackGroup> {
+    let known = summary.models.iter().find_map(|model| model.all_norms.as_ref())?;
+    let union = summary.models.iter().map(|model| model.all_norms.as_ref().map(|all| Rate::new(&all.estimate)));
+    Some(AttackGroup { ball: together(&known.balls), rows: Vec::new(), union: union.collect() })
 }
 
 /// All cells if they are not too many; else class logits first, then units, then controls, in the summary's order.
@@ -327,6 +360,9 @@ pub fn picture(manifest: &Manifest, example: &Example) -> Picture {
         confidence_clean: format::percent(f64::from(example.confidence_clean)),
         confidence_adv: format::percent(f64::from(example.confidence_adv)),
         linf: format::distance(f64::from(example.linf)),
+        length: example.length.map_or(String::new(), |length| {
+            format!(", {} {}", format::norm(of.norm), format::distance(f64::from(length)))
+        }),
         l2: format::distance(f64::from(example.l2)),
         gain: gallery::gain(example.gain),
         clean: String::new(),

@@ -99,6 +99,9 @@ impl Plan {
     pub fn outputs(suite: &Suite, save_adversarial: bool) -> Vec<String> {
         let mut files: Vec<String> =
             ["manifest.json", "samples.csv", "summary.csv", "summary.json"].map(String::from).into();
+        if !suite.attacks.is_empty() {
+            files.extend(["worst_case.csv", "worst_case_samples.csv"].map(String::from));
+        }
         if suite.boundary.is_some() {
             files.push("distances.csv".into());
         }

@@ -55,7 +55,16 @@ fn outputs_follow_what_is_asked() {
     assert!(Suite::parse("x.toml", without_boundary).is_err());
     let mut suite = suite(FULL);
     let files = Plan::outputs(&suite, false);
-    let tables = ["manifest.json", "samples.csv", "summary.csv", "summary.json", "distances.csv", "transfer.csv"];
+    let tables = [
+        "manifest.json",
+        "samples.csv",
+        "summary.csv",
+        "summary.json",
+        "worst_case.csv",
+        "worst_case_samples.csv",
+        "distances.csv",
+        "transfer.csv",
+    ];
     let made =
         ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "gate.sarif", "junit.xml", "summary.md"];
     assert_eq!(files, [&tables[..], &made[..]].concat());
@@ -136,4 +145,43 @@ proptest! {
         prop_assert_eq!(whole.forwards, parts.iter().map(|line| line.forwards).sum::<u64>());
         prop_assert_eq!(whole.rows, parts.iter().map(|line| line.rows).sum::<u64>());
     }
+}
+
+/// Beside an attack of 20 steps and two starts on 40 samples: noise on all, and on ten of them a search and twice the steps.
+#[test]
+fn controls_self_tests_and_averaged_answers_are_counted() {
+    const SMALL: &str = r#"schema = 1
+name = "small"
+[data]
+kind = "synthetic"
+split = "test"
+samples = 40
+[[model]]
+name = "m"
+arch = "cifar/resnet8"
+weights = "w.safetensors"
+normalize = { mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }
+[[attack]]
+name = "a"
+kind = "class-logit"
+norm = "linf"
+epsilons = ["1/255", "8/255"]
+steps = 20
+restarts = 2
+"#;
+    let controls = |source: &str| {
+        let suite = suite(source);
+        let lines = Plan::new(&suite, 40).estimate(&suite, &Known::default()).lines;
+        let line = lines.last().unwrap();
+        assert_eq!(line.task, "controls");
+        (line.cells, line.rows, line.forwards, line.backwards)
+    };
+    let (forwards, backwards) = (40 * 4 + 10 * (101 + 2 * 43), 10 * 2 * 40);
+    assert_eq!(controls(SMALL), (4, 160, forwards, backwards));
+    // Each of five planted points: 108 images, and the attack with the clean image and a margin for its verification.
+    let tested = format!("{SMALL}[selftest]\nsamples = 5\n");
+    let (planted, back) = (5 * (108 + 2 * 23 + 3), 5 * 2 * 20);
+    assert_eq!(controls(&tested), (4, 160, forwards + planted, backwards + back));
+    let averaged = SMALL.replace("[data]", "[run]\neot = 3\n[data]");
+    assert_eq!(controls(&averaged), (4, 160, 3 * forwards, 3 * backwards));
 }
