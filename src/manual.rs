@@ -1,9 +1,7 @@
 //! `docs/outputs.md`: every column of every table and every sign, made from the code.
 
 use crate::record::{DISTANCES_COLUMNS, SAMPLES_COLUMNS};
-use crate::summary::{
-    HealthSign, summary_columns, transfer_columns, worst_case_columns, worst_sample_columns,
-};
+use crate::summary::{HealthSign, summary_columns, transfer_columns, worst_case_columns, worst_sample_columns};
 
 /// What a column of any table means; columns of one name mean the same everywhere.
 const MEANINGS: &[(&str, &str)] = &[

@@ -110,7 +110,10 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     if summary.models.iter().any(|model| !model.worst_case.is_empty()) {
         for (name, written) in [
             ("worst_case.csv", write_worst_case(&dir.path().join("worst_case.csv"), &summary)?),
-            ("worst_case_samples.csv", write_worst_samples(&dir.path().join("worst_case_samples.csv"), &worst_samples)?),
+            (
+                "worst_case_samples.csv",
+                write_worst_samples(&dir.path().join("worst_case_samples.csv"), &worst_samples)?,
+            ),
         ] {
             manifest.outputs.insert(name.to_owned(), written);
         }

@@ -106,9 +106,12 @@ impl<'a> ControlBlock<'a> {
         let images = longer.images.rows.iter().zip(longer.images.pixels.chunks(values.max(1)));
         outcome.images.extend(images.map(|(&row, image)| (first + row as usize, image.to_vec())));
         let records = longer.records.into_iter();
-        outcome
-            .records
-            .extend(records.map(|record| Record { cell: cell.clone(), target: None, target_hit: None, ..record }));
+        outcome.records.extend(records.map(|record| Record {
+            cell: cell.clone(),
+            target: None,
+            target_hit: None,
+            ..record
+        }));
     }
 
     /// Calls `work` with the balls of these samples and with what entered them; `purpose` names the random streams.

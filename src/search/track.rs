@@ -64,7 +64,8 @@ impl Track {
 
     /// Takes note of the scores `[R]` of a step, of which those from the step `late` on are the last tenth.
     pub(super) fn follow(&mut self, score: &Tensor, late: usize) {
-        let score = score.to_kind(Kind::Float).nan_to_num(f64::from(f32::MIN), f64::from(f32::MAX), f64::from(f32::MIN));
+        let score =
+            score.to_kind(Kind::Float).nan_to_num(f64::from(f32::MIN), f64::from(f32::MAX), f64::from(f32::MIN));
         self.first = score.where_self(&self.age.eq(0), &self.first);
         self.top = self.top.maximum(&score);
         self.early = self.top.where_self(&self.age.lt(late as i64), &self.early);

@@ -245,8 +245,12 @@ impl Asked<'_> {
     }
 
     fn losses(&self) -> Question {
-        let followed: Vec<_> =
-            self.manifest.evidence.iter().filter(|piece| piece.check == CheckKind::LossStillMoves && piece.n > 0).collect();
+        let followed: Vec<_> = self
+            .manifest
+            .evidence
+            .iter()
+            .filter(|piece| piece.check == CheckKind::LossStillMoves && piece.n > 0)
+            .collect();
         let mut question = self.signs(
             "Have the losses settled: do they stay within a twentieth of their way in the last tenth of the steps?",
             !followed.is_empty(),
@@ -254,8 +258,10 @@ impl Asked<'_> {
             "Double `steps` until nothing changes, or use optimizer = \"apgd\". Fewer than ten steps are too few to say.",
         );
         if question.answer == Answer::Passed {
-            let (moving, all) = followed.iter().fold((0, 0), |(moving, all), piece| (moving + piece.found, all + piece.n));
-            question.seen = format!("of {all} samples that hold, counted for each attack and radius, {moving} still move");
+            let (moving, all) =
+                followed.iter().fold((0, 0), |(moving, all), piece| (moving + piece.found, all + piece.n));
+            question.seen =
+                format!("of {all} samples that hold, counted for each attack and radius, {moving} still move");
         }
         question
     }

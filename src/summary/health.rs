@@ -15,12 +15,7 @@ impl HealthSign {
         use HealthSign::{AveragedModel, DeadUnit, LossStillMoves, LostByRounding, Probabilities, UnconfirmedHits};
         !matches!(
             self,
-            DeadUnit(_)
-                | UnconfirmedHits(_)
-                | LostByRounding(_)
-                | LossStillMoves(_)
-                | AveragedModel(_)
-                | Probabilities
+            DeadUnit(_) | UnconfirmedHits(_) | LostByRounding(_) | LossStillMoves(_) | AveragedModel(_) | Probabilities
         )
     }
 

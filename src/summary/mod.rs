@@ -22,7 +22,7 @@ pub use json::{SUMMARY_FORMAT, summary_schema, summary_schema_text, write_summar
 pub use sample_set::SampleSet;
 pub use summarizer::{Summarizer, summarize};
 pub use transfer_csv::{transfer_columns, write_transfer};
-pub use types::{AllNorms, CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary};
-pub use worst_case::{
-    SampleWorst, worst_case_columns, worst_sample_columns, write_worst_case, write_worst_samples,
+pub use types::{
+    AllNorms, CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary,
 };
+pub use worst_case::{SampleWorst, worst_case_columns, worst_sample_columns, write_worst_case, write_worst_samples};

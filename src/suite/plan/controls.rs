@@ -116,7 +116,8 @@ impl Beside<'_> {
             sum = sum + Passes::forward(QUERIES as u64 + 1).times(searched);
             sum = sum + longer(attack, epsilon).map_or(Passes::default(), |longer| rows(&longer)).times(searched);
             if let Some(config) = &self.suite.selftest {
-                sum = sum + self.planted(norm, epsilon).times(count(&|place| is_one_of(config.samples, place, samples)));
+                sum =
+                    sum + self.planted(norm, epsilon).times(count(&|place| is_one_of(config.samples, place, samples)));
             }
         }
         sum
