@@ -3,9 +3,9 @@
     am-eval run suites/quickstart.toml --save-adversarial
     python3 examples/confirm_flips.py reports/quickstart-*/ models/
 
-Needs torch, numpy and safetensors, and torchvision or timm for their architectures. Reads the run's manifest, its adversarial images and
-samples.csv, builds each model in plain PyTorch, loads the same weights file (found by name in the given folder; TorchScript and
-exported programs are loaded as they are), and compares predictions row by row. Where the suite has
+Needs torch, numpy and safetensors; torchvision or timm for their architectures, onnxruntime for ONNX. Reads the run's manifest, its
+adversarial images and samples.csv, builds each model in plain PyTorch, loads the same weights file (found by name in the given folder;
+TorchScript, exported programs and ONNX graphs are loaded as they are), and compares predictions row by row. Where the suite has
 `[transfer]`, the images of each model are shown to all the others, and the counts of transfer.csv are counted again.
 """
 
@@ -56,6 +56,70 @@ class CifarResNet(nn.Module):
         return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
+class WideBlock(nn.Module):
+    """Pre-activation of He et al. 2016: normalization and ReLU before each convolution; a shortcut with weights sees their result."""
+
+    def __init__(self, inputs, outputs, stride, shortcut):
+        super().__init__()
+        self.bn1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn2, self.conv2 = nn.BatchNorm2d(outputs), nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.change = shortcut if stride != 1 or inputs != outputs else None
+        if self.change:
+            project = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            setattr(self, self.change, nn.Sequential(project) if self.change == "shortcut" else project)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(x))
+        kept = getattr(self, self.change)(y) if self.change else x
+        return kept + self.conv2(F.relu(self.bn2(self.conv1(y))))
+
+
+class NormalizedBlock(nn.Module):
+    """He et al. 2016 with a normalized projection as the shortcut (option B)."""
+
+    def __init__(self, inputs, outputs, stride, shortcut):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        changed = stride != 1 or inputs != outputs
+        self.shortcut = nn.Sequential(*([nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)] if changed else []))
+
+    def forward(self, x):
+        return F.relu(self.shortcut(x) + self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+
+class RobustBenchNet(nn.Module):
+    """The networks that RobustBench's CIFAR entries mostly are: ResNet-18 in two forms (four stages), WideResNet (three)."""
+
+    def __init__(self, block, sizes, entry, planes, shortcut, classes):
+        super().__init__()
+        self.conv1, self.wide = nn.Conv2d(3, entry, 3, 1, 1, bias=False), len(sizes) == 3
+        self.stages, inputs = [], entry
+        for stage, size in enumerate(sizes):
+            outputs = planes << stage
+            blocks = nn.Sequential(*[block(inputs if index == 0 else outputs, outputs, 2 if stage and index == 0 else 1, shortcut) for index in range(size)])
+            inputs = outputs
+            self.stages.append(f"{'block' if self.wide else 'layer'}{stage + 1}")
+            if self.wide:
+                holder = nn.Module()
+                holder.layer = blocks
+                blocks = holder
+            setattr(self, self.stages[-1], blocks)
+        self.last = "bn1" if self.wide or block is NormalizedBlock else "bn"
+        setattr(self, self.last, nn.BatchNorm2d(entry if block is NormalizedBlock else inputs))
+        setattr(self, "fc" if self.wide else "linear", nn.Linear(inputs, classes))
+        self.early = block is NormalizedBlock
+
+    def forward(self, x):
+        normalized = getattr(self, self.last)
+        x = F.relu(normalized(self.conv1(x))) if self.early else self.conv1(x)
+        for stage in self.stages:
+            stage = getattr(self, stage)
+            x = (stage.layer if self.wide else stage)(x)
+        x = x if self.early else F.relu(normalized(x))
+        return (self.fc if self.wide else self.linear)(x.mean((2, 3)))
+
+
 class Block(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
@@ -101,6 +165,14 @@ def builder(arch):
     forms = {"cifar/vit-tiny": (64, 4, False), "cifar/vit": (128, 6, False), "cifar/vit-c-tiny": (64, 3, True), "cifar/vit-c": (128, 4, True)}
     if arch in forms:
         return lambda classes: ViT(*forms[arch], classes)
+    robustbench = {
+        "cifar/resnet18": (NormalizedBlock, [2, 2, 2, 2], 64, 64, "shortcut"),
+        "cifar/preact_resnet18": (WideBlock, [2, 2, 2, 2], 64, 64, "shortcut"),
+        "cifar/wide_resnet-28-10": (WideBlock, [4, 4, 4], 16, 160, "convShortcut"),
+        "cifar/wide_resnet-34-10": (WideBlock, [5, 5, 5], 16, 160, "convShortcut"),
+    }
+    if arch in robustbench:
+        return lambda classes: RobustBenchNet(*robustbench[arch], classes)
     if source == "cifar" and name.removeprefix("resnet").isdigit():
         return lambda classes: CifarResNet(int(name.removeprefix("resnet")), classes)
     try:
@@ -112,7 +184,7 @@ def builder(arch):
             return lambda classes: timm.create_model(name, num_classes=classes)
     except ImportError as error:
         sys.exit(f"{arch}: {error}; install it, since the network is built by that package")
-    sys.exit(f"{arch} is not supported here: networks of am-eval's own (cifar/resnet..., cifar/vit...), torchvision, timm, torchscript and exported are")
+    sys.exit(f"{arch} is not supported here: networks of am-eval's own (cifar/resnet..., cifar/vit...), RobustBench's cifar/, torchvision, timm, torchscript, exported and onnx are")
 
 
 def plain(tensors, expected):
@@ -126,12 +198,35 @@ def plain(tensors, expected):
     return {key: value.float() for key, value in tensors.items()}
 
 
+def onnx(path):
+    """The graph, run by ONNX Runtime; a graph of one image or of a fixed number of them takes as many at a time."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        sys.exit(f"{path}: {error}; install onnxruntime, which runs ONNX graphs")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0]
+    rows = entry.shape[0] if isinstance(entry.shape[0], int) else None
+
+    def answer(pixels):
+        parts = pixels.split(rows or len(pixels))
+        outputs = []
+        for part in parts:
+            padded = torch.cat([part, part[-1:].expand((rows or len(part)) - len(part), *part.shape[1:])])
+            outputs.append(torch.from_numpy(session.run(None, {entry.name: padded.numpy()})[0])[: len(part)])
+        return torch.cat(outputs)
+
+    return answer
+
+
 def network(arch, path):
     """The network with its weights."""
     if arch == "torchscript":
         return torch.jit.load(path, map_location="cpu").eval()
     if arch == "exported":
         return torch.export.load(path).module()
+    if arch == "onnx":
+        return onnx(path)
     build, tensors = builder(arch), load_file(path)
     usual = build(1000).state_dict()
     tensors = plain(tensors, usual)
@@ -148,6 +243,8 @@ def network(arch, path):
 def classifier(entry, manifest, weights):
     """What a model of the run predicts of pixels in [0, 1]."""
     places = [weights / entry["weights"], weights / Path(entry["weights"]).name]
+    # A model's folder, as the Hugging Face hub has it, holds the file.
+    places += [place / "model.safetensors" for place in places]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         sys.exit(f"no weights of model {entry['name']} at {places[-1]}")

@@ -3,6 +3,7 @@
 mod images;
 mod robustbench;
 mod source;
+mod table;
 mod tensors;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ use crate::data::DataError;
 use crate::record::{Cell, StoreError};
 use crate::terms::{Epsilon, Norm};
 
-pub use images::{IMAGES_COLUMNS, write_images};
+pub use images::write_images;
 pub use robustbench::write_robustbench;
+pub use table::IMAGES_COLUMNS;
 
 /// The form of exported images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::images::ImageTable;
 use super::source::{Reading, for_each_image};
+use super::table::ImageTable;
 use super::{Choice, ExportError, Exported, Group};
 use crate::record::{AtomicFile, Manifest, RunDir, StoreError};
 
