@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use am_eval::record::{Block, Cell, CellKind, Record, RunDir, Status};
-use am_eval::terms::{Epsilon, Norm};
+use am_eval::terms::{Epsilon, Norm, Unit};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Records of a block: 50 samples in 20 cells.
@@ -49,9 +49,9 @@ fn block() -> Block {
             dataset: "cifar10".to_owned(),
             attack: "units".to_owned(),
             kind: CellKind::Unit,
-            target: String::new(),
+            target: None,
             layer: Some("layer2".into()),
-            unit: Some(unit.to_string()),
+            unit: Some(Unit::channel(unit).into()),
             norm: Norm::Linf,
             epsilon: Epsilon::new(8.0 / 255.0).expect("a radius"),
         })

@@ -1,54 +1,11 @@
 //! `docs/outputs.md`: every column of every table and every sign, made from the code.
 
-use crate::record::{DISTANCES_COLUMNS, SAMPLES_COLUMNS};
+use crate::record::{Column, DISTANCES_TABLE, SAMPLES_TABLE};
 use crate::summary::{HealthSign, summary_columns, transfer_columns, worst_case_columns, worst_sample_columns};
 
-/// What a column of any table means; columns of one name mean the same everywhere.
+/// What the columns of `summary.csv` and `transfer.csv` mean that `samples.csv` does not have, or has otherwise.
 const MEANINGS: &[(&str, &str)] = &[
-    ("run", "the run's identity"),
-    ("model", "the model's name in the suite"),
-    ("dataset", "the data set's name"),
-    ("sample_id", "what identifies the sample for good: a path, or an index in the official order"),
-    ("label", "true class"),
-    ("clean_pred", "class predicted on the clean image"),
-    ("clean_correct", "whether that is the label"),
-    ("attack", "the attack's name in the suite; controls carry the name of the attack that they stand beside"),
-    ("kind", "`class-logit`, `unit`, or the kind of control"),
-    ("layer", "the layer of a unit attack"),
-    ("unit", "the unit (`17`, `17@3,5`), or `draw:K` of a noise control"),
-    ("norm", "the ball's norm; in `distances.csv` the norm of the distance"),
-    ("epsilon", "the ball's radius, in pixel units of [0, 1]"),
-    ("steps", "steps taken, over all restarts"),
-    ("forwards", "forward passes spent on this row alone, verification included, the shared clean pass not"),
-    ("backwards", "backward passes spent on this row alone"),
-    ("adv_pred", "class predicted on the adversarial image"),
-    ("flipped", "verified in f32: the prediction differs from the clean one; also set where no prediction is certain"),
-    ("flipped_u8", "the prediction still differs after rounding to 8 bits"),
-    ("target_hit", "the adversarial prediction is the target and the clean one was not; empty without a target"),
-    ("margin_clean", "logit of the label minus the best other, on the clean image"),
-    ("margin_adv", "the same on the adversarial image"),
-    ("confidence_clean", "softmax probability of the clean prediction, on the clean image"),
-    ("confidence_adv", "softmax probability of the adversarial prediction, on the adversarial image"),
-    ("activation_clean", "the unit's activation on the clean image; empty for class logits"),
-    ("activation_adv", "the same on the adversarial image"),
-    ("activation_gain_z", "the gain over the standard deviation of the unit's activation on the reference images"),
-    ("linf", "largest absolute change of any value, in pixel units of [0, 1]"),
-    ("l2", "Euclidean norm of the change"),
-    ("l1", "sum of absolute changes"),
-    ("l0", "number of changed values (pixels times channels)"),
-    (
-        "status",
-        "`ok`, `skipped-misclassified`, `dead-unit`, `zero-gradient`, `non-finite`, `undecided` or `censored` (no flip found)",
-    ),
-    ("part", "the part of a composed attack that flipped the sample; empty for other attacks"),
-    ("method", "how the boundary was searched"),
-    (
-        "distance",
-        "norm of the smallest verified perturbation that flips; `inf` if none was found, 0 if the clean image is misclassified",
-    ),
-    ("bracket", "width of the last bracket: the boundary on the path lies within it below `distance`"),
-    ("censored", "whether no flip was found"),
-    ("linearized", "first-order estimate of the distance at the clean image"),
+    ("target", "the attack's rule: `least-likely`, `untargeted`, `class:3`"),
     ("n", "records in the cell; in `transfer.csv` the samples of `n_both_correct` whose image flips the source"),
     ("n_clean_correct", "records whose clean prediction is the label"),
     ("clean_accuracy", "share of all whose clean prediction is the label"),
@@ -122,10 +79,19 @@ With `tables = [\"csv\", \"parquet\"]` in `[run]` each table has a typed twin in
 
 /// The text of `docs/outputs.md`.
 pub fn outputs_reference() -> String {
-    let owned = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect::<Vec<_>>();
-    let tables = [
-        ("samples.csv", "One row per sample and cell.", owned(SAMPLES_COLUMNS)),
-        ("distances.csv", "One row per sample, model and method.", owned(DISTANCES_COLUMNS)),
+    let mut text = HEAD.to_owned();
+    let records = [
+        ("samples.csv", "One row per sample and cell.", SAMPLES_TABLE),
+        ("distances.csv", "One row per sample, model and method.", DISTANCES_TABLE),
+    ];
+    for (name, about, columns) in records {
+        text += &format!("\n## `{name}`\n\n{about}\n\n| column | type | meaning |\n|---|---|---|\n");
+        for Column { name, form, optional, meaning } in columns {
+            let or_empty = if *optional { " or empty" } else { "" };
+            text += &format!("| `{name}` | {form}{or_empty} | {} |\n", meaning.trim());
+        }
+    }
+    let summaries = [
         ("summary.csv", "One row per cell.", summary_columns()),
         (
             "worst_case.csv",
@@ -140,8 +106,7 @@ pub fn outputs_reference() -> String {
         ),
         ("transfer.csv", "One row per source cell and victim, with `[transfer]`.", transfer_columns()),
     ];
-    let mut text = HEAD.to_owned();
-    for (name, about, columns) in tables {
+    for (name, about, columns) in summaries {
         text += &format!("\n## `{name}`\n\n{about}\n\n| column | meaning |\n|---|---|\n");
         for column in columns.iter().filter(|column| !is_end(column)) {
             let ends = if columns.contains(&format!("{column}_lo")) {
@@ -149,7 +114,7 @@ pub fn outputs_reference() -> String {
             } else {
                 String::new()
             };
-            text += &format!("| `{column}` | {}{ends} |\n", meaning(name, column).unwrap_or_default());
+            text += &format!("| `{column}` | {}{ends} |\n", meaning(column).unwrap_or_default());
         }
     }
     text += "\n## Signs\n\nA sign says that a number may tell more about the attack than about the model. The report shows those in bold on its \
@@ -167,12 +132,10 @@ fn is_end(column: &str) -> bool {
     column.ends_with("_lo") || column.ends_with("_hi")
 }
 
-fn meaning(table: &str, column: &str) -> Option<&'static str> {
-    match (table, column) {
-        ("samples.csv", "target") => Some("index of the class that the sample was driven to; empty if untargeted"),
-        (_, "target") => Some("the attack's rule: `least-likely`, `untargeted`, `class:3`"),
-        _ => MEANINGS.iter().find(|(name, _)| *name == column).map(|(_, meaning)| *meaning),
-    }
+/// What a column of a summary means: its own meaning, or that of the records' column of this name.
+fn meaning(column: &str) -> Option<&'static str> {
+    let summed = MEANINGS.iter().find(|(name, _)| *name == column).map(|(_, meaning)| *meaning);
+    summed.or_else(|| SAMPLES_TABLE.iter().find(|known| known.name == column).map(|known| known.meaning.trim()))
 }
 
 #[cfg(test)]
@@ -198,23 +161,19 @@ pub(crate) mod tests {
 
     #[test]
     fn every_column_has_a_meaning() {
-        let tables: [(&str, Vec<String>); 6] = [
-            ("samples.csv", SAMPLES_COLUMNS.iter().map(ToString::to_string).collect()),
-            ("distances.csv", DISTANCES_COLUMNS.iter().map(ToString::to_string).collect()),
-            ("summary.csv", summary_columns()),
-            ("worst_case.csv", worst_case_columns()),
-            ("worst_case_samples.csv", worst_sample_columns()),
-            ("transfer.csv", transfer_columns()),
-        ];
         let mut used = BTreeSet::new();
-        for (table, columns) in &tables {
+        for columns in [summary_columns(), worst_case_columns(), worst_sample_columns(), transfer_columns()] {
             for column in columns.iter().filter(|column| !is_end(column)) {
-                assert!(meaning(table, column).is_some(), "{table}: {column}");
+                assert!(meaning(column).is_some(), "{column}");
                 used.insert(column.clone());
             }
         }
         let idle: Vec<&str> = MEANINGS.iter().map(|(name, _)| *name).filter(|name| !used.contains(*name)).collect();
         assert_eq!(idle, Vec::<&str>::new());
+        for column in SAMPLES_TABLE.iter().chain(DISTANCES_TABLE) {
+            let (meaning, form) = (column.meaning.trim(), column.form);
+            assert!(meaning.len() > 5 && !meaning.ends_with('.') && !form.is_empty(), "{column:?}");
+        }
     }
 
     /// The compiler asks for every sign here.

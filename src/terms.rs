@@ -1,6 +1,7 @@
 //! The words of the field as types: what is meant, not how it is stored.
 
 mod unit;
+mod words;
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,33 +10,19 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use unit::{DirectionName, DirectionSource, Part, Place, UNIT_GRAMMAR, Unit};
+pub(crate) use words::words;
 
-/// The norm that bounds or measures a perturbation, over all pixels and channels of one image, in pixel units of [0, 1].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Norm {
-    /// Largest absolute change of any value.
-    Linf,
-    /// Euclidean length.
-    L2,
-    /// Sum of absolute changes.
-    L1,
-    /// Number of changed values; a value is one channel of one pixel.
-    L0,
-}
-
-impl Norm {
-    /// Every norm, in the order in which reports show them.
-    pub const ALL: [Norm; 4] = [Norm::Linf, Norm::L2, Norm::L1, Norm::L0];
-
-    /// The name used in suites, CSV files and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Norm::Linf => "linf",
-            Norm::L2 => "l2",
-            Norm::L1 => "l1",
-            Norm::L0 => "l0",
-        }
+words! {
+    /// The norm that bounds or measures a perturbation, over all pixels and channels of one image, in pixel units of [0, 1].
+    pub enum Norm {
+        /// Largest absolute change of any value.
+        Linf = "linf",
+        /// Euclidean length.
+        L2 = "l2",
+        /// Sum of absolute changes.
+        L1 = "l1",
+        /// Number of changed values; a value is one channel of one pixel.
+        L0 = "l0",
     }
 }
 
@@ -49,31 +36,13 @@ pub fn headline_radius(norm: Norm, radii: impl IntoIterator<Item = Epsilon>) -> 
         Norm::L0 => &[],
     };
     let radii: Vec<Epsilon> = radii.into_iter().collect();
-    let near = |wish: &f64| radii.iter().copied().find(|radius| (radius.value() - wish).abs() < 1e-9);
-    usual.iter().find_map(near).or(radii.iter().copied().max())
-}
-
-impl fmt::Display for Norm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Norm {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "linf" => Ok(Norm::Linf),
-            "l2" => Ok(Norm::L2),
-            "l1" => Ok(Norm::L1),
-            "l0" => Ok(Norm::L0),
-            other => Err(format!("unknown norm `{other}`; known are linf, l2, l1, l0")),
-        }
-    }
+    let usual = usual.iter().filter_map(|&radius| Epsilon::new(radius).ok());
+    usual.into_iter().find(|radius| radii.contains(radius)).or(radii.iter().copied().max())
 }
 
 /// The radius of a norm ball, in pixel units of [0, 1]: finite and not negative. Written as a number (`0.5`) or as a
-/// fraction (`8/255`).
+/// fraction (`8/255`). Two radii are equal if they are the same number, in suites, records and gates alike: a fraction gives the number
+/// that is nearest to it, and files keep every digit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Epsilon(f64);
@@ -161,7 +130,7 @@ impl fmt::Display for Epsilon {
         let (levels, number) = (self.0 * 255.0, self.0.to_string());
         let quarters = (levels * 4.0).round() / 4.0;
         let fraction = format!("{quarters}/255");
-        if levels <= 64.0 && (levels - quarters).abs() < 1e-9 && fraction.len() < number.len() {
+        if levels <= 64.0 && quarters / 255.0 == self.0 && fraction.len() < number.len() {
             f.write_str(&fraction)
         } else {
             f.write_str(&number)
@@ -169,47 +138,25 @@ impl fmt::Display for Epsilon {
     }
 }
 
-/// What kind of cell a record belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CellKind {
-    /// Activation maximization of a class logit.
-    ClassLogit,
-    /// Activation maximization of a unit.
-    Unit,
-    /// Random noise of the attack's norm; `unit` is `draw:K`.
-    ControlNoise,
-    /// Another, randomly drawn unit of the same layer (control of a unit attack).
-    ControlRandomUnit,
-    /// Random search without gradients, over some of the samples.
-    ControlSearch,
-    /// The attack with twice the steps, over some of the samples that it did not flip.
-    ControlLonger,
+words! {
+    /// What kind of cell a record belongs to.
+    pub enum CellKind {
+        /// Activation maximization of a class logit.
+        ClassLogit = "class-logit",
+        /// Activation maximization of a unit.
+        Unit = "unit",
+        /// Random noise of the attack's norm; `unit` is `draw:K`.
+        ControlNoise = "control-noise",
+        /// Another, randomly drawn unit of the same layer (control of a unit attack).
+        ControlRandomUnit = "control-random-unit",
+        /// Random search without gradients, over some of the samples.
+        ControlSearch = "control-search",
+        /// The attack with twice the steps, over some of the samples that it did not flip.
+        ControlLonger = "control-longer",
+    }
 }
 
 impl CellKind {
-    /// The name used in CSV files and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CellKind::ClassLogit => "class-logit",
-            CellKind::Unit => "unit",
-            CellKind::ControlNoise => "control-noise",
-            CellKind::ControlRandomUnit => "control-random-unit",
-            CellKind::ControlSearch => "control-search",
-            CellKind::ControlLonger => "control-longer",
-        }
-    }
-
-    /// Every kind.
-    pub const ALL: [CellKind; 6] = [
-        CellKind::ClassLogit,
-        CellKind::Unit,
-        CellKind::ControlNoise,
-        CellKind::ControlRandomUnit,
-        CellKind::ControlSearch,
-        CellKind::ControlLonger,
-    ];
-
     /// Whether this is a control rather than an attack.
     pub fn is_control(self) -> bool {
         match self {
@@ -246,20 +193,6 @@ impl CellKind {
     }
 }
 
-impl fmt::Display for CellKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for CellKind {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = CellKind::ALL.into_iter().find(|known| known.as_str() == text);
-        known.ok_or_else(|| format!("known are {}", CellKind::ALL.map(CellKind::as_str).join(", ")))
-    }
-}
-
 macro_rules! shared_name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -277,6 +210,12 @@ macro_rules! shared_name {
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
                 $name(text.into())
+            }
+        }
+
+        impl From<Arc<str>> for $name {
+            fn from(text: Arc<str>) -> Self {
+                $name(text)
             }
         }
 

@@ -5,7 +5,9 @@ mod support;
 use std::path::Path;
 
 use am_eval::data::{Dataset, Synthetic};
-use am_eval::record::{DistancesWriter, Manifest, RunDir, RunStatus, SamplesWriter, Thumbnail, Thumbnails};
+use am_eval::record::{
+    DistancesWriter, Manifest, ManifestFormat, RunDir, RunStatus, SamplesWriter, Thumbnail, Thumbnails,
+};
 use am_eval::suite::Split;
 use assert_cmd::Command;
 use predicates::prelude::*;
@@ -202,7 +204,7 @@ fn a_run_that_is_not_whole_or_was_changed_is_refused() {
         compare(&[&run, &changed], &out).assert().code(101).stderr(contains(said));
     }
 
-    let newer = runs.made("newer", SUITE, 0..30, |manifest| manifest.format = 99);
+    let newer = runs.made("newer", SUITE, 0..30, |manifest| manifest.format = ManifestFormat::new(99));
     compare(&[&run, &newer], &out).assert().code(2).stderr(contains("use a newer am-eval"));
     let none = runs.path("none");
     compare(&[&run, &none], &out).assert().code(2).stderr(contains("manifest.json"));

@@ -12,7 +12,7 @@ use am_eval::record::{
 };
 use am_eval::suite::Suite;
 use am_eval::suite::gate::{Metric, Rule, RuleSet};
-use am_eval::terms::{Epsilon, LayerName, Norm};
+use am_eval::terms::{Epsilon, LayerName, Norm, Unit};
 
 const SUITE: &str = r#"schema = 1
 name = "scale"
@@ -136,9 +136,9 @@ fn cells(count: usize) -> Vec<Arc<Cell>> {
         dataset: "imagenet".to_owned(),
         attack: "units".to_owned(),
         kind: CellKind::Unit,
-        target: String::new(),
+        target: None,
         layer: Some(LayerName::from("layer3")),
-        unit: Some(unit.to_string()),
+        unit: Some(Unit::channel(unit).into()),
         norm: Norm::Linf,
         epsilon: Epsilon::new(4.0 / 255.0).unwrap(),
     };

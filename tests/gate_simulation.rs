@@ -6,6 +6,7 @@ use am_eval::gate::{
     CellSamples, Conclusion, ModelProvenance, ModelSamples, Options, Provenance, Snapshot, Verdict, judge,
 };
 use am_eval::record::{Cell, CellKind};
+use am_eval::suite::Target;
 use am_eval::suite::gate::{Metric, Rule, RuleSet};
 use am_eval::summary::SampleSet;
 use am_eval::terms::{Epsilon, Norm, SampleId};
@@ -36,7 +37,7 @@ fn run(
                 dataset: "synthetic".to_owned(),
                 attack: "logit".to_owned(),
                 kind: CellKind::ClassLogit,
-                target: "untargeted".to_owned(),
+                target: Some(Target::Untargeted),
                 layer: None,
                 unit: None,
                 norm: Norm::Linf,

@@ -10,11 +10,13 @@ use crate::judge::Bench;
 use crate::objective::Objective;
 use crate::optimizer::Pace;
 use crate::random::Noise;
-use crate::record::{AdversarialImages, Cell, CellKind, CheckKind, Evidence, Example, Record, Status, TransferRecord};
+use crate::record::{
+    AdversarialImages, Cell, CellKind, CellUnit, CheckKind, Evidence, Example, Record, Status, TransferRecord,
+};
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
 use crate::search::{Criterion, Found, Referee, Search};
-use crate::suite::{AttackConfig, OptimizerName, Stop};
+use crate::suite::{AttackConfig, OptimizerName, Stop, Target};
 use crate::terms::{Epsilon, LayerName};
 
 /// Flipped samples of a block that the gallery may show.
@@ -146,8 +148,8 @@ impl AttackBlock<'_> {
     pub(super) fn cell(
         &self,
         kind: CellKind,
-        target: String,
-        unit: Option<String>,
+        target: Option<Target>,
+        unit: Option<CellUnit>,
         layer: Option<&LayerName>,
         epsilon: Epsilon,
     ) -> Arc<Cell> {

@@ -63,7 +63,7 @@ impl Kind for ClassLogit {
         }
         let mut entries = Vec::new();
         for &epsilon in epsilons {
-            let cell = block.cell(CellKind::ClassLogit, self.target.to_string(), None, None, epsilon);
+            let cell = block.cell(CellKind::ClassLogit, Some(self.target), None, None, epsilon);
             for (sample, rows) in by_sample.iter().enumerate() {
                 let mut entry = match rows {
                     Some(rows) => block.settled(&cell, sample, rows, false),

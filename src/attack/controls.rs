@@ -9,7 +9,7 @@ use tch::Tensor;
 use super::AttackBlock;
 use crate::judge::{Bench, CleanBlock, Judgement, Lengths, judge};
 use crate::random::Noise;
-use crate::record::{Cell, CellKind, Record, Status};
+use crate::record::{Cell, CellKind, CellUnit, Record, Status};
 use crate::region::{Balls, Region, Regions};
 use crate::rows::{Drives, Entrants, Row, floats};
 use crate::suite::AttackConfig;
@@ -70,7 +70,7 @@ impl<'a> ControlBlock<'a> {
         if !self.attack.has_noise_control() {
             let all: Vec<usize> = (0..self.clean().len()).filter(|&sample| self.clean().attackable(sample)).collect();
             for draw in 0..DRAWS {
-                let cell = self.cell(CellKind::ControlNoise, Some(format!("draw:{draw}")));
+                let cell = self.cell(CellKind::ControlNoise, Some(CellUnit::Draw(draw)));
                 let mut found = self.noise(&all, draw);
                 (0..self.clean().len())
                     .for_each(|sample| outcome.push(self.record(&cell, sample, found.remove(&sample))));
@@ -180,13 +180,13 @@ impl<'a> ControlBlock<'a> {
         found
     }
 
-    fn cell(&self, kind: CellKind, unit: Option<String>) -> Arc<Cell> {
+    fn cell(&self, kind: CellKind, unit: Option<CellUnit>) -> Arc<Cell> {
         Arc::new(Cell {
             model: self.bench.verifier.name.clone(),
             dataset: self.dataset.to_owned(),
             attack: self.attack.name.clone(),
             kind,
-            target: String::new(),
+            target: None,
             layer: None,
             unit,
             norm: self.attack.norm,

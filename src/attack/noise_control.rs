@@ -6,7 +6,7 @@ use super::AttackBlock;
 use super::settle::Entry;
 use crate::judge::{Lengths, judge};
 use crate::random::Noise;
-use crate::record::CellKind;
+use crate::record::{CellKind, CellUnit};
 use crate::region::{Balls, Regions};
 use crate::rows::{Drives, Entrants, Row};
 use crate::search::Finished;
@@ -21,13 +21,7 @@ impl AttackBlock<'_> {
         let mut entries = Vec::new();
         for &epsilon in &self.attack.epsilons {
             for draw in 0..NOISE_DRAWS {
-                let cell = self.cell(
-                    CellKind::ControlNoise,
-                    String::new(),
-                    Some(format!("draw:{draw}")),
-                    Some(layer),
-                    epsilon,
-                );
+                let cell = self.cell(CellKind::ControlNoise, None, Some(CellUnit::Draw(draw)), Some(layer), epsilon);
                 let mut drawn = self.draw(&noise, &attacked, epsilon, draw).into_iter();
                 for sample in 0..clean.len() {
                     entries.push(if clean.attackable(sample) {

@@ -82,7 +82,7 @@ fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec
 fn entries(block: &AttackBlock, standing: &[Standing]) -> Vec<Entry> {
     let mut entries = Vec::new();
     for &epsilon in &block.attack.epsilons {
-        let cell = block.cell(CellKind::ClassLogit, Target::Untargeted.to_string(), None, None, epsilon);
+        let cell = block.cell(CellKind::ClassLogit, Some(Target::Untargeted), None, None, epsilon);
         for (sample, standing) in standing.iter().enumerate() {
             let mut entry = match standing.rows.as_slice() {
                 [] => block.skipped(&cell, sample),

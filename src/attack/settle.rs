@@ -8,6 +8,7 @@ use super::AttackBlock;
 use crate::record::{Cell, Record, Status};
 use crate::rows::Row;
 use crate::search::Finished;
+use crate::suite::Target;
 
 /// A record with the row and the adversarial image that it tells of, if its sample was attacked.
 pub struct Entry {
@@ -72,7 +73,7 @@ impl AttackBlock<'_> {
         record.adv_pred = row.verdict.prediction as u32;
         record.flipped = row.flipped;
         record.flipped_u8 = row.flipped_u8;
-        record.target_hit = Some(row.hit).filter(|_| !cell.target.is_empty() && cell.target != "untargeted");
+        record.target_hit = Some(row.hit).filter(|_| cell.target.is_some_and(|target| target != Target::Untargeted));
         record.margin_adv = row.verdict.margin;
         record.confidence_adv = row.verdict.confidence;
         record.activation_adv = row.verdict.activation;

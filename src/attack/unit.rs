@@ -98,7 +98,7 @@ impl UnitDrive<'_> {
         let kind = if driven.control { CellKind::ControlRandomUnit } else { CellKind::Unit };
         let mut entries = Vec::new();
         for &epsilon in &block.attack.epsilons {
-            let cell = block.cell(kind, String::new(), Some(driven.unit.to_string()), Some(self.layer), epsilon);
+            let cell = block.cell(kind, None, Some(driven.unit.into()), Some(self.layer), epsilon);
             for (sample, &activation) in activations.iter().enumerate() {
                 let mut entry = if clean.attackable(sample) {
                     block.settled(&cell, sample, rows, true)

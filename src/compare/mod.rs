@@ -16,13 +16,19 @@ pub use error::CompareError;
 pub use models::ModelPair;
 
 use crate::gate::{Change, Mismatch, Snapshot, Subject};
+use crate::record::file_versions;
 use crate::stats::{Estimate, holm};
 use crate::suite::gate::Metric;
 use crate::summary::SampleSet;
 use crate::terms::SampleId;
 
-/// Version of the comparison's form as JSON.
-pub const COMPARISON_FORMAT: u32 = 1;
+file_versions! {
+    /// Version of the comparison's form as JSON.
+    ComparisonFormat = 1;
+}
+
+/// The form in which it is written.
+pub const COMPARISON_FORMAT: ComparisonFormat = ComparisonFormat::CURRENT;
 
 /// Adjusted p values below this are called significant.
 pub const ALPHA: f64 = 0.05;
@@ -40,7 +46,7 @@ pub struct Options {
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// Version of this form.
-    pub format: u32,
+    pub format: ComparisonFormat,
     /// The reference.
     pub reference: String,
     /// The data set.

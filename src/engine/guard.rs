@@ -134,9 +134,13 @@ fn sentence(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tch::{Kind, Tensor};
 
     use super::*;
+    use crate::data::{DataError, Dataset, Image, Loading};
+    use crate::terms::SampleId;
 
     const OUT_OF_MEMORY: &str = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried to allocate 2.00 GiB. \
         GPU 0 has a total capacity of 79.10 GiB of which 1.25 GiB is free. If reserved but unallocated memory is large try setting X. \
@@ -189,6 +193,51 @@ mod tests {
         let requires = guarded(|| (&pixels * 2.0).requires_grad()).unwrap();
         assert!(requires);
         assert!((&pixels * 2.0).requires_grad());
+    }
+
+    /// A data set whose images cannot be decoded without a panic.
+    struct Falling;
+
+    impl Dataset for Falling {
+        fn name(&self) -> &str {
+            "falling"
+        }
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+        fn len(&self) -> usize {
+            1
+        }
+        fn id(&self, _: usize) -> SampleId {
+            "0".into()
+        }
+        fn label(&self, _: usize) -> u32 {
+            0
+        }
+        fn image(&self, _: usize) -> Result<Image, DataError> {
+            panic!("the decoder of this format fell")
+        }
+        fn size(&self, _: usize) -> Option<(u32, u32)> {
+            None
+        }
+        fn location(&self, _: usize) -> std::path::PathBuf {
+            "falling".into()
+        }
+        fn fingerprint(&self, _: usize) -> Result<u64, DataError> {
+            Ok(0)
+        }
+    }
+
+    /// As a run does it: samples are decoded ahead, by other threads, while the guard keeps what libtorch says.
+    #[test]
+    fn a_panic_while_samples_are_decoded_ahead_keeps_its_words() {
+        let stale = guarded(|| panic!("words of an earlier panic")).unwrap_err();
+        assert_eq!(stale.reason, "words of an earlier panic");
+        let error = guarded(|| {
+            let loading = Loading::start(Arc::new(Falling), vec![0]);
+            drop(loading.wait());
+        });
+        assert_eq!(error.unwrap_err().reason, "the decoder of this format fell");
     }
 
     #[test]

@@ -12,16 +12,22 @@ use serde_json::{Map, Value};
 
 use super::{CellSamples, Distance, Distances, ModelSamples, Provenance, Snapshot};
 use crate::files::read_regular;
-use crate::record::{Cell, StoreError, write_atomically};
+use crate::record::{Cell, CellUnit, StoreError, file_versions, write_atomically};
 use crate::stats::{Estimate, wilson};
+use crate::suite::Target;
 use crate::summary::{HealthSign, SampleSet};
 use crate::terms::{CellKind, Epsilon, LayerName, Norm, SampleId};
 
-/// Version of the file's form: since 2 samples are named by their content too.
-pub const BASELINE_FORMAT: u64 = 2;
+file_versions! {
+    /// Version of a baseline's form: since 2 samples are named by their content too.
+    BaselineFormat = 2;
+}
+
+/// The form in which baselines are written.
+pub const BASELINE_FORMAT: BaselineFormat = BaselineFormat::CURRENT;
 
 /// From this form on the data's hash is one of the images' content.
-const CONTENT_FORMAT: u64 = 2;
+const CONTENT_FORMAT: BaselineFormat = BaselineFormat::new(2);
 
 /// A larger file was not written by `am-eval baseline save`.
 const LARGEST_FILE: u64 = 1 << 30;
@@ -107,9 +113,10 @@ struct StoredCell {
     dataset: String,
     attack: String,
     kind: CellKind,
-    target: String,
+    #[serde(with = "crate::record::target_text")]
+    target: Option<Target>,
     layer: Option<LayerName>,
-    unit: Option<String>,
+    unit: Option<CellUnit>,
     norm: Norm,
     epsilon: Epsilon,
 }
@@ -121,7 +128,7 @@ impl From<&Cell> for StoredCell {
             dataset: cell.dataset.clone(),
             attack: cell.attack.clone(),
             kind: cell.kind,
-            target: cell.target.clone(),
+            target: cell.target,
             layer: cell.layer.clone(),
             unit: cell.unit.clone(),
             norm: cell.norm,
@@ -186,7 +193,7 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Snapshot, BaselineError> {
     let Some(format) = file.get("am-eval-baseline").and_then(Value::as_u64) else {
         return Err(not_one(path, "it lacks `am-eval-baseline`, the number of its format".to_owned()));
     };
-    if format > BASELINE_FORMAT {
+    if BASELINE_FORMAT.is_older_than(format) {
         return Err(BaselineError::Newer { path: path.to_owned(), found: format });
     }
     let (Some(hash), Some(content)) = (file.remove("hash"), file.remove("content")) else {
@@ -196,7 +203,7 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Snapshot, BaselineError> {
         return Err(BaselineError::Changed { path: path.to_owned() });
     }
     let mut content: Content = serde_json::from_value(content).map_err(|error| not_one(path, error.to_string()))?;
-    if format < CONTENT_FORMAT {
+    if format < u64::from(CONTENT_FORMAT.number()) {
         // It is of ids, labels and lengths of files: no hash that is made today can be equal to it.
         content.provenance.data_hash.clear();
     }

@@ -18,7 +18,8 @@ mod snapshot;
 pub use crate::suite::gate::{DEFAULT_ALPHA, Date, Level, Metric, Pattern, Rule, RuleSet, Selector, Subject, Waiver};
 pub use judge::{Options, judge, worst_cases};
 pub use outcome::{
-    Change, Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, RuleOutcome, Verdict,
+    Change, Check, Conclusion, Difference, Excuse, GateOutcome, Mismatch, OUTCOME_FORMAT, OutcomeFormat, RuleOutcome,
+    Verdict,
 };
 pub use snapshot::{
     CellSamples, Collector, Distance, Distances, ModelProvenance, ModelSamples, Provenance, Snapshot, SnapshotError,

@@ -4,13 +4,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Cell;
+use crate::record::{Cell, file_versions};
 use crate::stats::Estimate;
 use crate::suite::gate::{Date, Level, Metric, Subject};
 use crate::terms::{LayerName, SampleId};
 
-/// Version of the outcome's form.
-pub const OUTCOME_FORMAT: u32 = 1;
+file_versions! {
+    /// Version of the form of `gate.json`.
+    OutcomeFormat = 1;
+}
+
+/// The form in which it is written.
+pub const OUTCOME_FORMAT: OutcomeFormat = OutcomeFormat::CURRENT;
 
 /// What became of a check, a rule, or the gate as a whole; the graver the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,7 +85,7 @@ impl Subject {
             attack: Some(cell.attack.clone()),
             kind: Some(cell.kind),
             layer: cell.layer.as_ref().map(|layer| LayerName::as_str(layer).to_owned()),
-            unit: cell.unit.clone(),
+            unit: cell.unit.as_ref().map(ToString::to_string),
             norm: Some(cell.norm),
             epsilon: Some(cell.epsilon),
             method: None,
@@ -220,7 +225,7 @@ impl fmt::Display for Mismatch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateOutcome {
     /// Version of this form.
-    pub format: u32,
+    pub format: OutcomeFormat,
     /// The run.
     pub run: String,
     /// blake3 of the run's `samples.csv`.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::record::{
-    Cell, DistanceRecord, DistancesReader, Manifest, Record, RunDir, RunStatus, SamplesReader, StoreError,
-    TransferRecord, content_hash,
+    Cell, DistanceRecord, DistancesReader, Manifest, ManifestFormat, Record, RunDir, RunStatus, SamplesReader,
+    StoreError, TransferRecord, content_hash,
 };
 use crate::suite::{AttackConfig, DataConfig};
 use crate::summary::{HealthSign, RunSummary, SampleSet, Summarizer};
@@ -131,7 +131,11 @@ impl Provenance {
             run: manifest.run.clone(),
             suite: manifest.suite_name.clone(),
             dataset: manifest.dataset.clone(),
-            data_hash: if manifest.format < 2 { String::new() } else { manifest.data_hash.clone() },
+            data_hash: if manifest.format < ManifestFormat::new(2) {
+                String::new()
+            } else {
+                manifest.data_hash.clone()
+            },
             seed: manifest.seed,
             device: manifest.device.clone(),
             versions: manifest.versions.clone(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::fields::{Fields, Row};
 use super::intern::Interner;
 use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS, TRANSFER_COLUMNS};
+use super::version::file_versions;
 use super::{
     Cell, DistanceRecord, Evidence, Example, Record, RunDir, StoreError, Thumbnail, TransferRecord, write_atomically,
 };
@@ -23,9 +24,14 @@ use crate::terms::SampleId;
 /// Most bytes of a file that is read whole.
 const LARGEST: u64 = 1 << 34;
 
-/// Newest version of a block file's form: 2 has transfers, 3 evidence, 4 the part of a composition that flipped a sample. Older ones are
-/// read.
-pub const BLOCK_FORMAT: u32 = 4;
+file_versions! {
+    /// Version of a block file's form: 2 has transfers, 3 evidence, 4 the part of a composition that flipped a sample. Older ones are
+    /// read.
+    BlockFormat = 4;
+}
+
+/// The form in which blocks are written.
+pub const BLOCK_FORMAT: BlockFormat = BlockFormat::CURRENT;
 
 /// The finished work on one block.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -53,7 +59,7 @@ pub struct Block {
 #[derive(Serialize, Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
 struct Header {
-    format: u32,
+    format: BlockFormat,
     key: String,
     run: String,
     records: u64,
@@ -189,7 +195,7 @@ impl Block {
 pub(super) fn read(path: &Path) -> Result<(Block, String), StoreError> {
     let bytes = read_regular(path, LARGEST).map_err(StoreError::io("read", path))?;
     if let Some(found) = newer_format(&bytes) {
-        return Err(StoreError::NewerFormat { path: path.to_owned(), found, known: BLOCK_FORMAT });
+        return Err(StoreError::NewerFormat { path: path.to_owned(), found, known: BLOCK_FORMAT.number() });
     }
     decode(&bytes).map_err(|problem| StoreError::DamagedBlock { path: path.to_owned(), problem })
 }
@@ -208,7 +214,7 @@ pub fn decode_rehashed(bytes: &[u8]) -> Result<Block, String> {
 
 fn newer_format(bytes: &[u8]) -> Option<u64> {
     let version: Version = serde_json::from_slice(first_line(bytes)?).ok()?;
-    (version.format > u64::from(BLOCK_FORMAT)).then_some(version.format)
+    BLOCK_FORMAT.is_older_than(version.format).then_some(version.format)
 }
 
 fn first_line(bytes: &[u8]) -> Option<&[u8]> {
@@ -230,18 +236,13 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
 
     let cells: Vec<Arc<Cell>> = from_json::<Vec<Cell>>(cells)?.into_iter().map(Arc::new).collect();
     let mut interner = Interner::default();
-    let mut listed =
-        |columns| table(records, columns, |fields| rows::read_record(fields, &cells, |text| interner.sample(text)));
+    let mut listed = |columns| table(records, columns, &mut interner, |fields| rows::read_record(fields, &cells));
     // Before compositions were known, records had no last column.
     let older = RECORD_COLUMNS.split_last().map_or(RECORD_COLUMNS, |(_, older)| older);
     let records = listed(RECORD_COLUMNS).or_else(|problem| listed(older).map_err(|_| problem))?;
-    let mut names = Interner::default();
-    let distances = table(distances, DISTANCE_COLUMNS, |fields| {
-        rows::read_distance(fields, |text| names.name(text), |text| interner.sample(text))
-    })?;
-    let transfers = table(transfers, TRANSFER_COLUMNS, |fields| {
-        rows::read_transfer(fields, &cells, |text| names.name(text), |text| interner.sample(text))
-    })?;
+    let distances = table(distances, DISTANCE_COLUMNS, &mut interner, rows::read_distance)?;
+    let read_transfer = |fields: &mut Fields<'_>| rows::read_transfer(fields, &cells);
+    let transfers = table(transfers, TRANSFER_COLUMNS, &mut interner, read_transfer)?;
     let entries: Vec<ExampleEntry> = from_json(entries)?;
     let mut rest = pictures;
     let examples = entries.into_iter().map(|entry| entry.example(&mut rest)).collect::<Result<Vec<_>, _>>()?;
@@ -312,13 +313,14 @@ fn csv_of<'a, T>(values: &'a [T], mut write: impl FnMut(&mut Row, &'a T)) -> Res
 fn table<T>(
     bytes: &[u8],
     columns: &'static [&'static str],
+    interner: &mut Interner,
     mut read: impl FnMut(&mut Fields<'_>) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {
     let mut reader = ReaderBuilder::new().has_headers(false).from_reader(bytes);
     let mut row = StringRecord::new();
     let mut values = Vec::new();
     while reader.read_record(&mut row).map_err(|error| error.to_string())? {
-        values.push(read(&mut Fields::new(&row, columns)?)?);
+        values.push(read(&mut Fields::new(&row, columns, interner)?)?);
     }
     Ok(values)
 }

@@ -2,9 +2,12 @@
 
 use std::fmt::{Display, Write};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use csv::StringRecord;
 
+use super::intern::Interner;
+use crate::terms::SampleId;
 use crate::wording::escape;
 
 /// A row that is being written.
@@ -37,13 +40,6 @@ impl Row {
     pub(super) fn float64(&mut self, value: f64) {
         if is_plain(value) { self.show(value) } else { self.show(format_args!("{value:e}")) }
     }
-
-    pub(super) fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
-        match value {
-            Some(value) => write(self, value),
-            None => self.text(""),
-        }
-    }
 }
 
 /// Shortest digits without an exponent read well in this range and for infinities; beyond it they are padded with zeros.
@@ -61,21 +57,46 @@ pub(crate) fn float_text(value: f64) -> String {
 pub(super) struct Fields<'a> {
     row: &'a StringRecord,
     columns: &'static [&'static str],
+    interner: &'a mut Interner,
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(row: &'a StringRecord, columns: &'static [&'static str]) -> Result<Self, String> {
+    /// The fields of `row`, which is an error if it has another number of them than there are columns.
+    pub(super) fn new(
+        row: &'a StringRecord,
+        columns: &'static [&'static str],
+        interner: &'a mut Interner,
+    ) -> Result<Self, String> {
         if row.len() != columns.len() {
             return Err(format!("expected {} fields, found {}; the file may be cut off", columns.len(), row.len()));
         }
-        Ok(Fields { row, columns, at: 0 })
+        Ok(Fields { row, columns, interner, at: 0 })
     }
 
     pub(super) fn text(&mut self) -> &'a str {
         let text = self.row.get(self.at).unwrap_or_default();
         self.at += 1;
         escape::uncell(text)
+    }
+
+    /// The next field as a name that many rows share.
+    pub(super) fn name(&mut self) -> Arc<str> {
+        let text = self.text();
+        self.interner.name(text)
+    }
+
+    /// The next field as a sample's id.
+    pub(super) fn sample(&mut self) -> SampleId {
+        let text = self.text();
+        self.interner.sample(text)
+    }
+
+    /// Passes over the next field if it is empty; whether it was.
+    pub(super) fn skip_empty(&mut self) -> bool {
+        let empty = self.row.get(self.at).unwrap_or_default().is_empty();
+        self.at += usize::from(empty);
+        empty
     }
 
     /// The error about the field that was read last.
@@ -87,35 +108,6 @@ impl<'a> Fields<'a> {
     pub(super) fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, String> {
         let text = self.text();
         text.parse().map_err(|_| self.wrong(text, what))
-    }
-
-    pub(super) fn whole<T: FromStr>(&mut self) -> Result<T, String> {
-        self.parse("is not a whole number in range")
-    }
-
-    pub(super) fn float<T: FromStr>(&mut self) -> Result<T, String> {
-        self.parse("is not a number")
-    }
-
-    pub(super) fn boolean(&mut self) -> Result<bool, String> {
-        self.parse("is neither true nor false")
-    }
-
-    /// A value whose own error tells what would be right.
-    pub(super) fn known<T: FromStr<Err = String>>(&mut self) -> Result<T, String> {
-        let text = self.text();
-        text.parse().map_err(|problem: String| self.wrong(text, &format!("cannot be read: {problem}")))
-    }
-
-    pub(super) fn optional<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, String>,
-    ) -> Result<Option<T>, String> {
-        if self.row.get(self.at).unwrap_or_default().is_empty() {
-            self.at += 1;
-            return Ok(None);
-        }
-        read(self).map(Some)
     }
 }
 

@@ -6,18 +6,24 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::seal::{self, Seal};
+use super::version::file_versions;
 use super::{Evidence, StoreError, Trial, write_atomically};
 use crate::files::read_regular;
-use crate::suite::{Goal, Suite};
+use crate::suite::{Goal, Suite, Target};
 
 /// Most bytes of a file that is read whole.
 const LARGEST: u64 = 1 << 34;
 
-/// Version of the manifest's form: since 2 it lists its blocks, has a hash of itself, and names samples by their content.
-pub const MANIFEST_FORMAT: u32 = 2;
+file_versions! {
+    /// Version of the manifest's form: since 2 it lists its blocks, has a hash of itself, and names samples by their content.
+    ManifestFormat = 2;
+}
+
+/// The form in which manifests are written.
+pub const MANIFEST_FORMAT: ManifestFormat = ManifestFormat::CURRENT;
 
 /// From this form on a manifest carries a hash of itself.
-const SEALED_FORMAT: u64 = 2;
+const SEALED_FORMAT: ManifestFormat = ManifestFormat::new(2);
 
 /// How far a run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +72,7 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of this file's form.
-    pub format: u32,
+    pub format: ManifestFormat,
     /// Identity of the run: the suite's name and a hash of everything that determines its results.
     pub run: String,
     /// How far it got.
@@ -145,14 +151,14 @@ impl Manifest {
             problem: format!("not the manifest of a run: {error}"),
         };
         let version: Version = serde_json::from_slice(&text).map_err(wrong)?;
-        if version.format > u64::from(MANIFEST_FORMAT) {
+        if MANIFEST_FORMAT.is_older_than(version.format) {
             let found = version.format;
-            return Err(StoreError::NewerFormat { path: path.to_owned(), found, known: MANIFEST_FORMAT });
+            return Err(StoreError::NewerFormat { path: path.to_owned(), found, known: MANIFEST_FORMAT.number() });
         }
         // A seal counts in every form, so that one cannot be escaped by an older number.
         match seal::check(&text) {
             Seal::Whole => {}
-            Seal::None if version.format < SEALED_FORMAT => {}
+            Seal::None if version.format < u64::from(SEALED_FORMAT.number()) => {}
             Seal::None | Seal::Broken => return Err(StoreError::ChangedManifest { path: path.to_owned() }),
         }
         serde_json::from_slice(&text).map_err(wrong)
@@ -167,9 +173,9 @@ impl Manifest {
 
     /// The target rule of each class-logit attack (`least-likely`, `class:3`), by the attack's name, as
     /// [`Cell::target`](super::Cell::target) holds it: `samples.csv` tells only the class that each sample was driven to.
-    pub fn target_rules(&self) -> BTreeMap<String, String> {
+    pub fn target_rules(&self) -> BTreeMap<String, Target> {
         let rule = |goal: &Goal| match goal {
-            Goal::ClassLogit { target, .. } => Some(target.to_string()),
+            Goal::ClassLogit { target, .. } => Some(*target),
             Goal::Unit { .. } => None,
         };
         self.suite.attacks.iter().filter_map(|attack| Some((attack.name.clone(), rule(&attack.goal)?))).collect()

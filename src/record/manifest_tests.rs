@@ -90,7 +90,7 @@ fn a_manifest_reads_back_with_its_suite() {
 #[test]
 fn what_the_tables_leave_out_comes_from_the_suite() {
     let rules = manifest().target_rules();
-    assert_eq!(rules, BTreeMap::from([("a", "least-likely"), ("b", "class:3")].map(|(a, b)| (a.into(), b.into()))));
+    assert_eq!(rules, BTreeMap::from([("a".to_owned(), Target::LeastLikely), ("b".to_owned(), Target::Class(3))]));
     assert_eq!(manifest().searched_radius(), 3.5);
     assert_eq!(manifest().attack_names(), ["a", "b", "c"]);
 }
@@ -100,9 +100,9 @@ fn what_the_tables_leave_out_comes_from_the_suite() {
 fn older_manifests_are_read_and_changed_ones_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("manifest.json");
-    let old = Manifest { format: 1, ..manifest() };
+    let old = Manifest { format: ManifestFormat::new(1), ..manifest() };
     std::fs::write(&path, serde_json::to_vec_pretty(&old).unwrap()).unwrap();
-    assert_eq!(Manifest::load(&path).unwrap().format, 1);
+    assert_eq!(Manifest::load(&path).unwrap().format, ManifestFormat::new(1));
     manifest().save(&path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     for (word, other) in

@@ -3,7 +3,9 @@
 mod adversarial;
 mod atomic;
 mod block;
+mod cell;
 mod columnar;
+mod columns;
 mod distances_csv;
 mod error;
 mod evidence;
@@ -22,31 +24,36 @@ mod thumbnails;
 mod transfer;
 mod trial;
 mod types;
+mod version;
 
 pub use crate::terms::CellKind;
 pub use adversarial::{AdversarialImages, assemble_adversarial};
 pub use atomic::{AtomicFile, write_atomically};
-pub use block::{BLOCK_FORMAT, Block, decode_rehashed};
+pub use block::{BLOCK_FORMAT, Block, BlockFormat, decode_rehashed};
+pub(crate) use cell::target_text;
+pub use cell::{Cell, CellUnit};
 pub use columnar::{ColumnType, column_type, write_parquet};
-pub use distances_csv::{DISTANCES_COLUMNS, DistancesReader, DistancesWriter};
+pub use columns::Column;
+pub use distances_csv::{DISTANCES_COLUMNS, DISTANCES_TABLE, DistancesReader, DistancesWriter};
 pub use error::StoreError;
 pub use evidence::{CheckKind, Evidence};
 pub(crate) use fields::float_text;
-pub use manifest::{MANIFEST_FORMAT, Manifest, ModelEntry, Origin, RunStatus};
+pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestFormat, ModelEntry, Origin, RunStatus};
 pub use picture::{
-    PICTURES_FORMAT, PictureBlock, PictureDir, PictureRecord, Seen, TopSample, VISUALIZE_COLUMNS, file_word,
-    write_visualize,
+    PICTURES_FORMAT, PictureBlock, PictureDir, PictureRecord, PicturesFormat, Seen, TopSample, VISUALIZE_COLUMNS,
+    file_word, write_visualize,
 };
 pub use predictions::{PredictionField, PredictionsFormat, PredictionsWriter};
-pub use samples_csv::{SAMPLES_COLUMNS, SamplesReader, SamplesWriter};
-pub use shards::ShardManifest;
+pub use samples_csv::{SAMPLES_COLUMNS, SAMPLES_TABLE, SamplesReader, SamplesWriter};
+pub use shards::{ShardFormat, ShardManifest};
 pub(crate) use store::content_hash;
 pub use store::{RunDir, RunLock};
 pub use table::{Assembled, assemble_tables};
 pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
 pub use transfer::TransferRecord;
 pub use trial::Trial;
-pub use types::{Cell, DistanceRecord, Example, Record, Status};
+pub use types::{DistanceRecord, Example, Record, Status};
+pub(crate) use version::file_versions;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -5,11 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::version::file_versions;
 use super::{AtomicFile, Status, StoreError, float_text, write_atomically};
 use crate::terms::{LayerName, SampleId};
 
-/// The form of the files of blocks.
-pub const PICTURES_FORMAT: u32 = 1;
+file_versions! {
+    /// Version of the form of blocks of pictures.
+    PicturesFormat = 1;
+}
+
+/// The form in which they are written.
+pub const PICTURES_FORMAT: PicturesFormat = PicturesFormat::CURRENT;
 
 /// A picture of a unit, and what is measured of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +103,7 @@ pub struct TopSample {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PictureBlock {
     /// [`PICTURES_FORMAT`].
-    pub format: u32,
+    pub format: PicturesFormat,
     /// Hash of everything that determines the pictures.
     pub identity: String,
     /// The pictures, by unit, then seed.

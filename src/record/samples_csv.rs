@@ -4,52 +4,52 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use csv::StringRecord;
-
-use super::fields::Fields;
-use super::intern::Interner;
-use super::rows::{Subject, read_outcome, write_outcome};
+use super::columns::{columns, joined, names};
 use super::table::{TableReader, TableWriter};
-use super::{Cell, Record, StoreError};
-use crate::terms::{Epsilon, LayerName};
+use super::{Cell, CellUnit, Column, Record, StoreError};
+use crate::suite::Target;
+use crate::terms::{CellKind, Epsilon, LayerName, Norm, SampleId};
 
-/// The columns of `samples.csv`, in order. `target` is the index of the class that the sample was driven to.
-pub const SAMPLES_COLUMNS: &[&str] = &[
-    "run",
-    "model",
-    "dataset",
-    "sample_id",
-    "label",
-    "clean_pred",
-    "clean_correct",
-    "attack",
-    "kind",
-    "target",
-    "layer",
-    "unit",
-    "norm",
-    "epsilon",
-    "steps",
-    "forwards",
-    "backwards",
-    "adv_pred",
-    "flipped",
-    "flipped_u8",
-    "target_hit",
-    "margin_clean",
-    "margin_adv",
-    "confidence_clean",
-    "confidence_adv",
-    "activation_clean",
-    "activation_adv",
-    "activation_gain_z",
-    "linf",
-    "l2",
-    "l1",
-    "l0",
-    "status",
-    "part",
-];
+columns! {
+    /// What stands before a record's own columns.
+    struct Heading {
+        /// the run's identity
+        run: Arc<str>,
+        /// the model's name in the suite
+        model: Arc<str>,
+        /// the data set's name
+        dataset: Arc<str>,
+        /// what identifies the sample for good: a path, or an index in the official order
+        sample_id: SampleId,
+        /// true class
+        label: u32,
+        /// class predicted on the clean image
+        clean_pred: u32,
+        /// whether that is the label
+        clean_correct: bool,
+        /// the attack's name in the suite; controls carry the name of the attack that they stand beside
+        attack: Arc<str>,
+        /// `class-logit`, `unit`, or the kind of control
+        kind: CellKind,
+        /// index of the class that the sample was driven to; empty if untargeted
+        target: Option<u32>,
+        /// the layer of a unit attack
+        layer: Option<LayerName>,
+        /// the unit (`17`, `17@3,5`), or `draw:K` of a noise control
+        unit: Option<CellUnit>,
+        /// the ball's norm
+        norm: Norm,
+        /// the ball's radius, in pixel units of [0, 1]
+        epsilon: Epsilon,
+        given {}
+    }
+}
+
+/// The columns of `samples.csv`, in order.
+pub const SAMPLES_TABLE: &[Column] = &COLUMNS;
+/// Their names.
+pub const SAMPLES_COLUMNS: &[&str] = &names(&COLUMNS);
+const COLUMNS: [Column; 34] = joined(&[Heading::BEFORE, Record::AFTER]);
 
 /// Where the columns lie that, with the attack's target rule, make up a cell.
 const CELL_COLUMNS: [usize; 8] = [1, 2, 7, 8, 10, 11, 12, 13];
@@ -57,34 +57,28 @@ const CELL_COLUMNS: [usize; 8] = [1, 2, 7, 8, 10, 11, 12, 13];
 /// Writes `samples.csv`; without [`SamplesWriter::finish`] no file appears.
 pub struct SamplesWriter {
     table: TableWriter,
-    run: String,
+    run: Arc<str>,
+    /// The heading of the record before, whose names are mostly those of the next.
+    heading: Option<(Arc<Cell>, Heading)>,
 }
 
 impl SamplesWriter {
     /// Begin the file `path` of the run `run`.
     pub fn create(path: &Path, run: &str) -> Result<Self, StoreError> {
-        Ok(SamplesWriter { table: TableWriter::create(path, SAMPLES_COLUMNS)?, run: run.to_owned() })
+        Ok(SamplesWriter { table: TableWriter::create(path, SAMPLES_COLUMNS)?, run: run.into(), heading: None })
     }
 
     /// Append one row.
     pub fn write(&mut self, record: &Record) -> Result<(), StoreError> {
-        let cell = &record.cell;
+        let known = self.heading.take().filter(|(cell, _)| Arc::ptr_eq(cell, &record.cell));
+        let heading = match known {
+            Some((_, heading)) => heading.with_sample(record),
+            None => Heading::new(&self.run, record),
+        };
+        let heading = &self.heading.insert((record.cell.clone(), heading)).1;
         self.table.write(|row| {
-            row.text(&self.run);
-            row.text(&cell.model);
-            row.text(&cell.dataset);
-            row.text(record.sample_id.as_str());
-            row.show(record.label);
-            row.show(record.clean_pred);
-            row.show(record.clean_correct());
-            row.text(&cell.attack);
-            row.text(cell.kind.as_str());
-            row.optional(record.target, |row, target| row.show(target));
-            row.text(cell.layer.as_ref().map_or("", LayerName::as_str));
-            row.text(cell.unit.as_deref().unwrap_or_default());
-            row.text(cell.norm.as_str());
-            row.float64(cell.epsilon.value());
-            write_outcome(row, record);
+            heading.write_row(row, |_| ());
+            record.write_row(row, |_| ());
         })
     }
 
@@ -97,21 +91,19 @@ impl SamplesWriter {
 /// Reads `samples.csv`, row after row.
 pub struct SamplesReader {
     table: TableReader,
-    target_rules: BTreeMap<String, String>,
+    target_rules: BTreeMap<String, Target>,
     cells: HashMap<Box<str>, Arc<Cell>>,
-    interner: Interner,
     key: String,
 }
 
 impl SamplesReader {
     /// Open the file `path`. `target_rules` gives [`Cell::target`] by the attack's name (see
-    /// [`Manifest::target_rules`](super::Manifest::target_rules)); an attack that it lacks gets an empty rule.
-    pub fn open(path: &Path, target_rules: BTreeMap<String, String>) -> Result<Self, StoreError> {
+    /// [`Manifest::target_rules`](super::Manifest::target_rules)); an attack that it lacks has none.
+    pub fn open(path: &Path, target_rules: BTreeMap<String, Target>) -> Result<Self, StoreError> {
         Ok(SamplesReader {
             table: TableReader::open(path, SAMPLES_COLUMNS)?,
             target_rules,
             cells: HashMap::new(),
-            interner: Interner::default(),
             key: String::new(),
         })
     }
@@ -121,57 +113,74 @@ impl Iterator for SamplesReader {
     type Item = Result<Record, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let SamplesReader { table, target_rules, cells, interner, key } = self;
+        let SamplesReader { table, target_rules, cells, key } = self;
         table.next(|row, fields| {
             key.clear();
             for at in CELL_COLUMNS {
                 key.push_str(row.get(at).unwrap_or_default());
                 key.push('\u{1f}');
             }
-            let known = cells.get(key.as_str()).cloned();
-            let (record, is_new) = read_record(row, fields, known, target_rules, interner)?;
-            if is_new {
-                cells.insert(key.as_str().into(), record.cell.clone());
+            let heading = Heading::read_row(fields, |_| Ok(()))?;
+            if heading.clean_correct != (heading.label == heading.clean_pred) {
+                return Err("column `clean_correct` contradicts label and clean_pred".to_owned());
             }
-            Ok(record)
+            let known = cells.get(key.as_str()).cloned();
+            let cell = known.unwrap_or_else(|| {
+                let cell = Arc::new(heading.cell(target_rules));
+                cells.insert(key.as_str().into(), cell.clone());
+                cell
+            });
+            let Heading { sample_id, label, clean_pred, target, .. } = heading;
+            Record::read_row(fields, |_| Ok((cell, sample_id, label, clean_pred, target)))
         })
     }
 }
 
-/// The row's record, and whether its cell is a new one.
-fn read_record(
-    row: &StringRecord,
-    fields: &mut Fields<'_>,
-    known: Option<Arc<Cell>>,
-    target_rules: &BTreeMap<String, String>,
-    interner: &mut Interner,
-) -> Result<(Record, bool), String> {
-    let [_run, model, dataset, sample_id] = [fields.text(), fields.text(), fields.text(), fields.text()];
-    let (label, clean_pred): (u32, u32) = (fields.whole()?, fields.whole()?);
-    if fields.boolean()? != (label == clean_pred) {
-        return Err("column `clean_correct` contradicts label and clean_pred".to_owned());
+impl Heading {
+    fn new(run: &Arc<str>, record: &Record) -> Self {
+        let cell = &record.cell;
+        Heading {
+            run: run.clone(),
+            model: cell.model.as_str().into(),
+            dataset: cell.dataset.as_str().into(),
+            sample_id: record.sample_id.clone(),
+            label: record.label,
+            clean_pred: record.clean_pred,
+            clean_correct: record.clean_correct(),
+            attack: cell.attack.as_str().into(),
+            kind: cell.kind,
+            target: record.target,
+            layer: cell.layer.clone(),
+            unit: cell.unit.clone(),
+            norm: cell.norm,
+            epsilon: cell.epsilon,
+        }
     }
-    let attack = fields.text();
-    let kind = fields.known()?;
-    let target = fields.optional(Fields::whole)?;
-    let [layer, unit] = [fields.text(), fields.text()];
-    let norm = fields.known()?;
-    let epsilon = Epsilon::new(fields.float()?).map_err(|problem| format!("column `epsilon`: {problem}"))?;
-    let is_new = known.is_none();
-    let cell = known.unwrap_or_else(|| {
-        Arc::new(Cell {
-            model: model.to_owned(),
-            dataset: dataset.to_owned(),
-            attack: attack.to_owned(),
-            kind,
-            target: target_rules.get(attack).cloned().unwrap_or_default(),
-            layer: (!layer.is_empty()).then(|| layer.into()),
-            unit: (!unit.is_empty()).then(|| unit.to_owned()),
-            norm,
-            epsilon,
-        })
-    });
-    debug_assert_eq!(row.len(), SAMPLES_COLUMNS.len());
-    let subject = Subject { cell, sample_id: interner.sample(sample_id), label, clean_pred, target };
-    Ok((read_outcome(fields, subject)?, is_new))
+
+    /// The same cell's heading for another record.
+    fn with_sample(self, record: &Record) -> Self {
+        Heading {
+            sample_id: record.sample_id.clone(),
+            label: record.label,
+            clean_pred: record.clean_pred,
+            clean_correct: record.clean_correct(),
+            target: record.target,
+            ..self
+        }
+    }
+
+    /// The cell that it tells of; `samples.csv` has no attack's target rule.
+    fn cell(&self, target_rules: &BTreeMap<String, Target>) -> Cell {
+        Cell {
+            model: self.model.as_ref().to_owned(),
+            dataset: self.dataset.as_ref().to_owned(),
+            attack: self.attack.as_ref().to_owned(),
+            kind: self.kind,
+            target: target_rules.get(self.attack.as_ref()).copied(),
+            layer: self.layer.clone(),
+            unit: self.unit.clone(),
+            norm: self.norm,
+            epsilon: self.epsilon,
+        }
+    }
 }

@@ -5,16 +5,22 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::version::file_versions;
 use super::{RunDir, StoreError, write_atomically};
 
-/// Version of the form of both files.
-const SHARD_FORMAT: u32 = 1;
+file_versions! {
+    /// Version of the form of both files.
+    ShardFormat = 1;
+}
+
+/// The form in which both are written.
+const SHARD_FORMAT: ShardFormat = ShardFormat::CURRENT;
 
 /// `shards/3-of-16.json`: one shard of a run, as the process that computes it tells. Nothing in it is needed to make the outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShardManifest {
     /// Version of this file's form.
-    pub format: u32,
+    pub format: ShardFormat,
     /// The run's identity.
     pub run: String,
     /// Which shard, from 1.
@@ -41,7 +47,7 @@ pub struct ShardManifest {
 
 impl ShardManifest {
     /// Version of this form.
-    pub const FORMAT: u32 = SHARD_FORMAT;
+    pub const FORMAT: ShardFormat = SHARD_FORMAT;
 
     /// Writes the manifest into the run's directory: whole and synced, or not at all.
     ///
@@ -58,7 +64,7 @@ impl ShardManifest {
 /// `plan.json`: the names of a run's blocks, in the order of the plan.
 #[derive(Serialize, Deserialize)]
 struct PlanFile {
-    format: u32,
+    format: ShardFormat,
     run: String,
     blocks: Vec<String>,
 }
@@ -158,8 +164,12 @@ fn read_json<T: for<'d> Deserialize<'d>>(path: &std::path::Path) -> Result<Optio
         problem: format!("not what am-eval writes there: {error}; delete it, and the next run writes it again"),
     };
     let version: Version = serde_json::from_slice(&text).map_err(wrong)?;
-    if version.format > u64::from(SHARD_FORMAT) {
-        return Err(StoreError::NewerFormat { path: path.to_owned(), found: version.format, known: SHARD_FORMAT });
+    if SHARD_FORMAT.is_older_than(version.format) {
+        return Err(StoreError::NewerFormat {
+            path: path.to_owned(),
+            found: version.format,
+            known: SHARD_FORMAT.number(),
+        });
     }
     serde_json::from_slice(&text).map(Some).map_err(wrong)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use csv::{ReaderBuilder, StringRecord, Writer, WriterBuilder};
 
 use super::fields::{Fields, Row};
+use super::intern::Interner;
 use super::{AtomicFile, Block, DistancesWriter, RunDir, SamplesWriter, StoreError};
 use crate::files::open_regular;
 
@@ -41,6 +42,7 @@ pub(super) struct TableReader {
     reader: csv::Reader<File>,
     path: PathBuf,
     columns: &'static [&'static str],
+    interner: Interner,
     row: StringRecord,
 }
 
@@ -52,7 +54,13 @@ impl TableReader {
         if let Some(problem) = header_problem(header, columns) {
             return Err(StoreError::Table { path: path.to_owned(), line: 1, problem });
         }
-        Ok(TableReader { reader, path: path.to_owned(), columns, row: StringRecord::new() })
+        Ok(TableReader {
+            reader,
+            path: path.to_owned(),
+            columns,
+            interner: Interner::default(),
+            row: StringRecord::new(),
+        })
     }
 
     /// The next row, as `read` understands it; none at the end.
@@ -65,7 +73,8 @@ impl TableReader {
             Ok(false) => return None,
             Ok(true) => {}
         }
-        let value = Fields::new(&self.row, self.columns).and_then(|mut fields| read(&self.row, &mut fields));
+        let fields = Fields::new(&self.row, self.columns, &mut self.interner);
+        let value = fields.and_then(|mut fields| read(&self.row, &mut fields));
         Some(value.map_err(|problem| {
             let line = self.row.position().map_or(0, csv::Position::line);
             StoreError::Table { path: self.path.clone(), line, problem }

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::record::testing::{any_record, block};
 use crate::record::{DISTANCES_COLUMNS, DistancesReader, SAMPLES_COLUMNS, SamplesReader};
+use crate::suite::Target;
 use proptest::prelude::*;
 
-fn rules() -> BTreeMap<String, String> {
-    BTreeMap::from([("a".to_owned(), "untargeted".to_owned())])
+fn rules() -> BTreeMap<String, Target> {
+    BTreeMap::from([("a".to_owned(), Target::Untargeted)])
 }
 
 #[test]

@@ -20,9 +20,9 @@ pub(crate) fn unit_cell(kind: CellKind, unit: &str, epsilon: f64) -> Cell {
     Cell {
         attack: "u".to_owned(),
         kind,
-        target: String::new(),
+        target: None,
         layer: Some("layer1".into()),
-        unit: Some(unit.to_owned()),
+        unit: Some(unit.parse().unwrap()),
         ..cell(epsilon)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Cell, CellKind, Example, Manifest, ModelEntry, RunStatus};
+use crate::record::{Cell, CellKind, Example, Manifest, ManifestFormat, ModelEntry, RunStatus};
 use crate::stats::Estimate;
-use crate::suite::Suite;
+use crate::suite::{Suite, Target};
 use crate::summary::{
     CellSummary, DistanceSummary, HealthSign, ModelSummary, RunSummary, SurvivalPoint, TransferSummary,
 };
@@ -27,9 +27,9 @@ pub fn cell(model: &str, attack: &str, kind: CellKind, unit: Option<&str>, level
             dataset: "cifar10".to_owned(),
             attack: attack.to_owned(),
             kind,
-            target: if logit { "least-likely".to_owned() } else { String::new() },
+            target: logit.then_some(Target::LeastLikely),
             layer: (!logit).then(|| attack.trim_end_matches("-units").into()),
-            unit: unit.map(str::to_owned),
+            unit: unit.map(|unit| unit.parse().unwrap()),
             norm: Norm::Linf,
             epsilon: Epsilon::new(levels / 255.0).unwrap(),
         },
@@ -161,7 +161,7 @@ pub fn suite(name: &str, stop: &str) -> Suite {
 pub fn manifest(suite: &str, models: &[&str]) -> Manifest {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     Manifest {
-        format: 1,
+        format: ManifestFormat::new(1),
         run: format!("{suite}-0123456789ab"),
         status: RunStatus::Complete,
         suite_name: suite.to_owned(),

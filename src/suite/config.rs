@@ -272,7 +272,7 @@ pub enum Goal {
 }
 
 /// The class that a class-logit attack drives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The class with the smallest clean logit.
@@ -297,6 +297,28 @@ impl std::fmt::Display for Target {
             Target::Class(index) => write!(f, "class:{index}"),
             Target::Untargeted => f.write_str("untargeted"),
         }
+    }
+}
+
+impl Target {
+    /// Every rule that a word names; class indices are the others.
+    pub const NAMED: [Target; 4] = [Target::Untargeted, Target::LeastLikely, Target::RunnerUp, Target::Random];
+
+    /// The rule that a word names.
+    pub fn named(word: &str) -> Option<Self> {
+        Target::NAMED.into_iter().find(|target| target.to_string() == word)
+    }
+}
+
+/// What [`Target`]'s text says.
+impl std::str::FromStr for Target {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let class = text.strip_prefix("class:").and_then(|index| index.parse().ok()).map(Target::Class);
+        class.or_else(|| Target::named(text)).ok_or_else(|| {
+            let known = Target::NAMED.map(|target| target.to_string()).join(", ");
+            format!("`{text}` is no target; known are {known}, class:INDEX")
+        })
     }
 }
 

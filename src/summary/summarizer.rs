@@ -178,11 +178,10 @@ impl Summarizer {
             let names = |cell: &Cell| (model_rank(&cell.model), attack_rank(&cell.attack), cell.kind);
             let (a, b) = (&a.cell, &b.cell);
             let layer = |cell: &Cell| cell.layer.as_ref().map(LayerName::as_str).unwrap_or_default().to_owned();
-            let by_names = names(a).cmp(&names(b)).then_with(|| natural(&a.target, &b.target));
+            let by_names = names(a).cmp(&names(b)).then_with(|| natural(&a.target_text(), &b.target_text()));
             let by_layer = by_names.then_with(|| natural(&layer(a), &layer(b)));
-            let unit = |cell: &Cell| cell.unit.clone().unwrap_or_default();
             by_layer
-                .then_with(|| natural(&unit(a), &unit(b)))
+                .then_with(|| natural(&a.unit_text(), &b.unit_text()))
                 .then_with(|| (a.norm, a.epsilon).cmp(&(b.norm, b.epsilon)))
         });
         let health = health::signs(&self.cells, &self.models, &self.unconfirmed_hits);

@@ -60,7 +60,7 @@ impl TransferTallies {
         let mut summaries: Vec<TransferSummary> = self.0.into_iter().map(summary).collect();
         summaries.sort_by_cached_key(|of| {
             let cell = &of.cell;
-            let attack = (attacks(&cell.attack), cell.target.clone(), cell.dataset.clone());
+            let attack = (attacks(&cell.attack), cell.target, cell.dataset.clone());
             (models(&cell.model), attack, cell.norm, cell.epsilon, models(&of.victim))
         });
         summaries

@@ -51,7 +51,7 @@ fn row(of: &TransferSummary) -> Vec<String> {
         of.victim.clone(),
         cell.dataset.clone(),
         cell.attack.clone(),
-        cell.target.clone(),
+        cell.target_text(),
         cell.norm.to_string(),
         float_text(cell.epsilon.value()),
     ];

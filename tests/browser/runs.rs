@@ -8,7 +8,7 @@ use am_eval::record::{
     Block, Cell, CellKind, DistanceRecord, Example, MANIFEST_FORMAT, Manifest, ModelEntry, Record, RunDir, RunStatus,
     Status, Thumbnail, TransferRecord,
 };
-use am_eval::suite::{Suite, TransferConfig};
+use am_eval::suite::{Suite, Target, TransferConfig};
 use am_eval::terms::{Epsilon, Norm, SampleId};
 
 /// The suite that the made-up runs are said to be of.
@@ -155,7 +155,7 @@ impl Recipe<'_> {
             dataset: (self.name)("cifar10"),
             attack: (self.name)(attack),
             kind,
-            target: String::new(),
+            target: None,
             layer: None,
             unit: None,
             norm: Norm::Linf,
@@ -180,14 +180,14 @@ impl Recipe<'_> {
             label,
             clean_pred,
             part: None,
-            target: (cell.target == "least-likely").then_some((label + 5) % 10),
+            target: (cell.target == Some(Target::LeastLikely)).then_some((label + 5) % 10),
             steps: 20,
             forwards: 21,
             backwards: 20,
             adv_pred: if hit { (label + 1 + sample % 7) % 10 } else { clean_pred },
             flipped: hit,
             flipped_u8: hit && !sample.is_multiple_of(41),
-            target_hit: (cell.target == "least-likely").then_some(hit && sample.is_multiple_of(3)),
+            target_hit: (cell.target == Some(Target::LeastLikely)).then_some(hit && sample.is_multiple_of(3)),
             margin_clean: 2.5,
             margin_adv: if hit { -0.75 } else { 0.5 },
             confidence_clean: 0.94,
@@ -204,12 +204,14 @@ impl Recipe<'_> {
     }
 
     fn class_logits(&self, place: u64, model: &Model, block: &mut Block) {
-        for (attack, target, power) in [("untargeted", "untargeted", 1.0), ("least-likely", "least-likely", 0.7)] {
+        for (attack, target, power) in
+            [("untargeted", Target::Untargeted, 1.0), ("least-likely", Target::LeastLikely, 0.7)]
+        {
             for levels in [1.0, 2.0, 4.0, 8.0] {
                 let cell = self.cell(model.0, attack, CellKind::ClassLogit, levels);
-                let cell = Arc::new(Cell { target: target.to_owned(), ..cell });
+                let cell = Arc::new(Cell { target: Some(target), ..cell });
                 for sample in 0..self.samples {
-                    let luck = 0.85 + 0.3 * draw(&[place, sample.into(), target.len() as u64]);
+                    let luck = 0.85 + 0.3 * draw(&[place, sample.into(), target.to_string().len() as u64]);
                     let hit = levels / 255.0 * power * luck >= self.radius(place, model, sample);
                     let record = self.record(&cell, place, model, sample, hit);
                     if self.pictures && record.flipped && levels == 8.0 && block.examples.len() < 12 {
@@ -254,7 +256,7 @@ impl Recipe<'_> {
             let controls = control.map(|(kind, unit, share)| (kind, unit.to_owned(), share));
             for (kind, unit, share) in units.into_iter().chain(controls) {
                 let cell = self.cell(model.0, &format!("{layer}-units"), kind, 8.0);
-                let named = Cell { layer: Some((self.name)(layer).into()), unit: Some(unit.clone()), ..cell };
+                let named = Cell { layer: Some((self.name)(layer).into()), unit: Some(unit.parse().unwrap()), ..cell };
                 let cell = Arc::new(named);
                 for sample in 0..self.samples {
                     let luck = draw(&[place, sample.into(), unit.len() as u64, depth.into(), share.to_bits()]);

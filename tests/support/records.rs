@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use am_eval::record::{Cell, CellKind, Record, Status};
+use am_eval::suite::Target;
 use am_eval::terms::{Epsilon, Norm};
 
 /// A class-logit cell of the model `m` with attack `a` in an l-inf ball.
@@ -13,7 +14,7 @@ pub fn cell(epsilon: f64) -> Cell {
         dataset: "synthetic".to_owned(),
         attack: "a".to_owned(),
         kind: CellKind::ClassLogit,
-        target: "untargeted".to_owned(),
+        target: Some(Target::Untargeted),
         layer: None,
         unit: None,
         norm: Norm::Linf,

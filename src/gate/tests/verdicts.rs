@@ -134,7 +134,7 @@ fn other_top_units_are_no_mismatch() {
         for name in units {
             let mut cell = like.clone();
             cell.cell.kind = CellKind::Unit;
-            (cell.cell.layer, cell.cell.unit) = (Some("layer1".into()), Some(name.to_owned()));
+            (cell.cell.layer, cell.cell.unit) = (Some("layer1".into()), Some(name.parse().unwrap()));
             snapshot.cells.push(cell);
         }
         snapshot

@@ -94,7 +94,7 @@ fn rows(summary: &RunSummary, model: &str) -> Vec<Row> {
             let cells = cells.iter().filter(move |cell| cell.cell.kind == kind);
             cells
                 .filter(|cell| cell.cell.epsilon == row.epsilon)
-                .filter_map(|cell| cell.flip_rate.map(|rate| (cell.cell.unit.clone().unwrap_or_default(), rate.point)))
+                .filter_map(|cell| cell.flip_rate.map(|rate| (cell.cell.unit_text(), rate.point)))
         };
         row.noise = mean(at_row(CellKind::ControlNoise).map(|(_, rate)| rate));
         row.random_unit = mean(at_row(CellKind::ControlRandomUnit).map(|(_, rate)| rate));

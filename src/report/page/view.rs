@@ -11,6 +11,7 @@ use crate::record::{CellKind, Example, Manifest, RunStatus};
 use crate::report::chart::gallery;
 use crate::report::headline::{headlines, worst_case_at};
 use crate::stats::Estimate;
+use crate::suite::Target;
 use crate::summary::{Answer, CellSummary, ENVELOPE, ModelSummary, Question, RunSummary, checklist};
 use crate::terms::{Epsilon, Norm};
 use crate::wording::format;
@@ -334,13 +335,15 @@ fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
 
 /// What an attack drives: the target rule, whose class is named, or layer and unit.
 fn on(of: &crate::record::Cell, classes: &[String]) -> String {
-    let class = of.target.strip_prefix("class:").and_then(|index| index.parse::<usize>().ok());
-    let name = class.and_then(|index| classes.get(index)).filter(|name| !name.is_empty());
+    let name = match of.target {
+        Some(Target::Class(index)) => classes.get(index).filter(|name| !name.is_empty()),
+        _ => None,
+    };
     match (&of.layer, &of.unit) {
         (Some(layer), Some(unit)) => format!("{layer} · {unit}"),
         (Some(layer), None) => layer.to_string(),
-        (None, Some(unit)) => unit.clone(),
-        (None, None) => name.map_or_else(|| of.target.clone(), |name| format!("{} · {name}", of.target)),
+        (None, Some(unit)) => unit.to_string(),
+        (None, None) => name.map_or_else(|| of.target_text(), |name| format!("{} · {name}", of.target_text())),
     }
 }
 
@@ -428,7 +431,7 @@ mod tests {
         let mut cell = realistic(&["m"]).cells[0].cell.clone();
         let classes = ["cat".to_owned(), String::new()];
         let mut shown = |target: &str| {
-            cell.target = target.to_owned();
+            cell.target = Some(target.parse().unwrap());
             on(&cell, &classes)
         };
         assert_eq!(

@@ -80,7 +80,7 @@ impl Selector {
             && text(&self.attack, subject.attack.as_deref())
             && text(&self.kind, subject.kind.map(|kind| kind.as_str()))
             && self.norm.is_none_or(|norm| subject.norm == Some(norm))
-            && self.epsilon.is_none_or(|epsilon| subject.epsilon.is_some_and(|of| same_radius(of, epsilon)))
+            && self.epsilon.is_none_or(|epsilon| subject.epsilon == Some(epsilon))
             && text(&self.layer, subject.layer.as_deref())
             && text(&self.unit, subject.unit.as_deref())
     }
@@ -98,11 +98,6 @@ impl Selector {
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
     }
-}
-
-/// Whether two radii are one, up to the rounding of fractions.
-pub(crate) fn same_radius(a: Epsilon, b: Epsilon) -> bool {
-    (a.value() - b.value()).abs() <= 1e-9
 }
 
 /// As a suite would write it: `model = "resnet*", epsilon = "8/255"`; empty if nothing is given.

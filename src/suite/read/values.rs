@@ -293,13 +293,10 @@ impl FromToml for TargetRule {
         const KNOWN: [&str; 4] = ["untargeted", "least-likely", "runner-up", "random"];
         let rule = match value.get_ref() {
             DeValue::Integer(_) => Target::Class(Count::<0, 1_000_000>::from_toml(key, value, problems)?.size()),
-            DeValue::String(text) => match text.as_ref() {
-                "untargeted" => Target::Untargeted,
-                "least-likely" => Target::LeastLikely,
-                "runner-up" => Target::RunnerUp,
-                "random" => Target::Random,
-                other => {
-                    unknown_word(key, other, value, &KNOWN, problems);
+            DeValue::String(text) => match Target::named(text) {
+                Some(target) => target,
+                None => {
+                    unknown_word(key, text, value, &KNOWN, problems);
                     return None;
                 }
             },

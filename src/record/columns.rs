@@ -1,0 +1,188 @@
+//! The columns of records, declared once: name, form and meaning. Structs, headers, writers, readers and `docs/outputs.md` are made of
+//! that one declaration, so that none of them can lack a column or give it another place.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::fields::{Fields, Row};
+use super::{CellUnit, Status};
+use crate::terms::{CellKind, Epsilon, LayerName, Norm, SampleId};
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name in the header.
+    pub name: &'static str,
+    /// What its fields are: `text`, `integer`, `boolean` or `number`.
+    pub form: &'static str,
+    /// Whether a field may be empty, which means none.
+    pub optional: bool,
+    /// What it tells.
+    pub meaning: &'static str,
+}
+
+/// A value as a field of a row. Numbers read back bit by bit.
+pub(super) trait Field: Sized {
+    const FORM: &'static str;
+    const OPTIONAL: bool = false;
+    fn write(&self, row: &mut Row);
+    /// The next of `fields`; the error names the column.
+    fn read(fields: &mut Fields<'_>) -> Result<Self, String>;
+}
+
+/// Declares structs whose fields are columns; the documentation of a field is the column's meaning.
+///
+/// The fields under `given` are no columns: whoever writes or reads a row sees to them, at the place where they stand. Each struct has the
+/// columns `BEFORE` and `AFTER` that place, and `write_row` and `read_row`.
+macro_rules! columns {
+    ($(
+        $(#[$attribute:meta])*
+        $visibility:vis struct $name:ident {
+            $($(#[doc = $early_meaning:literal])+ $early:ident: $early_type:ty,)*
+            given { $($(#[doc = $given_meaning:literal])+ $given:ident: $given_type:ty,)* }
+            $($(#[doc = $late_meaning:literal])+ $late:ident: $late_type:ty,)*
+        }
+    )+) => {$(
+        $(#[$attribute])*
+        #[derive(Debug, Clone, PartialEq)]
+        $visibility struct $name {
+            $($(#[doc = $early_meaning])+ pub $early: $early_type,)*
+            $($(#[doc = $given_meaning])+ pub $given: $given_type,)*
+            $($(#[doc = $late_meaning])+ pub $late: $late_type,)*
+        }
+
+        impl $name {
+            /// The columns before what is given.
+            #[allow(dead_code, reason = "not every struct has some")]
+            pub(super) const BEFORE: &'static [$crate::record::Column] =
+                &[$($crate::record::columns::column!($early, $early_type, $($early_meaning)+),)*];
+
+            /// The columns after it.
+            #[allow(dead_code, reason = "not every struct has some")]
+            pub(super) const AFTER: &'static [$crate::record::Column] =
+                &[$($crate::record::columns::column!($late, $late_type, $($late_meaning)+),)*];
+
+            /// Append the columns to a row; `given` writes what stands between them.
+            pub(super) fn write_row(
+                &self,
+                row: &mut $crate::record::fields::Row,
+                given: impl FnOnce(&mut $crate::record::fields::Row),
+            ) {
+                $($crate::record::columns::Field::write(&self.$early, row);)*
+                given(row);
+                $($crate::record::columns::Field::write(&self.$late, row);)*
+            }
+
+            /// Read what [`Self::write_row`] wrote; `given` tells what is no column of this struct, and may read it.
+            pub(super) fn read_row(
+                fields: &mut $crate::record::fields::Fields<'_>,
+                given: impl FnOnce(&mut $crate::record::fields::Fields<'_>) -> Result<($($given_type,)*), String>,
+            ) -> Result<Self, String> {
+                $(let $early = <$early_type as $crate::record::columns::Field>::read(fields)?;)*
+                let ($($given,)*) = given(fields)?;
+                $(let $late = <$late_type as $crate::record::columns::Field>::read(fields)?;)*
+                Ok($name { $($early,)* $($given,)* $($late,)* })
+            }
+        }
+    )+};
+}
+pub(super) use columns;
+
+/// The [`Column`] of a field.
+macro_rules! column {
+    ($name:ident, $type:ty, $($meaning:literal)+) => {
+        $crate::record::Column {
+            name: stringify!($name),
+            form: <$type as $crate::record::columns::Field>::FORM,
+            optional: <$type as $crate::record::columns::Field>::OPTIONAL,
+            meaning: concat!($($meaning),+),
+        }
+    };
+}
+pub(super) use column;
+
+/// Groups of columns as one table of `N`.
+pub(super) const fn joined<const N: usize>(groups: &[&[Column]]) -> [Column; N] {
+    let mut all = [Column { name: "", form: "", optional: false, meaning: "" }; N];
+    let (mut group, mut at) = (0, 0);
+    while group < groups.len() {
+        let mut column = 0;
+        while column < groups[group].len() {
+            all[at] = groups[group][column];
+            (column, at) = (column + 1, at + 1);
+        }
+        group += 1;
+    }
+    assert!(at == N, "a table has another number of columns");
+    all
+}
+
+/// The names of columns, in order.
+pub(super) const fn names<const N: usize>(columns: &[Column; N]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut at = 0;
+    while at < N {
+        names[at] = columns[at].name;
+        at += 1;
+    }
+    names
+}
+
+macro_rules! fields {
+    ($($type:ty: $form:literal, |$value:ident, $row:ident| $write:expr, |$fields:ident| $read:expr;)+) => {$(
+        impl Field for $type {
+            const FORM: &'static str = $form;
+
+            fn write(&self, $row: &mut Row) {
+                let $value = self;
+                $write;
+            }
+
+            fn read($fields: &mut Fields<'_>) -> Result<Self, String> {
+                $read
+            }
+        }
+    )+};
+}
+
+fields! {
+    u32: "integer", |value, row| row.show(value), |fields| fields.parse("is not a whole number in range");
+    usize: "integer", |value, row| row.show(value), |fields| fields.parse("is not a whole number in range");
+    bool: "boolean", |value, row| row.show(value), |fields| fields.parse("is neither true nor false");
+    f32: "number", |value, row| row.float32(*value), |fields| fields.parse("is not a number");
+    f64: "number", |value, row| row.float64(*value), |fields| fields.parse("is not a number");
+    Epsilon: "number", |value, row| row.float64(value.value()), |fields| {
+        let value = f64::read(fields)?;
+        Epsilon::new(value).map_err(|problem| fields.wrong(&value.to_string(), &format!("is no radius: {problem}")))
+    };
+    Arc<str>: "text", |value, row| row.text(value), |fields| Ok(fields.name());
+    SampleId: "text", |value, row| row.text(value.as_str()), |fields| Ok(fields.sample());
+    LayerName: "text", |value, row| row.text(value.as_str()), |fields| Ok(fields.name().into());
+    CellUnit: "text", |value, row| row.show(value), |fields| word(fields);
+    CellKind: "text", |value, row| row.text(value.as_str()), |fields| word(fields);
+    Norm: "text", |value, row| row.text(value.as_str()), |fields| word(fields);
+    Status: "text", |value, row| row.text(value.as_str()), |fields| word(fields);
+}
+
+impl<T: Field> Field for Option<T> {
+    const FORM: &'static str = T::FORM;
+    const OPTIONAL: bool = true;
+
+    fn write(&self, row: &mut Row) {
+        match self {
+            Some(value) => value.write(row),
+            None => row.text(""),
+        }
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self, String> {
+        if fields.skip_empty() { Ok(None) } else { T::read(fields).map(Some) }
+    }
+}
+
+/// A value whose own error tells what would be right.
+fn word<T: FromStr<Err: Display>>(fields: &mut Fields<'_>) -> Result<T, String> {
+    let text = fields.text();
+    text.parse().map_err(|problem| fields.wrong(text, &format!("cannot be read: {problem}")))
+}
