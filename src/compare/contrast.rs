@@ -27,7 +27,7 @@ pub(super) fn contrast(
             mismatches,
         });
     }
-    let hash = |of: &Snapshot| of.provenance.models.first().map(|model| model.weights_hash.clone());
+    let hash = |snapshot: &Snapshot| snapshot.provenance.models.first().map(|model| model.weights_hash.clone());
     let mut contrast = Contrast {
         run: run.provenance.run.clone(),
         same_weights: hash(&before).is_some() && hash(&before) == hash(&now),
@@ -51,7 +51,8 @@ pub(super) fn contrast(
 
 /// What differs and concerns something that both sides have.
 fn relevant(mut found: Vec<Mismatch>, before: &Snapshot, now: &Snapshot) -> Vec<Mismatch> {
-    let attacks = |of: &Snapshot| of.cells.iter().map(|of| of.cell.attack.clone()).collect::<BTreeSet<_>>();
+    let attacks =
+        |snapshot: &Snapshot| snapshot.cells.iter().map(|cell| cell.cell.attack.clone()).collect::<BTreeSet<_>>();
     let (old, new) = (attacks(before), attacks(now));
     let measured = !before.distances.is_empty() && !now.distances.is_empty();
     found.retain(|found| match found.attack.as_deref() {
@@ -62,8 +63,8 @@ fn relevant(mut found: Vec<Mismatch>, before: &Snapshot, now: &Snapshot) -> Vec<
     found
 }
 
-fn correct(of: &Snapshot) -> SampleSet {
-    of.models.first().map(|model| model.correct.clone()).unwrap_or_default()
+fn correct(snapshot: &Snapshot) -> SampleSet {
+    snapshot.models.first().map(|model| model.correct.clone()).unwrap_or_default()
 }
 
 impl Contrast {
@@ -91,7 +92,8 @@ impl Contrast {
             self.rows.extend(row(metric, &old, new, before));
         }
         if metric == Metric::RobustAccuracy {
-            self.only_run = new.into_iter().map(|of| of.subject).filter(|of| !found.contains(of)).collect();
+            self.only_run =
+                new.into_iter().map(|measure| measure.subject).filter(|subject| !found.contains(subject)).collect();
         }
     }
 
@@ -123,8 +125,9 @@ fn row(metric: Metric, old: &Measure, new: &Measure, before: &Snapshot) -> Optio
     let pairs = paired(old, new, metric.more_is_better())?;
     let (mut change, better) = pairs.change(&before.samples);
     change.p = (2.0 * change.p.min(better)).min(1.0);
-    let over_pairs =
-        |of: &Measure| rate(&Measure { of: pairs.both.clone(), yes: of.yes.and(&pairs.both), ..of.clone() });
+    let over_pairs = |measure: &Measure| {
+        rate(&Measure { population: pairs.both.clone(), yes: measure.yes.and(&pairs.both), ..measure.clone() })
+    };
     Some(Row {
         metric,
         subject: old.subject.clone(),
@@ -139,9 +142,9 @@ fn row(metric: Metric, old: &Measure, new: &Measure, before: &Snapshot) -> Optio
 }
 
 /// `of` without the samples that `other` did not measure.
-fn shared(of: &Distances, other: &Distances) -> Distances {
+fn shared(distances: &Distances, other: &Distances) -> Distances {
     let missing = |at: usize| other.values.get(at).is_none_or(|value| *value == Distance::Missing);
-    let values = of.values.iter().enumerate();
+    let values = distances.values.iter().enumerate();
     let values = values.map(|(at, value)| if missing(at) { Distance::Missing } else { *value }).collect();
-    Distances { values, ..of.clone() }
+    Distances { values, ..distances.clone() }
 }

@@ -80,20 +80,20 @@ fn ids<'c>(set: &'c SampleSet, comparison: &'c Comparison) -> impl Iterator<Item
 }
 
 fn subject(contrast: &Contrast, row: &Row) -> [String; 11] {
-    let of = &row.subject;
+    let about = &row.subject;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     [
         contrast.run.clone(),
         contrast.models.reference.clone(),
         contrast.models.run.clone(),
         row.metric.as_str().to_owned(),
-        text(&of.attack),
-        of.kind.map_or("", CellKind::as_str).to_owned(),
-        text(&of.layer),
-        text(&of.unit),
-        of.norm.map_or("", |norm| norm.as_str()).to_owned(),
-        of.epsilon.map(Epsilon::value).map(float_text).unwrap_or_default(),
-        text(&of.method),
+        text(&about.attack),
+        about.kind.map_or("", CellKind::as_str).to_owned(),
+        text(&about.layer),
+        text(&about.unit),
+        about.norm.map_or("", |norm| norm.as_str()).to_owned(),
+        about.epsilon.map(Epsilon::value).map(float_text).unwrap_or_default(),
+        text(&about.method),
     ]
 }
 

@@ -50,8 +50,8 @@ pub(super) fn pairs(reference: &Snapshot, run: &Snapshot, asked: &[ModelPair]) -
     let (theirs, others) = (names(reference), names(run));
     for pair in asked {
         let sides = [(reference, &theirs, &pair.reference), (run, &others, &pair.run)];
-        if let Some((of, known, name)) = sides.into_iter().find(|(_, known, name)| !known.contains(name)) {
-            return Err(CompareError::unknown_model(&of.provenance.run, name, known));
+        if let Some((snapshot, known, name)) = sides.into_iter().find(|(_, known, name)| !known.contains(name)) {
+            return Err(CompareError::unknown_model(&snapshot.provenance.run, name, known));
         }
     }
     if !asked.is_empty() {
@@ -71,6 +71,6 @@ pub(super) fn pairs(reference: &Snapshot, run: &Snapshot, asked: &[ModelPair]) -
     }
 }
 
-fn names(of: &Snapshot) -> Vec<String> {
-    of.models.iter().map(|model| model.model.clone()).collect()
+fn names(snapshot: &Snapshot) -> Vec<String> {
+    snapshot.models.iter().map(|model| model.model.clone()).collect()
 }

@@ -16,11 +16,11 @@ fn called(mut snapshot: Snapshot, model: &str) -> Snapshot {
     snapshot.models[0].model = model.to_owned();
     snapshot.cells[0].cell.model = model.to_owned();
     snapshot.provenance.models[0].name = model.to_owned();
-    snapshot.distances.iter_mut().for_each(|of| of.model = model.to_owned());
+    snapshot.distances.iter_mut().for_each(|distances| distances.model = model.to_owned());
     snapshot
 }
 
-fn of(contrast: &Contrast, metric: Metric) -> &Row {
+fn row_of(contrast: &Contrast, metric: Metric) -> &Row {
     contrast.rows.iter().find(|row| row.metric == metric).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn differences_are_paired_two_sided_and_adjusted_in_two_families() {
     let contrast = only(&old(200, 0..10), &run(200, 5..40));
     let metrics: Vec<Metric> = contrast.rows.iter().map(|row| row.metric).collect();
     assert_eq!(metrics, [Metric::CleanAccuracy, Metric::WorstCaseAccuracy, Metric::RobustAccuracy]);
-    let (worst, cell) = (of(&contrast, Metric::WorstCaseAccuracy), of(&contrast, Metric::RobustAccuracy));
+    let (worst, cell) = (row_of(&contrast, Metric::WorstCaseAccuracy), row_of(&contrast, Metric::RobustAccuracy));
     assert_eq!((worst.reference.point, worst.run.point), (0.95, 0.825));
     assert_eq!(worst.change.estimate, paired_difference(5, 30, 200));
     assert_eq!((worst.change.broken, worst.change.fixed), (30, 5));
@@ -41,7 +41,7 @@ fn differences_are_paired_two_sided_and_adjusted_in_two_families() {
     assert_eq!(worst.change.p_adjusted, 2.0 * worst.change.p, "beside clean accuracy");
     assert_eq!(cell.change.p_adjusted, cell.change.p, "the only cell");
     assert_eq!((numbers(&worst.broken), numbers(&worst.fixed)), ((10..40).collect(), (0..5).collect()));
-    assert!(!of(&contrast, Metric::CleanAccuracy).is_significant() && worst.is_significant());
+    assert!(!row_of(&contrast, Metric::CleanAccuracy).is_significant() && worst.is_significant());
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn the_other_way_round_is_the_mirror_image() {
     let at = |shift: f64| move |sample: usize| Distance::At(0.02 + 0.0001 * sample as f64 + shift);
     let (a, b) = (with_distances(old(80, 0..10), at(0.001)), with_distances(run(80, 4..30), at(0.0)));
     let (forth, back) = (only(&a, &b), only(&b, &a));
-    for (there, here) in forth.rows.iter().zip(&back.rows) {
-        assert!((there.change.estimate.point + here.change.estimate.point).abs() < 1e-12);
-        assert!((there.change.p - here.change.p).abs() < 1e-12);
-        assert_eq!((there.change.broken, there.change.fixed), (here.change.fixed, here.change.broken));
-        assert_eq!(numbers(&there.broken), numbers(&here.fixed));
+    for (forwards, backwards) in forth.rows.iter().zip(&back.rows) {
+        assert!((forwards.change.estimate.point + backwards.change.estimate.point).abs() < 1e-12);
+        assert!((forwards.change.p - backwards.change.p).abs() < 1e-12);
+        assert_eq!((forwards.change.broken, forwards.change.fixed), (backwards.change.fixed, backwards.change.broken));
+        assert_eq!(numbers(&forwards.broken), numbers(&backwards.fixed));
     }
 }
 
@@ -77,7 +77,7 @@ fn distances_shift_with_interval_and_both_tests() {
         }
     };
     let contrast = only(&with_distances(old(200, 0..10), at(0.0)), &with_distances(run(200, 0..10), at(0.004)));
-    let row = of(&contrast, Metric::DistanceMedian);
+    let row = row_of(&contrast, Metric::DistanceMedian);
     assert!(row.change.estimate.hi < 0.0 && row.change.estimate.point < -0.004, "{:?}", row.change.estimate);
     assert!(row.change.p < 1e-6 && row.log_rank.unwrap() < 0.01);
     assert_eq!((row.change.broken, row.change.fixed), (180, 0));
@@ -91,9 +91,9 @@ fn a_sample_that_one_side_did_not_measure_does_not_count() {
     let mut now = with_distances(run(20, 0..2), at);
     now.cells[0].seen = (0..15).collect();
     let contrast = only(&with_distances(old(20, 15..20), |sample| Distance::At(sample as f64)), &now);
-    let cell = of(&contrast, Metric::RobustAccuracy);
+    let cell = row_of(&contrast, Metric::RobustAccuracy);
     assert_eq!((cell.change.n, cell.reference.point), (15, 1.0));
-    let distances = of(&contrast, Metric::DistanceMedian);
+    let distances = row_of(&contrast, Metric::DistanceMedian);
     assert_eq!((distances.change.n, distances.change.estimate.point), (15, 0.0));
     assert_eq!(distances.reference, distances.run);
 }
@@ -110,7 +110,7 @@ fn models_are_paired_by_name_by_wish_or_because_they_are_the_only_ones() {
 
     let asked = |text: &str| Options { models: vec![text.parse().unwrap()], allow_mismatch: false };
     let within = compare(&both, std::slice::from_ref(&both), &asked("cnn=vit")).unwrap();
-    assert_eq!(numbers(&of(&within.contrasts[0], Metric::RobustAccuracy).broken), [3, 4]);
+    assert_eq!(numbers(&row_of(&within.contrasts[0], Metric::RobustAccuracy).broken), [3, 4]);
     let error =
         |options: &Options, run: &Snapshot| compare(&both, std::slice::from_ref(run), options).unwrap_err().to_string();
     insta::assert_snapshot!(error(&asked("cnn=vti"), &other), @"run suite-new has no model `vti`; did you mean `vit`?");
@@ -135,7 +135,7 @@ fn other_conditions_are_refused_by_name_unless_allowed() {
     ");
     let allowed = refused(&Options { allow_mismatch: true, ..Options::default() }).unwrap();
     assert_eq!(allowed.contrasts[0].mismatches.len(), 2);
-    assert_eq!(of(&allowed.contrasts[0], Metric::RobustAccuracy).change.broken, 2);
+    assert_eq!(row_of(&allowed.contrasts[0], Metric::RobustAccuracy).change.broken, 2);
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn an_attack_of_one_side_alone_is_told_and_not_compared() {
     assert!(contrast.only_reference.is_empty());
     assert!(contrast.rows.iter().all(|row| row.metric != Metric::WorstCaseAccuracy));
     insta::assert_snapshot!(contrast.notes[0], @"the worst case of m · linf 8/255 is left out: its attacks are a in the reference, a, b in the run");
-    let shown: Vec<u32> = contrast.changed(false).into_iter().map(|(sample, _)| sample).collect();
-    assert_eq!(shown, [3, 4], "cells speak where no worst case does");
+    let changed_samples: Vec<u32> = contrast.changed(false).into_iter().map(|(sample, _)| sample).collect();
+    assert_eq!(changed_samples, [3, 4], "cells speak where no worst case does");
 }
 
 #[test]
@@ -159,9 +159,10 @@ fn changed_samples_come_by_the_first_row_that_shows_them() {
     let mut other = run(20, 3..8);
     other.models[0].correct = (0..20).filter(|sample| *sample != 12).collect();
     let contrast = only(&old(20, 0..3), &other);
-    let shown: Vec<(u32, Metric)> = contrast.changed(false).iter().map(|(sample, row)| (*sample, row.metric)).collect();
-    assert_eq!(shown[0], (12, Metric::CleanAccuracy));
-    assert_eq!(shown[1..].iter().map(|(sample, _)| *sample).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+    let changed_samples: Vec<(u32, Metric)> =
+        contrast.changed(false).iter().map(|(sample, row)| (*sample, row.metric)).collect();
+    assert_eq!(changed_samples[0], (12, Metric::CleanAccuracy));
+    assert_eq!(changed_samples[1..].iter().map(|(sample, _)| *sample).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
     assert_eq!(contrast.changed(true).len(), 3);
 }
 
@@ -170,7 +171,7 @@ fn new_health_signs_are_told() {
     let mut other = run(20, 0..1);
     other.cells[0].health = vec![HealthSign::ZeroGradient(7)];
     let contrast = only(&old(20, 0..10), &other);
-    assert_eq!(of(&contrast, Metric::RobustAccuracy).new_signs, ["zero-gradient"]);
+    assert_eq!(row_of(&contrast, Metric::RobustAccuracy).new_signs, ["zero-gradient"]);
 }
 
 #[test]

@@ -250,40 +250,40 @@ fn text(content: &Value) -> String {
 }
 
 fn content(snapshot: &Snapshot) -> Content {
-    let models = snapshot.models.iter().map(|of| ModelEntry {
-        model: of.model.clone(),
-        n: of.seen.len(),
-        clean_accuracy: wilson(of.correct.len(), of.seen.len()),
-        seen: hexadecimal(&of.seen),
-        correct: hexadecimal(&of.correct),
-        fooled: of.fooled.iter().map(|((norm, epsilon), set)| (*norm, *epsilon, hexadecimal(set))).collect(),
+    let models = snapshot.models.iter().map(|model| ModelEntry {
+        model: model.model.clone(),
+        n: model.seen.len(),
+        clean_accuracy: wilson(model.correct.len(), model.seen.len()),
+        seen: hexadecimal(&model.seen),
+        correct: hexadecimal(&model.correct),
+        fooled: model.fooled.iter().map(|((norm, epsilon), set)| (*norm, *epsilon, hexadecimal(set))).collect(),
     });
-    let cells = snapshot.cells.iter().map(|of| {
-        let model = snapshot.models.iter().find(|model| model.model == of.cell.model);
-        let correct = model.map(|model| model.correct.and(&of.seen).len()).unwrap_or_default();
-        let (n, flipped) = (of.seen.len(), of.flipped.len());
+    let cells = snapshot.cells.iter().map(|cell| {
+        let model = snapshot.models.iter().find(|model| model.model == cell.cell.model);
+        let correct = model.map(|model| model.correct.and(&cell.seen).len()).unwrap_or_default();
+        let (n, flipped) = (cell.seen.len(), cell.flipped.len());
         CellEntry {
-            cell: StoredCell::from(&of.cell),
+            cell: StoredCell::from(&cell.cell),
             n,
             n_clean_correct: correct,
             robust_accuracy: wilson(correct.saturating_sub(flipped), n),
             flip_rate: (correct > 0).then(|| wilson(flipped, correct)),
-            health: of.health.clone(),
-            seen: hexadecimal(&of.seen),
-            flipped: hexadecimal(&of.flipped),
+            health: cell.health.clone(),
+            seen: hexadecimal(&cell.seen),
+            flipped: hexadecimal(&cell.flipped),
         }
     });
-    let distances = snapshot.distances.iter().map(|of| {
-        let measured = || of.values.iter().zip(0u32..).filter(|(value, _)| **value != Distance::Missing);
+    let distances = snapshot.distances.iter().map(|distances| {
+        let measured = || distances.values.iter().zip(0u32..).filter(|(value, _)| **value != Distance::Missing);
         let number = |value: &Distance| match value {
             Distance::At(distance) => Some(*distance),
             Distance::Censored | Distance::Missing => None,
         };
         DistanceEntry {
-            model: of.model.clone(),
-            method: of.method.clone(),
-            norm: of.norm,
-            searched: of.searched,
+            model: distances.model.clone(),
+            method: distances.method.clone(),
+            norm: distances.norm,
+            searched: distances.searched,
             seen: hexadecimal(&measured().map(|(_, sample)| sample).collect()),
             values: measured().map(|(value, _)| number(value)).collect(),
         }
@@ -307,41 +307,41 @@ fn snapshot(content: Content) -> Result<Snapshot, String> {
     }
     let models = models
         .into_iter()
-        .map(|of| {
-            let fooled = of.fooled.iter().map(|(norm, epsilon, text)| Ok(((*norm, *epsilon), set(text)?)));
+        .map(|entry| {
+            let fooled = entry.fooled.iter().map(|(norm, epsilon, text)| Ok(((*norm, *epsilon), set(text)?)));
             let fooled = fooled.collect::<Result<_, String>>()?;
-            Ok(ModelSamples { seen: set(&of.seen)?, correct: set(&of.correct)?, fooled, model: of.model })
+            Ok(ModelSamples { seen: set(&entry.seen)?, correct: set(&entry.correct)?, fooled, model: entry.model })
         })
         .collect::<Result<Vec<_>, String>>()?;
     let cells = cells
         .into_iter()
-        .map(|of| {
+        .map(|entry| {
             Ok(CellSamples {
-                seen: set(&of.seen)?,
-                flipped: set(&of.flipped)?,
-                cell: of.cell.cell(),
-                health: of.health,
+                seen: set(&entry.seen)?,
+                flipped: set(&entry.flipped)?,
+                cell: entry.cell.cell(),
+                health: entry.health,
             })
         })
         .collect::<Result<Vec<_>, String>>()?;
-    if let Some(stray) = cells.iter().find(|of| !models.iter().any(|model| model.model == of.cell.model)) {
+    if let Some(stray) = cells.iter().find(|entry| !models.iter().any(|model| model.model == entry.cell.model)) {
         return Err(format!("a cell names the unknown model `{}`", stray.cell.model));
     }
     let mut all = Vec::new();
-    for of in distances {
-        let seen = set(&of.seen)?;
-        if seen.len() != of.values.len() as u64 {
-            return Err(format!("{} samples have {} distances", seen.len(), of.values.len()));
+    for entry in distances {
+        let seen = set(&entry.seen)?;
+        if seen.len() != entry.values.len() as u64 {
+            return Err(format!("{} samples have {} distances", seen.len(), entry.values.len()));
         }
         let mut values = vec![Distance::Missing; samples.len()];
-        for (sample, value) in seen.iter().zip(&of.values) {
+        for (sample, value) in seen.iter().zip(&entry.values) {
             values[sample as usize] = match value {
                 Some(distance) if *distance >= 0.0 => Distance::At(*distance),
                 Some(distance) => return Err(format!("{distance} is no distance")),
                 None => Distance::Censored,
             };
         }
-        let DistanceEntry { model, method, norm, searched, .. } = of;
+        let DistanceEntry { model, method, norm, searched, .. } = entry;
         all.push(Distances { model, method, norm, searched, values });
     }
     Ok(Snapshot { provenance, samples, models, cells, distances: all })

@@ -129,8 +129,8 @@ fn change_text(rule: &Rule, value: f64) -> String {
 }
 
 /// A rate with its interval; none without samples.
-pub fn rate(of: &Measure) -> Option<Estimate> {
-    (!of.of.is_empty()).then(|| wilson(of.yes.len(), of.of.len()))
+pub fn rate(measure: &Measure) -> Option<Estimate> {
+    (!measure.population.is_empty()).then(|| wilson(measure.yes.len(), measure.population.len()))
 }
 
 /// Two rates, sample by sample.
@@ -148,7 +148,7 @@ pub struct Paired {
 
 /// The pairs of two rates. `more_is_better` tells which change breaks a sample. None without a sample in both.
 pub fn paired(before: &Measure, now: &Measure, more_is_better: bool) -> Option<Paired> {
-    let both = before.of.and(&now.of);
+    let both = before.population.and(&now.population);
     if both.is_empty() {
         return None;
     }

@@ -15,7 +15,8 @@ pub fn mismatches(baseline: &Snapshot, run: &Snapshot) -> Vec<Mismatch> {
     let mut found = Vec::new();
     found.extend(other_samples(baseline, run));
     differences(None, "data", &old.data, &new.data, &mut found);
-    let engine = |of: &Provenance| of.versions.get("engine").cloned().unwrap_or_else(|| "unknown".to_owned());
+    let engine =
+        |provenance: &Provenance| provenance.versions.get("engine").cloned().unwrap_or_else(|| "unknown".to_owned());
     if engine(old) != engine(new) {
         found.push(mismatch(None, "engine version", engine(old), engine(new)));
     }
@@ -35,7 +36,7 @@ fn other_samples(baseline: &Snapshot, run: &Snapshot) -> Option<Mismatch> {
     let known: BTreeSet<_> = baseline.samples.iter().collect();
     let shared = run.samples.iter().filter(|id| known.contains(id)).count();
     let (old, new) = (&baseline.provenance.data_hash, &run.provenance.data_hash);
-    let side = |of: &Snapshot| format!("{} of {}", samples(of.samples.len()), of.provenance.dataset);
+    let side = |snapshot: &Snapshot| format!("{} of {}", samples(snapshot.samples.len()), snapshot.provenance.dataset);
     if shared != run.samples.len() || shared != baseline.samples.len() {
         let run_side = format!("{}, {shared} of them shared", side(run));
         return Some(mismatch(None, "samples (ids)", side(baseline), run_side));
@@ -67,8 +68,8 @@ pub fn drift(baseline: &Provenance, run: &Provenance, side: &str) -> Vec<String>
     compare("seed", &baseline.seed.to_string(), &run.seed.to_string());
     let versions: BTreeSet<&String> = baseline.versions.keys().chain(run.versions.keys()).collect();
     for name in versions.into_iter().filter(|name| *name != "engine") {
-        let of = |side: &Provenance| side.versions.get(name).cloned().unwrap_or_else(|| "none".to_owned());
-        compare(&format!("version of {name}"), &of(baseline), &of(run));
+        let version = |side: &Provenance| side.versions.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        compare(&format!("version of {name}"), &version(baseline), &version(run));
     }
     for model in &run.models {
         let Some(before) = baseline.models.iter().find(|before| before.name == model.name) else { continue };
@@ -93,8 +94,8 @@ fn differences(attack: Option<&str>, path: &str, old: &Value, new: &Value, found
     if let (Value::Object(before), Value::Object(after)) = (old, new) {
         let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for key in keys {
-            let of = |side: &serde_json::Map<String, Value>| side.get(key).cloned().unwrap_or_default();
-            differences(attack, &format!("{path}.{key}"), &of(before), &of(after), found);
+            let value = |side: &serde_json::Map<String, Value>| side.get(key).cloned().unwrap_or_default();
+            differences(attack, &format!("{path}.{key}"), &value(before), &value(after), found);
         }
     } else if old != new {
         let text = |value: &Value| match value {

@@ -11,26 +11,26 @@ const RESAMPLES: usize = 2000;
 pub const MOST_IDS: usize = 50;
 
 /// What a distance is about.
-pub fn subject(of: &Distances) -> Subject {
-    Subject { norm: Some(of.norm), method: Some(of.method.clone()), ..Subject::model(&of.model) }
+pub fn subject(distances: &Distances) -> Subject {
+    Subject { norm: Some(distances.norm), method: Some(distances.method.clone()), ..Subject::model(&distances.model) }
 }
 
 /// What is known of each measured sample, as statistics of censored values read it.
-pub fn observations(of: &Distances) -> Vec<Observation> {
+pub fn observations(distances: &Distances) -> Vec<Observation> {
     let observe = |value: &Distance| match value {
         Distance::Missing => None,
-        Distance::Censored => Some(Observation { distance: of.searched, event: false }),
+        Distance::Censored => Some(Observation { distance: distances.searched, event: false }),
         Distance::At(distance) => Some(Observation { distance: *distance, event: true }),
     };
-    of.values.iter().filter_map(observe).collect()
+    distances.values.iter().filter_map(observe).collect()
 }
 
 /// Number of samples and Kaplan-Meier median. Where fewer than half the samples flip, the median lies beyond what was
 /// searched: then it is given as that radius.
-pub fn median(of: &Distances) -> (u64, Estimate) {
-    let mut observations = observations(of);
+pub fn median(distances: &Distances) -> (u64, Estimate) {
+    let mut observations = observations(distances);
     let n = observations.len() as u64;
-    let end = if of.searched.is_finite() { of.searched } else { f64::MAX };
+    let end = if distances.searched.is_finite() { distances.searched } else { f64::MAX };
     let median = median_distance(&kaplan_meier(&mut observations));
     let Estimate { point, lo, hi } = median.unwrap_or(Estimate { point: end, lo: end, hi: end });
     (n, Estimate { point: point.min(end), lo: lo.min(end), hi: hi.min(end) })
@@ -86,5 +86,5 @@ fn largest(mut shifts: Vec<(f64, &SampleId)>) -> Vec<SampleId> {
 
 /// The distances of `snapshot` about `subject`.
 pub fn find<'s>(snapshot: &'s Snapshot, subject: &Subject) -> Option<&'s Distances> {
-    snapshot.distances.iter().find(|of| self::subject(of) == *subject)
+    snapshot.distances.iter().find(|known| self::subject(known) == *subject)
 }

@@ -79,8 +79,8 @@ pub fn judge(run: &Snapshot, baseline: Option<&Snapshot>, rules: &RuleSet, optio
 }
 
 /// The worst-case robust accuracy of each model in each ball.
-pub fn worst_cases(of: &Snapshot) -> Vec<(Subject, Estimate)> {
-    let all = measures(of, Metric::WorstCaseAccuracy).into_iter();
+pub fn worst_cases(snapshot: &Snapshot) -> Vec<(Subject, Estimate)> {
+    let all = measures(snapshot, Metric::WorstCaseAccuracy).into_iter();
     all.filter_map(|measure| Some((measure.subject.clone(), check::rate(&measure)?))).collect()
 }
 
@@ -157,7 +157,7 @@ fn adjust_family(mut family: Vec<&mut Draft>) {
 fn waive(judged: &mut [RuleOutcome], waivers: &[Waiver], today: Date, notes: &mut Vec<String>) {
     for waiver in waivers {
         let covers = |metric: Metric, check: &Check| {
-            waiver.metric.is_none_or(|of| of == metric) && waiver.select.matches(&check.subject)
+            waiver.metric.is_none_or(|waived| waived == metric) && waiver.select.matches(&check.subject)
         };
         let checks = judged.iter_mut().flat_map(|rule| rule.checks.iter_mut().map(|check| (rule.metric, check)));
         let open = checks.filter(|(metric, check)| check.verdict.is_noteworthy() && covers(*metric, check));
@@ -236,22 +236,22 @@ impl Bench<'_> {
     }
 
     fn rates(&self, rule: &Rule, chosen: &dyn Fn(&Subject) -> bool) -> Vec<Draft> {
-        let of = |snapshot: &Snapshot| {
+        let measured = |snapshot: &Snapshot| {
             let mut all = measures(snapshot, rule.metric);
             all.retain(|measure| chosen(&measure.subject));
             all
         };
-        let now = of(self.run);
-        let before = self.old.filter(|_| rule.needs_baseline()).map(of);
+        let now = measured(self.run);
+        let before = self.old.filter(|_| rule.needs_baseline()).map(measured);
         let known: Option<HashMap<&Subject, &Measure>> =
             before.as_ref().map(|all| all.iter().map(|old| (&old.subject, old)).collect());
         let mut drafts: Vec<Draft> = Vec::new();
         for measure in &now {
             let mut draft = Draft::new(measure.subject.clone());
-            draft.check.n = measure.of.len();
+            draft.check.n = measure.population.len();
             draft.check.now = check::rate(measure);
             draft.doubts = measure.doubts.iter().cloned().collect();
-            if measure.of.is_empty() {
+            if measure.population.is_empty() {
                 empty(&mut draft, rule.metric);
             } else if rule.needs_baseline() {
                 let same = known.as_ref().map(|known| known.get(&measure.subject).copied());
@@ -299,7 +299,7 @@ impl Bench<'_> {
 
     fn distances(&self, rule: &Rule, chosen: &dyn Fn(&Subject) -> bool) -> Vec<Draft> {
         let mut drafts = Vec::new();
-        for now in self.run.distances.iter().filter(|of| chosen(&distances::subject(of))) {
+        for now in self.run.distances.iter().filter(|distances| chosen(&distances::subject(distances))) {
             let mut draft = Draft::new(distances::subject(now));
             let (n, median) = distances::median(now);
             (draft.check.n, draft.check.now) = (n, (n > 0).then_some(median));
@@ -324,7 +324,7 @@ impl Bench<'_> {
             drafts.push(draft);
         }
         let old = self.old.filter(|_| rule.needs_baseline()).into_iter().flat_map(|old| &old.distances);
-        for before in old.filter(|of| chosen(&distances::subject(of))) {
+        for before in old.filter(|distances| chosen(&distances::subject(distances))) {
             let subject = distances::subject(before);
             if distances::find(self.run, &subject).is_none() {
                 let mut draft = Draft::new(subject);
@@ -353,8 +353,8 @@ impl Bench<'_> {
     }
 
     fn same_weights(&self, model: &str) -> bool {
-        let hash = |of: &Snapshot| {
-            let found = of.provenance.models.iter().find(|known| known.name == model);
+        let hash = |snapshot: &Snapshot| {
+            let found = snapshot.provenance.models.iter().find(|known| known.name == model);
             found.map(|known| known.weights_hash.clone())
         };
         self.old.is_some_and(|old| hash(old).is_some() && hash(old) == hash(self.run))
@@ -380,7 +380,8 @@ impl Bench<'_> {
             }
         }
         // By model, clean first.
-        let rank = |of: &Difference| self.run.models.iter().position(|model| model.model == of.subject.model);
+        let rank =
+            |difference: &Difference| self.run.models.iter().position(|model| model.model == difference.subject.model);
         differences.sort_by_key(rank);
         differences
     }

@@ -14,7 +14,7 @@ pub struct Measure {
     /// What it is about.
     pub subject: Subject,
     /// The samples of the denominator.
-    pub of: SampleSet,
+    pub population: SampleSet,
     /// The samples of the numerator, all of them in `of`.
     pub yes: SampleSet,
     /// The attacks whose configuration determines it.
@@ -38,7 +38,7 @@ pub fn measures(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
 fn clean(snapshot: &Snapshot) -> Vec<Measure> {
     let of_model = snapshot.models.iter().map(|model| Measure {
         subject: Subject::model(&model.model),
-        of: model.seen.clone(),
+        population: model.seen.clone(),
         yes: model.correct.and(&model.seen),
         attacks: BTreeSet::new(),
         signs: BTreeSet::new(),
@@ -48,23 +48,23 @@ fn clean(snapshot: &Snapshot) -> Vec<Measure> {
 }
 
 fn cells(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
-    let of_cell = snapshot.cells.iter().filter_map(|of| {
-        let correct = &snapshot.models.iter().find(|model| model.model == of.cell.model)?.correct;
-        let attacked = of.seen.and(correct);
-        let (of_whom, yes) = match metric {
-            Metric::FlipRate => (attacked.clone(), of.flipped.and(&attacked)),
-            _ => (of.seen.clone(), attacked.and_not(&of.flipped)),
+    let of_cells = snapshot.cells.iter().filter_map(|cell| {
+        let correct = &snapshot.models.iter().find(|model| model.model == cell.cell.model)?.correct;
+        let attacked = cell.seen.and(correct);
+        let (population, yes) = match metric {
+            Metric::FlipRate => (attacked.clone(), cell.flipped.and(&attacked)),
+            _ => (cell.seen.clone(), attacked.and_not(&cell.flipped)),
         };
         Some(Measure {
-            subject: Subject::cell(&of.cell),
-            of: of_whom,
+            subject: Subject::cell(&cell.cell),
+            population,
             yes,
-            attacks: BTreeSet::from([of.cell.attack.clone()]),
-            signs: grave(&of.health),
-            doubts: doubts(&of.health),
+            attacks: BTreeSet::from([cell.cell.attack.clone()]),
+            signs: grave(&cell.health),
+            doubts: doubts(&cell.health),
         })
     });
-    of_cell.collect()
+    of_cells.collect()
 }
 
 /// The worst case per sample: what any attack, a control or the boundary search flips. What flips in a ball flips in every larger one
@@ -73,26 +73,26 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
     let mut all = Vec::new();
     for model in &snapshot.models {
         let mut balls: BTreeMap<(Norm, Epsilon), Measure> = BTreeMap::new();
-        let cells = || snapshot.cells.iter().filter(|of| of.cell.model == model.model);
-        for of in cells().filter(|of| !of.cell.kind.is_control()) {
-            let (norm, epsilon) = (of.cell.norm, of.cell.epsilon);
+        let cells = || snapshot.cells.iter().filter(|cell| cell.cell.model == model.model);
+        for cell in cells().filter(|cell| !cell.cell.kind.is_control()) {
+            let (norm, epsilon) = (cell.cell.norm, cell.cell.epsilon);
             let ball = balls.entry((norm, epsilon)).or_insert_with(|| Measure {
                 subject: Subject { norm: Some(norm), epsilon: Some(epsilon), ..Subject::model(&model.model) },
-                of: SampleSet::default(),
+                population: SampleSet::default(),
                 yes: SampleSet::default(),
                 attacks: BTreeSet::new(),
                 signs: BTreeSet::new(),
                 doubts: BTreeSet::new(),
             });
-            ball.of.add_all(&of.seen);
-            ball.yes.add_all(&of.flipped); // flips until the union is complete
-            ball.attacks.insert(of.cell.attack.clone());
-            ball.signs.extend(grave(&of.health));
-            ball.doubts.extend(doubts(&of.health));
+            ball.population.add_all(&cell.seen);
+            ball.yes.add_all(&cell.flipped); // flips until the union is complete
+            ball.attacks.insert(cell.cell.attack.clone());
+            ball.signs.extend(grave(&cell.health));
+            ball.doubts.extend(doubts(&cell.health));
         }
-        for of in cells().filter(|of| of.cell.kind.is_control()) {
-            if let Some(ball) = balls.get_mut(&(of.cell.norm, of.cell.epsilon)) {
-                ball.yes.add_all(&of.flipped);
+        for cell in cells().filter(|cell| cell.cell.kind.is_control()) {
+            if let Some(ball) = balls.get_mut(&(cell.cell.norm, cell.cell.epsilon)) {
+                ball.yes.add_all(&cell.flipped);
             }
         }
         for (ball, fooled) in &model.fooled {
@@ -100,7 +100,7 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
                 ball.yes.add_all(fooled);
             }
         }
-        for distances in snapshot.distances.iter().filter(|of| of.model == model.model) {
+        for distances in snapshot.distances.iter().filter(|distances| distances.model == model.model) {
             for ((norm, epsilon), ball) in &mut balls {
                 if *norm == distances.norm {
                     ball.attacks.insert(BOUNDARY.to_owned());
@@ -110,12 +110,12 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
         }
         let mut smaller: Option<(Norm, SampleSet, BTreeSet<String>)> = None;
         for ((norm, _), ball) in &mut balls {
-            if let Some((_, flipped, attacks)) = smaller.take().filter(|(of, _, _)| of == norm) {
+            if let Some((_, flipped, attacks)) = smaller.take().filter(|(radius, _, _)| radius == norm) {
                 ball.yes.add_all(&flipped);
                 ball.attacks.extend(attacks);
             }
             smaller = Some((*norm, ball.yes.clone(), ball.attacks.clone()));
-            ball.yes = ball.of.and(&model.correct).and_not(&ball.yes);
+            ball.yes = ball.population.and(&model.correct).and_not(&ball.yes);
         }
         all.extend(balls.into_values());
     }

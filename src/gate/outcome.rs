@@ -276,15 +276,15 @@ impl GateOutcome {
     /// What was found, in few words: `1 of 3 rules failed, 1 warning`.
     pub fn finding(&self) -> String {
         let failed = self.rules.iter().filter(|rule| rule.failed).count();
-        let of = |count: usize| match self.rules.len() {
+        let of_all = |count: usize| match self.rules.len() {
             1 => "the rule".to_owned(),
             all => format!("{count} of {all} rules"),
         };
         let unclear = |verdict: Verdict| self.rules.iter().filter(|rule| rule.verdict == verdict).count();
         let mut text = match self.conclusion {
-            Conclusion::Failed => format!("{} failed", of(failed)),
+            Conclusion::Failed => format!("{} failed", of_all(failed)),
             Conclusion::NotComparable => {
-                format!("{} cannot be compared with the baseline", of(unclear(Verdict::Incomparable)))
+                format!("{} cannot be compared with the baseline", of_all(unclear(Verdict::Incomparable)))
             }
             Conclusion::NothingSelected => "a rule has nothing to look at".to_owned(),
             Conclusion::Passed if self.rules.is_empty() => "no rules".to_owned(),

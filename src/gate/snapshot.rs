@@ -248,17 +248,18 @@ impl Snapshot {
 
     /// What concerns the model `name`, which is called `as_name` from then on.
     pub(crate) fn of_model(&self, name: &str, as_name: &str) -> Self {
-        let called = |of: &mut String| as_name.clone_into(of);
-        let mut of = Snapshot { provenance: self.provenance.clone(), samples: self.samples.clone(), ..Self::default() };
-        of.provenance.models.retain(|model| model.name == name);
-        of.provenance.models.iter_mut().for_each(|model| called(&mut model.name));
-        of.models.extend(self.models.iter().filter(|model| model.model == name).cloned());
-        of.models.iter_mut().for_each(|model| called(&mut model.model));
-        of.cells.extend(self.cells.iter().filter(|cell| cell.cell.model == name).cloned());
-        of.cells.iter_mut().for_each(|cell| called(&mut cell.cell.model));
-        of.distances.extend(self.distances.iter().filter(|distances| distances.model == name).cloned());
-        of.distances.iter_mut().for_each(|distances| called(&mut distances.model));
-        of
+        let called = |name_of_model: &mut String| as_name.clone_into(name_of_model);
+        let mut single =
+            Snapshot { provenance: self.provenance.clone(), samples: self.samples.clone(), ..Self::default() };
+        single.provenance.models.retain(|model| model.name == name);
+        single.provenance.models.iter_mut().for_each(|model| called(&mut model.name));
+        single.models.extend(self.models.iter().filter(|model| model.model == name).cloned());
+        single.models.iter_mut().for_each(|model| called(&mut model.model));
+        single.cells.extend(self.cells.iter().filter(|cell| cell.cell.model == name).cloned());
+        single.cells.iter_mut().for_each(|cell| called(&mut cell.cell.model));
+        single.distances.extend(self.distances.iter().filter(|distances| distances.model == name).cloned());
+        single.distances.iter_mut().for_each(|distances| called(&mut distances.model));
+        single
     }
 
     /// The same with its samples numbered as in `samples`; those that are not listed there are left out.
@@ -280,14 +281,14 @@ impl Snapshot {
             set(&mut cell.seen);
             set(&mut cell.flipped);
         }
-        for of in &mut self.distances {
+        for distances in &mut self.distances {
             let mut values = vec![Distance::Missing; samples.len()];
-            for (value, place) in of.values.iter().zip(&numbers) {
+            for (value, place) in distances.values.iter().zip(&numbers) {
                 if let Some(place) = place {
                     values[*place as usize] = *value;
                 }
             }
-            of.values = values;
+            distances.values = values;
         }
         self.samples = samples.to_vec();
         self
@@ -353,8 +354,9 @@ impl Collector {
     /// Add one distance.
     pub fn add_distance(&mut self, distance: &DistanceRecord) {
         let sample = self.sample(&distance.sample_id) as usize;
-        let same =
-            |of: &Distances| *of.model == *distance.model && *of.method == *distance.method && of.norm == distance.norm;
+        let same = |other: &Distances| {
+            *other.model == *distance.model && *other.method == *distance.method && other.norm == distance.norm
+        };
         let place = self.distances.iter().position(same).unwrap_or_else(|| {
             self.distances.push(Distances {
                 model: distance.model.to_string(),
@@ -447,17 +449,17 @@ impl Collector {
     pub fn finish(mut self, provenance: Provenance, summary: &RunSummary) -> Snapshot {
         self.reach();
         let rank = |name: &str| summary.models.iter().position(|model| model.model == name).unwrap_or(usize::MAX);
-        let cells = summary.cells.iter().filter_map(|of| {
-            let place = *self.cells.get(&of.cell)?;
+        let cells = summary.cells.iter().filter_map(|cell| {
+            let place = *self.cells.get(&cell.cell)?;
             let (_, seen, flipped) = std::mem::take(&mut self.bits[place]);
-            Some(CellSamples { cell: of.cell.clone(), seen, flipped, health: of.health.clone() })
+            Some(CellSamples { cell: cell.cell.clone(), seen, flipped, health: cell.health.clone() })
         });
         let cells = cells.collect();
         // A model that is shown images and no cell tells of has no samples of its own.
         self.models.retain(|model| !model.seen.is_empty());
         self.models.sort_by_key(|model| rank(&model.model));
         self.distances.sort_by(|a, b| {
-            let key = |of: &Distances| (rank(&of.model), of.method.clone(), of.norm);
+            let key = |distances: &Distances| (rank(&distances.model), distances.method.clone(), distances.norm);
             key(a).cmp(&key(b))
         });
         Snapshot { provenance, samples: self.samples, models: self.models, cells, distances: self.distances }

@@ -165,8 +165,8 @@ impl Asked<'_> {
             (false, true) => Answer::Passed,
             (false, false) => Answer::Failed,
         };
-        let shown = if bad.is_empty() { trials.iter().take(3).collect() } else { bad };
-        let seen: Vec<String> = shown.into_iter().map(|(name, trial)| format!("{name}: {}", seen(trial))).collect();
+        let listed = if bad.is_empty() { trials.iter().take(3).collect() } else { bad };
+        let seen: Vec<String> = listed.into_iter().map(|(name, trial)| format!("{name}: {}", seen(trial))).collect();
         Question { question, answer, seen: seen.join("; "), advice }
     }
 

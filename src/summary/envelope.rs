@@ -96,9 +96,9 @@ pub(super) fn optimality(method: &[Observation], envelope: &[Observation]) -> f6
     let reach = |seen: &Observation| if seen.event { seen.distance.min(farthest) } else { farthest };
     let area = |all: &[Observation]| all.iter().map(reach).sum::<f64>() / all.len().max(1) as f64;
     let alive = envelope.iter().filter(|seen| !seen.event || seen.distance > 0.0).count() as f64;
-    let (own, best) = (area(method), area(envelope));
+    let (reached, best) = (area(method), area(envelope));
     let most = alive / envelope.len().max(1) as f64 * farthest - best;
-    if most > 0.0 { 1.0 - (own - best) / most } else { 1.0 }
+    if most > 0.0 { 1.0 - (reached - best) / most } else { 1.0 }
 }
 
 #[cfg(test)]

@@ -209,8 +209,8 @@ pub(super) fn signs(
             signs.push(HealthSign::ConstantPrediction);
         }
         if !cell.kind.is_control() {
-            let beside = controls.get(&control_key(tally)).filter(|_| cell.kind.drives_unit());
-            if beside.is_some_and(|share| *share > 0.0 && *share >= tally.flip_share()) {
+            let control_share = controls.get(&control_key(tally)).filter(|_| cell.kind.drives_unit());
+            if control_share.is_some_and(|share| *share > 0.0 && *share >= tally.flip_share()) {
                 signs.push(HealthSign::ControlAsStrong);
             }
             let missed = masked[tally.model].get(&(cell.norm, cell.epsilon)).copied().unwrap_or_default();

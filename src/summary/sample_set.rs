@@ -39,13 +39,13 @@ impl SampleSet {
 
     /// The samples that are in both.
     pub fn and(&self, other: &SampleSet) -> SampleSet {
-        SampleSet { words: self.words.iter().zip(&other.words).map(|(own, other)| own & other).collect() }
+        SampleSet { words: self.words.iter().zip(&other.words).map(|(word, other)| word & other).collect() }
     }
 
     /// The samples that are not in `other`.
     pub fn and_not(&self, other: &SampleSet) -> SampleSet {
         let others = other.words.iter().copied().chain(std::iter::repeat(0));
-        SampleSet { words: self.words.iter().zip(others).map(|(own, other)| own & !other).collect() }
+        SampleSet { words: self.words.iter().zip(others).map(|(word, other)| word & !other).collect() }
     }
 
     /// The set as bytes, the first sample in the lowest bit of the first byte, without zeros at the end.

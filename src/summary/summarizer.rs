@@ -214,11 +214,15 @@ impl Summarizer {
         let known = std::mem::take(&mut self.distances);
         for tally in &self.models {
             for (norm, envelope) in tally.envelope.observations() {
-                for ((model, method, of), seen) in
-                    known.iter().filter(|((model, _, of), _)| **model == *tally.name && *of == norm)
+                for ((model, method, distance_norm), seen) in known
+                    .iter()
+                    .filter(|((model, _, distance_norm), _)| **model == *tally.name && *distance_norm == norm)
                 {
                     let optimality = optimality(seen, &envelope);
-                    summaries.push(distance_summary(((model.clone(), method.clone(), *of), seen.clone()), optimality));
+                    summaries.push(distance_summary(
+                        ((model.clone(), method.clone(), *distance_norm), seen.clone()),
+                        optimality,
+                    ));
                 }
                 let key = (Arc::from(tally.name.as_str()), Arc::from(ENVELOPE), norm);
                 summaries.push(distance_summary((key, envelope), 1.0));

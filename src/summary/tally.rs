@@ -158,8 +158,8 @@ impl Variety {
     pub(super) fn merge(&mut self, other: Variety) {
         *self = match (*self, other) {
             (Variety::None, other) => other,
-            (own, Variety::None) => own,
-            (own, other) if own == other => own,
+            (known, Variety::None) => known,
+            (known, other) if known == other => known,
             _ => Variety::Many,
         };
     }
@@ -271,9 +271,9 @@ impl ModelTally {
                 flipped = SampleSet::default();
             }
             flipped.add_all(&threat.flipped_anyhow);
-            let reached = self.reached.iter().filter(|((of, _), distance)| {
+            let reached = self.reached.iter().filter(|((distance_norm, _), distance)| {
                 // Distances are verified up to the rounding that a ball allows.
-                *of == norm && **distance <= epsilon.value() * (1.0 + 1e-6)
+                *distance_norm == norm && **distance <= epsilon.value() * (1.0 + 1e-6)
             });
             reached.for_each(|((_, sample), _)| flipped.insert(*sample));
             // Images made for another ball, of this norm or another, lie in this one too.

@@ -26,15 +26,15 @@ struct Tally {
 pub(super) struct TransferTallies(HashMap<(Arc<Cell>, Arc<str>), Tally>);
 
 impl TransferTallies {
-    pub(super) fn add(&mut self, of: &TransferRecord) {
-        let tally = self.0.entry((of.cell.clone(), of.victim.clone())).or_default();
+    pub(super) fn add(&mut self, transfer: &TransferRecord) {
+        let tally = self.0.entry((transfer.cell.clone(), transfer.victim.clone())).or_default();
         tally.n_both_correct += 1;
-        tally.n += u64::from(of.flipped);
-        tally.fooled += u64::from(of.flipped && of.fooled);
-        tally.fooled_by_noise += u64::from(of.flipped && of.fooled_by_noise);
-        tally.fooled_all += u64::from(of.fooled);
-        tally.fooled_by_noise_all += u64::from(of.fooled_by_noise);
-        tally.forwards += u64::from(of.forwards);
+        tally.n += u64::from(transfer.flipped);
+        tally.fooled += u64::from(transfer.flipped && transfer.fooled);
+        tally.fooled_by_noise += u64::from(transfer.flipped && transfer.fooled_by_noise);
+        tally.fooled_all += u64::from(transfer.fooled);
+        tally.fooled_by_noise_all += u64::from(transfer.fooled_by_noise);
+        tally.forwards += u64::from(transfer.forwards);
     }
 
     /// Add all that `other` gathered.
@@ -58,10 +58,10 @@ impl TransferTallies {
         attacks: impl Fn(&str) -> R,
     ) -> Vec<TransferSummary> {
         let mut summaries: Vec<TransferSummary> = self.0.into_iter().map(summary).collect();
-        summaries.sort_by_cached_key(|of| {
-            let cell = &of.cell;
+        summaries.sort_by_cached_key(|summary| {
+            let cell = &summary.cell;
             let attack = (attacks(&cell.attack), cell.target, cell.dataset.clone());
-            (models(&cell.model), attack, cell.norm, cell.epsilon, models(&of.victim))
+            (models(&cell.model), attack, cell.norm, cell.epsilon, models(&summary.victim))
         });
         summaries
     }
@@ -69,7 +69,7 @@ impl TransferTallies {
 
 fn summary(((cell, victim), tally): ((Arc<Cell>, Arc<str>), Tally)) -> TransferSummary {
     let Tally { n_both_correct, n, .. } = tally;
-    let share = |count: u64, of: u64| (of > 0).then(|| wilson(count, of));
+    let share = |count: u64, total: u64| (total > 0).then(|| wilson(count, total));
     TransferSummary {
         cell: (*cell).clone(),
         victim: victim.to_string(),
@@ -93,9 +93,9 @@ mod tests {
     use crate::record::testing::{any_transfer, cell, transfer};
     use crate::summary::{Summarizer, transfer_columns, write_transfer};
 
-    fn summaries(of: &[TransferRecord]) -> Vec<TransferSummary> {
+    fn summaries(records: &[TransferRecord]) -> Vec<TransferSummary> {
         let mut tallies = TransferTallies::default();
-        of.iter().for_each(|of| tallies.add(of));
+        records.iter().for_each(|record| tallies.add(record));
         tallies.finish(|name: &str| name.to_owned(), |name: &str| name.to_owned())
     }
 
@@ -113,21 +113,24 @@ mod tests {
     #[test]
     fn rates_have_the_denominators_of_the_contract() {
         let summaries = summaries(&ten());
-        let [of] = &summaries[..] else { panic!("{summaries:?}") };
-        assert_eq!((of.n_both_correct, of.n, of.fooled, of.fooled_all, of.forwards), (10, 6, 2, 3, 20));
-        assert_eq!((of.transfer_rate, of.noise_rate), (Some(wilson(2, 6)), Some(wilson(1, 6))));
-        assert_eq!((of.transfer_rate_all, of.noise_rate_all), (Some(wilson(3, 10)), Some(wilson(2, 10))));
+        let [summary] = &summaries[..] else { panic!("{summaries:?}") };
+        assert_eq!(
+            (summary.n_both_correct, summary.n, summary.fooled, summary.fooled_all, summary.forwards),
+            (10, 6, 2, 3, 20)
+        );
+        assert_eq!((summary.transfer_rate, summary.noise_rate), (Some(wilson(2, 6)), Some(wilson(1, 6))));
+        assert_eq!((summary.transfer_rate_all, summary.noise_rate_all), (Some(wilson(3, 10)), Some(wilson(2, 10))));
     }
 
     #[test]
     fn without_flips_there_is_no_rate_but_one_over_all() {
-        let records: Vec<TransferRecord> = ten().into_iter().filter(|of| !of.flipped).collect();
-        let of = summaries(&records).remove(0);
-        assert_eq!((of.n, of.transfer_rate, of.noise_rate), (0, None, None));
-        assert_eq!(of.transfer_rate_all, Some(wilson(1, 4)));
+        let records: Vec<TransferRecord> = ten().into_iter().filter(|record| !record.flipped).collect();
+        let summary = summaries(&records).remove(0);
+        assert_eq!((summary.n, summary.transfer_rate, summary.noise_rate), (0, None, None));
+        assert_eq!(summary.transfer_rate_all, Some(wilson(1, 4)));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("transfer.csv");
-        let hash = write_transfer(&path, &[of]).unwrap();
+        let hash = write_transfer(&path, &[summary]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(hash, blake3::hash(text.as_bytes()).to_hex().as_str());
         assert_eq!(text.lines().next().unwrap(), transfer_columns().join(","));
@@ -144,7 +147,8 @@ mod tests {
         }
         summarizer.add_block(&block);
         let order = summarizer.finish(&models, &[]).transfers;
-        let order: Vec<(f64, &str)> = order.iter().map(|of| (of.cell.epsilon.value(), of.victim.as_str())).collect();
+        let order: Vec<(f64, &str)> =
+            order.iter().map(|summary| (summary.cell.epsilon.value(), summary.victim.as_str())).collect();
         assert_eq!(order, [(0.1, "w"), (0.1, "v"), (0.2, "w"), (0.2, "v")]);
     }
 
@@ -155,18 +159,18 @@ mod tests {
             cut in any::<proptest::sample::Index>(),
         ) {
             let whole = summaries(&records);
-            for of in &whole {
-                prop_assert!(of.fooled <= of.n && of.n <= of.n_both_correct && of.fooled <= of.fooled_all);
-                prop_assert!(of.fooled_all - of.fooled <= of.n_both_correct - of.n);
-                prop_assert_eq!(of.transfer_rate.is_some(), of.n > 0);
+            for summary in &whole {
+                prop_assert!(summary.fooled <= summary.n && summary.n <= summary.n_both_correct && summary.fooled <= summary.fooled_all);
+                prop_assert!(summary.fooled_all - summary.fooled <= summary.n_both_correct - summary.n);
+                prop_assert_eq!(summary.transfer_rate.is_some(), summary.n > 0);
             }
-            let total: u64 = whole.iter().map(|of| of.n_both_correct).sum();
+            let total: u64 = whole.iter().map(|summary| summary.n_both_correct).sum();
             prop_assert_eq!(total, records.len() as u64);
             let (head, tail) = records.split_at(if records.is_empty() { 0 } else { cut.index(records.len()) });
             let mut parts = TransferTallies::default();
-            tail.iter().for_each(|of| parts.add(of));
+            tail.iter().for_each(|record| parts.add(record));
             let mut other = TransferTallies::default();
-            head.iter().for_each(|of| other.add(of));
+            head.iter().for_each(|record| other.add(record));
             parts.merge(&other);
             prop_assert_eq!(parts.finish(|name: &str| name.to_owned(), |name: &str| name.to_owned()), whole);
         }

@@ -44,20 +44,20 @@ pub fn write_transfer(path: &Path, transfers: &[TransferSummary]) -> Result<Stri
     writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
 }
 
-fn row(of: &TransferSummary) -> Vec<String> {
-    let cell = &of.cell;
+fn row(summary: &TransferSummary) -> Vec<String> {
+    let cell = &summary.cell;
     let mut row = vec![
         cell.model.clone(),
-        of.victim.clone(),
+        summary.victim.clone(),
         cell.dataset.clone(),
         cell.attack.clone(),
         cell.target_text(),
         cell.norm.to_string(),
         float_text(cell.epsilon.value()),
     ];
-    row.extend([of.n_both_correct, of.n, of.fooled, of.fooled_all].map(|count| count.to_string()));
-    let rates = [of.transfer_rate, of.noise_rate, of.transfer_rate_all, of.noise_rate_all];
+    row.extend([summary.n_both_correct, summary.n, summary.fooled, summary.fooled_all].map(|count| count.to_string()));
+    let rates = [summary.transfer_rate, summary.noise_rate, summary.transfer_rate_all, summary.noise_rate_all];
     row.extend(rates.into_iter().flat_map(estimate_fields));
-    row.push(of.forwards.to_string());
+    row.push(summary.forwards.to_string());
     row
 }

@@ -79,16 +79,16 @@ fn a_new_grave_sign_is_suspicious_and_an_old_or_slight_one_is_not() {
 fn other_conditions_refuse_the_comparison_and_are_named() {
     type Change = fn(&mut Provenance);
     let changes: [(&str, Change); 5] = [
-        ("labels or images", |of| of.data_hash = "other".to_owned()),
-        ("data.split", |of| of.data = json!({ "kind": "synthetic", "split": "train" })),
-        ("engine version", |of| {
-            of.versions.insert("engine".to_owned(), "2".to_owned());
+        ("labels or images", |provenance| provenance.data_hash = "other".to_owned()),
+        ("data.split", |provenance| provenance.data = json!({ "kind": "synthetic", "split": "train" })),
+        ("engine version", |provenance| {
+            provenance.versions.insert("engine".to_owned(), "2".to_owned());
         }),
-        ("attack a.steps", |of| {
-            of.attacks.get_mut("a").unwrap()["steps"] = json!(41);
+        ("attack a.steps", |provenance| {
+            provenance.attacks.get_mut("a").unwrap()["steps"] = json!(41);
         }),
-        ("attack a.goal.target", |of| {
-            of.attacks.get_mut("a").unwrap()["goal"]["target"] = json!("random");
+        ("attack a.goal.target", |provenance| {
+            provenance.attacks.get_mut("a").unwrap()["goal"]["target"] = json!("random");
         }),
     ];
     for (what, change) in changes {
@@ -317,8 +317,11 @@ fn distances_are_compared_by_their_medians() {
 #[test]
 fn the_first_screen_gets_clean_and_worst_case_differences() {
     let outcome = judged(&run(500, 0..60), Some(&old(500, 0..50)), &RuleSet::default());
-    let found: Vec<(bool, u64)> =
-        outcome.differences.iter().map(|of| (of.subject.norm.is_some(), of.change.broken)).collect();
+    let found: Vec<(bool, u64)> = outcome
+        .differences
+        .iter()
+        .map(|difference| (difference.subject.norm.is_some(), difference.change.broken))
+        .collect();
     assert_eq!(found, [(false, 0), (true, 10)]);
     assert_eq!((outcome.conclusion, outcome.is_silent()), (Conclusion::Passed, false));
 }
