@@ -74,8 +74,8 @@ impl Inventory {
     }
 
     /// How many of the blocks of shard `index` of `of` are finished, and how many there are.
-    pub fn share(&self, index: usize, of: usize) -> (usize, usize) {
-        let share = || self.planned.iter().skip(index.saturating_sub(1)).step_by(of.max(1));
+    pub fn share(&self, index: usize, count: usize) -> (usize, usize) {
+        let share = || self.planned.iter().skip(index.saturating_sub(1)).step_by(count.max(1));
         (share().filter(|key| self.finished.contains(*key)).count(), share().count())
     }
 }

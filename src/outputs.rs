@@ -90,7 +90,7 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         Evidence::gather(&mut evidence, &block.evidence);
         seconds += block.seconds;
         block.examples.iter().for_each(|example| worst.add(example));
-        block.thumbnails.iter().for_each(|of| thumbnails.add(of));
+        block.thumbnails.iter().for_each(|thumbnail| thumbnails.add(thumbnail));
     })?;
     manifest.evidence = evidence;
     let worst_samples = summarizer.worst_samples();
@@ -187,13 +187,13 @@ struct WorstExamples {
 
 impl WorstExamples {
     fn add(&mut self, example: &Example) {
-        let group_of = |of: &Example| (of.cell.model.clone(), of.cell.attack.clone());
+        let group_of = |example: &Example| (example.cell.model.clone(), example.cell.attack.clone());
         let known = self.groups.iter().position(|group| group_of(&group[0]) == group_of(example));
         let Some(known) = known else { return self.groups.push(vec![example.clone()]) };
         let group = &mut self.groups[known];
-        let place = group.partition_point(|of| {
-            let radius = of.cell.epsilon.cmp(&example.cell.epsilon);
-            radius.then(example.confidence_adv.total_cmp(&of.confidence_adv)).is_le()
+        let place = group.partition_point(|kept| {
+            let radius = kept.cell.epsilon.cmp(&example.cell.epsilon);
+            radius.then(example.confidence_adv.total_cmp(&kept.confidence_adv)).is_le()
         });
         if place < EXAMPLES {
             group.insert(place, example.clone());
@@ -371,16 +371,17 @@ fn gate_damages(dir: &RunDir) -> Vec<Damage> {
     let page = dir.path().join(PAGE);
     if !dir.path().join(GATE).exists() {
         // Without a gate the page shows no verdict.
-        let shown = std::fs::read_to_string(&page).ok().zip(bare_page(&page)).is_some_and(|(page, bare)| page != bare);
-        return if shown { vec![Damage::new(GATE_ON_PAGE, DamageKind::Changed)] } else { Vec::new() };
+        let verdict_changed =
+            std::fs::read_to_string(&page).ok().zip(bare_page(&page)).is_some_and(|(page, bare)| page != bare);
+        return if verdict_changed { vec![Damage::new(GATE_ON_PAGE, DamageKind::Changed)] } else { Vec::new() };
     }
     let whole = std::fs::read(dir.path().join(GATE)).is_ok_and(|text| seal::check(&text) == Seal::Whole);
     let Some(stored) = read_gate(dir).filter(|_| whole) else { return vec![Damage::new(GATE, DamageKind::Changed)] };
     let changed = stored.files.iter().filter_map(|(name, hash)| {
-        let told = if name == PAGE { GATE_ON_PAGE } else { name };
+        let part = if name == PAGE { GATE_ON_PAGE } else { name };
         match content_hash(&dir.path().join(name)) {
-            Ok(found) => (found != *hash).then(|| Damage::new(told, DamageKind::Changed)),
-            Err(_) => Some(Damage::new(told, DamageKind::Missing)),
+            Ok(found) => (found != *hash).then(|| Damage::new(part, DamageKind::Changed)),
+            Err(_) => Some(Damage::new(part, DamageKind::Missing)),
         }
     });
     changed.collect()

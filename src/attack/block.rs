@@ -82,11 +82,11 @@ impl AttackBlock<'_> {
             let sure = b.confidence_adv.total_cmp(&a.confidence_adv);
             radius.then(sure).then(at.cmp(other))
         });
-        let mut shown: Vec<usize> = Vec::new();
+        let mut pictured: Vec<usize> = Vec::new();
         let mut examples = Vec::new();
         for (_, record, row, image) in candidates {
-            if examples.len() < EXAMPLES && !shown.contains(&row.sample) {
-                shown.push(row.sample);
+            if examples.len() < EXAMPLES && !pictured.contains(&row.sample) {
+                pictured.push(row.sample);
                 examples.push(example(record, &self.bench.clean.pixels.narrow(0, row.sample as i64, 1), image));
             }
         }

@@ -13,7 +13,7 @@ pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
     let delta = image - clean;
     let reach = delta.abs().max().double_value(&[]).max(1e-9);
     let gain = (1.0 / reach) as f32;
-    let shown = (delta * f64::from(gain) * 0.5 + 0.5).clamp(0.0, 1.0);
+    let visible = (delta * f64::from(gain) * 0.5 + 0.5).clamp(0.0, 1.0);
     Example {
         cell: (*record.cell).clone(),
         sample_id: record.sample_id.clone(),
@@ -29,7 +29,7 @@ pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
             norm @ (Norm::L1 | Norm::L0) => Some(record.length(norm)),
         },
         clean: png(clean),
-        perturbation: png(&shown),
+        perturbation: png(&visible),
         gain,
         adversarial: png(image),
     }

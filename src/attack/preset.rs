@@ -112,8 +112,8 @@ impl Aims {
     fn new(block: &AttackBlock, parts: &[Part]) -> Self {
         let clean = block.bench.clean;
         let ranked = |sample: usize| {
-            let (logits, own) = (&clean.logits[sample], clean.judgements[sample].prediction as usize);
-            let mut others: Vec<usize> = (0..logits.len()).filter(|&class| class != own).collect();
+            let (logits, predicted) = (&clean.logits[sample], clean.judgements[sample].prediction as usize);
+            let mut others: Vec<usize> = (0..logits.len()).filter(|&class| class != predicted).collect();
             others.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
             others.into_iter().map(|class| class as i64).collect()
         };

@@ -118,13 +118,13 @@ impl SelfTest<'_> {
         let weight = direction(&known, &target);
         let scores = doubles(&values.matmul(&weight));
         let (others, rest) = scores.split_at(known.size()[0] as usize);
-        let (own, fresh) = (rest[0], &rest[1..]);
+        let (logit, fresh) = (rest[0], &rest[1..]);
         let highest = others.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let lead = own - highest;
-        if !lead.is_finite() || lead <= 1e-6 * own.abs().max(highest.abs()) {
+        let lead = logit - highest;
+        if !lead.is_finite() || lead <= 1e-6 * logit.abs().max(highest.abs()) {
             return None;
         }
-        let threshold = own - SLACK * lead;
+        let threshold = logit - SLACK * lead;
         let hits = fresh.iter().filter(|&&score| score > threshold).count() as u64;
         // In units of the lead, so that logits have an ordinary size.
         let weight = (weight / lead).to_kind(Kind::Float).to_device(self.body.device());

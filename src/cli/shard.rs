@@ -22,7 +22,7 @@ pub fn run(
     baseline: Option<&Snapshot>,
 ) -> Result<Exit, Failure> {
     let shard = choice.resolve(|name| std::env::var(name).ok()).or_exit(Exit::Usage)?;
-    let lock = dir.lock(Some((shard.index(), shard.of()))).or_exit(Exit::RunFailed)?;
+    let lock = dir.lock(Some((shard.index(), shard.count()))).or_exit(Exit::RunFailed)?;
     let share = prepared.plan.shard(shard);
     if args.fresh {
         dir.remove(share.units().iter().map(|unit| &unit.key)).or_exit(Exit::RunFailed)?;
@@ -65,7 +65,7 @@ fn shard_manifest(manifest: &Manifest, shard: Shard, blocks: usize) -> ShardMani
         format: ShardManifest::FORMAT,
         run: manifest.run.clone(),
         shard: shard.index(),
-        of: shard.of(),
+        count: shard.count(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         device: manifest.device.clone(),
         repeats: true,

@@ -36,25 +36,25 @@ pub fn status(args: &StatusArgs) -> Result<Exit, Failure> {
 fn shard_table(dir: &RunDir, inventory: &Inventory, shards: &[ShardManifest]) -> Result<String, Failure> {
     let mut rows = Vec::new();
     for shard in shards {
-        let (done, total) = inventory.share(shard.shard, shard.of);
-        let state = match dir.is_running(shard.shard, shard.of).or_exit(Exit::RunFailed)? {
+        let (done, total) = inventory.share(shard.shard, shard.count);
+        let state = match dir.is_running(shard.shard, shard.count).or_exit(Exit::RunFailed)? {
             true => "running",
             false if done == total => "finished",
             false => "stopped",
         };
         rows.push([
-            format!("  shard {}/{}", shard.shard, shard.of),
+            format!("  shard {}/{}", shard.shard, shard.count),
             format!("{done} of {total}"),
             state.to_owned(),
             format!("{:.0} s", shard.seconds),
             format!("{} on {}", shard.device, shard.host),
         ]);
     }
-    if let Some(of) = shards.iter().map(|shard| shard.of).max() {
-        let begun = |index: usize| shards.iter().any(|shard| (shard.shard, shard.of) == (index, of));
-        for index in (1..=of).filter(|&index| !begun(index)) {
-            let (done, total) = inventory.share(index, of);
-            let row = [format!("  shard {index}/{of}"), format!("{done} of {total}"), "not begun".to_owned()];
+    if let Some(count) = shards.iter().map(|shard| shard.count).max() {
+        let begun = |index: usize| shards.iter().any(|shard| (shard.shard, shard.count) == (index, count));
+        for index in (1..=count).filter(|&index| !begun(index)) {
+            let (done, total) = inventory.share(index, count);
+            let row = [format!("  shard {index}/{count}"), format!("{done} of {total}"), "not begun".to_owned()];
             let [name, share, state] = row;
             rows.push([name, share, state, String::new(), String::new()]);
         }

@@ -121,11 +121,11 @@ fn too_high(root: &Path, folders: &[String]) -> Result<Option<String>, DataError
         }
         deeper.extend(class_folders(&path, false)?);
     }
-    let (here, place) = (root.display(), root.join(&folders[0]));
+    let (folder, place) = (root.display(), root.join(&folders[0]));
     Ok((!deeper.is_empty()).then(|| {
         let classes = folders.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         format!(
-            "{here}: the only classes are {classes}, and {} holds folders (such as `{}`); is `root` one level too high? try {}",
+            "{folder}: the only classes are {classes}, and {} holds folders (such as `{}`); is `root` one level too high? try {}",
             folders[0],
             deeper[0],
             place.display()

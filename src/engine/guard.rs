@@ -104,10 +104,10 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, LibtorchError> {
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let shown = std::panic::take_hook();
+        let show = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if DEPTH.get() == 0 {
-                return shown(panic);
+                return show(panic);
             }
             WORDS.with_borrow_mut(|words| *words = message(panic.payload()).to_owned());
         }));
@@ -121,15 +121,15 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 
 /// What libtorch says before it lists its own calls: one line, without the marks of Rust's debug form.
 fn sentence(words: &str) -> String {
-    let words = words.split_once("an `Err` value: ").map_or(words, |(_, told)| told);
+    let words = words.split_once("an `Err` value: ").map_or(words, |(_, words)| words);
     let words = words.trim_start_matches("Torch(\"").replace("\\n", "\n").replace("\\\"", "\"");
     let end =
         ["Exception raised from", "\nframe #", "\nCUDA kernel errors might"].iter().filter_map(|sign| words.find(sign));
     let words = &words[..end.min().unwrap_or(words.len())];
     let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let told = lines.join(" ");
-    let advice = told.find(" If reserved but unallocated memory").unwrap_or(told.len());
-    told[..advice].trim_end_matches(['"', ')', ' ']).to_owned()
+    let line = lines.join(" ");
+    let advice = line.find(" If reserved but unallocated memory").unwrap_or(line.len());
+    line[..advice].trim_end_matches(['"', ')', ' ']).to_owned()
 }
 
 #[cfg(test)]

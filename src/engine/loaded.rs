@@ -22,7 +22,7 @@ impl<'a> Loaded<'a> {
     pub(super) fn pair(&mut self, index: usize) -> Result<(Rc<Model>, Rc<Model>), ModelError> {
         let verifier = self.verifier(index)?;
         // The one before goes first, so that two are never there at once.
-        self.search.take_if(|(held, _)| *held != index);
+        self.search.take_if(|(loaded, _)| *loaded != index);
         let search = match &self.search {
             Some((_, model)) => model.clone(),
             None => self.prepared.searcher(index, &verifier)?,
@@ -33,8 +33,8 @@ impl<'a> Loaded<'a> {
 
     /// The model that decides.
     pub(super) fn verifier(&mut self, index: usize) -> Result<Rc<Model>, ModelError> {
-        if let Some(held) = self.verifiers.get(&index) {
-            return Ok(held.clone());
+        if let Some(loaded) = self.verifiers.get(&index) {
+            return Ok(loaded.clone());
         }
         let verifier = self.prepared.verifier(index)?;
         self.verifiers.insert(index, verifier.clone());
@@ -43,7 +43,7 @@ impl<'a> Loaded<'a> {
 
     /// Lets go of all models but this one.
     pub(super) fn keep_only(&mut self, index: usize) {
-        self.search.take_if(|(held, _)| *held != index);
-        self.verifiers.retain(|held, _| *held == index);
+        self.search.take_if(|(loaded, _)| *loaded != index);
+        self.verifiers.retain(|loaded, _| *loaded == index);
     }
 }

@@ -74,7 +74,7 @@ pub struct Predictor<'m> {
     model: &'m Model,
     /// The layers to be shown, and behind them the objective's, if it has one.
     layers: Vec<LayerName>,
-    shown: usize,
+    tapped: usize,
     objective: Option<PixelObjective>,
 }
 
@@ -95,7 +95,7 @@ impl<'m> Predictor<'m> {
                 distinct.push(layer);
             }
         }
-        let shown = distinct.len();
+        let tapped = distinct.len();
         match &objective {
             Some(PixelObjective::Class(class)) if *class as i64 >= model.classes => {
                 let problem = format!("it has no class {class}; its classes are 0 to {}", model.classes - 1);
@@ -111,7 +111,7 @@ impl<'m> Predictor<'m> {
             }
             _ => {}
         }
-        Ok(Predictor { model, layers: distinct, shown, objective })
+        Ok(Predictor { model, layers: distinct, tapped, objective })
     }
 
     /// The prediction for pixels `[N, C, H, W]` in [0, 1], on the model's device. Objectives are summed over the images, so
@@ -145,7 +145,7 @@ impl<'m> Predictor<'m> {
             unreachable!("taps let the pass go on to the logits")
         };
         let mut activations: Vec<Tensor> = taps.into_activations().into_iter().flatten().collect();
-        let behind = activations.split_off(self.shown);
+        let behind = activations.split_off(self.tapped);
         let finite = logits.isfinite().all_dim(1, false);
         let classes = logits.argmax(-1, false).where_scalarother(&finite, -1);
         (Prediction { logits, classes, activations, gradient: None }, behind)
@@ -159,8 +159,8 @@ impl<'m> Predictor<'m> {
     /// See [`PredictError`].
     pub fn write(&self, pictures: &Pictures, out: &Path) -> Result<(), PredictError> {
         let means = PredictionsFormat::of(out)? == PredictionsFormat::Csv;
-        let shown = &self.layers[..self.shown];
-        let infos = shown.iter().map(|layer| self.model.layer(layer)).collect::<Result<Vec<_>, _>>()?;
+        let tapped = &self.layers[..self.tapped];
+        let infos = tapped.iter().map(|layer| self.model.layer(layer)).collect::<Result<Vec<_>, _>>()?;
         let mut writer = PredictionsWriter::create(out, self.fields(&infos, means), self.notes())?;
         let [_, height, width] = self.model.input;
         let batch = device::rows(self.model.device(), height * width);

@@ -231,8 +231,8 @@ impl Prepared {
             }
             let (of_first, expected) = *first_model.get_or_insert((source.name.as_str(), model.classes));
             if self.suite.transfer.is_some() && model.classes != expected {
-                let of = |name: &str, classes: i64| (name.to_owned(), classes);
-                let [first, other] = [of(of_first, expected), of(&source.name, model.classes)];
+                let named = |name: &str, classes: i64| (name.to_owned(), classes);
+                let [first, other] = [named(of_first, expected), named(&source.name, model.classes)];
                 return Err(RunError::DifferentClasses { first, other });
             }
             let pixels = pixels(first, self.device);

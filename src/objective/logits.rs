@@ -39,24 +39,24 @@ impl Objective for LogitObjective {
 /// With `target` `[R]` (i64) the rows are driven towards it, else away from `clean` `[R]`, the clean predictions. DLR is that of Croce
 /// and Hein 2020 (<https://arxiv.org/abs/2003.01690>), the targeted one with their denominator over the third and fourth logits.
 pub fn logit_objective(loss: Loss, logits: &Tensor, clean: &Tensor, target: Option<&Tensor>) -> Tensor {
-    let own = pick(logits, target.unwrap_or(clean));
+    let logit = pick(logits, target.unwrap_or(clean));
     // Driving towards a class and away from one differ by the sign.
     let towards = |away: Tensor| if target.is_some() { -away } else { away };
     match loss {
-        Loss::Logit => towards(-own),
+        Loss::Logit => towards(-logit),
         Loss::Pma => {
             let chances = logits.softmax(-1, Kind::Float);
             let class = target.unwrap_or(clean);
             towards(best_other(&chances, class) - pick(&chances, class))
         }
-        Loss::Margin => towards(best_other(logits, target.unwrap_or(clean)) - own),
+        Loss::Margin => towards(best_other(logits, target.unwrap_or(clean)) - logit),
         Loss::Ce => towards(-pick(&logits.log_softmax(-1, Kind::Float), target.unwrap_or(clean))),
         Loss::Dlr => {
             let (sorted, _) = logits.sort(-1, true);
             let rank = |place: i64| sorted.select(1, place);
             match target {
-                None => (best_other(logits, clean) - own) / (rank(0) - rank(2) + 1e-12),
-                Some(_) => (own - pick(logits, clean)) / (rank(0) - (rank(2) + rank(3)) * 0.5 + 1e-12),
+                None => (best_other(logits, clean) - logit) / (rank(0) - rank(2) + 1e-12),
+                Some(_) => (logit - pick(logits, clean)) / (rank(0) - (rank(2) + rank(3)) * 0.5 + 1e-12),
             }
         }
     }
@@ -86,9 +86,9 @@ fn pick_by_mask(values: &Tensor, index: &Tensor) -> Tensor {
 }
 
 fn best_other(logits: &Tensor, class: &Tensor) -> Tensor {
-    let own = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &class.unsqueeze(1), 1);
+    let chosen = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &class.unsqueeze(1), 1);
     // Masked with minus infinity, not by multiplication: logits may be negative.
-    logits.masked_fill(&own, f64::NEG_INFINITY).amax([1i64].as_slice(), false)
+    logits.masked_fill(&chosen, f64::NEG_INFINITY).amax([1i64].as_slice(), false)
 }
 
 #[cfg(test)]

@@ -41,14 +41,14 @@ fn problem(inner: bool) -> (Linear, Tensor) {
 /// Distances of `images` to the nearest boundary inside the box.
 fn exact(model: &Linear, images: &Tensor, norm: Norm) -> Vec<f64> {
     let logits = model.logits(images);
-    let own = logits.argmax(-1, false);
+    let predicted = logits.argmax(-1, false);
     let mut nearest = Tensor::full([ROWS], f64::INFINITY, (Kind::Float, Device::Cpu));
     for other in 0..CLASSES {
-        let normal = model.weight.select(1, other).unsqueeze(0) - model.weight.tr().index_select(0, &own);
-        let gap = logits.gather(1, &own.unsqueeze(1), false).squeeze_dim(1) - logits.select(1, other);
+        let normal = model.weight.select(1, other).unsqueeze(0) - model.weight.tr().index_select(0, &predicted);
+        let gap = logits.gather(1, &predicted.unsqueeze(1), false).squeeze_dim(1) - logits.select(1, other);
         let delta = displacement(norm, images, &normal.view_as(images), &gap);
         let reached = (&normal * delta.flatten(1, -1)).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-        let open = own.ne(other).logical_and(&(reached - &gap).abs().lt(1e-4));
+        let open = predicted.ne(other).logical_and(&(reached - &gap).abs().lt(1e-4));
         let length = shape(norm).length(&delta).flatten(0, -1);
         nearest = nearest.minimum(&length.where_self(&open, &nearest.full_like(f64::INFINITY)));
     }
@@ -70,22 +70,22 @@ fn found(model: &Linear, images: &Tensor, norm: Norm, name: OptimizerName, steps
     let entrants = Entrants { rows: &rows, keys: &keys, noise: &noise, center: images.shallow_clone(), steps };
     let region = Ball::new(shape(norm), &entrants);
     let mut optimizer = find(name)(Pace::new(steps, None), &entrants, images.shallow_clone(), &region);
-    let own = model.logits(images).argmax(-1, false);
+    let predicted = model.logits(images).argmax(-1, false);
     let mut nearest = Tensor::full([ROWS], f64::INFINITY, (Kind::Float, Device::Cpu));
     for _ in 0..steps {
         let query = optimizer.query().detach();
         assert!(f64::try_from(query.min()).unwrap() >= 0.0 && f64::try_from(query.max()).unwrap() <= 1.0);
         let pixels = query.detach().set_requires_grad(true);
         let logits = model.logits(&pixels);
-        let mask = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &own.unsqueeze(1), 1);
+        let mask = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &predicted.unsqueeze(1), 1);
         let other = logits.masked_fill(&mask, f64::NEG_INFINITY).amax([1i64].as_slice(), false);
         let score = match name {
             OptimizerName::Ddn => {
-                -logits.log_softmax(-1, Kind::Float).gather(1, &own.unsqueeze(1), false).squeeze_dim(1)
+                -logits.log_softmax(-1, Kind::Float).gather(1, &predicted.unsqueeze(1), false).squeeze_dim(1)
             }
-            _ => other - logits.gather(1, &own.unsqueeze(1), false).squeeze_dim(1),
+            _ => other - logits.gather(1, &predicted.unsqueeze(1), false).squeeze_dim(1),
         };
-        let level = logits.argmax(-1, false).ne_tensor(&own).to_kind(Kind::Int64);
+        let level = logits.argmax(-1, false).ne_tensor(&predicted).to_kind(Kind::Int64);
         let length = shape(norm).length(&(&query - images)).flatten(0, -1);
         nearest = nearest.minimum(&length.where_self(&level.eq(1), &nearest.full_like(f64::INFINITY)));
         let gradient = (optimizer.needs() == Needs::Gradient).then(|| gradient(&score, &pixels, false));
@@ -101,8 +101,8 @@ fn found(model: &Linear, images: &Tensor, norm: Norm, name: OptimizerName, steps
 
 fn worst_ratio(inner: bool, norm: Norm, name: OptimizerName, steps: usize) -> f64 {
     let (model, images) = problem(inner);
-    let own: Vec<i64> = Vec::try_from(model.logits(&images).argmax(-1, false)).unwrap();
-    assert!(own.contains(&0), "class 0 is among the clean ones");
+    let predicted: Vec<i64> = Vec::try_from(model.logits(&images).argmax(-1, false)).unwrap();
+    assert!(predicted.contains(&0), "class 0 is among the clean ones");
     let exact = exact(&model, &images, norm);
     let found = found(&model, &images, norm, name, steps);
     let ratio = |(found, exact): (&f64, &f64)| {
@@ -142,10 +142,10 @@ fn fab_finds_the_nearest_flip_where_the_box_limits_the_way() {
 fn sigma_zero_comes_within_a_value_of_the_fewest() {
     let (model, images) = problem(false);
     let logits = model.logits(&images);
-    let own = logits.argmax(-1, false);
+    let predicted = logits.argmax(-1, false);
     let found = found(&model, &images, Norm::L0, OptimizerName::SigmaZero, 300);
     for row in 0..ROWS {
-        let label = own.int64_value(&[row]);
+        let label = predicted.int64_value(&[row]);
         let fewest = (0..CLASSES).filter(|&other| other != label).filter_map(|other| {
             let weight = model.weight.select(1, other) - model.weight.select(1, label);
             let image = images.get(row).flatten(0, -1);

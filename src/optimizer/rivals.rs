@@ -18,7 +18,7 @@ rows! {
             /// Looks so far `[R]`, i64.
             age: Tensor,
             /// The class that the row leaves `[R]`, i64.
-            own: Tensor,
+            predicted: Tensor,
             /// The classes that it may enter `[R, K]`, i64.
             others: Tensor,
         }
@@ -46,7 +46,7 @@ impl Rivals {
             // Replaced at the first look; the width is that of the widest network.
             None => zeros(&[count, CANDIDATES]),
         };
-        Rivals { age: zeros(&[count]), own: zeros(&[count]), others, targeted: targets.is_some() }
+        Rivals { age: zeros(&[count]), predicted: zeros(&[count]), others, targeted: targets.is_some() }
     }
 
     /// The nearest boundary, with one backward pass for each rival.
@@ -58,7 +58,7 @@ impl Rivals {
         for rank in 0..tried {
             let other = self.others.select(1, rank);
             let at = |logits: &Tensor, class: &Tensor| logits.gather(1, &class.unsqueeze(1), false).squeeze_dim(1);
-            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &self.own));
+            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &self.predicted));
             let length = shape.dual(&normal).flatten(0, -1);
             // A boundary without a gradient is infinitely far.
             let distance = (value.abs() / &length).masked_fill(&length.eq(0.0), f64::INFINITY);
@@ -81,10 +81,10 @@ impl Rivals {
     /// At a row's first look its classes are chosen.
     fn look(&mut self, logits: &Tensor) {
         let first = self.age.eq(0);
-        let own = logits.argmax(-1, false);
-        self.own = own.where_self(&first, &self.own);
+        let predicted = logits.argmax(-1, false);
+        self.predicted = predicted.where_self(&first, &self.predicted);
         if !self.targeted {
-            let taken = own.unsqueeze(1);
+            let taken = predicted.unsqueeze(1);
             let mask = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &taken, 1);
             let ranked = logits.masked_fill(&mask, f64::NEG_INFINITY).argsort(-1, true);
             let tried = CANDIDATES.min(logits.size()[1] - 1);

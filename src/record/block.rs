@@ -161,8 +161,8 @@ impl Block {
             [] => None,
             thumbnails => {
                 let entries: Vec<ThumbnailEntry> =
-                    thumbnails.iter().map(|of| (of.sample_id.clone(), of.png.len())).collect();
-                Some([json(&entries)?, thumbnails.iter().flat_map(|of| of.png.iter().copied()).collect()])
+                    thumbnails.iter().map(|thumbnail| (thumbnail.sample_id.clone(), thumbnail.png.len())).collect();
+                Some([json(&entries)?, thumbnails.iter().flat_map(|thumbnail| thumbnail.png.iter().copied()).collect()])
             }
         };
         let small = thumbnails.as_ref().map_or_else(Vec::new, |parts| parts.concat());

@@ -26,7 +26,8 @@ pub struct ShardManifest {
     /// Which shard, from 1.
     pub shard: usize,
     /// Of how many.
-    pub of: usize,
+    #[serde(rename = "of")]
+    pub count: usize,
     /// The machine's name.
     pub host: String,
     /// The device's name.
@@ -56,7 +57,7 @@ impl ShardManifest {
     pub fn save(&self, dir: &RunDir) -> Result<(), StoreError> {
         let folder = dir.shards_path();
         std::fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-        let path = folder.join(format!("{}-of-{}.json", self.shard, self.of));
+        let path = folder.join(format!("{}-of-{}.json", self.shard, self.count));
         write_json(&path, self)
     }
 }
@@ -125,7 +126,7 @@ impl RunDir {
                 shards.extend(read_json::<ShardManifest>(&path)?);
             }
         }
-        shards.sort_by_key(|shard| (shard.of, shard.shard));
+        shards.sort_by_key(|shard| (shard.count, shard.shard));
         Ok(shards)
     }
 
@@ -178,12 +179,12 @@ fn read_json<T: for<'d> Deserialize<'d>>(path: &std::path::Path) -> Result<Optio
 mod tests {
     use super::*;
 
-    fn shard(index: usize, of: usize) -> ShardManifest {
+    fn shard(index: usize, count: usize) -> ShardManifest {
         ShardManifest {
             format: ShardManifest::FORMAT,
             run: "suite-1".to_owned(),
             shard: index,
-            of,
+            count,
             host: "node".to_owned(),
             device: "cpu".to_owned(),
             repeats: true,

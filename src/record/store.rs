@@ -194,9 +194,9 @@ impl RunDir {
             return Ok(RunLock { _files: vec![whole] });
         };
         self.claimed(whole.try_lock_shared())?;
-        let own = self.open_lock(&format!(".lock-{index}-of-{count}"))?;
-        self.claimed(own.try_lock())?;
-        Ok(RunLock { _files: vec![whole, own] })
+        let share = self.open_lock(&format!(".lock-{index}-of-{count}"))?;
+        self.claimed(share.try_lock())?;
+        Ok(RunLock { _files: vec![whole, share] })
     }
 
     fn open_lock(&self, name: &str) -> Result<File, StoreError> {

@@ -44,8 +44,8 @@ pub struct Thumbnails {
 
 impl Thumbnails {
     /// Add one, unless the sample has one already.
-    pub fn add(&mut self, of: &Thumbnail) {
-        self.insert(&of.sample_id, &of.png);
+    pub fn add(&mut self, thumbnail: &Thumbnail) {
+        self.insert(&thumbnail.sample_id, &thumbnail.png);
     }
 
     /// Add those of samples that have none yet.

@@ -30,12 +30,12 @@ impl DataConfig {
 
     /// Rows and columns of every image, where the suite tells them.
     pub fn image_size(&self) -> Option<[i64; 2]> {
-        let own = match self.source {
+        let side_of_source = match self.source {
             DataSource::Synthetic { .. } | DataSource::Cifar10 { .. } | DataSource::Cifar100 { .. } => Some(32),
             DataSource::Mnist { .. } | DataSource::FashionMnist { .. } => Some(28),
             _ => None,
         };
-        let resized = own.map(|side| self.preprocess.resize.unwrap_or(side));
+        let resized = side_of_source.map(|side| self.preprocess.resize.unwrap_or(side));
         self.preprocess.crop.or(resized).map(|side| [i64::from(side); 2])
     }
 }
@@ -148,7 +148,7 @@ pub enum DataSource {
 impl DataSource {
     /// Looks for the data in `folder` instead.
     pub fn move_to(&mut self, folder: &Path) {
-        let beside = |file: &mut PathBuf| {
+        let rebase = |file: &mut PathBuf| {
             if let Some(name) = file.file_name() {
                 *file = folder.join(name);
             }
@@ -162,7 +162,7 @@ impl DataSource {
             | DataSource::ImageFolder { root }
             | DataSource::ImagenetVal { root, .. }
             | DataSource::Csv { root, .. } => *root = folder.to_path_buf(),
-            DataSource::Idx { images, labels } => [images, labels].into_iter().for_each(beside),
+            DataSource::Idx { images, labels } => [images, labels].into_iter().for_each(rebase),
             DataSource::Webdataset { root, shards, .. } => {
                 *root = folder.to_path_buf();
                 // What stood before the last `/` was the way to the old folder.

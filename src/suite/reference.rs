@@ -74,15 +74,15 @@ impl Reference {
     }
 
     /// One line for each key for which `shown` holds.
-    fn table(&self, table: &Value, shown: impl Fn(&str, &Value) -> bool) -> String {
+    fn table(&self, table: &Value, is_listed: impl Fn(&str, &Value) -> bool) -> String {
         let required = table["required"].as_array().cloned().unwrap_or_default();
         let mut text = "| key | type | default | meaning |\n|---|---|---|---|\n".to_owned();
-        for (key, node) in fields(table).iter().filter(|(key, node)| shown(key, node)) {
-            let (meaning, told) = parts(&sentence(node));
-            let default = match (&node["default"], told) {
+        for (key, node) in fields(table).iter().filter(|(key, node)| is_listed(key, node)) {
+            let (meaning, stated) = parts(&sentence(node));
+            let default = match (&node["default"], stated) {
                 (Value::Null, None) if required.iter().any(|name| *name == **key) => String::new(),
                 (Value::Null, None) => "-".to_owned(),
-                (Value::Null, Some(told)) => told,
+                (Value::Null, Some(stated)) => stated,
                 (value, _) => format!("`{value}`"),
             };
             let line = [format!("`{key}`"), self.kind(node), default, meaning].map(|cell| cell.replace('|', "\\|"));
@@ -93,11 +93,10 @@ impl Reference {
 
     /// The type in words: `whole number`, `"linf" or "l2"`, `list of texts`.
     fn kind(&self, node: &Value) -> String {
-        let told = node;
-        let node = self.resolved(node);
-        if self.is_table(told) {
+        if self.is_table(node) {
             return "table".to_owned();
         }
+        let node = self.resolved(node);
         if let Some(words) = node["enum"].as_array() {
             return words.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
         }

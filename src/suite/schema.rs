@@ -38,8 +38,8 @@ fn add_defaults(node: &mut Value, definitions: &Value) {
 
 /// The last sentence of the description, if it is `Default` and one word that the property may be.
 fn told_default(property: &Value, definitions: &Value) -> Option<Value> {
-    let (_, told) = property["description"].as_str()?.rsplit_once("Default ")?;
-    let word = told.strip_suffix('.').filter(|word| !word.is_empty() && !word.contains(char::is_whitespace))?;
+    let (_, stated) = property["description"].as_str()?.rsplit_once("Default ")?;
+    let word = stated.strip_suffix('.').filter(|word| !word.is_empty() && !word.contains(char::is_whitespace))?;
     let number = serde_json::from_str::<Value>(word).ok().filter(Value::is_number);
     let text = Value::from(word);
     number.into_iter().chain([text]).find(|value| may_be(property, value, definitions))

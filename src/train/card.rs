@@ -190,11 +190,11 @@ impl Trainer {
     fn recipe_beside_weights(&self) -> String {
         let target = plain(&self.folder.join(self.recipe.out.parent().unwrap_or(Path::new(""))));
         let recipe = plain(&self.path);
-        let shown = match recipe.strip_prefix(&target) {
+        let written = match recipe.strip_prefix(&target) {
             Ok(relative) => relative.to_path_buf(),
             Err(_) => PathBuf::from(self.path.file_name().unwrap_or_default()),
         };
-        shown.display().to_string()
+        written.display().to_string()
     }
 }
 

@@ -13,29 +13,29 @@ fn replaced(text: &str, bad: impl Fn(char) -> bool, with: impl Fn(char) -> Strin
     if !text.chars().any(&bad) {
         return Cow::Borrowed(text);
     }
-    let shown = text.chars().fold(String::with_capacity(text.len() + 8), |mut shown, letter| {
+    let escaped = text.chars().fold(String::with_capacity(text.len() + 8), |mut escaped, letter| {
         if bad(letter) {
-            shown.push_str(&with(letter))
+            escaped.push_str(&with(letter))
         } else {
-            shown.push(letter)
+            escaped.push(letter)
         }
-        shown
+        escaped
     });
-    Cow::Owned(shown)
+    Cow::Owned(escaped)
 }
 
 /// A text of several lines for a terminal or a log: what is not seen is shown by its number (`\u{1b}`), and no line begins as a
 /// workflow command of GitHub (`::error`, `##[error]`).
 pub fn terminal(text: &str) -> Cow<'_, str> {
-    let shown = replaced(
+    let escaped = replaced(
         text,
         |letter| unseen(letter) && !matches!(letter, '\n' | '\t'),
         |letter| letter.escape_unicode().to_string(),
     );
-    if !shown.contains("::") && !shown.contains("##[") {
-        return shown;
+    if !escaped.contains("::") && !escaped.contains("##[") {
+        return escaped;
     }
-    let lines = shown.split('\n').map(|line| {
+    let lines = escaped.split('\n').map(|line| {
         let start = line.trim_start();
         let line = match start.strip_prefix("::") {
             Some(rest) => format!("{}: :{rest}", &line[..line.len() - start.len()]),
@@ -48,25 +48,25 @@ pub fn terminal(text: &str) -> Cow<'_, str> {
 
 /// The same for a text that has colours of its own (`ESC [ … m`).
 pub fn coloured(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("\u{1b}[") {
         let (before, colour) = rest.split_at(at);
-        shown.push_str(&terminal(before));
+        escaped.push_str(&terminal(before));
         let end = colour[2..].find(|letter: char| !letter.is_ascii_digit() && letter != ';').map(|end| end + 2);
         match end.filter(|end| colour[*end..].starts_with('m')) {
             Some(end) => {
-                shown.push_str(&colour[..=end]);
+                escaped.push_str(&colour[..=end]);
                 rest = &colour[end + 1..];
             }
             None => {
-                shown.push_str("\\u{1b}[");
+                escaped.push_str("\\u{1b}[");
                 rest = &colour[2..];
             }
         }
     }
-    shown.push_str(&terminal(rest));
-    shown
+    escaped.push_str(&terminal(rest));
+    escaped
 }
 
 /// A name or a sentence on one line: line breaks are shown too.

@@ -143,10 +143,10 @@ mod tests {
         assert_eq!(duration(0.44), "0.4 s");
         assert_eq!(duration(192.0), "3 min 12 s");
         assert_eq!(duration(7500.0), "2 h 5 min");
-        let of = |value: f64| epsilon(Epsilon::new(value).unwrap());
-        assert_eq!(of(8.0 / 255.0), "8/255");
-        assert_eq!(of(0.1 + 0.2), "0.3");
-        assert_eq!(of(0.5), "0.5");
-        assert_eq!(of(0.000_001_234_5), "1.23e-6");
+        let text = |value: f64| epsilon(Epsilon::new(value).unwrap());
+        assert_eq!(text(8.0 / 255.0), "8/255");
+        assert_eq!(text(0.1 + 0.2), "0.3");
+        assert_eq!(text(0.5), "0.5");
+        assert_eq!(text(0.000_001_234_5), "1.23e-6");
     }
 }

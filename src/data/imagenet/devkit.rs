@@ -31,16 +31,16 @@ impl Synsets {
         let ids = match synsets {
             Some(path) => read(path, &imagenet, need_ids)?,
             None if need_ids => {
-                let beside = labels.with_file_name("meta.mat");
-                if !beside.is_file() {
+                let synsets = labels.with_file_name("meta.mat");
+                if !synsets.is_file() {
                     let problem = format!(
                         "has class ids, whose meaning is in the devkit's meta.mat: put it beside this file ({} is not there), \
                          or name it with `synsets` in [data]",
-                        beside.display()
+                        synsets.display()
                     );
                     return Err(DataError::content(labels, problem));
                 }
-                read(&beside, &imagenet, need_ids)?
+                read(&synsets, &imagenet, need_ids)?
             }
             None => BTreeMap::new(),
         };

@@ -142,9 +142,9 @@ mod tests {
         }
         let listed = |patterns: &[&str]| {
             let patterns: Vec<String> = patterns.iter().map(|pattern| pattern.to_string()).collect();
-            let shown = |path: PathBuf| path.strip_prefix(root.path()).unwrap().display().to_string();
+            let relative = |path: PathBuf| path.strip_prefix(root.path()).unwrap().display().to_string();
             list(root.path(), &patterns)
-                .map(|shards| shards.into_iter().map(shown).collect::<Vec<_>>().join(" "))
+                .map(|shards| shards.into_iter().map(relative).collect::<Vec<_>>().join(" "))
                 .map_err(|error| error.to_string().replace(&root.path().display().to_string(), "ROOT"))
         };
         assert_eq!(listed(&[]).unwrap(), "b-9.tar b-10.tar");

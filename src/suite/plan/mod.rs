@@ -91,7 +91,7 @@ impl Plan {
     /// This plan's share for one of several shards: every `of`-th unit, so that models and attacks spread evenly. The
     /// shares are disjoint and together the whole.
     pub fn shard(&self, shard: Shard) -> Plan {
-        let mine = self.units.iter().skip(shard.index() - 1).step_by(shard.of());
+        let mine = self.units.iter().skip(shard.index() - 1).step_by(shard.count());
         Plan { units: mine.cloned().collect() }
     }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     index: usize,
-    of: usize,
+    count: usize,
 }
 
 /// Text, numbers or an environment that name no shard.
@@ -26,14 +26,14 @@ pub enum ShardError {
     #[error("{0} tells which shard this is, but not of how many; write auto/N")]
     NoCount(&'static str),
     /// The scheduler's numbers do not fit each other.
-    #[error("{variables} say shard {index} of {of}")]
+    #[error("{variables} say shard {index} of {count}")]
     Range {
         /// The variables.
         variables: &'static str,
         /// Which one, from 1.
         index: i64,
         /// Of how many.
-        of: i64,
+        count: i64,
     },
     /// A variable is no number.
     #[error("{variable} is `{value}`, not a whole number")]
@@ -47,14 +47,18 @@ pub enum ShardError {
 
 impl Shard {
     /// The only shard: everything.
-    pub const WHOLE: Shard = Shard { index: 1, of: 1 };
+    pub const WHOLE: Shard = Shard { index: 1, count: 1 };
 
     /// Shard `index` of `of`.
     ///
     /// # Errors
     /// `index` is not between 1 and `of`.
-    pub fn new(index: usize, of: usize) -> Result<Shard, ShardError> {
-        if (1..=of).contains(&index) { Ok(Shard { index, of }) } else { Err(ShardError::Form(format!("{index}/{of}"))) }
+    pub fn new(index: usize, count: usize) -> Result<Shard, ShardError> {
+        if (1..=count).contains(&index) {
+            Ok(Shard { index, count })
+        } else {
+            Err(ShardError::Form(format!("{index}/{count}")))
+        }
     }
 
     /// Which one, from 1.
@@ -63,14 +67,14 @@ impl Shard {
     }
 
     /// Of how many.
-    pub fn of(self) -> usize {
-        self.of
+    pub fn count(self) -> usize {
+        self.count
     }
 }
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.index, self.of)
+        write!(f, "{}/{}", self.index, self.count)
     }
 }
 
@@ -78,9 +82,9 @@ impl FromStr for Shard {
     type Err = ShardError;
     fn from_str(text: &str) -> Result<Self, ShardError> {
         let wrong = || ShardError::Form(text.to_string());
-        let (index, of) = text.split_once('/').ok_or_else(wrong)?;
+        let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let number = |part: &str| part.parse::<usize>().map_err(|_| wrong());
-        Shard::new(number(index)?, number(of)?).map_err(|_| wrong())
+        Shard::new(number(index)?, number(count)?).map_err(|_| wrong())
     }
 }
 
@@ -144,17 +148,17 @@ impl Environment<'_> {
 
     fn shard(&self, count: Option<usize>) -> Result<Shard, ShardError> {
         let asked = count.map(|count| count as i64);
-        if let Some((index, of)) = self.slurm()? {
-            return checked("Slurm's variables", index, asked.unwrap_or(of));
+        if let Some((index, total)) = self.slurm()? {
+            return checked("Slurm's variables", index, asked.unwrap_or(total));
         }
-        if let Some((index, of)) = self.grid_engine()? {
-            return checked("SGE_TASK_ID and its first and last", index, asked.unwrap_or(of));
+        if let Some((index, total)) = self.grid_engine()? {
+            return checked("SGE_TASK_ID and its first and last", index, asked.unwrap_or(total));
         }
         for (variable, total, first) in SCHEDULERS {
             let Some(index) = self.number(variable)? else { continue };
-            let told = total.map(|total| self.number(total)).transpose()?.flatten();
-            let of = asked.or(told).ok_or(ShardError::NoCount(variable))?;
-            return checked(variable, index - first + 1, of);
+            let stated = total.map(|total| self.number(total)).transpose()?.flatten();
+            let count = asked.or(stated).ok_or(ShardError::NoCount(variable))?;
+            return checked(variable, index - first + 1, count);
         }
         Err(ShardError::NoScheduler)
     }
@@ -193,9 +197,9 @@ impl Environment<'_> {
     }
 }
 
-fn checked(variables: &'static str, index: i64, of: i64) -> Result<Shard, ShardError> {
-    let shard = usize::try_from(index).ok().zip(usize::try_from(of).ok());
-    shard.and_then(|(index, of)| Shard::new(index, of).ok()).ok_or(ShardError::Range { variables, index, of })
+fn checked(variables: &'static str, index: i64, count: i64) -> Result<Shard, ShardError> {
+    let shard = usize::try_from(index).ok().zip(usize::try_from(count).ok());
+    shard.and_then(|(index, count)| Shard::new(index, count).ok()).ok_or(ShardError::Range { variables, index, count })
 }
 
 #[cfg(test)]

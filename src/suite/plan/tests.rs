@@ -122,7 +122,7 @@ fn shards_are_written_as_i_of_n() {
 proptest! {
     /// Each sample is in exactly one block of each task, and blocks do not depend on the number of shards.
     #[test]
-    fn shards_are_disjoint_and_together_the_whole(samples in 0usize..400, block in 1usize..120, of in 1usize..40) {
+    fn shards_are_disjoint_and_together_the_whole(samples in 0usize..400, block in 1usize..120, count in 1usize..40) {
         let mut suite = suite(FULL);
         suite.run.block = Some(block);
         let plan = Plan::new(&suite, samples);
@@ -132,7 +132,7 @@ proptest! {
         prop_assert!(keys.is_sorted());
         prop_assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
 
-        let shards: Vec<Plan> = (1..=of).map(|index| plan.shard(Shard::new(index, of).unwrap())).collect();
+        let shards: Vec<Plan> = (1..=count).map(|index| plan.shard(Shard::new(index, count).unwrap())).collect();
         let mut union: Vec<WorkUnit> = shards.iter().flat_map(|shard| shard.units().to_vec()).collect();
         union.sort_by(|a, b| a.key.cmp(&b.key));
         prop_assert_eq!(&union[..], plan.units());

@@ -80,8 +80,8 @@ fn transfer_takes_class_logit_attacks_by_name() {
     assert_eq!(attacks(""), ["untargeted", "class-seven"], "all of them, none of units");
     assert_eq!(attacks("attacks = [\"class-seven\", \"*\"]"), ["untargeted", "class-seven"], "in the suite's order");
     let suite = parse(FULL).unwrap();
-    let shown: Vec<bool> = suite.attacks.iter().map(|attack| suite.transfers(attack)).collect();
-    assert_eq!(shown, [true, false, false, false]);
+    let transferred: Vec<bool> = suite.attacks.iter().map(|attack| suite.transfers(attack)).collect();
+    assert_eq!(transferred, [true, false, false, false]);
 }
 
 #[test]

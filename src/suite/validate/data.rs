@@ -99,8 +99,8 @@ fn too_many(
 
 fn csv(raw: RawCsv, base: &Path) -> Option<DataSource> {
     let file = base.join(raw.file?.value.0);
-    let beside = || file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let root = raw.root.map_or_else(beside, |root| base.join(root.value.0));
+    let folder_of_table = || file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let root = raw.root.map_or_else(folder_of_table, |root| base.join(root.value.0));
     Some(DataSource::Csv { file, root })
 }
 

@@ -170,7 +170,7 @@ impl Suite {
 /// A near name in the same folder, or how to get the weights.
 fn weights_help(path: &Path, arch: &str) -> String {
     let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut beside: Vec<String> = path
+    let mut neighbours: Vec<String> = path
         .parent()
         .and_then(|folder| std::fs::read_dir(folder).ok())
         .into_iter()
@@ -178,8 +178,8 @@ fn weights_help(path: &Path, arch: &str) -> String {
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .filter(|name| name.ends_with(".safetensors"))
         .collect();
-    beside.sort();
-    let near = nearest(&wanted, beside.iter().map(String::as_str));
+    neighbours.sort();
+    let near = nearest(&wanted, neighbours.iter().map(String::as_str));
     let near = near.map(|near| format!("did you mean `{near}`, which is in the same folder?"));
     match (near, training(path).or_else(|| download(path, arch))) {
         (Some(near), Some(other)) => format!("{near} Or {other}"),

@@ -105,18 +105,18 @@ pub(super) fn root<'i>(source: &'i str, problems: &mut Problems) -> Option<Value
         let span = start_of(table.span());
         return Some(toml::Spanned::new(span, DeValue::Table(table.into_inner())));
     }
-    let mut shown = 0;
+    let mut errors = 0;
     let mut line = 0..0;
     for error in syntax {
         let span = error.span().unwrap_or(0..0);
         // One mistake often causes several errors on its line; the first is the one to mend.
-        if shown > 0 && line.contains(&span.start) {
+        if errors > 0 && line.contains(&span.start) {
             continue;
         }
-        if shown == SYNTAX_ERRORS {
+        if errors == SYNTAX_ERRORS {
             break;
         }
-        shown += 1;
+        errors += 1;
         line = line_around(source, span.start);
         problems.add(span, format!("this is not TOML: {}", error.message()), "here");
     }
@@ -134,9 +134,9 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
     let mut data = raw.data.and_then(|data| data::resolve(data, base, problems));
     let names = raw.model.as_ref().map(|models| model_names(&models.value.0, problems)).unwrap_or_default();
     let models = models(raw.model, base, weights_root, problems);
-    let (models, told): (Vec<ModelConfig>, Vec<_>) = models.into_iter().unzip();
+    let (models, preprocessings): (Vec<ModelConfig>, Vec<_>) = models.into_iter().unzip();
     if let (Some(data), Some(span)) = (&mut data, data_span) {
-        match model::told_preprocessing(data.preprocess, &told) {
+        match model::told_preprocessing(data.preprocess, &preprocessings) {
             Ok(preprocess) => data.preprocess = preprocess,
             Err(problem) => {
                 problems

@@ -28,20 +28,20 @@ pub fn resolve(
         (Some(root), Some(name)) => root.join(name),
         _ => base.join(stated_path),
     };
-    let told = match ModelFolder::at(&path) {
-        Ok(told) => told,
+    let folder = match ModelFolder::at(&path) {
+        Ok(folder) => folder,
         Err(error) => {
             problems.add(weights.span, error.problem, "not a model that can be read").help(error.help);
             return None;
         }
     };
-    let arch = raw.arch.map(|arch| arch.value.0).or(told.arch);
-    let normalize = match told.normalize {
+    let arch = raw.arch.map(|arch| arch.value.0).or(folder.arch);
+    let normalize = match folder.normalize {
         Err(error) if !stated.1 => {
             problems.add(weights.span, error.problem, "its normalization cannot be used").help(error.help);
             return None;
         }
-        told => normalize.or(told.unwrap_or_default()),
+        folder => normalize.or(folder.unwrap_or_default()),
     };
     for (key, stated, known) in [("arch", stated.0, arch.is_some()), ("normalize", stated.1, normalize.is_some())] {
         // A misspelling of the key was told.
@@ -60,12 +60,12 @@ pub fn resolve(
     let model = ModelConfig {
         name: raw.name?.value.0,
         arch: arch?,
-        weights: told.weights,
+        weights: folder.weights,
         normalize: normalize?,
         classes: raw.classes.map(|classes| classes.value.size()),
-        layer_norm_epsilon: told.layer_norm_epsilon,
+        layer_norm_epsilon: folder.layer_norm_epsilon,
     };
-    Some((model, told.preprocess))
+    Some((model, folder.preprocess))
 }
 
 /// How the models' folders say that images are prepared, if the suite leaves them as they are and the folders agree.
@@ -76,12 +76,12 @@ pub fn told_preprocessing(
     if stated.resize.is_some() || stated.crop.is_some() {
         return Ok(stated);
     }
-    if let Some(error) = folders.iter().find_map(|told| told.as_ref().err()) {
+    if let Some(error) = folders.iter().find_map(|known| known.as_ref().err()) {
         return Err(format!("{}; {}", error.problem, error.help));
     }
-    let mut told = folders.iter().flatten().flatten();
-    let Some(first) = told.next() else { return Ok(stated) };
-    if told.any(|other| other != first) {
+    let mut known = folders.iter().flatten().flatten();
+    let Some(first) = known.next() else { return Ok(stated) };
+    if known.any(|other| other != first) {
         return Err("the models' folders ask for different sizes or filters".to_owned());
     }
     Ok(Preprocess { channels: stated.channels, ..*first })

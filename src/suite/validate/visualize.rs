@@ -83,10 +83,10 @@ fn picture(raw: &RawVisualize, preset: PicturePreset, problems: &mut Problems) -
         };
     }
     match (&mut picture.canvas, &raw.decay) {
-        (CanvasForm::Fourier { decay }, Some(own)) => *decay = own.value.0,
-        (_, Some(own)) => {
+        (CanvasForm::Fourier { decay }, Some(value)) => *decay = value.value.0,
+        (_, Some(value)) => {
             problems
-                .add(own.span.clone(), "`decay` belongs to a Fourier canvas", "no such canvas")
+                .add(value.span.clone(), "`decay` belongs to a Fourier canvas", "no such canvas")
                 .help("add `canvas = \"fourier\"`, or leave `decay` out");
         }
         _ => {}
@@ -100,14 +100,14 @@ fn picture(raw: &RawVisualize, preset: PicturePreset, problems: &mut Problems) -
     }
     motion(raw, &mut picture.views.motion, problems);
     let penalties = &mut picture.penalties;
-    for (own, weight) in [
+    for (value, weight) in [
         (&raw.tv, &mut penalties.tv),
         (&raw.l2, &mut penalties.l2),
         (&raw.blur, &mut penalties.blur),
         (&raw.keep, &mut penalties.keep),
         (&raw.diversity, &mut picture.diversity),
     ] {
-        *weight = own.as_ref().map_or(*weight, |own| own.value.0);
+        *weight = value.as_ref().map_or(*weight, |value| value.value.0);
     }
     picture
 }
