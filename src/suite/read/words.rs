@@ -73,7 +73,8 @@ pub(in crate::suite) fn unknown_word(key: &str, text: &str, value: &Value, known
         "on_error" | "labels" => "choice",
         key => key,
     };
-    problems.add(value.span(), format!("unknown {noun} `{}`", shown(text)), format!("not a {noun}")).help(help);
+    let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    problems.add(value.span(), format!("unknown {noun} `{}`", shown(text)), format!("not {article} {noun}")).help(help);
 }
 
 macro_rules! words {
