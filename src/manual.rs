@@ -88,7 +88,7 @@ pub fn outputs_reference() -> String {
         text += &format!("\n## `{name}`\n\n{about}\n\n| column | type | meaning |\n|---|---|---|\n");
         for Column { name, form, optional, meaning } in columns {
             let or_empty = if *optional { " or empty" } else { "" };
-            text += &format!("| `{name}` | {form}{or_empty} | {} |\n", meaning.trim());
+            text += &format!("| `{name}` | {}{or_empty} | {} |\n", form.as_str(), meaning.trim());
         }
     }
     let summaries = [
@@ -171,8 +171,8 @@ pub(crate) mod tests {
         let idle: Vec<&str> = MEANINGS.iter().map(|(name, _)| *name).filter(|name| !used.contains(*name)).collect();
         assert_eq!(idle, Vec::<&str>::new());
         for column in SAMPLES_TABLE.iter().chain(DISTANCES_TABLE) {
-            let (meaning, form) = (column.meaning.trim(), column.form);
-            assert!(meaning.len() > 5 && !meaning.ends_with('.') && !form.is_empty(), "{column:?}");
+            let meaning = column.meaning.trim();
+            assert!(meaning.len() > 5 && !meaning.ends_with('.'), "{column:?}");
         }
     }
 

@@ -67,7 +67,7 @@ impl ImageTable {
             name.kind.to_string(),
             record.target.map(|target| target.to_string()).unwrap_or_default(),
             cell(name.layer.as_ref().map_or("", LayerName::as_str)).into_owned(),
-            cell(name.unit.as_deref().unwrap_or_default()).into_owned(),
+            cell(&name.unit_text()).into_owned(),
             name.norm.to_string(),
             float_text(name.epsilon.value()),
             record.clean_pred.to_string(),

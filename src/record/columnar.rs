@@ -12,41 +12,33 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{Type, TypePtr};
 
-use super::{AtomicFile, StoreError};
+use super::columns::ColumnType;
+use super::{AtomicFile, DISTANCES_TABLE, SAMPLES_TABLE, StoreError};
 use crate::files::open_regular;
 use crate::wording::escape;
 
 /// Rows that are held in memory, and make a row group.
 const GROUP: usize = 1 << 15;
 
-/// The type of a column's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnType {
-    /// `true` or `false`.
-    Boolean,
-    /// A whole number, 64 bits.
-    Whole,
-    /// A float of 32 bits.
-    Single,
-    /// A float of 64 bits.
-    Double,
-    /// UTF-8.
-    Text,
-}
-
-/// The type of the column `name` of `table` (`samples.csv`). Columns of one name have one type, but for `target`, which is the index of
-/// a class for each sample and a rule everywhere else.
+/// The type of the column `name` of `table` (`samples.csv`). Records declare theirs; in other tables columns of one name have one type.
 pub fn column_type(table: &str, name: &str) -> ColumnType {
+    let records: &[super::Column] = match table {
+        "samples.csv" => SAMPLES_TABLE,
+        "distances.csv" => DISTANCES_TABLE,
+        _ => &[],
+    };
+    if let Some(column) = records.iter().find(|column| column.name == name) {
+        return column.form;
+    }
     match name {
-        "target" if table == "samples.csv" => ColumnType::Whole,
         "clean_correct" | "flipped" | "flipped_u8" | "target_hit" | "censored" => ColumnType::Boolean,
         "label" | "clean_pred" | "adv_pred" | "steps" | "forwards" | "backwards" | "l0" | "n" | "n_clean_correct"
         | "n_both_correct" | "fooled" | "fooled_all" | "left_out" | "seed" | "compared" | "class" => ColumnType::Whole,
-        "margin_clean" | "margin_adv" | "confidence_clean" | "confidence_adv" | "activation_clean"
-        | "activation_adv" | "activation_gain_z" | "linf" | "l2" | "l1" => ColumnType::Single,
-        "run" | "model" | "dataset" | "sample_id" | "attack" | "kind" | "target" | "layer" | "unit" | "norm"
-        | "status" | "part" | "method" | "health" | "source" | "victim" | "visualization" | "preset" | "start"
-        | "other_models" | "file" => ColumnType::Text,
+        "activation_clean" | "activation_adv" => ColumnType::Single,
+        "model" | "dataset" | "sample_id" | "attack" | "kind" | "target" | "layer" | "unit" | "norm" | "status"
+        | "health" | "source" | "victim" | "visualization" | "preset" | "start" | "other_models" | "file" => {
+            ColumnType::Text
+        }
         _ => ColumnType::Double,
     }
 }

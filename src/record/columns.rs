@@ -14,17 +14,45 @@ use crate::terms::{CellKind, Epsilon, LayerName, Norm, SampleId};
 pub struct Column {
     /// Its name in the header.
     pub name: &'static str,
-    /// What its fields are: `text`, `integer`, `boolean` or `number`.
-    pub form: &'static str,
+    /// The type of its values.
+    pub form: ColumnType,
     /// Whether a field may be empty, which means none.
     pub optional: bool,
     /// What it tells.
     pub meaning: &'static str,
 }
 
+/// The type of a column's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number, 64 bits.
+    Whole,
+    /// A float of 32 bits.
+    Single,
+    /// A float of 64 bits.
+    Double,
+    /// UTF-8.
+    Text,
+}
+
+impl ColumnType {
+    /// As documents say it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ColumnType::Boolean => "boolean",
+            ColumnType::Whole => "integer",
+            ColumnType::Single => "f32",
+            ColumnType::Double => "f64",
+            ColumnType::Text => "text",
+        }
+    }
+}
+
 /// A value as a field of a row. Numbers read back bit by bit.
 pub(super) trait Field: Sized {
-    const FORM: &'static str;
+    const FORM: ColumnType;
     const OPTIONAL: bool = false;
     fn write(&self, row: &mut Row);
     /// The next of `fields`; the error names the column.
@@ -104,7 +132,7 @@ pub(super) use column;
 
 /// Groups of columns as one table of `N`.
 pub(super) const fn joined<const N: usize>(groups: &[&[Column]]) -> [Column; N] {
-    let mut all = [Column { name: "", form: "", optional: false, meaning: "" }; N];
+    let mut all = [Column { name: "", form: ColumnType::Text, optional: false, meaning: "" }; N];
     let (mut group, mut at) = (0, 0);
     while group < groups.len() {
         let mut column = 0;
@@ -130,9 +158,9 @@ pub(super) const fn names<const N: usize>(columns: &[Column; N]) -> [&'static st
 }
 
 macro_rules! fields {
-    ($($type:ty: $form:literal, |$value:ident, $row:ident| $write:expr, |$fields:ident| $read:expr;)+) => {$(
+    ($($type:ty: $form:ident, |$value:ident, $row:ident| $write:expr, |$fields:ident| $read:expr;)+) => {$(
         impl Field for $type {
-            const FORM: &'static str = $form;
+            const FORM: ColumnType = ColumnType::$form;
 
             fn write(&self, $row: &mut Row) {
                 let $value = self;
@@ -147,26 +175,26 @@ macro_rules! fields {
 }
 
 fields! {
-    u32: "integer", |value, row| row.show(value), |fields| fields.parse("is not a whole number in range");
-    usize: "integer", |value, row| row.show(value), |fields| fields.parse("is not a whole number in range");
-    bool: "boolean", |value, row| row.show(value), |fields| fields.parse("is neither true nor false");
-    f32: "number", |value, row| row.float32(*value), |fields| fields.parse("is not a number");
-    f64: "number", |value, row| row.float64(*value), |fields| fields.parse("is not a number");
-    Epsilon: "number", |value, row| row.float64(value.value()), |fields| {
+    u32: Whole, |value, row| row.show(value), |fields| fields.parse("is not a whole number in range");
+    usize: Whole, |value, row| row.show(value), |fields| fields.parse("is not a whole number in range");
+    bool: Boolean, |value, row| row.show(value), |fields| fields.parse("is neither true nor false");
+    f32: Single, |value, row| row.float32(*value), |fields| fields.parse("is not a number");
+    f64: Double, |value, row| row.float64(*value), |fields| fields.parse("is not a number");
+    Epsilon: Double, |value, row| row.float64(value.value()), |fields| {
         let value = f64::read(fields)?;
         Epsilon::new(value).map_err(|problem| fields.wrong(&value.to_string(), &format!("is no radius: {problem}")))
     };
-    Arc<str>: "text", |value, row| row.text(value), |fields| Ok(fields.name());
-    SampleId: "text", |value, row| row.text(value.as_str()), |fields| Ok(fields.sample());
-    LayerName: "text", |value, row| row.text(value.as_str()), |fields| Ok(fields.name().into());
-    CellUnit: "text", |value, row| row.show(value), |fields| word(fields);
-    CellKind: "text", |value, row| row.text(value.as_str()), |fields| word(fields);
-    Norm: "text", |value, row| row.text(value.as_str()), |fields| word(fields);
-    Status: "text", |value, row| row.text(value.as_str()), |fields| word(fields);
+    Arc<str>: Text, |value, row| row.text(value), |fields| Ok(fields.name());
+    SampleId: Text, |value, row| row.text(value.as_str()), |fields| Ok(fields.sample());
+    LayerName: Text, |value, row| row.text(value.as_str()), |fields| Ok(fields.name().into());
+    CellUnit: Text, |value, row| row.show(value), |fields| word(fields);
+    CellKind: Text, |value, row| row.text(value.as_str()), |fields| word(fields);
+    Norm: Text, |value, row| row.text(value.as_str()), |fields| word(fields);
+    Status: Text, |value, row| row.text(value.as_str()), |fields| word(fields);
 }
 
 impl<T: Field> Field for Option<T> {
-    const FORM: &'static str = T::FORM;
+    const FORM: ColumnType = T::FORM;
     const OPTIONAL: bool = true;
 
     fn write(&self, row: &mut Row) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::columns::{Field, joined, names};
+use super::columns::{ColumnType, Field, joined, names};
 use super::fields::{Fields, Row};
 use super::{Cell, Column, DistanceRecord, Record, TransferRecord};
 
@@ -20,7 +20,7 @@ pub(super) const TRANSFER_COLUMNS: &[&str] = &names(&joined::<8>(&[&[internal("c
 
 /// A column that no table for readers has.
 const fn internal(name: &'static str) -> Column {
-    Column { name, form: "", optional: false, meaning: "" }
+    Column { name, form: ColumnType::Text, optional: false, meaning: "" }
 }
 
 pub(super) fn write_record(row: &mut Row, cell: usize, record: &Record) {

@@ -308,9 +308,9 @@ fn cell_name(cell: &Cell) -> CellName {
         model: cell.model.clone(),
         attack: cell.attack.clone(),
         kind: cell.kind.to_string(),
-        target: (!cell.target.is_empty()).then(|| cell.target.clone()),
+        target: cell.target.map(|target| target.to_string()),
         layer: cell.layer.as_ref().map(LayerName::to_string),
-        unit: cell.unit.clone(),
+        unit: cell.unit.as_ref().map(ToString::to_string),
         norm: cell.norm.to_string(),
         epsilon: cell.epsilon.value(),
     }
