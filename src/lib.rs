@@ -25,6 +25,8 @@ pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gate;
+pub mod history;
+pub mod init;
 pub mod interrupt;
 #[cfg(feature = "torch")]
 pub mod judge;

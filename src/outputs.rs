@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::{Comparison, write_changed, write_compare};
 use crate::gate::{GateOutcome, OUTCOME_FORMAT};
+use crate::history::{History, write_history};
 use crate::record::seal::{self, Seal};
 use crate::record::{
     Evidence, Example, MANIFEST_FORMAT, Manifest, PictureDir, PictureRecord, RunDir, RunStatus, StoreError, Thumbnails,
@@ -276,6 +277,29 @@ pub fn write_comparison(
     write_changed(&folder.join("changed.csv"), comparison)?;
     let page = report::compare::page(comparison, thumbnails, command)?;
     write_atomically(&folder.join("compare.html"), page.as_bytes())?;
+    Ok(())
+}
+
+/// Writes a history into `folder`, which is made if it is not there: `history.csv`, `charts/`, and `history.html`, which shows
+/// `command` as the way to make it again. Charts of an earlier history are removed.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_history_pages(folder: &Path, history: &History, command: &[String]) -> Result<(), OutputsError> {
+    let charts = folder.join("charts");
+    std::fs::create_dir_all(&charts).map_err(StoreError::io("create", &charts))?;
+    write_history(&folder.join("history.csv"), history)?;
+    let pages = report::history::pages(history, command)?;
+    for entry in std::fs::read_dir(&charts).map_err(StoreError::io("read", &charts))?.flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().ends_with(".png") && !pages.charts.iter().any(|(chart, _)| name == chart.as_str()) {
+            std::fs::remove_file(entry.path()).map_err(StoreError::io("remove", &entry.path()))?;
+        }
+    }
+    for (name, png) in &pages.charts {
+        write_atomically(&charts.join(name), png)?;
+    }
+    write_atomically(&folder.join("history.html"), pages.page.as_bytes())?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use predicates::prelude::*;
+use predicates::str::contains;
 
 fn am_eval() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_am-eval"));
@@ -84,4 +85,22 @@ fn a_build_without_libtorch_says_so_and_how_to_get_it() {
         let remedy = predicate::str::contains("has no libtorch").and(predicate::str::contains("make build"));
         am_eval().args(command).assert().code(2).stderr(remedy);
     }
+}
+
+#[test]
+fn shells_get_completions_and_manual_pages() {
+    for (shell, text) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef am-eval"),
+        ("fish", "complete -c am-eval"),
+        ("powershell", "am-eval"),
+    ] {
+        am_eval().args(["completions", shell]).assert().success().stdout(contains(text).and(contains("baseline")));
+    }
+    am_eval().args(["completions", "cmd"]).assert().code(2);
+    am_eval().arg("man").assert().success().stdout(contains(".TH am-eval 1").and(contains("Exit codes")));
+    let folder = tempfile::tempdir().unwrap();
+    am_eval().args(["man", "--out"]).arg(folder.path()).assert().success();
+    let page = std::fs::read_to_string(folder.path().join("am-eval-baseline-save.1")).unwrap();
+    assert!(page.contains("am\\-eval\\-baseline\\-save") || page.contains("baseline"), "{page}");
 }

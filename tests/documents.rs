@@ -7,9 +7,10 @@ use am_eval::cli::args::Cli;
 use am_eval::record::SAMPLES_COLUMNS;
 use am_eval::suite::Suite;
 use am_eval::suite::gate::RuleSet;
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
 const README: &str = include_str!("../README.md");
+const CI: &str = include_str!("../docs/ci.md");
 const COMMANDS: &str = include_str!("../docs/commands.md");
 const DATA: &str = include_str!("../docs/data.md");
 const GATE: &str = include_str!("../docs/gate.md");
@@ -111,5 +112,40 @@ fn every_command_is_on_its_page() {
         let name = command.get_name();
         let named = [format!("`{name}`"), format!("`{name} ")];
         assert!(named.iter().any(|name| COMMANDS.contains(name.as_str())), "docs/commands.md lacks `{name}`");
+    }
+}
+
+/// Every `am-eval` line of a page that shows commands parses as one.
+#[test]
+fn commands_on_the_pages_are_the_programs() {
+    let mut seen = 0;
+    for (page, text) in [("ci.md", CI), ("commands.md", COMMANDS), ("gate.md", GATE)] {
+        for line in
+            text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with("am-eval "))
+        {
+            let words = line.split_whitespace().take_while(|word| !["#", ">", "|", "&&"].contains(word));
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("docs/{page}: {line}\n{error}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen} commands");
+}
+
+#[test]
+fn the_action_on_its_page_has_the_actions_inputs() {
+    let action = include_str!("../action.yml");
+    let (_, inputs) = action.split_once("inputs:\n").unwrap();
+    let (inputs, rest) = inputs.split_once("outputs:\n").unwrap();
+    let (outputs, _) = rest.split_once("runs:\n").unwrap();
+    let names = |text: &str| -> Vec<String> {
+        let keys = text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("    "));
+        keys.map(|line| line.trim().trim_end_matches(':').to_owned()).collect()
+    };
+    let (inputs, outputs) = (names(inputs), names(outputs));
+    assert!(inputs.len() > 8 && outputs.len() == 5, "{inputs:?} {outputs:?}");
+    for name in inputs.iter().chain(&outputs) {
+        assert!(CI.contains(&format!("`{name}`")), "docs/ci.md lacks `{name}`");
     }
 }

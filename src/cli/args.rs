@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use super::devices::DevicesChoice;
 use super::exit::help_table;
 use crate::compare::ModelPair;
+use crate::stats::FEWEST;
 use crate::suite::{DeviceChoice, ShardChoice, UnitSelection};
 
 /// `am-eval`.
@@ -32,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Run suites and write their reports; the same command again continues an interrupted run
     Run(RunArgs),
+    /// Write a first suite for what lies in a folder: weights, configurations, images
+    Init(InitArgs),
     /// Check suites: every error at once, with file, line and column
     Validate(ValidateArgs),
     /// Make the tables, charts and the HTML report of a run again from its records
@@ -44,6 +47,8 @@ pub enum Command {
     Gate(GateArgs),
     /// Put finished runs side by side, paired by sample: differences, and the samples that changed
     Compare(CompareArgs),
+    /// Put many runs in their order: what moved, which step was significant, and whether there is a drift
+    History(HistoryArgs),
     /// Save a run as the baseline of later ones, or show what a baseline holds
     Baseline(BaselineArgs),
     /// Write a run's adversarial images, or its numbers in RobustBench's form, for other tools
@@ -60,6 +65,10 @@ pub enum Command {
     Train(TrainArgs),
     /// Print the JSON Schema of suites, for editors, or of `summary.json`
     Schema(SchemaArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands
+    Man(ManArgs),
     /// Look at this installation: libtorch, devices, precision, weights and data
     Doctor(DoctorArgs),
 }
@@ -136,6 +145,9 @@ pub struct ReportArgs {
     /// A run's directory
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub run: PathBuf,
+    /// Show the page in the browser
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// `am-eval merge`.
@@ -281,6 +293,74 @@ pub enum CompareFormat {
     Text,
     /// Markdown, for comments
     Markdown,
+    /// All numbers, for machines
+    Json,
+}
+
+/// `am-eval completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `am-eval man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for one page for each command, instead of printing the main one
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `am-eval init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder
+    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// The suite to write, which must not be there yet [default: DIR/suite.toml]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `am-eval history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Directories of runs, or folders that hold some at any depth
+    #[arg(required = true, value_name = "RUN|DIR", value_hint = ValueHint::DirPath)]
+    pub runs: Vec<PathBuf>,
+    /// What puts runs in order
+    #[arg(long, value_enum, default_value_t = HistoryOrder::Time)]
+    pub order: HistoryOrder,
+    /// States of a model that a trend looks back on
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_four)]
+    pub last: usize,
+    /// Folder for history.html, history.csv and charts/
+    #[arg(long, value_name = "DIR", default_value = "reports/history", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = HistoryFormat::Text)]
+    pub format: HistoryFormat,
+    /// End with exit code 100 if a number drifts for the worse, or its last step was significant and for the worse
+    #[arg(long)]
+    pub fail_on_drift: bool,
+}
+
+/// What puts runs in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryOrder {
+    /// When they were started
+    Time,
+    /// When the commit was made that was checked out
+    Commit,
+}
+
+/// How a history is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryFormat {
+    /// Plain text
+    Text,
     /// All numbers, for machines
     Json,
 }
@@ -550,6 +630,13 @@ fn finite(text: &str) -> Result<f32, String> {
 
 fn positive(text: &str) -> Result<f32, String> {
     finite(text).ok().filter(|value| *value > 0.0).ok_or_else(|| "must be a number above 0".into())
+}
+
+fn at_least_four(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number >= FEWEST)
+        .ok_or_else(|| format!("must be a whole number of at least {FEWEST}"))
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -37,7 +37,7 @@ pub(super) fn conclude(dir: &RunDir) -> Result<Exit, Failure> {
         inventory.finished.iter().any(|key| dir.adversarial_block_path(key).is_ok_and(|path| path.is_file()));
     let summary = write_outputs(dir, &mut manifest, adversarial).or_exit(Exit::RunFailed)?;
     let page = dir.path().join("report.html");
-    tell(&format!("{}\nreport: {}\n", report::table(&summary), page.display()));
+    tell(&format!("{}\n{}\n", report::table(&summary), report::closing(&manifest, &page)));
     Ok(if manifest.status == RunStatus::Complete { Exit::Success } else { Exit::Incomplete })
 }
 

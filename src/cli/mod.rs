@@ -14,6 +14,8 @@ mod exit;
 mod export;
 mod failure;
 mod gate;
+mod history;
+mod init;
 #[cfg(feature = "torch")]
 mod layers;
 mod merge;
@@ -31,6 +33,7 @@ mod run;
 mod schema;
 #[cfg(feature = "torch")]
 mod shard;
+mod shell;
 mod status;
 #[cfg(feature = "torch")]
 mod train;
@@ -80,7 +83,11 @@ pub fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Gate(args) => gate::gate(&args),
         Command::Export(args) => export::export(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::History(args) => history::history(&args),
+        Command::Init(args) => init::init(&args),
         Command::Baseline(args) => baseline::baseline(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => doctor::doctor(&args),
     }

@@ -1,5 +1,9 @@
 //! `am-eval report`: makes tables, charts and the page again from the records.
 
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use super::args::ReportArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
@@ -31,6 +35,27 @@ pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         _ => Failure::new(Exit::RunFailed, error),
     })?;
     let page = dir.path().join("report.html");
-    tell(&format!("{}\nreport: {}\n", report::table(&summary), page.display()));
+    tell(&format!("{}\n{}\n", report::table(&summary), report::closing(&manifest, &page)));
+    if args.open {
+        open(&page);
+    }
     Ok(if manifest.status == RunStatus::Complete { Exit::Success } else { Exit::Incomplete })
+}
+
+/// Shows the page in the browser that the system would take; `BROWSER` names another. That it did not work fails nothing.
+fn open(page: &Path) {
+    let (program, first): (OsString, &[&str]) = match std::env::var_os("BROWSER").filter(|program| !program.is_empty())
+    {
+        Some(program) => (program, &[]),
+        None if cfg!(target_os = "macos") => ("open".into(), &[]),
+        None if cfg!(windows) => ("cmd".into(), &["/C", "start", ""]),
+        None => ("xdg-open".into(), &[]),
+    };
+    let mut command = Command::new(&program);
+    command.args(first).arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => warn(&format!("{} did not show the page ({status})", program.to_string_lossy())),
+        Err(error) => warn(&format!("the page could not be shown: {}: {error}", program.to_string_lossy())),
+    }
 }

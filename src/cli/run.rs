@@ -141,7 +141,7 @@ fn one(
         }
     };
     let page = dir.path().join("report.html");
-    tell(&format!("{}\nreport: {}{note}\n", report::table(&summary), page.display()));
+    tell(&format!("{}\n{}{note}\n", report::table(&summary), report::closing(&manifest, &page)));
     gate::after_run(&dir, &manifest, &prepared.suite, baseline)
 }
 

@@ -35,12 +35,18 @@ fn check(path: &Path, args: &ValidateArgs) -> Result<Suite, Vec<SuiteErrors>> {
     if let Some(folder) = &args.data_root {
         suite.data.source.move_to(folder);
     }
+    let found = problems_of(&suite);
+    if found.is_empty() { Ok(suite) } else { Err(found) }
+}
+
+/// What is wrong with the files that a suite names, and where this build knows them, with architectures and layers.
+pub(super) fn problems_of(suite: &Suite) -> Vec<SuiteErrors> {
     let mut found: Vec<SuiteErrors> = suite.check_files().err().into_iter().collect();
     if suite.has_data() {
-        found.extend(data_problem(&suite));
+        found.extend(data_problem(suite));
     }
-    found.extend(networks::problems(&suite));
-    if found.is_empty() { Ok(suite) } else { Err(found) }
+    found.extend(networks::problems(suite));
+    found
 }
 
 /// What is wrong with the lists of the data: labels, names and counts. Images are not decoded.

@@ -5,10 +5,13 @@
 
 mod chart;
 pub mod compare;
+mod data_name;
 mod error;
 pub mod gate;
 mod headline;
+pub mod history;
 mod page;
+mod radii;
 mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -17,9 +20,10 @@ use crate::record::{Example, Manifest, PictureDir, write_atomically};
 use crate::summary::RunSummary;
 
 pub use chart::atlas::write_atlases;
+pub use data_name::data_name;
 pub use error::{DrawError, ReportError};
 pub use headline::{Headline, headline};
-pub use terminal::table;
+pub use terminal::{closing, table};
 
 /// Write `charts/*.png` and `report.html` into `run_dir`; returns their paths, the page last. Each file appears whole
 /// or not at all.

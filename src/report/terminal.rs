@@ -1,12 +1,34 @@
 //! The short table at the end of a run: plain text, aligned, for a terminal or a log.
 
-use super::headline::{headlines, worst_case_at};
+use std::path::Path;
+
+use super::data_name::data_name;
+use super::headline::{Headline, headlines, worst_case_at};
 use super::page::health::doubts;
+use super::radii::advice;
+use crate::record::Manifest;
 use crate::summary::{CellSummary, RunSummary};
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
 
-/// Models by attacks, each at its largest radius: robust accuracy and flip rate with 95 % intervals. Of a unit attack
+/// What a command ends with: the data and the device, and where the page is.
+pub fn closing(manifest: &Manifest, page: &Path) -> String {
+    let samples = format::count(manifest.samples);
+    format!("{samples} samples of {}, on {}\nreport: {}", data_name(manifest), manifest.device, page.display())
+}
+
+/// The balls that the rows of a model's attacks are about, and those of the headlines: each has a worst case.
+fn balls(summary: &RunSummary, model: &str) -> Vec<Headline> {
+    let rows = strongest(summary, model);
+    let mut balls: Vec<Headline> =
+        rows.iter().map(|(_, cell)| Headline { norm: cell.cell.norm, epsilon: cell.cell.epsilon }).collect();
+    balls.extend(headlines(summary));
+    balls.sort_by_key(|ball| (ball.norm, ball.epsilon));
+    balls.dedup();
+    balls
+}
+
+/// Models by attacks, each at the radius of the headline, or at its largest if it was not tried there: robust accuracy and flip rate with 95 % intervals. Of a unit attack
 /// the unit that flips most is shown. Below them what puts these numbers in doubt. Ends without a line break.
 pub fn table(summary: &RunSummary) -> String {
     let mut rows: Vec<[String; 4]> =
@@ -19,7 +41,7 @@ pub fn table(summary: &RunSummary) -> String {
             let ball = format!("{} {}", cell.cell.norm, format::epsilon(cell.cell.epsilon));
             rows.push([format!("  {label}"), ball, format::rate(&cell.robust_accuracy), flips]);
         }
-        for at in headlines(summary) {
+        for at in balls(summary, &model.model) {
             if let Some(worst) = worst_case_at(model, at) {
                 let ball = format!("{} {}", at.norm, format::epsilon(at.epsilon));
                 rows.push(["  worst case".to_owned(), ball, format::rate(&worst), String::new()]);
@@ -31,6 +53,7 @@ pub fn table(summary: &RunSummary) -> String {
     }
     let table = columns(&rows, [Align::Left; 4]);
     let mut below = doubts(summary);
+    below.extend(advice(summary).into_iter().map(|line| format!("note: {line}")));
     if summary.left_out > 0 {
         let count = format::count(summary.left_out);
         below.insert(0, format!("{count} images are left out of all numbers: they are broken or of another size"));
@@ -38,14 +61,17 @@ pub fn table(summary: &RunSummary) -> String {
     if below.is_empty() { table } else { format!("{table}\n\n{}", below.join("\n")) }
 }
 
-/// For each attack of `model`, its label and its cell at the largest radius; of units the one that flips most.
+/// For each attack of `model`, its label and its cell at the radius of the headline in its norm, else at its largest; of units the one that
+/// flips most.
 fn strongest<'s>(summary: &'s RunSummary, model: &str) -> Vec<(String, &'s CellSummary)> {
     let mut best: Vec<&CellSummary> = Vec::new();
+    let heads = headlines(summary);
+    let is_head = |of: &CellSummary| heads.contains(&Headline { norm: of.cell.norm, epsilon: of.cell.epsilon });
     for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && !cell.cell.kind.is_control()) {
         match best.iter_mut().find(|known| known.cell.attack == cell.cell.attack) {
             None => best.push(cell),
             Some(known) => {
-                let rank = |of: &CellSummary| (of.cell.epsilon, of.flip_rate_all.point);
+                let rank = |of: &CellSummary| ((is_head(of), of.cell.epsilon), of.flip_rate_all.point);
                 let (new, old) = (rank(cell), rank(known));
                 if new.0 > old.0 || (new.0 == old.0 && new.1 > old.1) {
                     *known = cell;

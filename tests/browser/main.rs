@@ -83,6 +83,8 @@ fn write_pages(folder: &Path) {
     gate(&changed).assert().code(100);
     am_eval(&["compare", "--out"], &[&at("compared"), &plain, &changed]).assert().success();
     keep_page(&at("compared").join("compare.html"), &at("compare"));
+    am_eval(&["history", "--out"], &[&at("timeline"), &plain, &changed]).assert().success();
+    keep_page(&at("timeline").join("history.html"), &at("history"));
 
     let same = Recipe::default().write(&at("passed"));
     report(&same);
@@ -100,6 +102,8 @@ fn write_pages(folder: &Path) {
     let run = run.write(&at("hostile"));
     report(&run);
     gate(&run).assert().code(100);
+    am_eval(&["history", "--out"], &[&at("hostile-timeline"), &before, &run]).assert().success();
+    keep_page(&at("hostile-timeline").join("history.html"), &at("hostile-history"));
 
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/example/report.html");
     keep_page(&example, &at("example"));

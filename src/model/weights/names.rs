@@ -13,7 +13,7 @@ const HUGGING_FACE: &str = "embeddings.cls_token";
 
 impl WeightsFile {
     /// The shapes of the tensors of floating-point values, without what all their names begin with.
-    pub(in crate::model) fn plain_shapes(&self) -> BTreeMap<String, Vec<i64>> {
+    pub fn plain_shapes(&self) -> BTreeMap<String, Vec<i64>> {
         let shapes = self.shapes();
         let prefix = common_prefix(&shapes);
         without(shapes, &prefix)

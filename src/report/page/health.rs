@@ -39,9 +39,10 @@ pub fn signs(manifest: &Manifest, summary: &RunSummary) -> Vec<Sign> {
     gathered
 }
 
-/// The signs that put robustness in doubt, as one line each: what first screens show below their numbers.
+/// The grave signs, those that put robustness in doubt and those of a model as a whole, as one line each: what first screens show below their numbers.
 pub fn doubts(summary: &RunSummary) -> Vec<String> {
-    let doubted = all(summary).into_iter().filter(|(sign, _)| sign.doubts_robustness() || sign.is_of_model());
+    let doubted =
+        all(summary).into_iter().filter(|(sign, _)| sign.is_grave() || sign.doubts_robustness() || sign.is_of_model());
     let line = |sign: Sign| {
         let word = if sign.grave { "warning" } else { "note" };
         let (shown, more) = (sign.places.len().min(3), sign.places.len().saturating_sub(3));

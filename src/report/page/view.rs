@@ -9,7 +9,9 @@ use super::transfer_table::{Transfer, transfer};
 use crate::gate::Subject;
 use crate::record::{CellKind, Example, Manifest, RunStatus};
 use crate::report::chart::gallery;
+use crate::report::data_name;
 use crate::report::headline::{headlines, worst_case_at};
+use crate::report::radii::advice;
 use crate::stats::Estimate;
 use crate::suite::Target;
 use crate::summary::{Answer, CellSummary, ENVELOPE, ModelSummary, Question, RunSummary, checklist};
@@ -132,6 +134,7 @@ pub struct View {
     duration: String,
     version: Option<String>,
     headline: Option<String>,
+    radii_advice: Vec<String>,
     models: Vec<ModelCard>,
     health: Vec<Sign>,
     questions: Vec<Question>,
@@ -171,7 +174,8 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
         complete: manifest.status == RunStatus::Complete,
         blocks_done: format::count(manifest.blocks_done),
         blocks_total: format::count(manifest.blocks_total),
-        dataset: manifest.dataset.clone(),
+        radii_advice: advice(summary),
+        dataset: data_name(manifest),
         samples: format::count(manifest.samples),
         classes: manifest.classes.len(),
         seed: manifest.seed,
@@ -379,7 +383,10 @@ fn provenance(manifest: &Manifest) -> Vec<Fact> {
     let mut facts = vec![
         fact("Run", manifest.run.clone()),
         fact("Status", format!("{} of {} blocks", manifest.blocks_done, manifest.blocks_total)),
-        fact("Data", format!("{}, {} samples", manifest.dataset, format::count(manifest.samples))),
+        fact(
+            "Data",
+            format!("{} ({}), {} samples", data_name(manifest), manifest.dataset, format::count(manifest.samples)),
+        ),
         fact("Hash of ids and labels", manifest.data_hash.clone()),
         fact("Seed", manifest.seed.to_string()),
         fact("Device", manifest.device.clone()),
