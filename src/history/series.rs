@@ -80,7 +80,7 @@ fn one(runs: &[(Entry, Snapshot)], subject: Subject, metric: Metric, row: &[(usi
 /// Number of samples and value; none without samples.
 fn estimate(value: &Value) -> Option<(u64, Estimate)> {
     match value {
-        Value::Rate(measure) => Some((measure.of.len(), rate(measure)?)),
+        Value::Rate(measure) => Some((measure.population.len(), rate(measure)?)),
         Value::Distance(of) => Some(distances::median(of)).filter(|(n, _)| *n > 0),
     }
 }
@@ -103,7 +103,7 @@ fn trend_of(states: &[&Value]) -> Option<Trend> {
     });
     let end = searched.fold(f64::MAX, f64::min);
     let number = |value: &Value, sample: u32| match value {
-        Value::Rate(measure) if !measure.of.contains(sample) => None,
+        Value::Rate(measure) if !measure.population.contains(sample) => None,
         Value::Rate(measure) => Some(f64::from(u8::from(measure.yes.contains(sample)))),
         Value::Distance(of) => match of.values.get(sample as usize) {
             None | Some(Distance::Missing) => None,
@@ -112,7 +112,7 @@ fn trend_of(states: &[&Value]) -> Option<Trend> {
         },
     };
     let samples: Vec<u32> = match states.first()? {
-        Value::Rate(measure) => measure.of.iter().collect(),
+        Value::Rate(measure) => measure.population.iter().collect(),
         Value::Distance(of) => (0..of.values.len() as u32).collect(),
     };
     let row = |sample: &u32| states.iter().map(|value| number(value, *sample)).collect::<Option<Vec<f64>>>();
