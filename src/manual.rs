@@ -1,5 +1,7 @@
 //! `docs/outputs.md`: every column of every table and every sign, made from the code.
 
+mod inside;
+
 use crate::record::{Column, DISTANCES_TABLE, SAMPLES_TABLE};
 use crate::summary::{HealthSign, summary_columns, transfer_columns, worst_case_columns, worst_sample_columns};
 
@@ -106,7 +108,7 @@ pub fn outputs_reference() -> String {
         ),
         ("transfer.csv", "One row per source cell and victim, with `[transfer]`.", transfer_columns()),
     ];
-    for (name, about, columns) in summaries {
+    for (name, about, columns) in summaries.into_iter().chain(inside::tables()) {
         text += &format!("\n## `{name}`\n\n{about}\n\n| column | meaning |\n|---|---|\n");
         for column in columns.iter().filter(|column| !is_end(column)) {
             let ends = if columns.contains(&format!("{column}_lo")) {
@@ -134,7 +136,7 @@ fn is_end(column: &str) -> bool {
 
 /// What a column of a summary means: its own meaning, or that of the records' column of this name.
 fn meaning(column: &str) -> Option<&'static str> {
-    let summed = MEANINGS.iter().find(|(name, _)| *name == column).map(|(_, meaning)| *meaning);
+    let summed = MEANINGS.iter().chain(inside::MEANINGS).find(|(name, _)| *name == column).map(|(_, meaning)| *meaning);
     summed.or_else(|| SAMPLES_TABLE.iter().find(|known| known.name == column).map(|known| known.meaning.trim()))
 }
 
@@ -162,13 +164,20 @@ pub(crate) mod tests {
     #[test]
     fn every_column_has_a_meaning() {
         let mut used = BTreeSet::new();
-        for columns in [summary_columns(), worst_case_columns(), worst_sample_columns(), transfer_columns()] {
+        let inner = inside::tables().map(|(_, _, columns)| columns);
+        let outer = [summary_columns(), worst_case_columns(), worst_sample_columns(), transfer_columns()];
+        for columns in outer.into_iter().chain(inner) {
             for column in columns.iter().filter(|column| !is_end(column)) {
                 assert!(meaning(column).is_some(), "{column}");
                 used.insert(column.clone());
             }
         }
-        let idle: Vec<&str> = MEANINGS.iter().map(|(name, _)| *name).filter(|name| !used.contains(*name)).collect();
+        let idle: Vec<&str> = MEANINGS
+            .iter()
+            .chain(inside::MEANINGS)
+            .map(|(name, _)| *name)
+            .filter(|name| !used.contains(*name))
+            .collect();
         assert_eq!(idle, Vec::<&str>::new());
         for column in SAMPLES_TABLE.iter().chain(DISTANCES_TABLE) {
             let meaning = column.meaning.trim();

@@ -13,13 +13,16 @@ use crate::gate::{GateOutcome, OUTCOME_FORMAT};
 use crate::history::{History, write_history};
 use crate::record::seal::{self, Seal};
 use crate::record::{
-    Evidence, Example, MANIFEST_FORMAT, Manifest, PictureDir, PictureRecord, RunDir, RunStatus, StoreError, Thumbnails,
-    assemble_adversarial, assemble_tables, content_hash, write_atomically, write_parquet, write_visualize,
+    Evidence, Example, MANIFEST_FORMAT, Manifest, PictureDir, PictureRecord, RunDir, RunStatus, StoreError, StudyDir,
+    Thumbnails, UniversalRecord, WayRecord, assemble_adversarial, assemble_tables, content_hash, write_atomically,
+    write_parquet, write_trajectories, write_universal, write_visualize,
 };
+use crate::report::compare::UnitPairs;
 use crate::report::gate::{junit, markdown, show_gate, without_gate};
 use crate::report::{self, ReportError, write_atlases, write_reports};
 use crate::summary::{
-    RunSummary, Summarizer, write_summary, write_summary_json, write_transfer, write_worst_case, write_worst_samples,
+    InsideSummary, RunSummary, Summarizer, write_damage, write_layers, write_patching, write_summary,
+    write_summary_json, write_transfer, write_units, write_worst_case, write_worst_samples,
 };
 
 /// The page.
@@ -77,7 +80,7 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     let keys = dir.block_keys()?;
     let pictures = PictureDir::of_run(dir.path());
     let painted = pictures.read()?;
-    if keys.is_empty() && painted.is_empty() {
+    if keys.is_empty() && painted.is_empty() && !StudyDir::universal(dir.path()).path().is_dir() {
         return Err(OutputsError::Empty(dir.path().to_owned()));
     }
     let mut summarizer = Summarizer::default();
@@ -122,6 +125,29 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     if manifest.has_transfer() {
         manifest.outputs.insert("transfer.csv".to_owned(), write_transfer(&dir.transfer_path(), &summary.transfers)?);
     }
+    for (name, hash) in write_inside(dir.path(), &summary.inside)? {
+        manifest.outputs.insert(name.to_owned(), hash);
+    }
+    let ways = StudyDir::ways(dir.path());
+    let found: Vec<WayRecord> = ways.read()?;
+    if !found.is_empty() {
+        let path = dir.path().join("trajectories.csv");
+        manifest.outputs.insert(inside(dir, &path), write_trajectories(&path, &found)?);
+        for (_, file) in found.iter().flat_map(|way| &way.frames) {
+            let path = ways.path().join(file);
+            manifest.outputs.insert(inside(dir, &path), content_hash(&path)?);
+        }
+    }
+    let universal: Vec<UniversalRecord> =
+        StudyDir::universal(dir.path()).read::<Vec<UniversalRecord>>()?.into_iter().flatten().collect();
+    if !universal.is_empty() {
+        let path = dir.path().join("universal.csv");
+        manifest.outputs.insert(inside(dir, &path), write_universal(&path, &universal)?);
+        for record in &universal {
+            let path = StudyDir::universal(dir.path()).path().join(&record.file);
+            manifest.outputs.insert(inside(dir, &path), content_hash(&path)?);
+        }
+    }
     if !painted.is_empty() {
         let path = dir.path().join("visualize.csv");
         manifest.outputs.insert(inside(dir, &path), write_visualize(&path, &painted)?);
@@ -160,6 +186,23 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
     // The manifest comes last: a run that it calls complete has all its files.
     manifest.save(&dir.manifest_path())?;
     Ok(summary)
+}
+
+/// Writes the tables of what is inside the models, as far as the run tells of it; their names and hashes.
+fn write_inside(folder: &Path, inside: &InsideSummary) -> Result<Vec<(&'static str, String)>, StoreError> {
+    let mut written = Vec::new();
+    let path = |name: &str| folder.join(name);
+    if !inside.damage.is_empty() {
+        written.push(("damage.csv", write_damage(&path("damage.csv"), &inside.damage)?));
+    }
+    if !inside.patching.is_empty() {
+        written.push(("patching.csv", write_patching(&path("patching.csv"), &inside.patching)?));
+    }
+    if !inside.units.is_empty() {
+        written.push(("units.csv", write_units(&path("units.csv"), &inside.units)?));
+        written.push(("layers.csv", write_layers(&path("layers.csv"), &inside.layers)?));
+    }
+    Ok(written)
 }
 
 /// Every table that the run has written so far once more as Parquet, if its suite asks for it; else none is left of an earlier time.
@@ -262,7 +305,7 @@ fn store_gate(dir: &RunDir, outcome: &GateOutcome) -> Result<(), OutputsError> {
 }
 
 /// Writes a comparison into `folder`, which is made if it is not there: `compare.csv`, `changed.csv`, and `compare.html`,
-/// which shows `command` as the way to make it again.
+/// which shows `command` as the way to make it again. `folders` are those of the runs, by name: their pictures of units are shown.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -270,12 +313,13 @@ pub fn write_comparison(
     folder: &Path,
     comparison: &Comparison,
     thumbnails: &Thumbnails,
+    folders: &[(String, std::path::PathBuf)],
     command: &[String],
 ) -> Result<(), OutputsError> {
     std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
     write_compare(&folder.join("compare.csv"), comparison)?;
     write_changed(&folder.join("changed.csv"), comparison)?;
-    let page = report::compare::page(comparison, thumbnails, command)?;
+    let page = report::compare::page(comparison, thumbnails, &UnitPairs::new(comparison, folders)?, command)?;
     write_atomically(&folder.join("compare.html"), page.as_bytes())?;
     Ok(())
 }

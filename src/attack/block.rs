@@ -52,6 +52,8 @@ pub struct AttackOutcome {
     pub unconfirmed: u64,
     /// Whether losses still moved at the end, by radius.
     pub evidence: Vec<Evidence>,
+    /// For each record the row and the image `[1, C, H, W]` that it tells of, if its sample was attacked.
+    pub found: Vec<Option<(Row, Tensor)>>,
 }
 
 impl AttackBlock<'_> {
@@ -90,14 +92,9 @@ impl AttackBlock<'_> {
                 examples.push(example(record, &self.bench.clean.pixels.narrow(0, row.sample as i64, 1), image));
             }
         }
-        AttackOutcome {
-            evidence: moving(&entries),
-            examples,
-            transfers: self.transfers(&entries),
-            images,
-            unconfirmed,
-            records: entries.into_iter().map(|entry| entry.record).collect(),
-        }
+        let (evidence, transfers) = (moving(&entries), self.transfers(&entries));
+        let (records, found) = entries.into_iter().map(|entry| (entry.record, entry.found)).unzip();
+        AttackOutcome { evidence, examples, transfers, images, unconfirmed, records, found }
     }
 
     /// Runs chains of rows with the attack's own optimizer, budget and criterion.

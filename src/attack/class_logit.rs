@@ -80,7 +80,7 @@ impl Kind for ClassLogit {
 
 impl ClassLogit {
     /// The class that each sample is driven towards.
-    fn targets(&self, block: &AttackBlock) -> Option<Vec<i64>> {
+    pub(super) fn targets(&self, block: &AttackBlock) -> Option<Vec<i64>> {
         let (noise, clean) = (block.noise("target"), block.bench.clean);
         let target = |sample: usize| {
             let logits = &clean.logits[sample];

@@ -18,12 +18,14 @@ use crate::wording::escape;
 pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let mut thumbnails = Thumbnails::default();
     let mut runs: Vec<Snapshot> = Vec::new();
+    let mut folders: Vec<(String, PathBuf)> = Vec::new();
     for path in &args.runs {
         let mut run = load(path, &mut thumbnails)?;
         if runs.iter().any(|other| other.provenance.run == run.provenance.run) {
             // The same suite computed twice: only the folder tells the runs apart.
             run.provenance.run = path.display().to_string();
         }
+        folders.push((run.provenance.run.clone(), path.clone()));
         runs.push(run);
     }
     let reference = runs.remove(0);
@@ -41,7 +43,7 @@ pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let comparison = compare_runs(&reference, &runs, &options).map_err(failure)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&comparison));
     let command: Vec<String> = std::env::args().collect();
-    write_comparison(&folder, &comparison, &thumbnails, &command).or_exit(Exit::RunFailed)?;
+    write_comparison(&folder, &comparison, &thumbnails, &folders, &command).or_exit(Exit::RunFailed)?;
     tell_exactly(&match args.format {
         CompareFormat::Text => escape::terminal(&render::text(&comparison, &folder)).into_owned(),
         CompareFormat::Markdown => render::markdown(&comparison),

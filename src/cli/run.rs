@@ -17,7 +17,7 @@ use crate::gate::Snapshot;
 use crate::interrupt;
 use crate::model::TORCHSCRIPT;
 use crate::outputs::{OutputsError, finished_summary, write_outputs};
-use crate::record::{Manifest, PictureDir, RunDir};
+use crate::record::{Manifest, PictureDir, RunDir, StudyDir};
 use crate::report;
 use crate::suite::{Plan, Shard, Suite};
 use crate::summary::RunSummary;
@@ -120,6 +120,8 @@ fn one(
     if fresh {
         dir.remove_blocks().or_exit(Exit::RunFailed)?;
         PictureDir::of_run(dir.path()).remove().or_exit(Exit::RunFailed)?;
+        StudyDir::ways(dir.path()).remove().or_exit(Exit::RunFailed)?;
+        StudyDir::universal(dir.path()).remove().or_exit(Exit::RunFailed)?;
     }
     let mut manifest = prepared.manifest(std::env::args().collect());
     manifest.origin = Some(origin(&prepared.suite.path));
@@ -169,6 +171,8 @@ fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Man
     }
     executed.map_err(failure)?;
     visualize::of_run(prepared, dir.path(), (0, 1))?;
+    visualize::ways_of_run(prepared, dir.path(), (0, 1))?;
+    visualize::universal_of_run(prepared, dir.path(), (0, 1))?;
     write_outputs(dir, manifest, args.save_adversarial).map_err(outputs_failure)
 }
 

@@ -13,13 +13,16 @@ use crate::cuda;
 use crate::data::{self, Pictures};
 use crate::engine::{ENGINE_VERSION, Prepared, device};
 use crate::interrupt;
+use crate::judge::CleanBlock;
 use crate::model::{Architecture, Compute, Model, ModelError, ModelSource};
-use crate::record::{PictureDir, write_visualize};
+use crate::record::{PictureDir, StudyDir, write_visualize};
 use crate::report::write_atlases;
 use crate::suite::{
-    Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess, Start, Suite,
-    VisualizeConfig,
+    AttackConfig, Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess,
+    Start, Suite, VisualizeConfig,
 };
+use crate::visualize::universal::Forge;
+use crate::visualize::ways::WayFinder;
 use crate::visualize::{RealSamples, Studio, VisualizeError};
 use crate::wording::did_you_mean;
 
@@ -116,6 +119,97 @@ pub fn of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<
     }
     draw(&studio, &prepared.suite.visualizations, &models, None, share)
 }
+
+/// Follows some samples of a prepared suite over the boundary; those of `share` (index, count).
+pub fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
+    let Some(config) = &prepared.suite.trajectories else { return Ok(()) };
+    let dir = StudyDir::ways(run);
+    // Enough samples that some of them are classified rightly.
+    let count = prepared.selection.len().min(WAY_SAMPLES.max(4 * config.samples));
+    let samples = prepared.selection.load_block(prepared.dataset.as_ref(), 0..count).or_exit(Exit::Usage)?;
+    let finder = WayFinder {
+        dir: &dir,
+        config,
+        seed: prepared.suite.seed,
+        capacity: prepared.capacity(),
+        dataset: prepared.dataset.name(),
+        identity: prepared.run.clone(),
+    };
+    let mut part = 0;
+    for place in 0..prepared.sources.len() {
+        let name = &prepared.suite.models[place].name;
+        let attacks: Vec<(usize, &AttackConfig)> = prepared
+            .suite
+            .attacks
+            .iter()
+            .enumerate()
+            .filter(|(_, attack)| attack.applies_to(name) && config.attacks.contains(&attack.name))
+            .collect();
+        if attacks.is_empty() {
+            continue;
+        }
+        let model = prepared.verifier(place).or_exit(Exit::Usage)?;
+        let clean = CleanBlock::new(&model, &samples, &[], prepared.capacity());
+        for (at, attack) in attacks {
+            part += 1;
+            if (part - 1) % share.1 != share.0 {
+                continue;
+            }
+            say(&format!("{name} {}: the way over the boundary", attack.name));
+            let units = prepared.driven_units(attack, &model).map_err(|error| Failure::new(Exit::Usage, error))?;
+            let key = format!("{place:02}-{name}--{at:03}-{}", attack.name);
+            finder.run(attack, &model, &clean, &units, &key).map_err(failure)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the universal perturbations of a prepared suite; those of `share` (index, count).
+pub fn universal_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
+    if prepared.suite.universal.is_empty() {
+        return Ok(());
+    }
+    let count = prepared.selection.len().min(UNIVERSAL_SAMPLES);
+    let samples = prepared.selection.load_block(prepared.dataset.as_ref(), 0..count).or_exit(Exit::Usage)?;
+    let samples = RealSamples::labelled(samples);
+    let dir = StudyDir::universal(run);
+    let forge = Forge {
+        dir: &dir,
+        seed: prepared.suite.seed,
+        capacity: prepared.capacity(),
+        samples: &samples,
+        identity: prepared.run.clone(),
+    };
+    let mut part = 0;
+    for place in 0..prepared.sources.len() {
+        let name = &prepared.suite.models[place].name;
+        let configs: Vec<_> = prepared.suite.universal.iter().filter(|config| config.applies_to(name)).collect();
+        if configs.is_empty() {
+            continue;
+        }
+        let model = prepared.verifier(place).or_exit(Exit::Usage)?;
+        for config in configs {
+            for layer in model.chosen_layers(&config.layers).or_exit(Exit::Usage)? {
+                part += 1;
+                if (part - 1) % share.1 != share.0 {
+                    continue;
+                }
+                say(&format!("{name} {}: perturbations from {}", config.name, layer.name));
+                let units = prepared
+                    .chosen_units(&config.name, &model, &layer, &config.units, config.direction)
+                    .map_err(|error| Failure::new(Exit::Usage, error))?;
+                forge.run(config, &model, place, (&layer, &units)).map_err(failure)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Samples that universal perturbations are made from and judged on.
+const UNIVERSAL_SAMPLES: usize = 1024;
+
+/// Samples among which those with a way are looked for.
+const WAY_SAMPLES: usize = 50;
 
 /// Writes table and atlases from the blocks that are there; returns the number of pictures.
 pub fn finish(folder: &Path, classes: &[String]) -> Result<usize, Failure> {

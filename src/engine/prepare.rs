@@ -14,17 +14,22 @@ use super::layers::attacks_by_layer;
 use super::trials::{self, trial};
 use crate::attack::{Selected, Unfit, features_layer, kind};
 use crate::data::{self, Dataset, Sample, Selection};
-use crate::judge::pixels;
-use crate::model::{Compute, Model, ModelError, ModelSource};
+use crate::judge::{Labelled, learn_directions, pixels, ranked};
+use crate::model::{Compute, LayerInfo, Model, ModelError, ModelSource};
+use crate::objective::missing;
+use crate::random::Noise;
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
-use crate::suite::{AttackConfig, Known, Plan, Suite, UnitSelection};
-use crate::terms::LayerName;
+use crate::suite::{AttackConfig, Direction, Known, Plan, Suite, UnitRanking, UnitSelection};
+use crate::terms::{LayerName, Unit};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
 pub const ENGINE_VERSION: &str = "2";
 
 /// Version of what a run's identity is made of: since 2 the images' content, the number of threads on a CPU, and libtorch's version.
 pub const IDENTITY_FORMAT: u32 = 2;
+
+/// Images by which units are ranked and gains are scaled.
+pub(super) const REFERENCE: usize = 512;
 
 /// A suite that is ready to run.
 pub struct Prepared {
@@ -84,8 +89,9 @@ impl Prepared {
                 ModelSource::open(config, Some(size)).map_err(|error| RunError::Opening { model, error })
             })
             .collect::<Result<Vec<_>, RunError>>()?;
+        let before: Vec<String> = suite.attacks.iter().map(|attack| attack.name.clone()).collect();
         let (attacks, origins) = attacks_by_layer(std::mem::take(&mut suite.attacks), &sources, device)?;
-        suite.attacks = attacks;
+        rename(&mut suite, &before, attacks, &origins);
         suite.run.block = suite.run.block.or_else(|| Some(usual_block(&suite, &sources[0], device)));
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
@@ -247,6 +253,68 @@ impl Prepared {
         Ok(())
     }
 
+    /// The units that a unit attack drives in `model`, without its controls; none for other attacks.
+    ///
+    /// # Errors
+    /// If the layer or a unit does not exist, or images cannot be read.
+    pub fn driven_units(&self, attack: &AttackConfig, model: &Model) -> Result<Vec<Unit>, RunError> {
+        let kind = kind(&attack.goal);
+        let Some(Selected { layer, units, direction, .. }) = kind.selected() else { return Ok(Vec::new()) };
+        self.chosen_units(&attack.name, model, &model.layer(layer)?, units, direction)
+    }
+
+    /// The units of `layer` that a selection means, of what is called `name` in the suite; they exist, and their directions are known.
+    ///
+    /// # Errors
+    /// If a unit does not exist, or images cannot be read.
+    pub fn chosen_units(
+        &self,
+        name: &str,
+        model: &Model,
+        layer: &LayerInfo,
+        units: &UnitSelection,
+        direction: Direction,
+    ) -> Result<Vec<Unit>, RunError> {
+        let noise = Noise::new(self.suite.seed, &format!("{name}/{}", model.name));
+        let top = |top| Ok::<_, RunError>(ranked(model, &layer.name, top, direction, &self.labelled()?)?);
+        let units = match units {
+            UnitSelection::Listed(units) => {
+                if units.iter().any(|unit| unit.direction().is_some()) {
+                    learn_directions(model, layer, units, &self.labelled()?)?;
+                }
+                units.clone()
+            }
+            UnitSelection::All => (0..layer.units).map(Unit::channel).collect(),
+            UnitSelection::Random(count) => {
+                noise.choose("units", *count, layer.units).into_iter().map(Unit::channel).collect()
+            }
+            UnitSelection::TopActivation(count) => top((*count, UnitRanking::Activation))?,
+            UnitSelection::Top { count, by } => top((*count, *by))?,
+        };
+        for unit in &units {
+            if let Some(problem) = missing(model, *unit, layer) {
+                let (model, layer, unit) = (model.name.clone(), layer.name.clone(), unit.to_string());
+                return Err(ModelError::UnknownUnit { model, layer, unit, problem }.into());
+            }
+        }
+        Ok(units)
+    }
+
+    /// The reference images with their labels: the first of the run.
+    pub fn labelled(&self) -> Result<Vec<Labelled>, RunError> {
+        let count = self.selection.len().min(REFERENCE);
+        let chunk = self.capacity().max(1);
+        (0..count)
+            .step_by(chunk)
+            .map(|start| {
+                let range = start..count.min(start + chunk);
+                let samples = self.selection.load_block(self.dataset.as_ref(), range)?;
+                let labels = samples.iter().map(|sample| i64::from(sample.label)).collect();
+                Ok(Labelled { pixels: pixels(&samples, self.device), labels })
+            })
+            .collect()
+    }
+
     /// What only loaded models tell the estimate.
     ///
     /// # Errors
@@ -334,6 +402,21 @@ impl Prepared {
             blocks: BTreeMap::new(),
         }
     }
+}
+
+/// Gives `suite` its attacks after some became several; what names them names all of these. `origins` are their places before.
+fn rename(suite: &mut Suite, before: &[String], attacks: Vec<AttackConfig>, origins: &[usize]) {
+    let after = |names: &mut Vec<String>| {
+        let named = attacks.iter().zip(origins).filter(|(_, origin)| names.contains(&before[**origin]));
+        *names = named.map(|(attack, _)| attack.name.clone()).collect();
+    };
+    if let Some(damage) = &mut suite.damage {
+        after(&mut damage.attacks);
+    }
+    if let Some(trajectories) = &mut suite.trajectories {
+        after(&mut trajectories.attacks);
+    }
+    suite.attacks = attacks;
 }
 
 /// What looks wrong about data and models together: classes that differ, and images that are left out.

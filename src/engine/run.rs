@@ -11,24 +11,22 @@ use super::error::RunError;
 use super::fault;
 use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
-use super::prepare::Prepared;
+use super::prepare::{Prepared, REFERENCE};
 use crate::attack::{
-    AttackBlock, ControlBlock, ControlOutcome, DrivenUnit, Reference, Selected, SelfTest, Victim, choose, kind,
-    thumbnail,
+    AttackBlock, ControlBlock, ControlOutcome, DamagePlan, DamageStudy, DrivenUnit, PatchTarget, Reference, Selected,
+    SelfTest, Victim, choose, kind, thumbnail,
 };
 use crate::boundary::BoundaryBlock;
 use crate::cuda;
 use crate::data::{Loading, Sample};
 use crate::interrupt;
-use crate::judge::{Bench, CleanBlock, Judgement, Labelled, Watched, judge, learn_directions, pixels, ranked};
+use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, learn_directions, pixels, ranked};
 use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{AdversarialImages, Block, Evidence, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
 use crate::suite::controls::{control_places, is_one_of, takes_part};
-use crate::suite::{Shard, Task, UnitSelection, WorkUnit};
-
-/// Images by which units are ranked and gains are scaled.
-const REFERENCE: usize = 512;
+use crate::suite::{AttackConfig, DamageConfig, Direction, Shard, Task, UnitSelection, WorkUnit};
+use crate::terms::{Part, Unit};
 
 /// Watches a run.
 pub trait Observer {
@@ -60,6 +58,13 @@ pub struct Run<'a> {
     units: HashMap<usize, Rc<Vec<DrivenUnit>>>,
     /// What units do over the reference images, of the same model.
     reference: Option<Rc<Reference>>,
+    /// What is looked at inside the same model.
+    damage: Option<Rc<DamagePlan>>,
+}
+
+/// What the suite asks about the damage that an attack does, if it does.
+fn prepared_damage<'a>(prepared: &'a Prepared, attack: &AttackConfig) -> Option<&'a DamageConfig> {
+    prepared.suite.damage.as_ref().filter(|damage| damage.attacks.contains(&attack.name))
 }
 
 impl<'a> Run<'a> {
@@ -77,6 +82,7 @@ impl<'a> Run<'a> {
             ahead: None,
             units: HashMap::new(),
             reference: None,
+            damage: None,
         }
     }
 
@@ -171,6 +177,7 @@ impl<'a> Run<'a> {
         self.clean_of_victims.clear();
         self.units.clear();
         self.reference = None;
+        self.damage = None;
     }
 
     fn compute(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
@@ -219,6 +226,12 @@ impl<'a> Run<'a> {
                 if self.save_adversarial {
                     outcome.images.write(self.dir, &unit.key)?;
                 }
+                if let Some(config) = prepared_damage(self.prepared, attack) {
+                    let plan = self.damage_plan(config, &verifier)?;
+                    let (first, samples) = (unit.samples.start, self.prepared.selection.len());
+                    let study = DamageStudy { config, plan: &plan, bench, first, samples };
+                    (block.damage, block.patches) = study.run(&outcome.records, &outcome.found);
+                }
                 block.records = outcome.records;
                 block.evidence = outcome.evidence;
                 block.evidence.extend(self.self_test(unit, index, &verifier, bench));
@@ -244,6 +257,31 @@ impl<'a> Run<'a> {
         let digest = blake3::hash(name.as_bytes());
         let bytes: [u8; 8] = digest.as_bytes()[..8].try_into().unwrap_or_default();
         tch::manual_seed(i64::from_le_bytes(bytes) & i64::MAX);
+    }
+
+    /// The layers that are compared and the units that are patched in the model at hand.
+    fn damage_plan(&mut self, config: &DamageConfig, verifier: &Model) -> Result<Rc<DamagePlan>, RunError> {
+        if let Some(plan) = &self.damage {
+            return Ok(plan.clone());
+        }
+        let mut plan = DamagePlan { layers: verifier.chosen_layers(&config.layers)?, targets: Vec::new() };
+        for layer in verifier.chosen_layers(&config.patch)? {
+            plan.targets.push(PatchTarget { layer: layer.clone(), unit: None, control: None });
+            let Some(units) = &config.patch_units else { continue };
+            let name = format!("patch/{}", layer.name);
+            let noise = Noise::new(self.prepared.suite.seed, &format!("{name}/{}", verifier.name));
+            let units = self.prepared.chosen_units(&name, verifier, &layer, units, Direction::Maximize)?;
+            let free: Vec<usize> =
+                (0..layer.units).filter(|&index| units.iter().all(|unit| unit.index() != Some(index))).collect();
+            for unit in units {
+                let control = noise.choose(&format!("control/{unit}"), 1, free.len()).first().map(|&at| free[at]);
+                let control = control.map(|index| Unit { part: Part::Channel(index), place: unit.place });
+                plan.targets.push(PatchTarget { layer: layer.clone(), unit: Some(unit), control });
+            }
+        }
+        let plan = Rc::new(plan);
+        self.damage = Some(plan.clone());
+        Ok(plan)
     }
 
     /// What the controls that stand beside this attack found.
@@ -294,6 +332,7 @@ impl<'a> Run<'a> {
             self.clean.clear();
             self.units.clear();
             self.reference = None;
+            self.damage = None;
             self.model = Some(index);
             self.learn_directions(&pair.1)?;
         }
@@ -306,7 +345,7 @@ impl<'a> Run<'a> {
             let kind = kind(&attack.goal);
             let Some(Selected { layer, units: UnitSelection::Listed(units), .. }) = kind.selected() else { continue };
             if units.iter().any(|unit| unit.direction().is_some()) {
-                learn_directions(model, &model.layer(layer)?, units, &self.labelled()?)?;
+                learn_directions(model, &model.layer(layer)?, units, &self.prepared.labelled()?)?;
             }
         }
         Ok(())
@@ -395,7 +434,7 @@ impl<'a> Run<'a> {
             Some(selected) => {
                 let listed = match selected.units {
                     UnitSelection::Top { count, by } => {
-                        let (top, images) = ((*count, *by), self.labelled()?);
+                        let (top, images) = ((*count, *by), self.prepared.labelled()?);
                         let units = ranked(verifier, selected.layer, top, selected.direction, &images)?;
                         Some(UnitSelection::Listed(units))
                     }
@@ -409,21 +448,6 @@ impl<'a> Run<'a> {
         let units = Rc::new(units);
         self.units.insert(attack, units.clone());
         Ok(units)
-    }
-
-    /// The reference images with their labels.
-    fn labelled(&self) -> Result<Vec<Labelled>, RunError> {
-        let count = self.prepared.selection.len().min(REFERENCE);
-        let chunk = self.prepared.capacity().max(1);
-        (0..count)
-            .step_by(chunk)
-            .map(|start| {
-                let range = start..count.min(start + chunk);
-                let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), range)?;
-                let labels = samples.iter().map(|sample| i64::from(sample.label)).collect();
-                Ok(Labelled { pixels: pixels(&samples, self.prepared.device), labels })
-            })
-            .collect()
     }
 
     fn reference(&mut self, model: usize, verifier: &Model) -> Result<Rc<Reference>, RunError> {

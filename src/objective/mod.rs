@@ -7,6 +7,7 @@
 mod levels;
 mod linear;
 mod logits;
+mod patching;
 mod pixel;
 mod presence;
 mod reading;
@@ -15,6 +16,7 @@ mod units;
 pub use levels::Levels;
 pub use linear::class_distances;
 pub use logits::{LogitObjective, logit_objective, margin, pick};
+pub use patching::patched;
 pub use pixel::{ObjectiveError, PixelObjective};
 pub use presence::missing;
 pub use reading::unit_map;

@@ -16,7 +16,8 @@ use super::intern::Interner;
 use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS, TRANSFER_COLUMNS};
 use super::version::file_versions;
 use super::{
-    Cell, DistanceRecord, Evidence, Example, Record, RunDir, StoreError, Thumbnail, TransferRecord, write_atomically,
+    Cell, DamageTally, DistanceRecord, Evidence, Example, PatchTally, Record, RunDir, StoreError, Thumbnail,
+    TransferRecord, write_atomically,
 };
 use crate::files::read_regular;
 use crate::terms::SampleId;
@@ -25,9 +26,9 @@ use crate::terms::SampleId;
 const LARGEST: u64 = 1 << 34;
 
 file_versions! {
-    /// Version of a block file's form: 2 has transfers, 3 evidence, 4 the part of a composition that flipped a sample. Older ones are
-    /// read.
-    BlockFormat = 4;
+    /// Version of a block file's form: 2 has transfers, 3 evidence, 4 the part of a composition that flipped a sample, 5 damage and patches.
+    /// Older ones are read.
+    BlockFormat = 5;
 }
 
 /// The form in which blocks are written.
@@ -54,6 +55,10 @@ pub struct Block {
     pub unconfirmed_hits: u64,
     /// What checks of the attacks themselves found.
     pub evidence: Vec<Evidence>,
+    /// What adversarial images changed, layer by layer.
+    pub damage: Vec<DamageTally>,
+    /// Whether flips go away where clean activations are put back.
+    pub patches: Vec<PatchTally>,
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -76,6 +81,10 @@ struct Header {
     transfers: Option<usize>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     evidence: Vec<Evidence>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<DamageTally>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<PatchTally>,
     blake3: String,
 }
 
@@ -182,6 +191,8 @@ impl Block {
             thumbnails: thumbnails.as_ref().map(|parts| parts.each_ref().map(Vec::len)),
             transfers: (!transfers.is_empty()).then_some(transfers.len()),
             evidence: self.evidence.clone(),
+            damage: self.damage.clone(),
+            patches: self.patches.clone(),
             blake3: String::new(),
         };
         header.blake3 = hash(&header, &body)?;
@@ -261,6 +272,8 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
         seconds: header.seconds,
         unconfirmed_hits: header.unconfirmed_hits,
         evidence: header.evidence,
+        damage: header.damage,
+        patches: header.patches,
     };
     Ok((block, header.run))
 }

@@ -33,12 +33,12 @@ pub fn column_type(table: &str, name: &str) -> ColumnType {
     match name {
         "clean_correct" | "flipped" | "flipped_u8" | "target_hit" | "censored" => ColumnType::Boolean,
         "label" | "clean_pred" | "adv_pred" | "steps" | "forwards" | "backwards" | "l0" | "n" | "n_clean_correct"
-        | "n_both_correct" | "fooled" | "fooled_all" | "left_out" | "seed" | "compared" | "class" => ColumnType::Whole,
+        | "n_both_correct" | "units" | "step" | "reached" | "prediction" | "made_from" | "top_class" | "fooled"
+        | "fooled_all" | "left_out" | "seed" | "compared" | "class" => ColumnType::Whole,
         "activation_clean" | "activation_adv" => ColumnType::Single,
         "model" | "dataset" | "sample_id" | "attack" | "kind" | "target" | "layer" | "unit" | "norm" | "status"
-        | "health" | "source" | "victim" | "visualization" | "preset" | "start" | "other_models" | "file" => {
-            ColumnType::Text
-        }
+        | "health" | "source" | "victim" | "visualization" | "preset" | "start" | "other_models" | "file"
+        | "positions" | "classes" | "strongest_unit" | "name" | "source_of" => ColumnType::Text,
         _ => ColumnType::Double,
     }
 }

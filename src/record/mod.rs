@@ -6,6 +6,7 @@ mod block;
 mod cell;
 mod columnar;
 mod columns;
+mod damage;
 mod distances_csv;
 mod error;
 mod evidence;
@@ -19,12 +20,15 @@ mod samples_csv;
 pub(crate) mod seal;
 mod shards;
 mod store;
+mod study;
 mod table;
 mod thumbnails;
 mod transfer;
 mod trial;
 mod types;
+mod universal;
 mod version;
+mod way;
 
 pub use crate::terms::CellKind;
 pub use adversarial::{AdversarialImages, assemble_adversarial};
@@ -34,6 +38,7 @@ pub(crate) use cell::target_text;
 pub use cell::{Cell, CellUnit};
 pub use columnar::{column_type, write_parquet};
 pub use columns::{Column, ColumnType};
+pub use damage::{DamageOrigin, DamageTally, Moments, PatchTally, Positions};
 pub use distances_csv::{DISTANCES_COLUMNS, DISTANCES_TABLE, DistancesReader, DistancesWriter};
 pub use error::StoreError;
 pub use evidence::{CheckKind, Evidence};
@@ -48,12 +53,15 @@ pub use samples_csv::{SAMPLES_COLUMNS, SAMPLES_TABLE, SamplesReader, SamplesWrit
 pub use shards::{ShardFormat, ShardManifest};
 pub(crate) use store::content_hash;
 pub use store::{RunDir, RunLock};
+pub use study::StudyDir;
 pub use table::{Assembled, assemble_tables};
 pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
 pub use transfer::TransferRecord;
 pub use trial::Trial;
 pub use types::{DistanceRecord, Example, Record, Status};
+pub use universal::{UNIVERSAL_COLUMNS, UniversalRecord, write_universal};
 pub(crate) use version::file_versions;
+pub use way::{SliceRecord, TRAJECTORY_COLUMNS, WayPoint, WayRecord, write_trajectories};
 
 #[cfg(test)]
 pub(crate) mod testing;

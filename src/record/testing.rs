@@ -178,6 +178,8 @@ pub(crate) fn block(key: &str) -> Block {
         transfers: Vec::new(),
         seconds: 1.25,
         unconfirmed_hits: 1,
+        damage: Vec::new(),
+        patches: Vec::new(),
         evidence: Vec::new(),
     }
 }

@@ -16,8 +16,10 @@ mod terminal;
 
 use std::path::{Path, PathBuf};
 
-use crate::record::{Example, Manifest, PictureDir, write_atomically};
+use crate::record::{Example, Manifest, PictureDir, StudyDir, UniversalRecord, WayRecord, write_atomically};
 use crate::summary::RunSummary;
+
+use chart::way::WayFigure;
 
 pub use chart::atlas::write_atlases;
 pub use data_name::data_name;
@@ -50,10 +52,24 @@ pub fn write_reports(
     if let Some(sheet) = sheet {
         save(charts.join("gallery.png"), &sheet)?;
     }
-    let pictures = page::unit_pictures(&PictureDir::of_run(run_dir), &manifest.classes)?;
+    let mut pictures = page::unit_pictures(&PictureDir::of_run(run_dir), summary, examples, &manifest.classes)?;
+    let dir = StudyDir::ways(run_dir);
+    for way in &dir.read::<WayRecord>().map_err(|error| draw_error("ways", error))? {
+        let figure = WayFigure::new(way, &manifest.classes);
+        let png = figure.png(&dir).map_err(|source| ReportError::Draw { chart: figure.slug(), source })?;
+        save(charts.join(format!("{}.png", figure.slug())), &png)?;
+        pictures.add_way(figure.caption(), &png)?;
+    }
+    let universal = StudyDir::universal(run_dir);
+    let records = universal.read::<Vec<UniversalRecord>>().map_err(|error| draw_error("universal", error))?;
+    pictures.add_universal(&universal, &records.into_iter().flatten().collect::<Vec<_>>(), &manifest.classes)?;
     let page = page::page(manifest, summary, examples, &figures, &pictures)?;
     save(run_dir.join("report.html"), page.as_bytes())?;
     Ok(written)
+}
+
+fn draw_error(chart: &str, error: crate::record::StoreError) -> ReportError {
+    ReportError::Draw { chart: chart.to_owned(), source: DrawError::new(error) }
 }
 
 #[cfg(test)]

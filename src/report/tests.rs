@@ -127,7 +127,15 @@ fn pictures_beyond_the_budget_are_dropped_and_counted() {
 
 #[test]
 fn a_run_of_nothing_has_a_page() {
-    let empty = RunSummary { cells: vec![], models: vec![], distances: vec![], transfers: vec![], left_out: 0 };
+    let empty = RunSummary {
+        cells: vec![],
+        models: vec![],
+        distances: vec![],
+        transfers: vec![],
+        left_out: 0,
+        inside: Default::default(),
+        inside: Default::default(),
+    };
     let page = page(&manifest("quick", &[]), &empty, &[]);
     assert!(page.contains("The run holds no model") && page.contains("The run holds no attack"));
 }

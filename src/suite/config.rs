@@ -36,6 +36,15 @@ pub struct Suite {
     /// Pictures of units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub visualizations: Vec<super::VisualizeConfig>,
+    /// What is asked about damage by layer, if the suite asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<super::DamageConfig>,
+    /// Whose ways over the boundary are drawn, if the suite asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trajectories: Option<super::TrajectoryConfig>,
+    /// Universal perturbations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub universal: Vec<super::UniversalConfig>,
     /// The gate's rules.
     pub gates: Vec<super::gate::Rule>,
     /// Known violations that the gate excuses for a time.

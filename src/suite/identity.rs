@@ -32,6 +32,15 @@ impl Suite {
         if let (false, Some(fields)) = (self.visualizations.is_empty(), material.as_object_mut()) {
             fields.insert("visualize".to_owned(), json!(self.visualizations));
         }
+        if let (Some(damage), Some(fields)) = (&self.damage, material.as_object_mut()) {
+            fields.insert("damage".to_owned(), json!(damage));
+        }
+        if let (Some(trajectories), Some(fields)) = (&self.trajectories, material.as_object_mut()) {
+            fields.insert("trajectories".to_owned(), json!(trajectories));
+        }
+        if let (false, Some(fields)) = (self.universal.is_empty(), material.as_object_mut()) {
+            fields.insert("universal".to_owned(), json!(self.universal));
+        }
         material
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod data_config;
 pub mod gate;
 mod identity;
+mod inside;
 mod models;
 mod picture;
 mod places;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use config::*;
 pub use data_config::*;
+pub use inside::{DamageConfig, TrajectoryConfig, UniversalConfig, UniversalSource};
 pub use models::{FolderError, ModelFolder};
 pub use picture::*;
 pub use places::{Place, Places, line_and_column};

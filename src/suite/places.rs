@@ -14,6 +14,10 @@ pub enum Place {
     Attack(usize, &'static str),
     /// A key of a `[[visualize]]`, by index.
     Visualize(usize, &'static str),
+    /// A key of `[damage]`.
+    Damage(&'static str),
+    /// A key of a `[[universal]]`, by index.
+    Universal(usize, &'static str),
     /// A key of `[boundary]`.
     Boundary(&'static str),
     /// A key of `[transfer]`.
@@ -33,6 +37,8 @@ impl Place {
             Place::Model(index, key) => ("model", Some(index), key),
             Place::Attack(index, key) => ("attack", Some(index), key),
             Place::Visualize(index, key) => ("visualize", Some(index), key),
+            Place::Damage(key) => ("damage", None, key),
+            Place::Universal(index, key) => ("universal", Some(index), key),
             Place::Boundary(key) => ("boundary", None, key),
             Place::Transfer(key) => ("transfer", None, key),
             Place::SelfTest(key) => ("selftest", None, key),

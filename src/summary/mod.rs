@@ -4,6 +4,7 @@ mod checklist;
 mod csv;
 mod envelope;
 mod health;
+mod inside;
 mod json;
 mod order;
 mod sample_set;
@@ -18,6 +19,10 @@ mod worst_case;
 pub use checklist::{Answer, Question, checklist};
 pub use csv::{summary_columns, write_summary};
 pub use envelope::ENVELOPE;
+pub use inside::{
+    DamageSummary, InsideSummary, LayerSummary, PatchSummary, UnitSummary, damage_columns, layer_columns,
+    patching_columns, unit_columns, write_damage, write_layers, write_patching, write_units,
+};
 pub use json::{SUMMARY_FORMAT, summary_schema, summary_schema_text, write_summary_json};
 pub use sample_set::SampleSet;
 pub use summarizer::{Summarizer, summarize};

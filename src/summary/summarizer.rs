@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::envelope::{ENVELOPE, observation, optimality};
 use super::health;
+use super::inside::Inside;
 use super::order::natural;
 use super::tally::{CellTally, ModelTally};
 use super::transfer::TransferTallies;
@@ -27,6 +28,7 @@ pub struct Summarizer {
     samples: HashMap<SampleId, u32>,
     distances: BTreeMap<(Arc<str>, Arc<str>, Norm), Vec<Observation>>,
     transfers: TransferTallies,
+    inside: Inside,
     /// By model and attack.
     unconfirmed_hits: BTreeMap<(String, String), u64>,
 }
@@ -59,6 +61,7 @@ impl Summarizer {
         let tally = &mut self.cells[place];
         tally.add(record);
         self.models[tally.model].add(record, sample);
+        self.inside.add(record, sample);
         place
     }
 
@@ -99,6 +102,7 @@ impl Summarizer {
         }
         block.distances.iter().for_each(|distance| self.add_distance(distance));
         block.transfers.iter().for_each(|transfer| self.add_transfer(transfer));
+        self.inside.add_tallies(&block.damage, &block.patches);
         let total = block.forwards() + block.backwards();
         for (place, passes) in passes {
             if total > 0 {
@@ -132,6 +136,7 @@ impl Summarizer {
             self.distances.entry(key.clone()).or_default().extend(theirs);
         }
         self.transfers.merge(&other.transfers);
+        self.inside.merge(&other.inside, &numbers);
         for (key, theirs) in &other.unconfirmed_hits {
             *self.unconfirmed_hits.entry(key.clone()).or_default() += theirs;
         }
@@ -195,9 +200,10 @@ impl Summarizer {
         });
         let cells = cells.collect();
         self.models.sort_by_key(|model| model_rank(&model.name));
+        let inside = self.inside.finish(&model_rank, &attack_rank);
         let transfers = self.transfers.finish(model_rank, attack_rank);
         let seen = self.models.iter().filter(|model| !model.samples.is_empty());
-        RunSummary { cells, models: seen.map(model_summary).collect(), distances, transfers, left_out: 0 }
+        RunSummary { cells, models: seen.map(model_summary).collect(), distances, transfers, left_out: 0, inside }
     }
 
     /// The summary of the run of `manifest`, with what the trials of its models told.

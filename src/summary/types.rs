@@ -197,4 +197,7 @@ pub struct RunSummary {
     /// Images of the selection that were left out, because they are broken or of another size: they are in no other number.
     #[serde(default)]
     pub left_out: u64,
+    /// What the run tells of the inside of its models.
+    #[serde(default, skip_serializing_if = "super::InsideSummary::is_empty")]
+    pub inside: super::InsideSummary,
 }

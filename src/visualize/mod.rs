@@ -15,7 +15,9 @@ mod plan;
 mod render;
 mod samples;
 mod studio;
+pub mod universal;
 mod views;
+pub mod ways;
 
 pub use error::VisualizeError;
 pub use paint::{Painted, Painter, Subject, fitted};

@@ -3,6 +3,7 @@
 pub(in crate::report) mod atlas;
 pub(in crate::report) mod axis;
 pub(in crate::report) mod canvas;
+mod damage_profile;
 mod distance_cdf;
 pub(in crate::report) mod figure;
 mod flip_heatmap;
@@ -12,6 +13,7 @@ mod heat;
 pub(in crate::report) mod palette;
 mod robust_accuracy;
 mod transfer;
+pub(in crate::report) mod way;
 
 use super::error::ReportError;
 use crate::summary::RunSummary;
@@ -21,6 +23,7 @@ use crate::summary::RunSummary;
 pub(in crate::report) enum Section {
     Curves,
     Units,
+    Inside,
     Distances,
     Transfer,
 }
@@ -46,6 +49,9 @@ impl Figures {
         }
         for of in &flip_heatmap::figures(summary) {
             figures.add(Section::Units, of.slug(), of)?;
+        }
+        for of in &damage_profile::figures(summary) {
+            figures.add(Section::Inside, of.slug(), of)?;
         }
         for of in &distance_cdf::figures(summary) {
             figures.add(Section::Distances, of.slug(), of)?;

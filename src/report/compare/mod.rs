@@ -4,10 +4,12 @@ mod chart;
 mod markdown;
 mod page;
 mod text;
+mod units;
 
 pub use markdown::markdown;
 pub use page::page;
 pub use text::text;
+pub use units::UnitPairs;
 
 use super::gate::{difference, p_value, value};
 use crate::compare::{Comparison, Contrast, Row};

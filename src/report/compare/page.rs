@@ -4,6 +4,7 @@ use minijinja::context;
 use minijinja::value::Serde;
 use serde::Serialize;
 
+use super::units::UnitPairs;
 use super::{cells, cells_sentence, chart, label, warnings};
 use crate::compare::{Comparison, Contrast, Row};
 use crate::record::Thumbnails;
@@ -104,11 +105,16 @@ struct Group {
     thumbs: Vec<Thumb>,
 }
 
-/// The page. `thumbnails` are of any of the runs; `command` made the comparison, and makes it again.
+/// The page. `thumbnails` are of any of the runs, `units` pictures of units that both models of a contrast have; `command` made the comparison, and makes it again.
 ///
 /// # Errors
 /// If a chart cannot be drawn.
-pub fn page(comparison: &Comparison, thumbnails: &Thumbnails, command: &[String]) -> Result<String, ReportError> {
+pub fn page(
+    comparison: &Comparison,
+    thumbnails: &Thumbnails,
+    units: &UnitPairs,
+    command: &[String],
+) -> Result<String, ReportError> {
     let mut album = Album::new(thumbnails, ROOM);
     let contrasts = comparison.contrasts.iter().map(|of| contrast_view(comparison, of, &mut album)).collect();
     let (charts, charts_dropped) = charts(comparison)?;
@@ -124,7 +130,7 @@ pub fn page(comparison: &Comparison, thumbnails: &Thumbnails, command: &[String]
         command: shell_command(command),
     };
     let title = format!("{} · comparison of runs", comparison.reference);
-    shell::render(TEMPLATE, &title, context! { view => Serde(&view) })
+    shell::render(TEMPLATE, &title, context! { view => Serde(&view), units => Serde(units) })
 }
 
 /// The charts that fit, and how many do not.

@@ -47,7 +47,13 @@ fn thumbnails(side: u32) -> Thumbnails {
 }
 
 fn made(comparison: &Comparison, thumbnails: &Thumbnails) -> String {
-    page::page(comparison, thumbnails, &["am-eval".to_owned(), "compare".to_owned(), "my run".to_owned()]).unwrap()
+    page::page(
+        comparison,
+        thumbnails,
+        &UnitPairs::default(),
+        &["am-eval".to_owned(), "compare".to_owned(), "my run".to_owned()],
+    )
+    .unwrap()
 }
 
 /// A table with its numbers to six digits, beyond which they may depend on the system.

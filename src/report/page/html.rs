@@ -5,6 +5,7 @@ use minijinja::value::Serde;
 use serde::Serialize;
 
 use super::encode::data_uri;
+use super::inside::{Inside, inside};
 use super::shell::{self, MOST_BYTES};
 use super::slots;
 use super::unit_pictures::UnitPictures;
@@ -39,14 +40,15 @@ pub(in crate::report) fn page(
     pictures: &UnitPictures,
 ) -> Result<String, ReportError> {
     let view = view::view(manifest, summary);
+    let inside = inside(summary, &manifest.classes);
     let empty = Gallery { total: examples.len(), ..Gallery::default() };
-    let bare = render(&view, figures, pictures, &empty)?;
+    let bare = render(&view, figures, (pictures, &inside), &empty)?;
     let room = MOST_BYTES.saturating_sub(bare.len() + slots::ROOM);
     let gallery = fill(manifest, examples, room);
     if gallery.pictures.is_empty() && gallery.dropped == 0 {
         Ok(bare)
     } else {
-        render(&view, figures, pictures, &gallery)
+        render(&view, figures, (pictures, &inside), &gallery)
     }
 }
 
@@ -77,7 +79,7 @@ fn fill(manifest: &Manifest, examples: &[Example], room: usize) -> Gallery {
 fn render(
     view: &view::View,
     figures: &Figures,
-    pictures: &UnitPictures,
+    (pictures, inside): (&UnitPictures, &Inside),
     gallery: &Gallery,
 ) -> Result<String, ReportError> {
     let (charts, dropped) = within_budget(&figures.charts);
@@ -94,6 +96,8 @@ fn render(
             pictures => Serde(pictures),
             curves => of(Section::Curves),
             units => of(Section::Units),
+            inside => Serde(inside),
+            damage => of(Section::Inside),
             distances => of(Section::Distances),
             transfers => of(Section::Transfer),
             charts_dropped => dropped,

@@ -3,11 +3,13 @@
 pub(in crate::report) mod encode;
 pub(super) mod health;
 mod html;
+mod inside;
 mod rate;
 pub(in crate::report) mod shell;
 pub(in crate::report) mod slots;
 pub(in crate::report) mod thumbs;
 mod transfer_table;
+mod unit_cards;
 mod unit_pictures;
 pub(in crate::report) mod view;
 

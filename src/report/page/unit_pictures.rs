@@ -6,11 +6,16 @@ use image::imageops::FilterType;
 use serde::Serialize;
 
 use super::encode::data_uri;
-use crate::record::{PictureDir, PictureRecord, Status};
+use super::rate::Rate;
+use super::unit_cards::{UnitCard, unit_cards};
+use crate::record::{Example, PictureDir, PictureRecord, Status, StudyDir, UniversalRecord};
 use crate::report::chart::atlas::atlases;
 use crate::report::chart::canvas::DrawError;
 use crate::report::chart::gallery::class_name;
 use crate::report::error::ReportError;
+use crate::stats::wilson;
+use crate::summary::RunSummary;
+use crate::wording::format;
 
 /// Most bytes of atlases in a page; those beyond are in `visualize/` only.
 const ROOM: usize = 3_000_000;
@@ -22,6 +27,19 @@ pub(in crate::report) struct UnitPictures {
     /// Atlases that are files only.
     dropped: usize,
     rows: Vec<Row>,
+    /// Ways over the boundary.
+    ways: Vec<LayerPictures>,
+    /// Those that are files only.
+    ways_dropped: usize,
+    /// A section for each unit.
+    cards: Vec<UnitCard>,
+    /// Units without one.
+    cards_dropped: usize,
+    /// Universal perturbations.
+    universal: Vec<Universal>,
+    /// Bytes of the ways' pictures.
+    #[serde(skip)]
+    used: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,7 +68,12 @@ struct Row {
 ///
 /// # Errors
 /// If a picture cannot be read.
-pub(in crate::report) fn unit_pictures(dir: &PictureDir, classes: &[String]) -> Result<UnitPictures, ReportError> {
+pub(in crate::report) fn unit_pictures(
+    dir: &PictureDir,
+    summary: &RunSummary,
+    examples: &[Example],
+    classes: &[String],
+) -> Result<UnitPictures, ReportError> {
     let draw = |chart: &str| {
         let chart = chart.to_owned();
         move |source| ReportError::Draw { chart, source }
@@ -66,8 +89,99 @@ pub(in crate::report) fn unit_pictures(dir: &PictureDir, classes: &[String]) -> 
             false => found.dropped += 1,
         }
     }
+    (found.cards, found.cards_dropped) = unit_cards(dir, &pictures, &summary.inside, examples, classes)?;
     found.rows = pictures.iter().filter(|picture| picture.seed == 0).map(|picture| row(picture, classes)).collect();
     Ok(found)
+}
+
+impl UnitPictures {
+    /// One more way over the boundary, if there is room.
+    ///
+    /// # Errors
+    /// If the picture cannot be read.
+    pub(in crate::report) fn add_way(&mut self, caption: String, png: &[u8]) -> Result<(), ReportError> {
+        let failed = |source| ReportError::Draw { chart: "way".to_owned(), source };
+        let small = halved(png).map_err(failed)?;
+        self.used += small.len().div_ceil(3) * 4;
+        match self.used <= ROOM {
+            true => self.ways.push(LayerPictures { caption, source: data_uri(&small) }),
+            false => self.ways_dropped += 1,
+        }
+        Ok(())
+    }
+}
+
+/// A universal perturbation at one radius.
+#[derive(Debug, Serialize)]
+struct Universal {
+    /// The perturbation's picture, at its first radius.
+    source: Option<String>,
+    name: String,
+    model: String,
+    made_from: String,
+    on: String,
+    ball: String,
+    n: String,
+    flips: Rate,
+    shuffled: String,
+    p: String,
+    class: String,
+    gain: String,
+    status: &'static str,
+}
+
+impl UnitPictures {
+    /// Universal perturbations; their pictures are read from `dir`.
+    ///
+    /// # Errors
+    /// If a picture cannot be read.
+    pub(in crate::report) fn add_universal(
+        &mut self,
+        dir: &StudyDir,
+        records: &[UniversalRecord],
+        classes: &[String],
+    ) -> Result<(), ReportError> {
+        let mut shown: Option<&str> = None;
+        for record in records {
+            let first = shown != Some(record.file.as_str());
+            shown = Some(&record.file);
+            let picture = || {
+                let failed = |error: std::io::Error| ReportError::Draw {
+                    chart: record.file.clone(),
+                    source: DrawError::new(error),
+                };
+                let png = std::fs::read(dir.path().join(&record.file)).map_err(failed)?;
+                Ok::<_, ReportError>(data_uri(&png))
+            };
+            self.universal.push(Universal { source: first.then(picture).transpose()?, ..universal(record, classes) });
+        }
+        Ok(())
+    }
+}
+
+/// A row without its picture.
+fn universal(record: &UniversalRecord, classes: &[String]) -> Universal {
+    Universal {
+        source: None,
+        name: record.name.clone(),
+        model: record.model.clone(),
+        made_from: record.source.clone(),
+        on: format!("{} of {}", record.unit, record.layer),
+        ball: format!("{} {}", format::norm(record.norm), format::epsilon(record.epsilon)),
+        n: format::count(record.n),
+        flips: Rate::new(&wilson(record.flips, record.n)),
+        shuffled: format::percent(record.control_rate()),
+        p: if record.p() < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", record.p()) },
+        class: record.top_class.map_or_else(
+            || "–".to_owned(),
+            |(class, count)| format!("{} ({count} of {})", class_name(classes, class), record.flips),
+        ),
+        gain: record.gain.map_or_else(|| "–".to_owned(), |gain| format!("{gain:.1}")),
+        status: match record.status {
+            Status::Ok => "",
+            status => status.as_str(),
+        },
+    }
 }
 
 /// A PNG at half its size: that of a page.

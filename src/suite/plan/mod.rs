@@ -11,7 +11,7 @@ pub use cost::{Estimate, Known, Line};
 use serde::Serialize;
 pub use shard::{Shard, ShardChoice, ShardError};
 
-use super::config::Suite;
+use super::config::{Goal, Suite};
 
 /// What a unit of work does with its model and samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -107,6 +107,19 @@ impl Plan {
         }
         if suite.transfer.is_some() {
             files.push("transfer.csv".into());
+        }
+        if suite.attacks.iter().any(|attack| matches!(attack.goal, Goal::Unit { .. })) {
+            files.extend(["units.csv", "layers.csv"].map(String::from));
+        }
+        if let Some(damage) = &suite.damage {
+            files.push("damage.csv".into());
+            files.extend((!damage.patch.is_empty()).then(|| String::from("patching.csv")));
+        }
+        if !suite.universal.is_empty() {
+            files.extend(["universal.csv", "universal/*.png"].map(String::from));
+        }
+        if suite.trajectories.is_some() {
+            files.extend(["trajectories.csv", "ways/*.png"].map(String::from));
         }
         if !suite.visualizations.is_empty() {
             files.extend(["visualize.csv", "visualize/*.png"].map(String::from));

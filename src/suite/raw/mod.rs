@@ -4,6 +4,7 @@
 
 pub(in crate::suite) mod data;
 pub(in crate::suite) mod gate;
+pub(in crate::suite) mod inside;
 pub(in crate::suite) mod visualize;
 
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use toml::de::DeValue;
 
 use self::data::RawData;
 use self::gate::{Glob, RawRule, RawWaiver};
+use self::inside::{RawDamage, RawTrajectories, RawUniversal};
 use self::visualize::RawVisualize;
 use super::config::{
     BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
@@ -44,6 +46,12 @@ raw_table! {
         attack: Tables<RawAttack>;
         /// Pictures of units.
         visualize: Tables<RawVisualize>;
+        /// What adversarial images change layer by layer, and which of it flips them.
+        damage: RawDamage;
+        /// The way of some samples over the boundary.
+        trajectories: RawTrajectories;
+        /// One perturbation for many images.
+        universal: Tables<RawUniversal>;
         /// Measure how far each image is from the decision boundary.
         boundary: RawBoundary;
         /// Show the images that attacks made on one model to all the others.

@@ -12,6 +12,7 @@ use crate::suite::config::{
 };
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use crate::suite::gate::{Level, Metric};
+use crate::suite::inside::UniversalSource;
 use crate::suite::picture::PicturePreset;
 use crate::terms::Norm;
 use crate::wording::suggest::{nearest, shown};
@@ -102,6 +103,7 @@ words!(
     Level,
     Metric,
     UnitRanking,
+    UniversalSource,
     PicturePreset,
     TableForm,
     CanvasWord

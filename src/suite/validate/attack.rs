@@ -233,7 +233,7 @@ pub(super) fn chosen_models(
 }
 
 /// The norm and the radii, ascending.
-fn ball(
+pub(super) fn ball(
     norm: Option<At<BallNorm>>,
     epsilons: Option<At<Vec<At<Radius>>>>,
     problems: &mut Problems,

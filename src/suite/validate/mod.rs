@@ -6,6 +6,7 @@ mod data;
 mod data_files;
 mod found;
 pub(super) mod gate;
+mod inside;
 mod model;
 mod rules_file;
 mod transfer;
@@ -147,13 +148,18 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
     }
     let attacks = raw.attack.map(|attacks| attacks.value.0).unwrap_or_default();
     let visualizations = raw.visualize.map(|tables| tables.value.0).unwrap_or_default();
-    if attacks.is_empty() && visualizations.is_empty() && raw.boundary.is_none() && problems.is_empty() {
+    let universal = raw.universal.map(|tables| tables.value.0).unwrap_or_default();
+    let pictures = !visualizations.is_empty() || !universal.is_empty();
+    if attacks.is_empty() && !pictures && raw.boundary.is_none() && problems.is_empty() {
         problems
             .add(value.span(), "the suite measures nothing", "no attack, no boundary, no picture")
             .help("add an `[[attack]]`, `[boundary]` or `[[visualize]]`");
     }
     let attacks = attack::resolve(attacks, &names, &models, base, problems);
     let visualizations = visualize::resolve(visualizations, &names, base, problems);
+    let universal = inside::universal(universal, &names, base, problems);
+    let damage = raw.damage.map(|raw| inside::damage(raw, &attacks, base, problems));
+    let trajectories = raw.trajectories.map(|raw| inside::trajectories(raw, &attacks, problems));
     let boundary = raw.boundary.and_then(|boundary| boundary::resolve(boundary, problems));
     let gates = raw.gate.map(|gates| gate::rules(gates.value.0, problems)).unwrap_or_default();
     let waivers = raw.waiver.map(|waivers| gate::waivers(waivers.value.0, problems)).unwrap_or_default();
@@ -176,6 +182,9 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
         transfer,
         selftest,
         visualizations,
+        damage,
+        trajectories,
+        universal,
         gates: gates.into_iter().map(|rule| rule.value).collect(),
         waivers,
         path: path.to_path_buf(),

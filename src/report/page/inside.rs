@@ -1,0 +1,163 @@
+//! The inside of models on a page: which layers flip with their clean activation back, and what units flip.
+
+use serde::Serialize;
+
+use super::rate::Rate;
+use crate::report::chart::gallery::class_name;
+use crate::stats::Estimate;
+use crate::summary::{LayerSummary, PatchSummary, RunSummary, UnitSummary};
+use crate::wording::format;
+
+/// Rows of each table; the rest is in the CSV files.
+const MOST_ROWS: usize = 200;
+
+/// The tables.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::report) struct Inside {
+    patches: Vec<Patch>,
+    layers: Vec<Layer>,
+    units: Vec<Unit>,
+    hidden_patches: usize,
+    hidden_units: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Patch {
+    model: String,
+    attack: String,
+    layer: String,
+    unit: String,
+    n: String,
+    restored: Rate,
+    control: Rate,
+    p: String,
+    significant: bool,
+    complete: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Layer {
+    model: String,
+    attack: String,
+    layer: String,
+    units: u64,
+    any: Rate,
+    strongest: String,
+    strongest_rate: Rate,
+    mean: String,
+    random: String,
+    noise: String,
+    reach: Option<Rate>,
+    distance: String,
+    p: String,
+    significant: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Unit {
+    model: String,
+    attack: String,
+    layer: String,
+    unit: String,
+    flips: Rate,
+    noise: String,
+    random: String,
+    class_attack: String,
+    reach: Option<Rate>,
+    p: String,
+    significant: bool,
+    classes: String,
+}
+
+/// The tables of a run; `classes` are the names of classes.
+pub(in crate::report) fn inside(summary: &RunSummary, classes: &[String]) -> Inside {
+    let inside = &summary.inside;
+    // Units at the largest radius of their attack: those whose chance is told.
+    let mut units: Vec<&UnitSummary> = inside.units.iter().filter(|unit| unit.p_corrected.is_some()).collect();
+    units.sort_by(|a, b| b.flip_rate.point.total_cmp(&a.flip_rate.point));
+    Inside {
+        hidden_patches: inside.patching.len().saturating_sub(MOST_ROWS),
+        hidden_units: units.len().saturating_sub(MOST_ROWS),
+        patches: inside.patching.iter().take(MOST_ROWS).map(patch).collect(),
+        layers: inside.layers.iter().take(MOST_ROWS).map(layer).collect(),
+        units: units.into_iter().take(MOST_ROWS).map(|of| unit(of, classes)).collect(),
+    }
+}
+
+/// p values below one in 20 count, after their correction.
+fn stands_out(p: Option<f64>) -> bool {
+    p.is_some_and(|p| p < 0.05)
+}
+
+fn p_text(p: Option<f64>) -> String {
+    match p {
+        None => "–".to_owned(),
+        Some(p) if p < 0.001 => "< 0.001".to_owned(),
+        Some(p) => format!("{p:.3}"),
+    }
+}
+
+fn share(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "–".to_owned(), format::percent)
+}
+
+fn rate(estimate: &Estimate) -> Rate {
+    Rate::new(estimate)
+}
+
+fn patch(of: &PatchSummary) -> Patch {
+    Patch {
+        model: of.origin.model.clone(),
+        attack: format!(
+            "{}, {} {}",
+            of.origin.attack,
+            format::norm(of.origin.norm),
+            format::epsilon(of.origin.epsilon)
+        ),
+        layer: of.layer.to_string(),
+        unit: of.unit.clone().unwrap_or_else(|| "whole layer".to_owned()),
+        n: format::count(of.n),
+        restored: rate(&of.restored),
+        control: rate(&of.control),
+        p: p_text(Some(of.p_corrected)),
+        significant: stands_out(Some(of.p_corrected)),
+        complete: of.complete > 0.99,
+    }
+}
+
+fn layer(of: &LayerSummary) -> Layer {
+    Layer {
+        model: of.model.clone(),
+        attack: format!("{}, {} {}", of.attack, format::norm(of.norm), format::epsilon(of.epsilon)),
+        layer: of.layer.to_string(),
+        units: of.units,
+        any: rate(&of.any_unit),
+        strongest: of.strongest.clone(),
+        strongest_rate: rate(&of.strongest_rate),
+        mean: format::percent(of.mean_rate),
+        random: share(of.random_unit),
+        noise: share(of.noise),
+        reach: of.reach.as_ref().map(rate),
+        distance: of.distance.map_or_else(|| "beyond".to_owned(), |distance| format!("{:.4}", distance.point)),
+        p: p_text(of.p_corrected),
+        significant: stands_out(of.p_corrected),
+    }
+}
+
+fn unit(of: &UnitSummary, classes: &[String]) -> Unit {
+    let class = |(class, count): &(u32, u64)| format!("{} ({count})", class_name(classes, *class));
+    Unit {
+        model: of.model.clone(),
+        attack: format!("{}, {} {}", of.attack, format::norm(of.norm), format::epsilon(of.epsilon)),
+        layer: of.layer.to_string(),
+        unit: of.unit.clone(),
+        flips: rate(&of.flip_rate),
+        noise: share(of.noise),
+        random: share(of.random_unit),
+        class_attack: share(of.class_attack),
+        reach: of.reach.as_ref().map(rate),
+        p: p_text(of.p_corrected),
+        significant: stands_out(of.p_corrected),
+        classes: of.classes.iter().take(3).map(class).collect::<Vec<_>>().join(", "),
+    }
+}

@@ -1,0 +1,151 @@
+//! `damage.csv`, `patching.csv`, `units.csv` and `layers.csv`.
+
+use std::path::Path;
+
+use ::csv::WriterBuilder;
+
+use super::{DamageSummary, LayerSummary, PatchSummary, UnitSummary};
+use crate::record::{AtomicFile, DamageOrigin, StoreError, float_text};
+use crate::stats::Estimate;
+use crate::summary::csv::estimate_fields;
+use crate::wording::escape::cell;
+
+fn estimated(name: &str) -> [String; 3] {
+    [name.to_owned(), format!("{name}_lo"), format!("{name}_hi")]
+}
+
+fn columns(parts: &[&[&str]], estimates: &[&[&str]]) -> Vec<String> {
+    let mut all = Vec::new();
+    for (plain, with_interval) in parts.iter().zip(estimates) {
+        all.extend(plain.iter().map(|name| String::from(*name)));
+        all.extend(with_interval.iter().flat_map(|name| estimated(name)));
+    }
+    all
+}
+
+/// The columns of `damage.csv`.
+pub fn damage_columns() -> Vec<String> {
+    columns(
+        &[&["model", "attack", "norm", "epsilon", "layer", "depth", "positions", "n"]],
+        &[&["change", "cosine", "change_shuffled"]],
+    )
+}
+
+/// The columns of `patching.csv`.
+pub fn patching_columns() -> Vec<String> {
+    columns(
+        &[&["model", "attack", "norm", "epsilon", "layer", "depth", "unit", "n"], &["p", "p_corrected", "complete"]],
+        &[&["restored", "restored_control"], &[]],
+    )
+}
+
+/// The columns of `units.csv`.
+pub fn unit_columns() -> Vec<String> {
+    columns(
+        &[
+            &["model", "attack", "norm", "epsilon", "layer", "unit", "n"],
+            &["noise_flip_rate", "random_unit_rate", "class_attack_rate"],
+            &["p_noise", "p_random_unit", "p_corrected", "classes"],
+        ],
+        &[&["flip_rate"], &["reach"], &[]],
+    )
+}
+
+/// The columns of `layers.csv`.
+pub fn layer_columns() -> Vec<String> {
+    columns(
+        &[
+            &["model", "attack", "norm", "epsilon", "layer", "units", "n"],
+            &["strongest_unit"],
+            &["mean_rate", "random_unit_rate", "noise_flip_rate"],
+            &["p", "p_corrected"],
+        ],
+        &[&["any_unit", "reach"], &["strongest_rate"], &["layer_distance"], &[]],
+    )
+}
+
+fn write(path: &Path, head: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result<String, StoreError> {
+    let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
+    for row in std::iter::once(head).chain(rows) {
+        writer
+            .write_record(row.iter().map(|field| cell(field).into_owned()))
+            .map_err(|error| StoreError::io("write", path)(error.into()))?;
+    }
+    writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
+}
+
+fn origin(of: &DamageOrigin) -> Vec<String> {
+    vec![of.model.clone(), of.attack.clone(), of.norm.to_string(), float_text(of.epsilon.value())]
+}
+
+fn maybe(value: Option<f64>) -> String {
+    value.map(float_text).unwrap_or_default()
+}
+
+/// Writes `damage.csv`; returns its blake3 hash.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_damage(path: &Path, rows: &[DamageSummary]) -> Result<String, StoreError> {
+    let row = |of: &DamageSummary| {
+        let mut row = origin(&of.origin);
+        let positions = of.positions.as_str().to_owned();
+        row.extend([of.layer.to_string(), float_text(of.depth), positions, of.n.to_string()]);
+        row.extend([of.change, of.cosine, of.shuffled].into_iter().flat_map(|value| estimate_fields(Some(value))));
+        row
+    };
+    write(path, damage_columns(), rows.iter().map(row))
+}
+
+/// Writes `patching.csv`; returns its blake3 hash.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_patching(path: &Path, rows: &[PatchSummary]) -> Result<String, StoreError> {
+    let row = |of: &PatchSummary| {
+        let mut row = origin(&of.origin);
+        let unit = of.unit.clone().unwrap_or_default();
+        row.extend([of.layer.to_string(), float_text(of.depth), unit, of.n.to_string()]);
+        row.extend([of.restored, of.control].into_iter().flat_map(|value: Estimate| estimate_fields(Some(value))));
+        row.extend([of.p, of.p_corrected, of.complete].map(float_text));
+        row
+    };
+    write(path, patching_columns(), rows.iter().map(row))
+}
+
+/// Writes `units.csv`; returns its blake3 hash.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_units(path: &Path, rows: &[UnitSummary]) -> Result<String, StoreError> {
+    let row = |of: &UnitSummary| {
+        let mut row = vec![of.model.clone(), of.attack.clone(), of.norm.to_string(), float_text(of.epsilon.value())];
+        row.extend([of.layer.to_string(), of.unit.clone(), of.n.to_string()]);
+        row.extend(estimate_fields(Some(of.flip_rate)));
+        row.extend([of.noise, of.random_unit, of.class_attack].map(maybe));
+        row.extend(estimate_fields(of.reach));
+        row.extend([of.p_noise, of.p_random_unit, of.p_corrected].map(maybe));
+        row.push(of.classes.iter().map(|(class, count)| format!("{class}:{count}")).collect::<Vec<_>>().join(" "));
+        row
+    };
+    write(path, unit_columns(), rows.iter().map(row))
+}
+
+/// Writes `layers.csv`; returns its blake3 hash.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_layers(path: &Path, rows: &[LayerSummary]) -> Result<String, StoreError> {
+    let row = |of: &LayerSummary| {
+        let mut row = vec![of.model.clone(), of.attack.clone(), of.norm.to_string(), float_text(of.epsilon.value())];
+        row.extend([of.layer.to_string(), of.units.to_string(), of.n.to_string()]);
+        row.extend([Some(of.any_unit), of.reach].into_iter().flat_map(estimate_fields));
+        row.push(of.strongest.clone());
+        row.extend(estimate_fields(Some(of.strongest_rate)));
+        row.extend([Some(of.mean_rate), of.random_unit, of.noise].map(maybe));
+        row.extend(estimate_fields(of.distance));
+        row.extend([of.p, of.p_corrected].map(maybe));
+        row
+    };
+    write(path, layer_columns(), rows.iter().map(row))
+}
