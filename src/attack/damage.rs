@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 
 use tch::{Kind, Tensor};
 
-use super::is_one_of;
 use crate::judge::{Bench, CleanBlock};
 use crate::model::{Flow, LayerInfo, Model, NoProbe, Probe, Site};
 use crate::objective::patched;
@@ -12,6 +11,7 @@ use crate::random::Noise;
 use crate::record::{DamageOrigin, DamageTally, Moments, PatchTally, Positions, Record, Status};
 use crate::rows::{Row, doubles, integers};
 use crate::suite::DamageConfig;
+use crate::suite::controls::is_one_of;
 use crate::terms::{LayerName, Part, Place, Unit};
 
 /// How near logits must be to the clean ones to be called the same, as a share of their largest size.

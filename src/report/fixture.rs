@@ -59,7 +59,6 @@ pub fn realistic(models: &[&str]) -> RunSummary {
         transfers: vec![],
         left_out: 0,
         inside: Default::default(),
-        inside: Default::default(),
     };
     for (index, model) in models.iter().enumerate() {
         let strength = [1.0, 0.18, 0.75, 0.6, 0.5][index % 5];

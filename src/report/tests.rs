@@ -134,7 +134,6 @@ fn a_run_of_nothing_has_a_page() {
         transfers: vec![],
         left_out: 0,
         inside: Default::default(),
-        inside: Default::default(),
     };
     let page = page(&manifest("quick", &[]), &empty, &[]);
     assert!(page.contains("The run holds no model") && page.contains("The run holds no attack"));
