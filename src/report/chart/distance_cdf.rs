@@ -27,11 +27,16 @@ pub struct DistanceCdf<'s> {
 /// One figure for each norm and method.
 pub fn figures(summary: &RunSummary) -> Vec<DistanceCdf<'_>> {
     let mut figures: Vec<DistanceCdf<'_>> = Vec::new();
-    for of in summary.distances.iter().filter(|of| !of.curve.is_empty()) {
-        let index = summary.models.iter().position(|model| model.model == of.model).unwrap_or(summary.models.len());
-        match figures.iter_mut().find(|figure| figure.norm == of.norm && figure.method == of.method) {
-            Some(figure) => figure.curves.push((index, of)),
-            None => figures.push(DistanceCdf { norm: of.norm, method: &of.method, curves: vec![(index, of)] }),
+    for distances in summary.distances.iter().filter(|distances| !distances.curve.is_empty()) {
+        let index =
+            summary.models.iter().position(|model| model.model == distances.model).unwrap_or(summary.models.len());
+        match figures.iter_mut().find(|figure| figure.norm == distances.norm && figure.method == distances.method) {
+            Some(figure) => figure.curves.push((index, distances)),
+            None => figures.push(DistanceCdf {
+                norm: distances.norm,
+                method: &distances.method,
+                curves: vec![(index, distances)],
+            }),
         }
     }
     figures
@@ -44,19 +49,19 @@ impl DistanceCdf<'_> {
     }
 
     fn farthest(&self) -> f64 {
-        let points = self.curves.iter().flat_map(|(_, of)| &of.curve).map(|point| point.distance);
+        let points = self.curves.iter().flat_map(|(_, distances)| &distances.curve).map(|point| point.distance);
         let hi = points.filter(|distance| distance.is_finite()).fold(0.0, f64::max);
         if hi > 0.0 { hi * 1.02 } else { 1.0 }
     }
 
     /// A curve's steps as pixels: (x, point, lo, hi), at most one each half pixel, the last of those that share one.
-    fn steps(of: &DistanceSummary, x: Scale, y: Scale) -> Vec<(f64, f64, f64, f64)> {
+    fn steps(summary: &DistanceSummary, x: Scale, y: Scale) -> Vec<(f64, f64, f64, f64)> {
         let mut steps: Vec<(f64, f64, f64, f64)> = vec![(x.from, y.at(0.0), y.at(0.0), y.at(0.0))];
-        for point in of.curve.iter().filter(|point| point.distance.is_finite()) {
+        for point in summary.curve.iter().filter(|point| point.distance.is_finite()) {
             let flipped = |survival: f64| y.at(1.0 - survival);
             let place = (x.at(point.distance) * 2.0).round() / 2.0;
-            let of = &point.survival;
-            let step = (place, flipped(of.point), flipped(of.hi), flipped(of.lo));
+            let survival = &point.survival;
+            let step = (place, flipped(survival.point), flipped(survival.hi), flipped(survival.lo));
             match steps.last_mut() {
                 Some(last) if last.0 == place => *last = step,
                 _ => steps.push(step),
@@ -81,8 +86,8 @@ fn staircase(steps: &[(f64, f64)]) -> Vec<(f64, f64)> {
     path
 }
 
-fn percent_whole(part: u64, of: u64) -> String {
-    if of == 0 { "–".to_owned() } else { format::percent(part as f64 / of as f64) }
+fn percent_whole(part: u64, whole: u64) -> String {
+    if whole == 0 { "–".to_owned() } else { format::percent(part as f64 / whole as f64) }
 }
 
 impl Figure for DistanceCdf<'_> {
@@ -96,13 +101,13 @@ impl Figure for DistanceCdf<'_> {
 
     fn description(&self) -> String {
         let mut text = String::from("Kaplan-Meier curves of the share of samples flipped within a distance.");
-        for (_, of) in &self.curves {
-            let median = of.median.as_ref().map_or("not reached".to_owned(), format::distance_estimate);
+        for (_, distances) in &self.curves {
+            let median = distances.median.as_ref().map_or("not reached".to_owned(), format::distance_estimate);
             text += &format!(
                 " {}: median {median}, {} of {} without a flip.",
-                of.model,
-                format::count(of.censored),
-                format::count(of.n)
+                distances.model,
+                format::count(distances.censored),
+                format::count(distances.n)
             );
         }
         text
@@ -114,7 +119,8 @@ impl Figure for DistanceCdf<'_> {
             format!("Share of samples flipped within a distance ({}); bands are 95 % intervals", self.method);
         axis::heading(canvas, &self.title(), &subtitle, width)?;
         let face = Type::new(LABEL, INK);
-        let names: Vec<String> = self.curves.iter().map(|(_, of)| face.bold().fit(&of.model, 210.0)).collect();
+        let names: Vec<String> =
+            self.curves.iter().map(|(_, distances)| face.bold().fit(&distances.model, 210.0)).collect();
         let reserved = names.iter().map(|name| face.bold().width(name)).fold(118.0, f64::max) + 28.0;
         let right = width - reserved;
         let x = Scale { lo: 0.0, hi: self.farthest(), from: LEFT, to: right };
@@ -128,8 +134,8 @@ impl Figure for DistanceCdf<'_> {
         canvas.text((LEFT + right) / 2.0, height - 8.0, &legend, centred)?;
 
         let mut wishes = Vec::new();
-        for (index, of) in &self.curves {
-            let steps = Self::steps(of, x, y);
+        for (index, distances) in &self.curves {
+            let steps = Self::steps(distances, x, y);
             let edge = |value: fn(&(f64, f64, f64, f64)) -> f64| -> Vec<(f64, f64)> {
                 staircase(&steps.iter().map(|step| (step.0, value(step))).collect::<Vec<_>>())
             };
@@ -139,18 +145,20 @@ impl Figure for DistanceCdf<'_> {
             canvas.polygon(&band, colour, 0.16)?;
             canvas.line(&edge(|step| step.1), colour, 2.2)?;
             wishes.push(steps[steps.len() - 1].1);
-            if let Some(median) = of.median.filter(|median| median.point > 0.0 && median.point <= x.hi) {
+            if let Some(median) = distances.median.filter(|median| median.point > 0.0 && median.point <= x.hi) {
                 let place = x.at(median.point);
                 canvas.line(&[(place, y.at(0.5)), (place, y.from)], AXIS, 1.0)?;
                 canvas.disc(place, y.at(0.5), 3.6, colour)?;
             }
         }
         let places = axis::spread(&wishes, LABEL * 2.6, TOP + 6.0, y.from - 14.0);
-        for (((index, of), name), (place, wish)) in self.curves.iter().zip(&names).zip(places.iter().zip(&wishes)) {
+        for (((index, distances), name), (place, wish)) in
+            self.curves.iter().zip(&names).zip(places.iter().zip(&wishes))
+        {
             let colours = palette::series(*index);
             canvas.line(&[(right + 2.0, *wish), (right + 14.0, *place)], colours.line, 1.0)?;
             canvas.text(right + 18.0, place + 4.0, name, Type::new(LABEL, colours.text).bold())?;
-            let censored = format!("{} not flipped", percent_whole(of.censored, of.n));
+            let censored = format!("{} not flipped", percent_whole(distances.censored, distances.n));
             canvas.text(right + 18.0, place + 20.0, &censored, Type::new(SMALL, MUTED))?;
         }
         Ok(())

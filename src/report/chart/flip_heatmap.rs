@@ -73,16 +73,18 @@ pub fn figures(summary: &RunSummary) -> Vec<FlipHeatmap> {
 fn rows(summary: &RunSummary, model: &str) -> Vec<Row> {
     let mut rows: Vec<(Row, Vec<&CellSummary>)> = Vec::new();
     for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && cell.cell.layer.is_some()) {
-        let of = &cell.cell;
-        let layer = of.layer.as_ref().map(ToString::to_string).unwrap_or_default();
-        let row = rows.iter_mut().find(|(row, _)| row.attack == of.attack && row.layer == layer && row.norm == of.norm);
+        let driven = &cell.cell;
+        let layer = driven.layer.as_ref().map(ToString::to_string).unwrap_or_default();
+        let row = rows
+            .iter_mut()
+            .find(|(row, _)| row.attack == driven.attack && row.layer == layer && row.norm == driven.norm);
         match row {
             Some((row, cells)) => {
-                row.epsilon = row.epsilon.max(of.epsilon);
+                row.epsilon = row.epsilon.max(driven.epsilon);
                 cells.push(cell);
             }
             None => {
-                let (attack, norm, epsilon) = (of.attack.clone(), of.norm, of.epsilon);
+                let (attack, norm, epsilon) = (driven.attack.clone(), driven.norm, driven.epsilon);
                 let empty =
                     Row { attack, layer, norm, epsilon, units: vec![], noise: None, random_unit: None, hidden: 0 };
                 rows.push((empty, vec![cell]));

@@ -24,10 +24,10 @@ const PITCH: (u32, u32) = (304, 150);
 pub fn choose(examples: &[Example], most: usize) -> Vec<usize> {
     let mut groups: Vec<(&str, &str, Vec<usize>)> = Vec::new();
     for (index, example) in examples.iter().enumerate() {
-        let of = &example.cell;
-        match groups.iter_mut().find(|(model, attack, _)| *model == of.model && *attack == of.attack) {
+        let cell = &example.cell;
+        match groups.iter_mut().find(|(model, attack, _)| *model == cell.model && *attack == cell.attack) {
             Some((_, _, members)) => members.push(index),
-            None => groups.push((&of.model, &of.attack, vec![index])),
+            None => groups.push((&cell.model, &cell.attack, vec![index])),
         }
     }
     let longest = groups.iter().map(|(_, _, members)| members.len()).max().unwrap_or(0);

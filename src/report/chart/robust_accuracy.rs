@@ -47,7 +47,7 @@ pub fn worst_case(summary: &RunSummary) -> Vec<RobustAccuracy> {
     let mut figures = Vec::new();
     for norm in Norm::ALL {
         let curves = curves(summary, |model| {
-            let points = model.worst_case.iter().filter(|(of, _, _)| *of == norm);
+            let points = model.worst_case.iter().filter(|(point_norm, _, _)| *point_norm == norm);
             points.map(|(_, epsilon, estimate)| (*epsilon, *estimate)).collect()
         });
         if !curves.is_empty() {
@@ -73,8 +73,8 @@ pub fn by_attack(summary: &RunSummary) -> Vec<RobustAccuracy> {
         let panels = attacks.into_iter().map(|attack| {
             let curves = curves(summary, |model| {
                 let cells = summary.cells.iter().filter(|cell| {
-                    let of = &cell.cell;
-                    of.kind.seeks_flips() && of.norm == norm && of.attack == attack && of.model == model.model
+                    let cell = &cell.cell;
+                    cell.kind.seeks_flips() && cell.norm == norm && cell.attack == attack && cell.model == model.model
                 });
                 let mut points: Vec<_> = cells.map(|cell| (cell.cell.epsilon, cell.robust_accuracy)).collect();
                 points.sort_by_key(|(epsilon, _)| *epsilon);
@@ -96,9 +96,9 @@ pub fn by_attack(summary: &RunSummary) -> Vec<RobustAccuracy> {
 fn class_attacks(summary: &RunSummary, norm: Norm) -> Vec<String> {
     let mut attacks: Vec<String> = Vec::new();
     for cell in &summary.cells {
-        let of = &cell.cell;
-        if of.kind.seeks_flips() && of.norm == norm && !attacks.contains(&of.attack) {
-            attacks.push(of.attack.clone());
+        let cell = &cell.cell;
+        if cell.kind.seeks_flips() && cell.norm == norm && !attacks.contains(&cell.attack) {
+            attacks.push(cell.attack.clone());
         }
     }
     attacks
@@ -155,16 +155,16 @@ impl RobustAccuracy {
         for curve in &panel.curves {
             let colour = palette::series(curve.index).line;
             let edge = |value: fn(&Estimate) -> f64| {
-                curve.points.iter().map(move |(epsilon, of)| (x.at(epsilon.value()), y.at(value(of))))
+                curve.points.iter().map(move |(epsilon, estimate)| (x.at(epsilon.value()), y.at(value(estimate))))
             };
-            let mut band: Vec<(f64, f64)> = edge(|of| of.hi).collect();
-            band.extend(edge(|of| of.lo).rev());
+            let mut band: Vec<(f64, f64)> = edge(|estimate| estimate.hi).collect();
+            band.extend(edge(|estimate| estimate.lo).rev());
             canvas.polygon(&band, colour, 0.16)?;
         }
         for curve in &panel.curves {
             let colour = palette::series(curve.index).line;
             let line: Vec<_> =
-                curve.points.iter().map(|(epsilon, of)| (x.at(epsilon.value()), y.at(of.point))).collect();
+                curve.points.iter().map(|(epsilon, estimate)| (x.at(epsilon.value()), y.at(estimate.point))).collect();
             canvas.line(&line, colour, weight)?;
             for (x, y) in line {
                 canvas.disc(x, y, weight * 1.6 + 1.0, PAPER)?;
@@ -181,7 +181,7 @@ impl RobustAccuracy {
             .curves
             .iter()
             .map(|curve| {
-                let end = curve.points.last().map(|(_, of)| format::percent(of.point)).unwrap_or_default();
+                let end = curve.points.last().map(|(_, estimate)| format::percent(estimate.point)).unwrap_or_default();
                 (face.fit(&curve.model, 210.0), end)
             })
             .collect();
@@ -198,7 +198,7 @@ impl RobustAccuracy {
         self.draw_curves(canvas, panel, x, y, 2.4)?;
 
         let ends = panel.curves.iter().filter_map(|curve| curve.points.last());
-        let wishes: Vec<f64> = ends.map(|(_, of)| y.at(of.point)).collect();
+        let wishes: Vec<f64> = ends.map(|(_, estimate)| y.at(estimate.point)).collect();
         let places = axis::spread(&wishes, LABEL * 1.35, TOP, y.from);
         for ((curve, (name, value)), (place, wish)) in panel.curves.iter().zip(&labels).zip(places.iter().zip(&wishes))
         {
@@ -275,7 +275,7 @@ impl Figure for RobustAccuracy {
             for curve in &panel.curves {
                 let points = curve.points.iter();
                 let points: Vec<String> = points
-                    .map(|(epsilon, of)| format!("{} at {}", format::rate(of), format::epsilon(*epsilon)))
+                    .map(|(epsilon, estimate)| format!("{} at {}", format::rate(estimate), format::epsilon(*epsilon)))
                     .collect();
                 text += &format!(" {}: {}.", curve.model, points.join(", "));
             }

@@ -48,17 +48,22 @@ pub struct TransferMatrix {
 pub fn figures(summary: &RunSummary) -> Vec<TransferMatrix> {
     let headlines = headlines(summary);
     let mut attacks: Vec<(&str, Norm)> = Vec::new();
-    for of in &summary.transfers {
-        let attack = (of.cell.attack.as_str(), of.cell.norm);
+    for transfer in &summary.transfers {
+        let attack = (transfer.cell.attack.as_str(), transfer.cell.norm);
         if !attacks.contains(&attack) {
             attacks.push(attack);
         }
     }
     let matrix = |(attack, norm): (&str, Norm)| {
-        let of_attack = || summary.transfers.iter().filter(move |of| of.cell.attack == attack && of.cell.norm == norm);
+        let of_attack = || {
+            summary
+                .transfers
+                .iter()
+                .filter(move |transfer| transfer.cell.attack == attack && transfer.cell.norm == norm)
+        };
         let headline = headlines.iter().find(|at| at.norm == norm).map(|at| at.epsilon);
-        let has = |epsilon: &Epsilon| of_attack().any(|of| of.cell.epsilon == *epsilon);
-        let largest = of_attack().map(|of| of.cell.epsilon).max();
+        let has = |epsilon: &Epsilon| of_attack().any(|transfer| transfer.cell.epsilon == *epsilon);
+        let largest = of_attack().map(|transfer| transfer.cell.epsilon).max();
         let epsilon = headline.filter(has).or(largest)?;
         Some(TransferMatrix::new(summary, attack, norm, epsilon))
     };
@@ -71,30 +76,32 @@ pub fn figures(summary: &RunSummary) -> Vec<TransferMatrix> {
 impl TransferMatrix {
     fn new(summary: &RunSummary, attack: &str, norm: Norm, epsilon: Epsilon) -> Self {
         let hidden = summary.models.len().saturating_sub(MOST_MODELS);
-        let models: Vec<String> = summary.models.iter().take(MOST_MODELS).map(|of| of.model.clone()).collect();
+        let models: Vec<String> = summary.models.iter().take(MOST_MODELS).map(|model| model.model.clone()).collect();
         let transfers: Vec<&TransferSummary> = summary
             .transfers
             .iter()
-            .filter(|of| of.cell.attack == attack && of.cell.norm == norm && of.cell.epsilon == epsilon)
+            .filter(|transfer| {
+                transfer.cell.attack == attack && transfer.cell.norm == norm && transfer.cell.epsilon == epsilon
+            })
             .collect();
-        let own = |source: &str| {
-            let mut cells = summary.cells.iter().map(|of| (&of.cell, of.flip_rate));
-            let own = cells.find(|(cell, _)| {
+        let on_itself = |source: &str| {
+            let mut cells = summary.cells.iter().map(|summary| (&summary.cell, summary.flip_rate));
+            let cell = cells.find(|(cell, _)| {
                 let ball = cell.norm == norm && cell.epsilon == epsilon;
                 cell.kind.seeks_flips() && cell.model == source && cell.attack == attack && ball
             });
-            Field::Own(own.and_then(|(_, rate)| rate))
+            Field::Own(cell.and_then(|(_, rate)| rate))
         };
         let other = |source: &str, victim: &str| {
-            let of = transfers.iter().find(|of| of.cell.model == source && of.victim == victim);
-            Field::Other(of.and_then(|of| Some((of.transfer_rate?, of.n, of.noise_rate))))
+            let transfer = transfers.iter().find(|transfer| transfer.cell.model == source && transfer.victim == victim);
+            Field::Other(transfer.and_then(|transfer| Some((transfer.transfer_rate?, transfer.n, transfer.noise_rate))))
         };
         let row = |source: &String| {
-            let field = |victim: &String| if source == victim { own(source) } else { other(source, victim) };
+            let field = |victim: &String| if source == victim { on_itself(source) } else { other(source, victim) };
             (source.clone(), models.iter().map(field).collect())
         };
         // An attack may run on some of the models only.
-        let attacked = |source: &&String| transfers.iter().any(|of| of.cell.model == **source);
+        let attacked = |source: &&String| transfers.iter().any(|transfer| transfer.cell.model == **source);
         let rows = models.iter().filter(attacked).map(row).collect();
         TransferMatrix { attack: attack.to_owned(), norm, epsilon, models, rows, most: 1.0, hidden }
     }
@@ -146,10 +153,10 @@ impl TransferMatrix {
         };
         let bold = Type::new(if width < 60.0 { 12.5 } else { 15.0 }, ink).bold().align(Align::Centre);
         let small = Type::new(NOTE, ink).align(Align::Centre);
-        let shown = format::percent(rate.point);
-        let number = shown.trim_end_matches(" %");
-        let wide = bold.width(&shown) < width - 6.0;
-        canvas.text(centre, y + 21.0, if wide { &shown } else { number }, bold)?;
+        let percent = format::percent(rate.point);
+        let number = percent.trim_end_matches(" %");
+        let wide = bold.width(&percent) < width - 6.0;
+        canvas.text(centre, y + 21.0, if wide { &percent } else { number }, bold)?;
         for (text, below) in [(Some(format::interval(&rate)), 36.0), (note, 49.0)] {
             if let Some(text) = text.filter(|text| small.width(text) < width - 4.0) {
                 canvas.text(centre, y + below, &text, small)?;
@@ -231,9 +238,9 @@ mod tests {
         let [matrix] = &figures[..] else { panic!("one attack was transferred") };
         assert_eq!((matrix.epsilon, matrix.most), (epsilon(8.0), 0.75));
         assert_eq!(matrix.slug(), "transfer-margin-untargeted-linf");
-        let own = |field: &Field| matches!(field, Field::Own(Some(_)));
+        let on_itself = |field: &Field| matches!(field, Field::Own(Some(_)));
         for (place, (_, fields)) in matrix.rows.iter().enumerate() {
-            assert!(fields.iter().enumerate().all(|(other, field)| own(field) == (other == place)));
+            assert!(fields.iter().enumerate().all(|(other, field)| on_itself(field) == (other == place)));
         }
         insta::assert_snapshot!(svg(matrix, "transfer").unwrap());
     }
@@ -241,7 +248,7 @@ mod tests {
     #[test]
     fn an_attack_without_the_headline_radius_is_shown_at_its_largest() {
         let mut summary = with_transfers(realistic(&["a", "b"]));
-        summary.transfers.retain(|of| of.cell.epsilon < epsilon(4.0));
+        summary.transfers.retain(|transfer| transfer.cell.epsilon < epsilon(4.0));
         assert_eq!(figures(&summary)[0].epsilon, epsilon(2.0));
         summary.transfers.clear();
         assert_eq!(figures(&summary), []);
@@ -250,8 +257,8 @@ mod tests {
     #[test]
     fn only_attacked_models_are_sources_and_missing_rates_are_dashes() {
         let mut summary = with_transfers(realistic(&["a", "b", "c"]));
-        summary.transfers.retain(|of| of.cell.model == "b" && of.victim != "c");
-        summary.transfers.iter_mut().for_each(|of| of.transfer_rate = None);
+        summary.transfers.retain(|transfer| transfer.cell.model == "b" && transfer.victim != "c");
+        summary.transfers.iter_mut().for_each(|transfer| transfer.transfer_rate = None);
         let matrix = figures(&summary).remove(0);
         assert_eq!(matrix.rows.len(), 1);
         assert_eq!(matrix.rows[0].1[0], Field::Other(None));

@@ -68,7 +68,8 @@ pub fn differences(contrast: &Contrast, reach: (f64, f64)) -> Option<Differences
 
 /// The axis that holds every interval of the contrasts, and zero.
 pub fn reach(contrasts: &[Contrast]) -> (f64, f64) {
-    let rows = contrasts.iter().flat_map(|of| &of.rows).filter(|row| row.metric.is_share() && !row.is_control());
+    let rows =
+        contrasts.iter().flat_map(|contrast| &contrast.rows).filter(|row| row.metric.is_share() && !row.is_control());
     let (lo, hi) = rows.fold((-0.01, 0.01), |(lo, hi): (f64, f64), row| {
         (lo.min(row.change.estimate.lo), hi.max(row.change.estimate.hi))
     });
@@ -107,10 +108,10 @@ impl Figure for Differences {
     }
 
     fn description(&self) -> String {
-        let line = |of: &Line| {
-            let Estimate { point, lo, hi } = of.estimate;
-            let mark = if of.significant { ", significant" } else { "" };
-            format!(" {}: {} points ({} to {}{mark}).", of.label, points(point), points(lo), points(hi))
+        let line = |line: &Line| {
+            let Estimate { point, lo, hi } = line.estimate;
+            let mark = if line.significant { ", significant" } else { "" };
+            format!(" {}: {} points ({} to {}{mark}).", line.label, points(point), points(lo), points(hi))
         };
         format!(
             "Differences of accuracy in points, run minus reference.{}",

@@ -18,8 +18,8 @@ use crate::wording::format;
 
 /// What the row is about, without its model.
 fn label(row: &Row) -> String {
-    let of = &row.subject;
-    let ball = match (of.norm, of.epsilon) {
+    let about = &row.subject;
+    let ball = match (about.norm, about.epsilon) {
         (Some(norm), Some(epsilon)) => format!("{} ε {}", format::norm(norm), format::epsilon(epsilon)),
         (Some(norm), None) => format::norm(norm).to_owned(),
         _ => String::new(),
@@ -27,13 +27,13 @@ fn label(row: &Row) -> String {
     let mut parts = vec![match row.metric {
         Metric::CleanAccuracy => "clean accuracy".to_owned(),
         Metric::WorstCaseAccuracy => "worst case".to_owned(),
-        Metric::DistanceMedian => format!("median distance ({})", of.method.as_deref().unwrap_or_default()),
-        Metric::RobustAccuracy | Metric::FlipRate => of.attack.clone().unwrap_or_default(),
+        Metric::DistanceMedian => format!("median distance ({})", about.method.as_deref().unwrap_or_default()),
+        Metric::RobustAccuracy | Metric::FlipRate => about.attack.clone().unwrap_or_default(),
     }];
-    if let Some(kind) = of.kind.filter(|kind| kind.is_control()) {
+    if let Some(kind) = about.kind.filter(|kind| kind.is_control()) {
         parts[0] += &format!(" ({kind})");
     }
-    match (&of.layer, &of.unit) {
+    match (&about.layer, &about.unit) {
         (Some(layer), Some(unit)) => parts.push(format!("{layer} unit {unit}")),
         (Some(one), None) | (None, Some(one)) => parts.push(one.clone()),
         (None, None) => {}
@@ -107,11 +107,11 @@ fn warnings(contrast: &Contrast) -> Vec<String> {
 fn changed(comparison: &Comparison, contrast: &Contrast, fixed: bool, most: usize) -> Option<String> {
     let samples = contrast.changed(fixed);
     let id = |sample: u32| comparison.samples.get(sample as usize).map_or("?", |id| id.as_str());
-    let shown: Vec<&str> = samples.iter().take(most).map(|(sample, _)| id(*sample)).collect();
-    let more = if samples.len() > shown.len() { ", …" } else { "" };
+    let listed: Vec<&str> = samples.iter().take(most).map(|(sample, _)| id(*sample)).collect();
+    let more = if samples.len() > listed.len() { ", …" } else { "" };
     let what = if fixed { "newly fixed" } else { "newly broken" };
     (!samples.is_empty())
-        .then(|| format!("{} {what} ({}{more})", format::count(samples.len() as u64), shown.join(", ")))
+        .then(|| format!("{} {what} ({}{more})", format::count(samples.len() as u64), listed.join(", ")))
 }
 
 #[cfg(test)]

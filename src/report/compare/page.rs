@@ -116,7 +116,8 @@ pub fn page(
     command: &[String],
 ) -> Result<String, ReportError> {
     let mut album = Album::new(thumbnails, ROOM);
-    let contrasts = comparison.contrasts.iter().map(|of| contrast_view(comparison, of, &mut album)).collect();
+    let contrasts =
+        comparison.contrasts.iter().map(|contrast| contrast_view(comparison, contrast, &mut album)).collect();
     let (charts, charts_dropped) = charts(comparison)?;
     let view = View {
         reference: comparison.reference.clone(),
@@ -161,20 +162,20 @@ fn mismatches(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-fn contrast_view(comparison: &Comparison, of: &Contrast, album: &mut Album<'_>) -> ContrastView {
-    let all = of.cells().count();
-    let mut shown: Vec<&Row> = of.cells().collect();
+fn contrast_view(comparison: &Comparison, contrast: &Contrast, album: &mut Album<'_>) -> ContrastView {
+    let all = contrast.cells().count();
+    let mut rows_shown: Vec<&Row> = contrast.cells().collect();
     if all > MOST_CELLS {
-        shown.sort_by(|a, b| {
+        rows_shown.sort_by(|a, b| {
             let size = |row: &Row| row.change.estimate.point.abs();
             a.is_control().cmp(&b.is_control()).then(size(b).total_cmp(&size(a)))
         });
-        shown.truncate(MOST_CELLS);
+        rows_shown.truncate(MOST_CELLS);
     }
-    let finding = of.finding();
+    let finding = contrast.finding();
     ContrastView {
-        models: of.models.to_string(),
-        run: of.run.clone(),
+        models: contrast.models.to_string(),
+        run: contrast.run.clone(),
         finding,
         class: match finding {
             "less robust" => "bad",
@@ -182,14 +183,14 @@ fn contrast_view(comparison: &Comparison, of: &Contrast, album: &mut Album<'_>) 
             "no significant difference" => "note",
             _ => "warn",
         },
-        rows: of.headline().map(row_view).collect(),
-        cells_sentence: cells_sentence(of),
-        cells: shown.into_iter().map(row_view).collect(),
+        rows: contrast.headline().map(row_view).collect(),
+        cells_sentence: cells_sentence(contrast),
+        cells: rows_shown.into_iter().map(row_view).collect(),
         cells_hidden: all.saturating_sub(MOST_CELLS),
-        broken: changed(comparison, of, false, album),
-        fixed: changed(comparison, of, true, album),
-        warnings: warnings(of),
-        drift: of.drift.clone(),
+        broken: changed(comparison, contrast, false, album),
+        fixed: changed(comparison, contrast, true, album),
+        warnings: warnings(contrast),
+        drift: contrast.drift.clone(),
     }
 }
 
@@ -217,11 +218,11 @@ fn row_view(row: &Row) -> RowView {
     }
 }
 
-fn changed(comparison: &Comparison, of: &Contrast, fixed: bool, album: &mut Album<'_>) -> Changed {
-    let samples = of.changed(fixed);
-    let shown = samples.len().min(MOST_THUMBS);
+fn changed(comparison: &Comparison, contrast: &Contrast, fixed: bool, album: &mut Album<'_>) -> Changed {
+    let samples = contrast.changed(fixed);
+    let pictured = samples.len().min(MOST_THUMBS);
     let cause = |sample: u32, row: &Row| {
-        let [before, now] = &of.correct;
+        let [before, now] = &contrast.correct;
         let robust = if fixed { before } else { now };
         let was_wrong = !robust.contains(sample) && row.metric != Metric::CleanAccuracy;
         if was_wrong { "misclassified" } else { "" }.to_owned()
@@ -229,7 +230,7 @@ fn changed(comparison: &Comparison, of: &Contrast, fixed: bool, album: &mut Albu
     let mut groups: Vec<Group> = Vec::new();
     for part in samples.chunk_by(|(_, a), (_, b)| std::ptr::eq(*a, *b)) {
         let taken: usize = groups.iter().map(|group| group.thumbs.len()).sum();
-        let thumbs = part.iter().take(shown.saturating_sub(taken)).filter_map(|(sample, row)| {
+        let thumbs = part.iter().take(pictured.saturating_sub(taken)).filter_map(|(sample, row)| {
             let id = comparison.samples.get(*sample as usize)?;
             Some(album.thumb(id, cause(*sample, row)))
         });
@@ -238,7 +239,7 @@ fn changed(comparison: &Comparison, of: &Contrast, fixed: bool, album: &mut Albu
     }
     Changed {
         count: format::count(samples.len() as u64),
-        hidden: format::count((samples.len() - shown) as u64),
+        hidden: format::count((samples.len() - pictured) as u64),
         groups,
     }
 }

@@ -77,8 +77,12 @@ fn each_format_of_one_comparison() {
     insta::assert_snapshot!("compare.csv", rounded(&std::fs::read_to_string(&path).unwrap()));
     write_changed(&path, &comparison).unwrap();
     let changed = std::fs::read_to_string(&path).unwrap();
-    let rows: u64 =
-        comparison.contrasts.iter().flat_map(|of| &of.rows).map(|row| row.broken.len() + row.fixed.len()).sum();
+    let rows: u64 = comparison
+        .contrasts
+        .iter()
+        .flat_map(|contrast| &contrast.rows)
+        .map(|row| row.broken.len() + row.fixed.len())
+        .sum();
     assert_eq!(changed.lines().count() as u64, rows + 1);
     let first: Vec<&str> = changed.lines().take(8).collect();
     insta::assert_snapshot!("changed.csv", first.join("\n"));
@@ -124,15 +128,15 @@ fn pictures_never_fill_a_page_beyond_its_size() {
 #[test]
 fn hostile_names_stay_text() {
     let hostile = "<script>alert(1)</script>\"'><img src=x>| `b`\n::error::{{ 7 * 7 }}";
-    let rename = |mut of: Snapshot| {
-        of.provenance.run = hostile.to_owned();
-        of.provenance.dataset = hostile.to_owned();
-        of.provenance.models[0].name = hostile.to_owned();
-        of.models[0].model = hostile.to_owned();
-        of.cells[0].cell.model = hostile.to_owned();
-        of.cells[0].cell.attack = hostile.to_owned();
-        of.samples = (0..20).map(|sample| format!("{hostile}{sample}").into()).collect();
-        of
+    let rename = |mut snapshot: Snapshot| {
+        snapshot.provenance.run = hostile.to_owned();
+        snapshot.provenance.dataset = hostile.to_owned();
+        snapshot.provenance.models[0].name = hostile.to_owned();
+        snapshot.models[0].model = hostile.to_owned();
+        snapshot.cells[0].cell.model = hostile.to_owned();
+        snapshot.cells[0].cell.attack = hostile.to_owned();
+        snapshot.samples = (0..20).map(|sample| format!("{hostile}{sample}").into()).collect();
+        snapshot
     };
     let (before, after) = (rename(old(20, 0..2)), rename(run(20, 0..9)));
     let comparison = compare(&before, &[after], &Options::default()).unwrap();

@@ -12,7 +12,7 @@ pub fn github(outcome: &GateOutcome) -> String {
     let mut text = String::new();
     let found = noteworthy(outcome);
     for (gravity, command) in [(Gravity::Error, "error"), (Gravity::Warning, "warning")] {
-        for (_, rule, check) in found.iter().filter(|(of, _, _)| *of == gravity).take(MOST) {
+        for (_, rule, check) in found.iter().filter(|(found_gravity, _, _)| *found_gravity == gravity).take(MOST) {
             let ids = check.change.as_ref().and_then(|change| changed(rule.metric, change, 5));
             let ids = ids.map_or(String::new(), |ids| format!("; {ids}"));
             let title = property(&format!("am-eval gate: {}", check.verdict));

@@ -49,7 +49,7 @@ pub fn junit(outcome: &GateOutcome) -> String {
 }
 
 fn case(model: &str, rule: &RuleOutcome, checks: &[&Check]) -> TestCase {
-    let told = |check: &&&Check| {
+    let is_noteworthy = |check: &&&Check| {
         let elsewhere =
             matches!(check.verdict, Verdict::Pass | Verdict::Waived) || gravity(rule, check) == Gravity::Error;
         !elsewhere
@@ -87,7 +87,7 @@ fn case(model: &str, rule: &RuleOutcome, checks: &[&Check]) -> TestCase {
     };
     let mut case = TestCase::new(rule.rule.as_str(), status);
     case.set_classname(format!("am-eval.gate.{model}"));
-    let output = lines(&mut checks.iter().filter(told));
+    let output = lines(&mut checks.iter().filter(is_noteworthy));
     if !output.is_empty() {
         case.set_system_out(output);
     }

@@ -57,19 +57,20 @@ fn differences(outcome: &GateOutcome) -> String {
     }
     let mut text = "| accuracy | run | baseline | difference | p | n | newly broken | newly fixed |\n".to_owned();
     text += "|---|---|---|---|---|---|---|---|\n";
-    for of in outcome.differences.iter().take(MOST_CHECKS) {
-        let metric = if of.subject.norm.is_some() { Metric::WorstCaseAccuracy } else { Metric::CleanAccuracy };
-        let what = if of.subject.norm.is_some() { "worst case" } else { "clean" };
+    for paired in outcome.differences.iter().take(MOST_CHECKS) {
+        let metric =
+            if paired.subject.norm.is_some() { Metric::WorstCaseAccuracy } else { Metric::CleanAccuracy };
+        let what = if paired.subject.norm.is_some() { "worst case" } else { "clean" };
         text += &format!(
             "| {} ({what}) | {} | {} | {} | {} | {} | {} | {} |\n",
-            escaped(&of.subject.to_string()),
-            value(metric, &of.now),
-            value(metric, &of.before),
-            difference(metric, &of.change.estimate),
-            p_value(of.change.p).trim_start_matches("p = ").trim_start_matches("p "),
-            of.change.n,
-            of.change.broken,
-            of.change.fixed
+            escaped(&paired.subject.to_string()),
+            value(metric, &paired.now),
+            value(metric, &paired.before),
+            difference(metric, &paired.change.estimate),
+            p_value(paired.change.p).trim_start_matches("p = ").trim_start_matches("p "),
+            paired.change.n,
+            paired.change.broken,
+            paired.change.fixed
         );
     }
     text + "\n"

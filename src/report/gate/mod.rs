@@ -94,9 +94,9 @@ fn sentence(metric: Metric, check: &Check) -> String {
 fn changed(metric: Metric, change: &Change, most: usize) -> Option<String> {
     let side = |count: u64, ids: &[SampleId], what: &str| {
         (count > 0).then(|| {
-            let shown: Vec<&str> = ids.iter().take(most).map(SampleId::as_str).collect();
-            let more = if count > shown.len() as u64 { ", …" } else { "" };
-            format!("{} {what} ({}{more})", format::count(count), shown.join(", "))
+            let listed: Vec<&str> = ids.iter().take(most).map(SampleId::as_str).collect();
+            let more = if count > listed.len() as u64 { ", …" } else { "" };
+            format!("{} {what} ({}{more})", format::count(count), listed.join(", "))
         })
     };
     let [worse, better] = match metric {

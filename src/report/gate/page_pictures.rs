@@ -39,8 +39,8 @@ pub fn broken(outcome: &GateOutcome, album: &mut Album<'_>) -> Vec<Broken> {
             rule.checks.iter().filter_map(|check| Some((check, check.broke()?))).collect();
         checks.sort_by(|(_, a), (_, b)| loss(rule, b).total_cmp(&loss(rule, a)));
         for (check, change) in checks.into_iter().take(MOST_CHECKS) {
-            let shown = change.broken_ids.iter().take(MOST_THUMBS.min(left));
-            let thumbs: Vec<Thumb> = shown.map(|id| album.thumb(id, String::new())).collect();
+            let pictured = change.broken_ids.iter().take(MOST_THUMBS.min(left));
+            let thumbs: Vec<Thumb> = pictured.map(|id| album.thumb(id, String::new())).collect();
             left -= thumbs.len();
             all.push(Broken {
                 rule: rule.rule.clone(),

@@ -111,24 +111,25 @@ pub fn view(outcome: &GateOutcome) -> View {
         hidden: rule.checks.len().saturating_sub(MOST_CHECKS),
         checks: rule.checks.iter().take(MOST_CHECKS).map(|check| check_view(rule.metric, check)).collect(),
     });
-    let differences = outcome.differences.iter().map(|of| {
-        let what = match (of.subject.norm, of.subject.epsilon) {
+    let differences = outcome.differences.iter().map(|change| {
+        let what = match (change.subject.norm, change.subject.epsilon) {
             (Some(norm), Some(epsilon)) => format!("worst case, {} ε {}", format::norm(norm), format::epsilon(epsilon)),
             _ => "clean".to_owned(),
         };
         DifferenceView {
-            model: of.subject.model.clone(),
+            model: change.subject.model.clone(),
             what,
-            now: value(Metric::CleanAccuracy, &of.now),
-            before: value(Metric::CleanAccuracy, &of.before),
-            change: typeset(difference(Metric::CleanAccuracy, &of.change.estimate)),
-            p: p_text(of.change.p),
-            n: format::count(of.change.n),
-            broken: format::count(of.change.broken),
-            fixed: format::count(of.change.fixed),
+            now: value(Metric::CleanAccuracy, &change.now),
+            before: value(Metric::CleanAccuracy, &change.before),
+            change: typeset(difference(Metric::CleanAccuracy, &change.change.estimate)),
+            p: p_text(change.change.p),
+            n: format::count(change.change.n),
+            broken: format::count(change.change.broken),
+            fixed: format::count(change.change.fixed),
         }
     });
-    let changed = outcome.differences.iter().filter(|of| of.change.broken + of.change.fixed > 0).take(MOST_LISTS);
+    let changed =
+        outcome.differences.iter().filter(|change| change.change.broken + change.change.fixed > 0).take(MOST_LISTS);
     let (found, rest) = summarized(outcome);
     View {
         word: outcome.word(),
@@ -144,14 +145,14 @@ pub fn view(outcome: &GateOutcome) -> View {
         rest,
         rules: rules.collect(),
         differences: differences.collect(),
-        lists: changed.map(|of| list(of.subject.to_string(), &of.change)).collect(),
+        lists: changed.map(|change| list(change.subject.to_string(), &change.change)).collect(),
     }
 }
 
 /// The difference of each accuracy to the baseline's, by the name of its place on the page: numbers alone, so nothing to escape.
 pub fn deltas(outcome: &GateOutcome) -> impl Iterator<Item = (String, String)> {
-    outcome.differences.iter().map(|of| {
-        let estimate = &of.change.estimate;
+    outcome.differences.iter().map(|change| {
+        let estimate = &change.change.estimate;
         let class = match estimate {
             Estimate { hi, .. } if *hi < 0.0 => " worse",
             Estimate { lo, .. } if *lo > 0.0 => " better",
@@ -159,7 +160,7 @@ pub fn deltas(outcome: &GateOutcome) -> impl Iterator<Item = (String, String)> {
         };
         let text = typeset(difference(Metric::CleanAccuracy, estimate));
         let text = text.replace(" points", " <span class=\"unit\">points</span>");
-        (delta_name(&of.subject), format!("<span class=\"delta{class}\">{text}</span>"))
+        (delta_name(&change.subject), format!("<span class=\"delta{class}\">{text}</span>"))
     })
 }
 
@@ -200,9 +201,9 @@ fn found(rule: &RuleOutcome) -> FoundView {
 
 /// A check in a line: the difference if there is one, else its value; and why, where the verdict does not tell it.
 fn finding(metric: Metric, check: &Check) -> String {
-    let short = |of: &Estimate| match metric.is_share() {
-        true => format::percent(of.point),
-        false => format::distance(of.point),
+    let short = |estimate: &Estimate| match metric.is_share() {
+        true => format::percent(estimate.point),
+        false => format::distance(estimate.point),
     };
     let numbers = match (&check.now, &check.before, &check.change) {
         (Some(now), Some(before), Some(change)) => {
@@ -211,8 +212,8 @@ fn finding(metric: Metric, check: &Check) -> String {
         }
         _ => numbers(metric, check),
     };
-    let told = check.change.is_some() && check.verdict == Verdict::Regressed;
-    let why = check.why.as_ref().filter(|_| !told).map_or(String::new(), |why| format!("; {why}"));
+    let said = check.change.is_some() && check.verdict == Verdict::Regressed;
+    let why = check.why.as_ref().filter(|_| !said).map_or(String::new(), |why| format!("; {why}"));
     format!("{}: {}{why}", check.subject, typeset(numbers))
 }
 
@@ -223,7 +224,7 @@ fn rule_class(rule: &RuleOutcome) -> &'static str {
 
 fn check_view(metric: Metric, check: &Check) -> CheckView {
     let excuse = check.excuse.as_ref();
-    let excuse = excuse.map(|of| format!("waived by {} until {}: {}", of.owner, of.expires, of.reason));
+    let excuse = excuse.map(|waiver| format!("waived by {} until {}: {}", waiver.owner, waiver.expires, waiver.reason));
     let why: Vec<String> = check.why.iter().cloned().chain(excuse).collect();
     CheckView {
         subject: check.subject.to_string(),

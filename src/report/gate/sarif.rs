@@ -88,8 +88,8 @@ fn artifact(source: &Source) -> Value {
 pub fn sarif(outcome: &GateOutcome, sources: &Sources) -> String {
     let mut results = Vec::new();
     for (number, rule) in outcome.rules.iter().enumerate() {
-        let told = rule.checks.iter().filter(|check| check.verdict.is_noteworthy() || check.excuse.is_some());
-        results.extend(told.map(|check| result(sources, number, rule, check)));
+        let noteworthy = rule.checks.iter().filter(|check| check.verdict.is_noteworthy() || check.excuse.is_some());
+        results.extend(noteworthy.map(|check| result(sources, number, rule, check)));
         if rule.checks.is_empty() {
             results.push(idle(sources, number, rule));
         }
@@ -196,13 +196,15 @@ fn properties(check: &Check) -> Value {
     properties.insert("verdict".to_owned(), check.verdict.as_str().into());
     properties.insert("n".to_owned(), check.n.into());
     for (name, estimate) in [("now", &check.now), ("before", &check.before)] {
-        if let Some(of) = estimate {
-            properties.insert(name.to_owned(), json!({ "point": of.point, "lo": of.lo, "hi": of.hi }));
+        if let Some(estimate) = estimate {
+            properties
+                .insert(name.to_owned(), json!({ "point": estimate.point, "lo": estimate.lo, "hi": estimate.hi }));
         }
     }
     if let Some(change) = &check.change {
-        let of = &change.estimate;
-        properties.insert("change".to_owned(), json!({ "point": of.point, "lo": of.lo, "hi": of.hi }));
+        let estimate = &change.estimate;
+        properties
+            .insert("change".to_owned(), json!({ "point": estimate.point, "lo": estimate.lo, "hi": estimate.hi }));
         properties.insert("pAdjusted".to_owned(), change.p_adjusted.into());
     }
     Value::Object(properties)

@@ -65,7 +65,7 @@ fn the_official_schema_accepts_it_and_would_refuse_what_is_wrong() {
 fn findings_stand_at_the_lines_of_the_suite() {
     let log = log("m", SUITE);
     let results = log["runs"][0]["results"].as_array().unwrap();
-    let told = results.iter().map(|result| {
+    let lines = results.iter().map(|result| {
         let related: Vec<_> = result["relatedLocations"].as_array().into_iter().flatten().map(line).collect();
         let suppressed = result["suppressions"][0]["justification"].as_str().unwrap_or("-");
         format!(
@@ -75,7 +75,7 @@ fn findings_stand_at_the_lines_of_the_suite() {
             line(&result["locations"][0]),
         )
     });
-    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
     worst-case-accuracy error at (4, 8), see [(10, 10)], -
     distance-median error at (8, 11), see [(13, 10), (4, 8)], ana, until 2027-01-01: smaller network
     robust-accuracy warning at (6, 8), see [(16, 10), (4, 8)], -

@@ -13,8 +13,8 @@ fn with_wrong(mut snapshot: Snapshot, model: &str) -> Snapshot {
     snapshot.models[0].model = model.to_owned();
     snapshot.cells[0].cell.model = model.to_owned();
     snapshot.provenance.models[0].name = model.to_owned();
-    for of in &mut snapshot.distances {
-        of.model = model.to_owned();
+    for distances in &mut snapshot.distances {
+        distances.model = model.to_owned();
     }
     snapshot
 }
@@ -110,17 +110,17 @@ fn the_page_shows_the_last_outcome_and_loses_a_silent_one() {
     let page = || std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     let bare = page();
     assert!(show_gate(folder.path(), &outcome("resnet20"), &thumbnails()).unwrap());
-    let shown = page();
+    let page_with_verdict = page();
     for name in ["gate", "gate-broken", "gate-details"] {
-        let section = shown.split_once(&format!("<!--{name}-->")).unwrap().1;
+        let section = page_with_verdict.split_once(&format!("<!--{name}-->")).unwrap().1;
         insta::assert_snapshot!(format!("page-{name}"), section.split_once("<!--/").unwrap().0);
     }
-    assert!(shown.find("id=\"gate\"") < shown.find("id=\"verdict\""));
-    let deltas = shown.matches("<span class=\"delta").count();
+    assert!(page_with_verdict.find("id=\"gate\"") < page_with_verdict.find("id=\"verdict\""));
+    let deltas = page_with_verdict.matches("<span class=\"delta").count();
     assert_eq!(deltas, 3, "of the clean accuracy, and of the only radius, which is the headline too");
-    assert!(shown.contains("<a href=\"#gate\">") && !bare.contains("<a href=\"#gate\">"));
+    assert!(page_with_verdict.contains("<a href=\"#gate\">") && !bare.contains("<a href=\"#gate\">"));
     assert!(show_gate(folder.path(), &outcome("resnet20"), &thumbnails()).unwrap());
-    assert_eq!(page(), shown, "once");
+    assert_eq!(page(), page_with_verdict, "once");
     let silent = judged(&run(10, 0..1), None, &RuleSet::default());
     assert!(show_gate(folder.path(), &silent, &thumbnails()).unwrap());
     assert_eq!(page(), bare);
@@ -129,10 +129,10 @@ fn the_page_shows_the_last_outcome_and_loses_a_silent_one() {
 
 #[test]
 fn differences_have_a_sign_unless_they_are_nothing() {
-    let of = |point: f64| Estimate { point, lo: -0.01, hi: 0.0 };
-    assert_eq!(difference(Metric::CleanAccuracy, &of(-0.048)), "-4.8 points (-1.0 to 0.0)");
-    assert_eq!(difference(Metric::CleanAccuracy, &of(-0.0001)), "0.0 points (-1.0 to 0.0)");
-    assert_eq!(difference(Metric::DistanceMedian, &of(0.0031)), "+0.00310 (-0.0100 to 0)");
+    let estimate = |point: f64| Estimate { point, lo: -0.01, hi: 0.0 };
+    assert_eq!(difference(Metric::CleanAccuracy, &estimate(-0.048)), "-4.8 points (-1.0 to 0.0)");
+    assert_eq!(difference(Metric::CleanAccuracy, &estimate(-0.0001)), "0.0 points (-1.0 to 0.0)");
+    assert_eq!(difference(Metric::DistanceMedian, &estimate(0.0031)), "+0.00310 (-0.0100 to 0)");
     assert_eq!(
         (p_value(0.000_02), p_value(0.0213), p_value(0.5)),
         ("p < 0.0001".into(), "p = 0.0213".into(), "p = 0.50".into())

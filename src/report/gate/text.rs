@@ -43,8 +43,8 @@ pub fn text(outcome: &GateOutcome, report: &Path) -> String {
 fn checks(rule: &RuleOutcome) -> String {
     let mut text = String::new();
     let quiet = |verdict: Verdict| verdict == Verdict::Pass;
-    let told: Vec<_> = rule.checks.iter().filter(|check| !quiet(check.verdict)).collect();
-    for check in told.iter().take(MOST_CHECKS) {
+    let noteworthy: Vec<_> = rule.checks.iter().filter(|check| !quiet(check.verdict)).collect();
+    for check in noteworthy.iter().take(MOST_CHECKS) {
         let what = numbers(rule.metric, check);
         text += &format!("      {:<12}  {}: {what}\n", check.verdict.as_str(), check.subject);
         let mut under = |line: String| text += &format!("      {:<12}  {line}\n", "");
@@ -58,10 +58,10 @@ fn checks(rule: &RuleOutcome) -> String {
             under(changed);
         }
     }
-    if told.len() > MOST_CHECKS {
-        text += &format!("      and {} more, in gate.json\n", told.len() - MOST_CHECKS);
+    if noteworthy.len() > MOST_CHECKS {
+        text += &format!("      and {} more, in gate.json\n", noteworthy.len() - MOST_CHECKS);
     }
-    let passed = rule.checks.len() - told.len();
+    let passed = rule.checks.len() - noteworthy.len();
     let passing = match passed {
         0 => None,
         1 => Some("1 check passes".to_owned()),

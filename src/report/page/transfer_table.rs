@@ -44,20 +44,20 @@ pub fn transfer(manifest: &Manifest, summary: &RunSummary) -> Option<Transfer> {
     Some(Transfer { hidden: summary.transfers.len() - rows.len(), rows, early: early(manifest, summary) })
 }
 
-fn row(of: &TransferSummary) -> Row {
+fn row(summary: &TransferSummary) -> Row {
     let rate = |estimate: &Option<_>| estimate.as_ref().map(Rate::new);
     Row {
-        attack: of.cell.attack.clone(),
-        source: of.cell.model.clone(),
-        victim: of.victim.clone(),
-        ball: format!("{} ε {}", format::norm(of.cell.norm), format::epsilon(of.cell.epsilon)),
-        epsilon: of.cell.epsilon.value(),
-        n: of.n,
-        rate: rate(&of.transfer_rate),
-        noise: rate(&of.noise_rate),
-        n_both_correct: of.n_both_correct,
-        rate_all: rate(&of.transfer_rate_all),
-        noise_all: rate(&of.noise_rate_all),
+        attack: summary.cell.attack.clone(),
+        source: summary.cell.model.clone(),
+        victim: summary.victim.clone(),
+        ball: format!("{} ε {}", format::norm(summary.cell.norm), format::epsilon(summary.cell.epsilon)),
+        epsilon: summary.cell.epsilon.value(),
+        n: summary.n,
+        rate: rate(&summary.transfer_rate),
+        noise: rate(&summary.noise_rate),
+        n_both_correct: summary.n_both_correct,
+        rate_all: rate(&summary.transfer_rate_all),
+        noise_all: rate(&summary.noise_rate_all),
     }
 }
 
