@@ -203,10 +203,10 @@ fn the_page_shows_the_verdict_also_when_it_is_made_again() {
     let page = || std::fs::read_to_string(run.join("report.html")).unwrap();
     assert!(!page().contains("id=\"gate\""));
     gate(&run, &baseline).assert().code(100);
-    let shown = page();
-    assert!(shown.contains("id=\"gate\"") && shown.contains("<code>test-030</code>"));
+    let with_verdict = page();
+    assert!(with_verdict.contains("id=\"gate\"") && with_verdict.contains("<code>test-030</code>"));
     am_eval().arg("report").arg(&run).assert().success();
-    assert!(page() == shown, "the report is made again with the verdict");
+    assert!(page() == with_verdict, "the report is made again with the verdict");
 }
 
 #[test]

@@ -218,8 +218,8 @@ fn layers_are_listed_as_a_table_and_as_json() {
     assert_eq!(layer("blocks.3.mlp.fc1")["units"], 512);
     assert_eq!(layer("blocks.3.mlp.fc1")["shape"], serde_json::json!([64, 512]));
     assert_eq!(layer("head")["share"], 1.0);
-    let own: f64 = layers.as_array().unwrap().iter().map(|layer| layer["own"].as_f64().unwrap()).sum();
-    assert!((own - 1.0).abs() < 1e-9, "{own}");
+    let shares: f64 = layers.as_array().unwrap().iter().map(|layer| layer["own"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-9, "{shares}");
     let near = predicate::str::contains("unknown architecture `cifar/resnet21`")
         .and(predicate::str::contains("`cifar/resnet20`"));
     am_eval().args(["layers", "cifar/resnet21"]).assert().code(2).stderr(near);

@@ -117,8 +117,8 @@ impl Bench {
         assert!(gate.contains(code), "{}: {gate}", self.name);
         assert!(!gate.contains("\npass "), "{}: a floor passes cleanly: {gate}", self.name);
         for file in ["summary.md", "gate.json"] {
-            let shown = self.output(file).replace('\\', "");
-            assert!(shown.contains(code), "{}: {file} is silent: {shown}", self.name);
+            let text = self.output(file).replace('\\', "");
+            assert!(text.contains(code), "{}: {file} is silent: {text}", self.name);
         }
         let page = self.output("report.html");
         let (first_screen, _) = page.split_once("id=\"belief\"").unwrap();

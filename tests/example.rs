@@ -36,7 +36,7 @@ fn this_version_reports_the_example_with_the_same_tables() {
     let mut report = Command::new(env!("CARGO_BIN_EXE_am-eval"));
     report.arg("report").arg(folder.path()).assert().success();
     for table in ["samples.csv", "distances.csv", "summary.csv"] {
-        let read = |of: &Path| std::fs::read_to_string(of.join(table)).unwrap();
+        let read = |run: &Path| std::fs::read_to_string(run.join(table)).unwrap();
         assert!(read(folder.path()) == read(&example()), "{table} differs; run `make example`");
     }
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();

@@ -71,7 +71,10 @@ fn load(path: &Path, thumbnails: &mut Thumbnails) -> Result<Snapshot, Failure> {
 /// `reports/compare-<hash>`, by the runs and models that are compared.
 fn default_folder(comparison: &Comparison) -> PathBuf {
     let mut hash = blake3::Hasher::new();
-    let pairs = comparison.contrasts.iter().flat_map(|of| [&of.run, &of.models.reference, &of.models.run]);
+    let pairs = comparison
+        .contrasts
+        .iter()
+        .flat_map(|contrast| [&contrast.run, &contrast.models.reference, &contrast.models.run]);
     for name in std::iter::once(&comparison.reference).chain(pairs) {
         hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
     }

@@ -52,7 +52,7 @@ pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
     announce(&text);
     let written = match args.format {
         GateFormat::Markdown => comment(&outcome, &manifest, args.link_base.clone()),
-        other => shown(&outcome, &dir, other)?,
+        other => rendered(&outcome, &dir, other)?,
     };
     tell_exactly(&written);
     if let Some(file) = &args.comment {
@@ -82,7 +82,7 @@ pub fn after_run(
     write_gate(dir, &outcome, &text, &sarif).or_exit(Exit::RunFailed)?;
     announce(&text);
     if !outcome.is_silent() {
-        tell_exactly(&format!("\n{}", shown(&outcome, dir, GateFormat::Text)?));
+        tell_exactly(&format!("\n{}", rendered(&outcome, dir, GateFormat::Text)?));
     }
     Ok(exit(&outcome))
 }
@@ -173,7 +173,7 @@ pub fn listed(damages: &[Damage]) -> String {
 }
 
 /// The outcome as asked for; in a GitHub job, text comes with annotations.
-fn shown(outcome: &GateOutcome, dir: &RunDir, format: GateFormat) -> Result<String, Failure> {
+fn rendered(outcome: &GateOutcome, dir: &RunDir, format: GateFormat) -> Result<String, Failure> {
     let page = dir.path().join("report.html");
     Ok(match format {
         GateFormat::Text if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") => {

@@ -38,7 +38,7 @@ pub fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
             Err(why) => unusable.push(Unusable { folder, why }),
         }
     }
-    unusable.iter().for_each(|of| warn(&format!("{} is left out: {}", of.folder.display(), of.why)));
+    unusable.iter().for_each(|folder| warn(&format!("{} is left out: {}", folder.folder.display(), folder.why)));
     if runs.is_empty() {
         return Err(Failure::message(
             Exit::NothingSelected,

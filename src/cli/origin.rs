@@ -56,9 +56,9 @@ fn suite_path(manifest: &Manifest) -> PathBuf {
 
 /// A path relative to the repository around the working directory, or to that directory; a file's URI where it lies elsewhere.
 fn address(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    let root = here.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&here);
-    let whole = plain(&here.join(path));
+    let working = std::env::current_dir().unwrap_or_default();
+    let root = working.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&working);
+    let whole = plain(&working.join(path));
     let parts = |path: &Path| {
         let parts = path.components().filter_map(|part| match part {
             Component::Normal(part) => Some(part.to_string_lossy().into_owned()),

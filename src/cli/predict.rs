@@ -70,10 +70,10 @@ impl Request {
             ));
         };
         let normalize = Normalize { mean: args.mean.clone(), std: args.std.clone() };
-        let told =
+        let folder =
             ModelFolder::at(weights).map_err(|error| Failure::message(Exit::Usage, error.problem, error.help))?;
-        let layer_norm_epsilon = told.layer_norm_epsilon;
-        let model = ModelConfig { layer_norm_epsilon, ..ModelConfig::of_file(arch, &told.weights, normalize) };
+        let layer_norm_epsilon = folder.layer_norm_epsilon;
+        let model = ModelConfig { layer_norm_epsilon, ..ModelConfig::of_file(arch, &folder.weights, normalize) };
         Ok(Request::of(model, Preprocess::default()))
     }
 

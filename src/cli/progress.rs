@@ -18,7 +18,7 @@ pub struct Progress {
     bar: ProgressBar,
     plain: bool,
     started: Instant,
-    told: Option<Instant>,
+    said_at: Option<Instant>,
     total: usize,
     done: usize,
     /// Blocks that were there already.
@@ -39,7 +39,7 @@ impl Progress {
         }
         bar.set_prefix(name.to_owned());
         let (started, task) = (Instant::now(), String::new());
-        Progress { bar, plain, started, told: None, total: 0, done: 0, kept: 0, task, attacked: 0, flipped: 0 }
+        Progress { bar, plain, started, said_at: None, total: 0, done: 0, kept: 0, task, attacked: 0, flipped: 0 }
     }
 
     /// Takes the bar away.
@@ -102,9 +102,9 @@ impl Observer for Progress {
         self.flipped += attacked().filter(|record| record.flipped).count() as u64;
         self.bar.set_position(self.done as u64);
         self.bar.set_message(format!("{}{}", self.task, self.flip_rate()));
-        let due = self.told.is_none_or(|told| told.elapsed() >= PLAIN_EVERY) || self.done == self.total;
+        let due = self.said_at.is_none_or(|said_at| said_at.elapsed() >= PLAIN_EVERY) || self.done == self.total;
         if self.plain && due {
-            self.told = Some(Instant::now());
+            self.said_at = Some(Instant::now());
             let (done, total, task) = (self.done, self.total, &self.task);
             say(&format!("{done}/{total} blocks: {task}{}{}", self.flip_rate(), self.remaining()));
         }

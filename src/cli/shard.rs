@@ -29,19 +29,19 @@ pub fn run(
     }
     begin(prepared, dir).or_exit(Exit::RunFailed)?;
     let mut manifest = prepared.manifest(std::env::args().collect());
-    let mut shown = Shown {
+    let mut observer = Shown {
         progress: execution::begin(prepared, args),
         dir,
         manifest: shard_manifest(&manifest, shard, share.units().len()),
         failed: None,
     };
-    let executed = Run::new(prepared, dir, args.save_adversarial).execute(shard, &mut manifest, &mut shown);
-    shown.progress.end();
-    shown.manifest.repeats = manifest.repeats;
-    shown.manifest.save(dir).or_exit(Exit::RunFailed)?;
+    let executed = Run::new(prepared, dir, args.save_adversarial).execute(shard, &mut manifest, &mut observer);
+    observer.progress.end();
+    observer.manifest.repeats = manifest.repeats;
+    observer.manifest.save(dir).or_exit(Exit::RunFailed)?;
     executed.map_err(execution::failure)?;
     drop(lock);
-    if let Some(error) = shown.failed {
+    if let Some(error) = observer.failed {
         return Err(Failure::new(Exit::RunFailed, error));
     }
     if args.worker {

@@ -57,9 +57,9 @@ fn weights(trainer: &Trainer, bar: &ProgressBar) -> Result<PathBuf, TrainError> 
             bar.set_message(format!("{} loss {loss:.3}", trainer.recipe().arch));
         },
         |epoch| {
-            let (at, of, loss, seconds) = (epoch.epoch, epoch.epochs, epoch.loss, epoch.seconds);
+            let (at, epochs, loss, seconds) = (epoch.epoch, epoch.epochs, epoch.loss, epoch.seconds);
             let line = format!(
-                "epoch {at}/{of}: loss {loss:.4}, held-out accuracy {:.2} %, {seconds:.0} s",
+                "epoch {at}/{epochs}: loss {loss:.4}, held-out accuracy {:.2} %, {seconds:.0} s",
                 epoch.accuracy * 100.0
             );
             if plain { say(&line) } else { bar.println(line) }

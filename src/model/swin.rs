@@ -119,8 +119,8 @@ impl Attention {
         if !probe.wants(site) {
             return Flow::Continue(values);
         }
-        let shown = site.show(self.windows.join(&values, rows), probe)?;
-        Flow::Continue(self.windows.cut(&shown))
+        let joined = site.show(self.windows.join(&values, rows), probe)?;
+        Flow::Continue(self.windows.cut(&joined))
     }
 
     /// Shows logits `[N * windows, heads, T, T]` as `[N, heads, windows * T, T]`, if they are wanted.

@@ -24,8 +24,8 @@ mod tests {
 
     #[test]
     fn patches_lie_as_the_network_says_or_else_in_a_square() {
-        let told = Tokens { prefix: 1, grid: Some([2, 3]) };
-        assert_eq!([7, 6, 10].map(|count| told.grid_of(count)), [Some([2, 3]), None, None]);
+        let tokens = Tokens { prefix: 1, grid: Some([2, 3]) };
+        assert_eq!([7, 6, 10].map(|count| tokens.grid_of(count)), [Some([2, 3]), None, None]);
         let square = Tokens { prefix: 1, grid: None };
         assert_eq!([10, 1, 0, 7].map(|count| square.grid_of(count)), [Some([3, 3]), None, None, None]);
     }

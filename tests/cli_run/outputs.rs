@@ -22,8 +22,9 @@ fn lines(path: &Path) -> Vec<String> {
 #[test]
 fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
     let sandbox = Sandbox::small();
-    let shown = contains("model / attack").and(contains("cnn")).and(contains("worst case")).and(contains("report: "));
-    sandbox.run(&[]).assert().success().stdout(shown).stderr(contains(format!("{BLOCKS}/{BLOCKS} blocks")));
+    let summary_line =
+        contains("model / attack").and(contains("cnn")).and(contains("worst case")).and(contains("report: "));
+    sandbox.run(&[]).assert().success().stdout(summary_line).stderr(contains(format!("{BLOCKS}/{BLOCKS} blocks")));
 
     let dir = sandbox.run_dir();
     let names: Vec<String> =
@@ -56,16 +57,16 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
     // 20 samples in two radii of the class logit, two units and as many random ones, and five draws of noise.
     let samples = lines(&dir.join("samples.csv"));
     assert_eq!(samples[0], SAMPLES);
-    assert_eq!(own(&samples), 1 + 20 * (2 + 2 + 2 + 5));
+    assert_eq!(without_controls(&samples), 1 + 20 * (2 + 2 + 2 + 5));
     // Beside the first attack in each norm: two draws of noise on every sample where the attack has none, and a search on half of them, those that the attack flipped left out.
-    let beside = |kind: &str| samples.iter().filter(|line| line.contains(kind)).count();
-    assert_eq!(beside(",control-noise,,,"), 2 * 20);
-    assert!((1..=2 * 10).contains(&beside(",control-search,")) && beside(",control-longer,") <= 10);
+    let rows_of_kind = |kind: &str| samples.iter().filter(|line| line.contains(kind)).count();
+    assert_eq!(rows_of_kind(",control-noise,,,"), 2 * 20);
+    assert!((1..=2 * 10).contains(&rows_of_kind(",control-search,")) && rows_of_kind(",control-longer,") <= 10);
     let distances = lines(&dir.join("distances.csv"));
     assert_eq!(distances[0], DISTANCES);
     assert_eq!(distances.len(), 1 + 20);
     let summary = lines(&dir.join("summary.csv"));
-    assert_eq!(own(&summary), 1 + 2 + 2 + 2 + 5);
+    assert_eq!(without_controls(&summary), 1 + 2 + 2 + 2 + 5);
     let columns: Vec<&str> = summary[0].split(',').collect();
     let rates = [
         "clean_accuracy",
@@ -96,9 +97,9 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
 }
 
 /// Rows of a table that the suite asks for, without the controls that run beside every suite.
-fn own(rows: &[String]) -> usize {
-    let beside = [",control-search,", ",control-longer,", ",control-noise,,,"];
-    rows.iter().filter(|row| !beside.iter().any(|kind| row.contains(kind))).count()
+fn without_controls(rows: &[String]) -> usize {
+    let controls = [",control-search,", ",control-longer,", ",control-noise,,,"];
+    rows.iter().filter(|row| !controls.iter().any(|kind| row.contains(kind))).count()
 }
 
 #[test]

@@ -44,8 +44,8 @@ proptest! {
         prop_assert_eq!(&found.images, &alone.images);
         prop_assert!(alone.transfers.is_empty());
 
-        let of = |name: &str| found.transfers.iter().filter(|of| &*of.victim == name).collect::<Vec<&TransferRecord>>();
-        let copies = of("copy");
+        let of_victim = |name: &str| found.transfers.iter().filter(|transfer| &*transfer.victim == name).collect::<Vec<&TransferRecord>>();
+        let copies = of_victim("copy");
         prop_assert_eq!(copies.len(), found.records.len());
         for (record, transfer) in found.records.iter().zip(&copies) {
             prop_assert_eq!((&transfer.cell, &transfer.sample_id), (&record.cell, &record.sample_id));
@@ -54,16 +54,16 @@ proptest! {
         }
 
         let [_, other] = both();
-        let right = |of: &str| samples.iter().zip(&*other.clean).any(|(sample, clean)| {
-            sample.id.as_str() == of && clean.prediction == i64::from(sample.label)
+        let right = |id: &str| samples.iter().zip(&*other.clean).any(|(sample, clean)| {
+            sample.id.as_str() == id && clean.prediction == i64::from(sample.label)
         });
         let expected: Vec<usize> =
             (0..found.records.len()).filter(|&at| right(found.records[at].sample_id.as_str())).collect();
-        let shown = of("other");
-        prop_assert_eq!(shown.len(), expected.len());
+        let of_other = of_victim("other");
+        prop_assert_eq!(of_other.len(), expected.len());
         let mut distinct: HashMap<(&str, &[u32]), u32> = HashMap::new();
         let bits: Vec<u32> = found.images.pixels.iter().map(|value| value.to_bits()).collect();
-        for (&at, transfer) in expected.iter().zip(&shown) {
+        for (&at, transfer) in expected.iter().zip(&of_other) {
             let record = &found.records[at];
             prop_assert_eq!((&transfer.cell, &transfer.sample_id), (&record.cell, &record.sample_id));
             let pixels = &found.images.pixels[at * PIXELS..(at + 1) * PIXELS];
@@ -76,9 +76,9 @@ proptest! {
                 transfer.forwards;
         }
         // Two passes for each row that a cell tells of; rows of different radii may end at the same image.
-        let rows = shown.iter().filter(|transfer| transfer.forwards > 0).count();
+        let rows = of_other.iter().filter(|transfer| transfer.forwards > 0).count();
         prop_assert!(rows >= distinct.len() && distinct.values().all(|passes| *passes >= 2 && passes.is_multiple_of(2)));
-        prop_assert!(shown.iter().all(|transfer| [0, 2].contains(&transfer.forwards)));
+        prop_assert!(of_other.iter().all(|transfer| [0, 2].contains(&transfer.forwards)));
     }
 }
 
@@ -96,15 +96,18 @@ fn noise_of_the_same_length_stands_beside_the_image() {
     let found = run_with(&source, &samples, &attack, &[firm]);
     assert!(found.records.iter().all(|record| record.flipped));
     assert_eq!(found.transfers.len(), samples.len());
-    assert!(found.transfers.iter().all(|of| !of.fooled && !of.fooled_by_noise), "no image in the ball moves it");
+    assert!(
+        found.transfers.iter().all(|transfer| !transfer.fooled && !transfer.fooled_by_noise),
+        "no image in the ball moves it"
+    );
 
     // Random signs move the margin by about 2 * 0.3 * sqrt(48) either way, the attack by 2 * 0.3 * 48 towards the boundary.
     let centre: f32 = images[0].iter().map(|&byte| f32::from(byte) / 255.0).sum();
     let edge = victim("edge", linear(&weight, &[-2.0 * centre + 0.05, 0.0]), 2, &samples);
     let found = run_with(&source, &samples, &attack, &[edge]);
-    let moved = found.transfers.iter().filter(|of| of.fooled_by_noise).count();
+    let moved = found.transfers.iter().filter(|transfer| transfer.fooled_by_noise).count();
     assert!((1..samples.len()).contains(&moved), "{moved} of {}", samples.len());
-    assert!(found.transfers.iter().all(|of| of.fooled));
+    assert!(found.transfers.iter().all(|transfer| transfer.fooled));
 }
 
 /// Victims are shown the images of class logits alone.

@@ -23,7 +23,7 @@ pub struct Worker {
     command: Command,
     child: Child,
     /// When this is closed, the process stops after its block: so also if this process is killed.
-    held: Option<ChildStdin>,
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     said: VecDeque<String>,
 }
@@ -66,7 +66,7 @@ impl Worker {
 
     fn spawn(mut command: Command, title: String, attempt: usize) -> io::Result<Self> {
         let mut child = command.spawn()?;
-        let held = child.stdin.take();
+        let input = child.stdin.take();
         let (sender, lines) = channel();
         if let Some(errors) = child.stderr.take() {
             std::thread::spawn(move || {
@@ -81,12 +81,12 @@ impl Worker {
                 }
             });
         }
-        Ok(Worker { title, attempt, command, child, held, lines, said: VecDeque::new() })
+        Ok(Worker { title, attempt, command, child, input, lines, said: VecDeque::new() })
     }
 
     /// Asks for an end after the block at hand.
     pub fn stop(&mut self) {
-        self.held = None;
+        self.input = None;
     }
 
     /// The warnings that it gave since the last call.

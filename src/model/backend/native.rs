@@ -39,8 +39,8 @@ fn of_weights(
     weights.unwrap_names(architecture.stem, architecture.classifier)?;
     weights.unwrap_normalization(&config.normalize)?;
     architecture.family.adopt(&mut weights);
-    if let (Some(usual), Some(told)) = (&mut weights.layer_norm_epsilon, config.layer_norm_epsilon) {
-        *usual = told;
+    if let (Some(usual), Some(stated)) = (&mut weights.layer_norm_epsilon, config.layer_norm_epsilon) {
+        *usual = stated;
     }
     let geometry = stored(architecture, &weights, size);
     Ok(Box::new(Native { architecture, weights, geometry }))

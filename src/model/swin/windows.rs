@@ -118,11 +118,11 @@ mod tests {
         assert_eq!(windows.shift, [0, 1]);
         let mask = windows.mask.unwrap();
         assert_eq!(mask.size(), [2, 1, 4, 4]);
-        let of = |window: i64| Vec::<f32>::try_from(mask.select(0, window).flatten(0, -1)).unwrap();
-        assert_eq!(of(0), [0.0; 16]);
+        let mask_of_window = |window: i64| Vec::<f32>::try_from(mask.select(0, window).flatten(0, -1)).unwrap();
+        assert_eq!(mask_of_window(0), [0.0; 16]);
         let row = [0.0, APART, 0.0, APART];
         let other = [APART, 0.0, APART, 0.0];
-        assert_eq!(of(1), [row, other, row, other].concat());
+        assert_eq!(mask_of_window(1), [row, other, row, other].concat());
     }
 
     #[test]

@@ -12,8 +12,8 @@ const EPSILON: f64 = 1e-12;
 /// Renames the tensors of `weights` and joins queries, keys and values, if they have Hugging Face's names.
 pub fn adopt(weights: &mut WeightsFile) {
     let backbones = ["vit.", "deit.", ""];
-    let held = |backbone: &&&str| weights.tensors.contains_key(&format!("{backbone}embeddings.cls_token"));
-    let Some(backbone) = backbones.iter().find(held) else { return };
+    let has_backbone = |backbone: &&&str| weights.tensors.contains_key(&format!("{backbone}embeddings.cls_token"));
+    let Some(backbone) = backbones.iter().find(has_backbone) else { return };
     weights.tensors = renamed(std::mem::take(&mut weights.tensors), backbone);
     weights.layer_norm_epsilon = Some(EPSILON);
 }
@@ -21,10 +21,10 @@ pub fn adopt(weights: &mut WeightsFile) {
 fn renamed(tensors: BTreeMap<String, Tensor>, backbone: &str) -> BTreeMap<String, Tensor> {
     let mut renamed = BTreeMap::new();
     for (name, tensor) in tensors {
-        let own = name.strip_prefix(backbone).unwrap_or(&name);
+        let without_backbone = name.strip_prefix(backbone).unwrap_or(&name);
         // They have no part in classification: the first is for pre-training, the second for other heads.
-        if own != "embeddings.mask_token" && !own.starts_with("pooler.dense.") {
-            renamed.insert(timm_name(own).unwrap_or_else(|| name.clone()), tensor);
+        if without_backbone != "embeddings.mask_token" && !without_backbone.starts_with("pooler.dense.") {
+            renamed.insert(timm_name(without_backbone).unwrap_or_else(|| name.clone()), tensor);
         }
     }
     join_projections(&mut renamed);
@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn projections_are_joined_where_all_three_are_there() {
-        let of = "vit.encoder.layer.3.attention.attention";
-        let [query, key, value] = ["query", "key", "value"].map(|part| format!("{of}.{part}.bias"));
+        let attention = "vit.encoder.layer.3.attention.attention";
+        let [query, key, value] = ["query", "key", "value"].map(|part| format!("{attention}.{part}.bias"));
         let whole = names(&[(&query, &[4]), (&key, &[4]), (&value, &[4])]);
         assert_eq!(whole, [("blocks.3.attn.qkv.bias".to_owned(), vec![12])]);
         let five = ["q_proj", "k_proj", "v_proj"].map(|part| format!("vit.layers.3.attention.{part}.bias"));

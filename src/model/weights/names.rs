@@ -173,11 +173,11 @@ pub(super) fn compare(file: &WeightsFile, arch: &str, classifier: &str, store: &
             return Err(WeightsError::NoClassifier { path, arch: name, missing });
         }
     }
-    let shown = |(name, (dtype, shape)): (&&str, &(String, Vec<i64>))| match dtype.as_str() {
+    let described = |(name, (dtype, shape)): (&&str, &(String, Vec<i64>))| match dtype.as_str() {
         "F32" => format!("`{name}` {shape:?} is not part of the architecture"),
         _ => format!("`{name}` {shape:?} ({dtype}) is not part of the architecture"),
     };
-    let unexpected = unexpected.iter().map(shown).collect();
+    let unexpected = unexpected.iter().map(described).collect();
     let prefix = common_prefix(&file.shapes()).into();
     let problems = store.problems.clone().into();
     Err(WeightsError::Mismatch { path, arch: name.into(), problems, unexpected, prefix, resembles: Box::default() })

@@ -58,8 +58,7 @@ fn differences(outcome: &GateOutcome) -> String {
     let mut text = "| accuracy | run | baseline | difference | p | n | newly broken | newly fixed |\n".to_owned();
     text += "|---|---|---|---|---|---|---|---|\n";
     for paired in outcome.differences.iter().take(MOST_CHECKS) {
-        let metric =
-            if paired.subject.norm.is_some() { Metric::WorstCaseAccuracy } else { Metric::CleanAccuracy };
+        let metric = if paired.subject.norm.is_some() { Metric::WorstCaseAccuracy } else { Metric::CleanAccuracy };
         let what = if paired.subject.norm.is_some() { "worst case" } else { "clean" };
         text += &format!(
             "| {} ({what}) | {} | {} | {} | {} | {} | {} | {} |\n",
