@@ -182,7 +182,7 @@ fields! {
     f64: Double, |value, row| row.float64(*value), |fields| fields.parse("is not a number");
     Epsilon: Double, |value, row| row.float64(value.value()), |fields| {
         let value = f64::read(fields)?;
-        Epsilon::new(value).map_err(|problem| fields.wrong(&value.to_string(), &format!("is no radius: {problem}")))
+        Epsilon::new(value).map_err(|_| fields.wrong(&value.to_string(), "is not a finite number of at least 0"))
     };
     Arc<str>: Text, |value, row| row.text(value), |fields| Ok(fields.name());
     SampleId: Text, |value, row| row.text(value.as_str()), |fields| Ok(fields.sample());
