@@ -40,7 +40,7 @@ fn steps(model: &Model, clean: &CleanBlock, norm: Norm, optimizer: OptimizerName
             pace: Pace::new(steps, Some(0.0625)),
             criterion: Counts::best(),
             referee: &ByMargin(bench),
-            looks: 1,
+            views: None,
             noise: Noise::new(0, "bench"),
         };
         let row = |sample| {

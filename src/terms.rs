@@ -145,6 +145,8 @@ words! {
         ClassLogit = "class-logit",
         /// Activation maximization of a unit.
         Unit = "unit",
+        /// Inner features disturbed as a whole; `unit` is the objective's word.
+        Features = "features",
         /// Random noise of the attack's norm; `unit` is `draw:K`.
         ControlNoise = "control-noise",
         /// Another, randomly drawn unit of the same layer (control of a unit attack).
@@ -160,7 +162,7 @@ impl CellKind {
     /// Whether this is a control rather than an attack.
     pub fn is_control(self) -> bool {
         match self {
-            CellKind::ClassLogit | CellKind::Unit => false,
+            CellKind::ClassLogit | CellKind::Unit | CellKind::Features => false,
             CellKind::ControlNoise
             | CellKind::ControlRandomUnit
             | CellKind::ControlSearch
@@ -171,7 +173,7 @@ impl CellKind {
     /// Whether it is an attack whose objective is a flip, so that worst cases and curves are made of it.
     pub fn seeks_flips(self) -> bool {
         match self {
-            CellKind::ClassLogit => true,
+            CellKind::ClassLogit | CellKind::Features => true,
             CellKind::Unit
             | CellKind::ControlNoise
             | CellKind::ControlRandomUnit
@@ -185,6 +187,7 @@ impl CellKind {
         match self {
             CellKind::Unit => true,
             CellKind::ClassLogit
+            | CellKind::Features
             | CellKind::ControlNoise
             | CellKind::ControlRandomUnit
             | CellKind::ControlSearch

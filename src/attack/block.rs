@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::settle::Entry;
 use super::{DrivenUnit, Victim, example, kind};
 use crate::judge::Bench;
-use crate::objective::Objective;
+use crate::objective::{Objective, Trained};
 use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::record::{
@@ -16,7 +16,7 @@ use crate::record::{
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
 use crate::search::{Criterion, Found, Referee, Search};
-use crate::suite::{AttackConfig, OptimizerName, Stop, Target};
+use crate::suite::{AttackConfig, GradientViews, OptimizerName, Stop, Target};
 use crate::terms::{Epsilon, LayerName};
 
 /// Flipped samples of a block that the gallery may show.
@@ -34,6 +34,8 @@ pub struct AttackBlock<'a> {
     pub units: &'a [DrivenUnit],
     /// The models to which the images of a class-logit attack are shown.
     pub victims: &'a [Victim],
+    /// Readouts of the model's layers, for attacks that follow one.
+    pub readouts: &'a [Trained],
     /// Whether to hand out the adversarial images of all records.
     pub keep_images: bool,
 }
@@ -111,13 +113,13 @@ impl AttackBlock<'_> {
             Stop::Budget => Criterion::best(),
         };
         let pace = Pace::new(attack.steps, attack.step_size);
-        self.search_by((attack.optimizer, pace, criterion), chains, objective, referee)
+        self.search_by((attack.optimizer, pace, criterion, attack.views), chains, objective, referee)
     }
 
     /// Runs chains of rows in the attack's balls.
     pub(super) fn search_by(
         &self,
-        (optimizer, pace, criterion): (OptimizerName, Pace, Criterion),
+        (optimizer, pace, criterion, views): (OptimizerName, Pace, Criterion, Option<GradientViews>),
         chains: Vec<Vec<Row>>,
         objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
         referee: &dyn Referee,
@@ -130,7 +132,7 @@ impl AttackBlock<'_> {
             pace,
             criterion,
             referee,
-            looks: 1,
+            views,
             noise: self.noise("start"),
         };
         search.run(chains)

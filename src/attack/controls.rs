@@ -8,6 +8,7 @@ use tch::Tensor;
 
 use super::AttackBlock;
 use crate::judge::{Bench, CleanBlock, Judgement, Lengths, judge};
+use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{Cell, CellKind, CellUnit, Record, Status};
 use crate::region::{Balls, Region, Regions};
@@ -26,6 +27,8 @@ pub struct ControlBlock<'a> {
     pub dataset: &'a str,
     /// Models, samples and room.
     pub bench: Bench<'a>,
+    /// Readouts of the model's layers.
+    pub readouts: &'a [Trained],
     /// Place of the block's first sample in the run.
     pub first: usize,
     /// Samples of the run.
@@ -99,7 +102,15 @@ impl<'a> ControlBlock<'a> {
         let bench = Bench { clean: &clean, ..self.bench };
         let dataset = self.dataset;
         let keep_images = self.keep_images;
-        let block = AttackBlock { attack: &attack, dataset, bench, units: &[], victims: &[], keep_images };
+        let block = AttackBlock {
+            attack: &attack,
+            dataset,
+            bench,
+            units: &[],
+            victims: &[],
+            readouts: self.readouts,
+            keep_images,
+        };
         let cell = self.cell(CellKind::ControlLonger, None);
         let (first, longer) = (outcome.records.len(), block.run());
         let values: usize = longer.images.shape.iter().product();

@@ -7,6 +7,7 @@ mod block;
 mod class_logit;
 mod controls;
 mod damage;
+mod features;
 mod noise_control;
 mod pictures;
 mod preset;
@@ -22,6 +23,7 @@ pub use block::{AttackBlock, AttackOutcome};
 pub use class_logit::ClassLogit;
 pub use controls::{ControlBlock, ControlOutcome};
 pub use damage::{DamagePlan, DamageStudy, PatchTarget};
+pub use features::FeatureDrive;
 pub use pictures::{example, thumbnail};
 pub use preset::Composition;
 pub use referee::{ByDistance, ByMargin, ByUnit};
@@ -36,6 +38,7 @@ pub use units::{DrivenUnit, Reference, Selected, choose};
 use crate::judge::Watched;
 use crate::model::{Model, ModelError};
 use crate::suite::{AttackConfig, Goal};
+use crate::terms::LayerName;
 
 /// What of an attack a model cannot do.
 #[derive(Debug)]
@@ -69,6 +72,11 @@ pub trait Kind {
         false
     }
 
+    /// The layer on which a readout has to be trained, if the attack follows one.
+    fn readout(&self) -> Option<LayerName> {
+        None
+    }
+
     /// Runs the attack and its controls: entries by cell, then sample, and the number of hits of the search that were not confirmed.
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64);
 }
@@ -81,5 +89,6 @@ pub fn kind(goal: &Goal) -> Box<dyn Kind + '_> {
         Goal::Unit { layer, units, direction, controls } => {
             Box::new(UnitDrive { layer, units, direction: *direction, controls })
         }
+        Goal::Features { objective, layer } => Box::new(FeatureDrive { objective: *objective, layer }),
     }
 }

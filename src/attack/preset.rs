@@ -71,7 +71,7 @@ fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec
     let bench = block.bench;
     let predictions = bench.clean.predictions();
     let found = block.search_by(
-        (part.optimizer, Pace::new(part.steps, None), Criterion::first(1)),
+        (part.optimizer, Pace::new(part.steps, None), Criterion::first(1), part.views),
         chains,
         &|rows| Box::new(LogitObjective::new(part.loss, rows, &predictions, bench.model.device())),
         &ByMargin(bench),

@@ -156,7 +156,15 @@ impl SelfTest<'_> {
         let bench = Bench { model: readout, verifier: readout, clean: &block, ..self.bench };
         self.attacks.iter().any(|attack| {
             let attack = on_two_classes(attack, self.epsilon);
-            let run = AttackBlock { attack: &attack, dataset: "", bench, units: &[], victims: &[], keep_images: false };
+            let run = AttackBlock {
+                attack: &attack,
+                dataset: "",
+                bench,
+                units: &[],
+                victims: &[],
+                readouts: &[],
+                keep_images: false,
+            };
             run.run().records.iter().any(|record| record.flipped)
         })
     }

@@ -52,7 +52,7 @@ impl AttackBlock<'_> {
         let (predictions, device) = (bench.clean.predictions(), bench.verifier.device());
         let epsilon = *self.attack.epsilons.iter().max()?;
         let (drives, target) = match &self.attack.goal {
-            Goal::ClassLogit { preset: Some(_), .. } => return None,
+            Goal::ClassLogit { preset: Some(_), .. } | Goal::Features { .. } => return None,
             Goal::ClassLogit { target, loss, .. } => {
                 match (ClassLogit { target: *target, loss: *loss }).targets(self).map(|targets| targets[sample]) {
                     Some(target) => (Drives::Towards(target), Some(target)),
@@ -67,6 +67,7 @@ impl AttackBlock<'_> {
             Goal::Unit { layer, direction, .. } => {
                 Box::new(UnitObjective::new(layer, *direction, Variety::of_units(unit), &rows, &predictions, device))
             }
+            Goal::Features { .. } => return None,
         };
         let keys = [rows[0].key(&bench.clean.ids[sample])];
         let noise = self.noise("start");

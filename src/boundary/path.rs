@@ -29,7 +29,7 @@ impl Method for AlongPath {
             pace: Pace::new(config.steps, None),
             criterion: Criterion::first(1),
             referee: &ByMargin(bench),
-            looks: 1,
+            views: None,
             noise: Noise::new(bench.seed, "boundary/path"),
         };
         let epsilon = config.max_radius;

@@ -116,7 +116,7 @@ impl BoundaryBlock<'_> {
             pace: Pace::new(self.config.steps, None),
             criterion,
             referee: &ByDistance { bench, norm },
-            looks: 1,
+            views: None,
             noise: Noise::new(bench.seed, &format!("boundary/{}", optimizer.as_str())),
         };
         let epsilon = self.config.max_radius;

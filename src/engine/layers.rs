@@ -1,4 +1,4 @@
-//! Unit attacks whose layer is a pattern or a depth become one attack for each layer that it means.
+//! Attacks on units and features whose layer is a pattern or a depth become one attack for each layer that it means.
 
 use std::rc::Rc;
 
@@ -53,14 +53,16 @@ pub(super) fn attacks_by_layer(
 
 fn open_choice(attack: &AttackConfig) -> Option<LayerChoice> {
     match &attack.goal {
-        Goal::Unit { layer, .. } => layer.as_str().parse::<LayerChoice>().ok().filter(LayerChoice::is_open),
+        Goal::Unit { layer, .. } | Goal::Features { layer, .. } => {
+            layer.as_str().parse::<LayerChoice>().ok().filter(LayerChoice::is_open)
+        }
         Goal::ClassLogit { .. } => None,
     }
 }
 
 fn on_layer(attack: &AttackConfig, name: String, layer: LayerName, models: Vec<String>) -> AttackConfig {
     let mut attack = AttackConfig { name, models: Some(models), ..attack.clone() };
-    if let Goal::Unit { layer: own, .. } = &mut attack.goal {
+    if let Goal::Unit { layer: own, .. } | Goal::Features { layer: own, .. } = &mut attack.goal {
         *own = layer;
     }
     attack

@@ -9,6 +9,7 @@ mod loaded;
 mod memory;
 mod predict;
 mod prepare;
+mod readouts;
 mod run;
 pub mod trials;
 

@@ -416,6 +416,9 @@ fn rename(suite: &mut Suite, before: &[String], attacks: Vec<AttackConfig>, orig
     if let Some(trajectories) = &mut suite.trajectories {
         after(&mut trajectories.attacks);
     }
+    if let Some(transfer) = &mut suite.transfer {
+        after(&mut transfer.attacks);
+    }
     suite.attacks = attacks;
 }
 

@@ -12,6 +12,7 @@ use super::fault;
 use super::guard::{Cause, guarded};
 use super::loaded::Loaded;
 use super::prepare::{Prepared, REFERENCE};
+use super::readouts::trained;
 use crate::attack::{
     AttackBlock, ControlBlock, ControlOutcome, DamagePlan, DamageStudy, DrivenUnit, PatchTarget, Reference, Selected,
     SelfTest, Victim, choose, kind, thumbnail,
@@ -22,6 +23,7 @@ use crate::data::{Loading, Sample};
 use crate::interrupt;
 use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, learn_directions, pixels, ranked};
 use crate::model::Model;
+use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{AdversarialImages, Block, Evidence, MOST_THUMBNAILS, Manifest, Record, RunDir, StoreError};
 use crate::suite::controls::{control_places, is_one_of, takes_part};
@@ -58,6 +60,8 @@ pub struct Run<'a> {
     units: HashMap<usize, Rc<Vec<DrivenUnit>>>,
     /// What units do over the reference images, of the same model.
     reference: Option<Rc<Reference>>,
+    /// Readouts of the model's layers.
+    readouts: Option<Rc<Vec<Trained>>>,
     /// What is looked at inside the same model.
     damage: Option<Rc<DamagePlan>>,
 }
@@ -83,6 +87,7 @@ impl<'a> Run<'a> {
             units: HashMap::new(),
             reference: None,
             damage: None,
+            readouts: None,
         }
     }
 
@@ -178,6 +183,7 @@ impl<'a> Run<'a> {
         self.units.clear();
         self.reference = None;
         self.damage = None;
+        self.readouts = None;
     }
 
     fn compute(&mut self, unit: &WorkUnit, later: &[WorkUnit]) -> Result<Block, RunError> {
@@ -207,6 +213,7 @@ impl<'a> Run<'a> {
             Task::Attack(index) => {
                 let attack = &self.prepared.suite.attacks[index];
                 let units = self.units(index, unit.model, &verifier)?;
+                let readouts = self.readouts(unit.model, &verifier)?;
                 let victims = if self.transfers(unit) { self.victims(unit, &clean)? } else { Vec::new() };
                 let mut outcome = AttackBlock {
                     attack,
@@ -214,10 +221,11 @@ impl<'a> Run<'a> {
                     bench,
                     units: &units,
                     victims: &victims,
+                    readouts: &readouts,
                     keep_images: self.save_adversarial,
                 }
                 .run();
-                let controls = self.controls(unit, index, bench, &outcome.records);
+                let controls = self.controls(unit, index, (bench, &readouts), &outcome.records);
                 for beside in controls {
                     let first = outcome.records.len();
                     beside.images.iter().for_each(|(row, image)| outcome.images.push(first + row, image));
@@ -285,7 +293,13 @@ impl<'a> Run<'a> {
     }
 
     /// What the controls that stand beside this attack found.
-    fn controls(&self, unit: &WorkUnit, attack: usize, bench: Bench, attacked: &[Record]) -> Vec<ControlOutcome> {
+    fn controls(
+        &self,
+        unit: &WorkUnit,
+        attack: usize,
+        (bench, readouts): (Bench, &[Trained]),
+        attacked: &[Record],
+    ) -> Vec<ControlOutcome> {
         let suite = &self.prepared.suite;
         let places = control_places(suite, &suite.models[unit.model]);
         let beside = places.into_values().filter(|(index, _)| *index == attack);
@@ -295,6 +309,7 @@ impl<'a> Run<'a> {
                 epsilon,
                 dataset: self.prepared.dataset.name(),
                 bench,
+                readouts,
                 first: unit.samples.start,
                 samples: self.prepared.selection.len(),
                 keep_images: self.save_adversarial,
@@ -333,6 +348,7 @@ impl<'a> Run<'a> {
             self.units.clear();
             self.reference = None;
             self.damage = None;
+            self.readouts = None;
             self.model = Some(index);
             self.learn_directions(&pair.1)?;
         }
@@ -448,6 +464,16 @@ impl<'a> Run<'a> {
         let units = Rc::new(units);
         self.units.insert(attack, units.clone());
         Ok(units)
+    }
+
+    /// Readouts of all layers that attacks on a model follow, trained once.
+    fn readouts(&mut self, model: usize, verifier: &Model) -> Result<Rc<Vec<Trained>>, RunError> {
+        if let Some(readouts) = &self.readouts {
+            return Ok(readouts.clone());
+        }
+        let readouts = Rc::new(trained(self.prepared, model, verifier, self.capacity)?);
+        self.readouts = Some(readouts.clone());
+        Ok(readouts)
     }
 
     fn reference(&mut self, model: usize, verifier: &Model) -> Result<Rc<Reference>, RunError> {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use tch::{Kind, Tensor};
 
-use crate::model::{Flow, Model, ModelError, Probe, Site, Tokens};
+use crate::model::{Cut, Model, ModelError, Tokens};
 use crate::objective::{pick, unit_means};
 use crate::suite::{Direction, UnitRanking};
 use crate::terms::{LayerName, Unit};
@@ -114,9 +114,9 @@ impl Seen {
             let means = unit_means(&activation, model.tokens());
             return Ok(Seen { pushes: means.zeros_like(), means });
         }
-        let mut cut = Cut { layer, leaf: None };
+        let mut cut = Cut::at(layer);
         let passed = tch::with_grad(|| model.forward(&batch.pixels, &mut cut));
-        let (ControlFlow::Continue(logits), Some(leaf)) = (passed, cut.leaf) else {
+        let (ControlFlow::Continue(logits), Some(leaf)) = (passed, cut.into_leaf()) else {
             return Err(model.unknown_layer(layer));
         };
         let means = unit_means(&leaf.detach(), model.tokens());
@@ -159,33 +159,12 @@ fn per_unit(gradient: &Tensor, tokens: Tokens) -> Tensor {
     }
 }
 
-/// Cuts the graph at a layer: what lies behind sees a leaf.
-struct Cut<'a> {
-    layer: &'a LayerName,
-    leaf: Option<Tensor>,
-}
-
-impl Probe for Cut<'_> {
-    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
-        if &site.name != self.layer || self.leaf.is_some() {
-            return ControlFlow::Continue(activation);
-        }
-        let leaf = activation.detach().set_requires_grad(true);
-        self.leaf = Some(leaf.shallow_clone());
-        ControlFlow::Continue(leaf)
-    }
-
-    fn wants(&self, site: &Site) -> bool {
-        &site.name == self.layer
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::model::{Geometry, Network};
+    use crate::model::{Flow, Geometry, Network, Probe, Site};
     use crate::suite::Normalize;
 
     /// Two features, each a pixel, and a linear classifier of three classes.

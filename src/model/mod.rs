@@ -31,7 +31,7 @@ pub use architecture::{Architecture, Family, Geometry};
 pub use backend::{TORCHSCRIPT, no_gradient, survey};
 pub use choice::depths;
 pub use directions::Directions;
-pub use probe::{Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
+pub use probe::{Cut, Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
 pub use reason::reason;
 pub use source::ModelSource;
 pub use tokens::Tokens;

@@ -151,6 +151,39 @@ impl Probe for Taps<'_> {
     }
 }
 
+/// Cuts the graph at a layer: what lies behind sees a leaf, with respect to which gradients can be taken.
+pub struct Cut<'a> {
+    layer: &'a LayerName,
+    leaf: Option<Tensor>,
+}
+
+impl<'a> Cut<'a> {
+    /// Cuts at `layer`; the pass goes on to the logits.
+    pub fn at(layer: &'a LayerName) -> Self {
+        Cut { layer, leaf: None }
+    }
+
+    /// The layer's activation, a leaf of the graph; none if no layer of that name was passed.
+    pub fn into_leaf(self) -> Option<Tensor> {
+        self.leaf
+    }
+}
+
+impl Probe for Cut<'_> {
+    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
+        if &site.name != self.layer || self.leaf.is_some() {
+            return ControlFlow::Continue(activation);
+        }
+        let leaf = activation.detach().set_requires_grad(true);
+        self.leaf = Some(leaf.shallow_clone());
+        ControlFlow::Continue(leaf)
+    }
+
+    fn wants(&self, site: &Site) -> bool {
+        &site.name == self.layer
+    }
+}
+
 /// One line of a layer listing.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct LayerInfo {

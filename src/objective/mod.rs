@@ -4,6 +4,7 @@
 //! A new objective is one file with a struct declared by `rows!` that implements [`Objective`]; the kind of attack that drives it makes
 //! its state when rows enter.
 
+mod features;
 mod levels;
 mod linear;
 mod logits;
@@ -13,6 +14,7 @@ mod presence;
 mod reading;
 mod units;
 
+pub use features::{Drive, FeatureScore, Readout, Setup, SharedDrive, Trained};
 pub use levels::Levels;
 pub use linear::class_distances;
 pub use logits::{LogitObjective, logit_objective, margin, pick};

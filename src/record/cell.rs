@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::suite::Target;
+use crate::suite::{FeatureObjective, Target};
 use crate::terms::{CellKind, Epsilon, LayerName, Norm, Unit};
 
 /// One row of the summary: (model, attack, unit or target, epsilon).
@@ -24,7 +24,7 @@ pub struct Cell {
     pub target: Option<Target>,
     /// The layer of a unit attack; none for class logits.
     pub layer: Option<LayerName>,
-    /// What was driven in the layer, or the draw of a noise control; none for class logits.
+    /// What was driven in the layer, what was made of all its features, or the draw of a noise control; none for class logits.
     pub unit: Option<CellUnit>,
     /// The ball's norm.
     pub norm: Norm,
@@ -44,7 +44,7 @@ impl Cell {
     }
 }
 
-/// What tells cells of one layer, or of one control, apart. Written `17`, `17@3,5`, or `draw:3`.
+/// What tells cells of one layer, or of one control, apart. Written `17`, `17@3,5`, `draw:3`, or `fia`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum CellUnit {
@@ -52,6 +52,8 @@ pub enum CellUnit {
     Unit(Unit),
     /// One of a noise control's draws.
     Draw(usize),
+    /// What is made of all features of the layer.
+    Objective(FeatureObjective),
 }
 
 /// How the draws of noise controls are written, before their number.
@@ -62,6 +64,7 @@ impl fmt::Display for CellUnit {
         match self {
             CellUnit::Unit(unit) => unit.fmt(f),
             CellUnit::Draw(draw) => write!(f, "{DRAW}{draw}"),
+            CellUnit::Objective(objective) => f.write_str(objective.as_str()),
         }
     }
 }
@@ -69,6 +72,9 @@ impl fmt::Display for CellUnit {
 impl FromStr for CellUnit {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(objective) = FeatureObjective::ALL.into_iter().find(|objective| objective.as_str() == text) {
+            return Ok(CellUnit::Objective(objective));
+        }
         match text.strip_prefix(DRAW) {
             Some(draw) => draw.parse().map(CellUnit::Draw).map_err(|_| format!("`{text}` is no draw, like {DRAW}0")),
             None => text.parse().map(CellUnit::Unit),
@@ -124,7 +130,7 @@ mod tests {
         let targeted = Cell { target: Some(Target::Class(3)), ..cell(0.5) };
         let text = r#"{"model":"m","dataset":"d","attack":"a","kind":"class-logit","target":"class:3","layer":null,"unit":null,"norm":"linf","epsilon":0.5}"#;
         assert_eq!(serde_json::to_string(&targeted).unwrap(), text);
-        for unit in ["17", "17@3,5", "draw:12"] {
+        for unit in ["17", "17@3,5", "draw:12", "fia"] {
             let cell = unit_cell(CellKind::Unit, unit, 0.5);
             let text = serde_json::to_string(&cell).unwrap();
             assert!(text.contains(&format!(r#""target":"","layer":"layer1","unit":"{unit}""#)), "{text}");

@@ -176,7 +176,7 @@ impl Manifest {
     pub fn target_rules(&self) -> BTreeMap<String, Target> {
         let rule = |goal: &Goal| match goal {
             Goal::ClassLogit { target, .. } => Some(*target),
-            Goal::Unit { .. } => None,
+            Goal::Unit { .. } | Goal::Features { .. } => None,
         };
         self.suite.attacks.iter().filter_map(|attack| Some((attack.name.clone(), rule(&attack.goal)?))).collect()
     }

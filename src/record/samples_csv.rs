@@ -29,11 +29,11 @@ columns! {
         clean_correct: bool,
         /// the attack's name in the suite; controls carry the name of the attack that they stand beside
         attack: Arc<str>,
-        /// `class-logit`, `unit`, or the kind of control
+        /// `class-logit`, `unit`, `features`, or the kind of control
         kind: CellKind,
         /// index of the class that the sample was driven to; empty if untargeted
         target: Option<u32>,
-        /// the layer of a unit attack
+        /// the layer of an attack on units or features
         layer: Option<LayerName>,
         /// the unit (`17`, `17@3,5`), or `draw:K` of a noise control
         unit: Option<CellUnit>,

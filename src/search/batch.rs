@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::Criterion;
 use super::track::Track;
+use super::views::RowViews;
 use crate::model::Model;
 use crate::objective::{Objective, Scored};
 use crate::optimizer::{Needs, Optimizer, Pass, Seen, gradient};
@@ -49,6 +50,7 @@ pub struct Batch {
     objective: Box<dyn Objective>,
     optimizer: Box<dyn Optimizer>,
     canvas: Option<Box<dyn Canvas>>,
+    views: Option<RowViews>,
     track: Track,
     /// Where the last tenth of the steps begins, if scores are followed.
     late: Option<usize>,
@@ -60,6 +62,7 @@ pub struct Rested {
     objective: Parked,
     optimizer: Parked,
     canvas: Option<Parked>,
+    views: Option<RowViews>,
     track: Track,
 }
 
@@ -97,7 +100,12 @@ impl Batch {
             None => image.ne_tensor(region.center()).flatten(1, -1).any_dim(1, false),
         };
         let track = Track::new(&image, moved);
-        Batch { rows, region, objective, optimizer, canvas, track, late: None }
+        Batch { rows, region, objective, optimizer, canvas, views: None, track, late: None }
+    }
+
+    /// The same rows, whose gradients are averaged over views.
+    pub(super) fn seen_by(self, views: Option<RowViews>) -> Self {
+        Batch { views, ..self }
     }
 
     /// The same, with scores followed over `steps`, of which there are enough to speak of a last tenth.
@@ -119,12 +127,13 @@ impl Batch {
         if let (Some(canvas), Some(more)) = (&mut self.canvas, more.canvas) {
             canvas.append(more.park());
         }
+        Rows::append(&mut self.views, more.views);
         Rows::append(&mut self.track, more.track);
     }
 
     /// These rows, then one that goes on where it left; what it had reached is forgotten.
     pub fn resume(&mut self, active: Active, rested: Rested) {
-        let Rested { region, objective, optimizer, canvas, mut track } = rested;
+        let Rested { region, objective, optimizer, canvas, views, mut track } = rested;
         track.forget();
         self.rows.push(active);
         self.region.append(region);
@@ -133,6 +142,7 @@ impl Batch {
         if let (Some(canvas), Some(rested)) = (&mut self.canvas, canvas) {
             canvas.append(rested);
         }
+        Rows::append(&mut self.views, views);
         Rows::append(&mut self.track, track);
     }
 
@@ -147,29 +157,64 @@ impl Batch {
         self.optimizer.keep(&Tensor::from_slice(&order).to_device(self.track.level.device()));
     }
 
-    /// One step of every row: `looks` passes over the same images, whose scores and gradients are averaged (more than one only where the
-    /// network draws at random), and one move. Nothing in here waits for the device, uploads to it, or draws. Gives the flags `[R]` of
-    /// rows whose gradient was zero, if one was asked for.
-    pub fn step(&mut self, model: &Model, criterion: Criterion, looks: u32) -> Option<Tensor> {
+    /// One step of every row: passes over the same images, or over their views, and one move. Nothing in here waits for the device, uploads
+    /// to it, or draws. Gives the flags `[R]` of rows whose gradient was zero, if one was asked for.
+    pub fn step(&mut self, model: &Model, criterion: Criterion) -> Option<Tensor> {
         let query = self.optimizer.query().detach();
-        let mut look = self.look(model, &query);
-        for _ in 1..looks {
-            look.add(self.look(model, &query));
-        }
+        let (mut look, looks, aside) = match &self.views {
+            Some(views) => self.look_around(model, &query, views),
+            None => (self.look(model, &query), 1, 0),
+        };
         let backwards = tch::no_grad(|| self.tell(criterion, &query, &mut look, looks));
         for active in &mut self.rows {
             active.age += 1;
-            active.forwards += looks;
+            active.forwards += looks + aside;
             active.backwards += backwards;
+        }
+        if let Some(views) = &mut self.views {
+            views.advance();
         }
         look.zero
     }
 
+    /// A forward and a backward pass for each view; what was seen, the number of views, and forward passes beside them.
+    fn look_around(&self, model: &Model, query: &Tensor, views: &RowViews) -> (Look, u32, u32) {
+        let (whole, plain) = (self.is_whole(), views.views.begins_plain());
+        let look = |place: usize| {
+            let pixels = query.detach().set_requires_grad(true);
+            let image = views.image(&pixels, place);
+            let Scored { score, level, .. } = self.objective.score(model, &image, whole && plain && place == 0);
+            let gradient = Some(gradient(&score, &pixels, false));
+            Look {
+                score: score.detach(),
+                level: level.filter(|_| plain && place == 0),
+                gradient,
+                zero: None,
+                graph: None,
+            }
+        };
+        let mut sum = look(0);
+        for place in 1..views.views.count() {
+            sum.add(look(place));
+        }
+        sum.gradient = sum.gradient.map(|gradient| tch::no_grad(|| views.blurred(gradient)));
+        let aside = !plain && (whole || !self.objective.truncates());
+        if aside {
+            sum.level = tch::no_grad(|| self.objective.score(model, query, true)).level;
+        }
+        (sum, views.views.count() as u32, u32::from(aside))
+    }
+
+    /// Whether this step goes on to the logits even where the objective does not.
+    fn is_whole(&self) -> bool {
+        let age = self.rows.first().map_or(0, |active| active.age);
+        age > 0 && age.is_multiple_of(TRUNCATED_CHECK)
+    }
+
     /// One forward pass, and a backward pass if the optimizer needs one.
     fn look(&self, model: &Model, query: &Tensor) -> Look {
-        let age = self.rows.first().map_or(0, |active| active.age);
         let needs = self.optimizer.needs();
-        let whole = needs == Needs::Logits || (age > 0 && age.is_multiple_of(TRUNCATED_CHECK));
+        let whole = needs == Needs::Logits || self.is_whole();
         if needs == Needs::Score {
             let Scored { score, level, .. } = tch::no_grad(|| self.score(model, query, whole));
             return Look { score, level, gradient: None, zero: None, graph: None };
@@ -272,6 +317,7 @@ impl Batch {
             objective: self.objective.pick(index),
             optimizer: self.optimizer.pick(index),
             canvas: self.canvas.as_ref().map(|canvas| canvas.pick(index)),
+            views: Rows::pick(&self.views, index),
             track: Rows::pick(&self.track, index),
         }
     }
@@ -287,6 +333,7 @@ impl Batch {
         if let Some(canvas) = &mut self.canvas {
             canvas.keep(&index);
         }
+        Rows::keep(&mut self.views, &index);
         Rows::keep(&mut self.track, &index);
     }
 }

@@ -9,6 +9,7 @@ mod criterion;
 mod run;
 mod track;
 mod verification;
+mod views;
 
 pub use batch::{Active, Batch, Canvas, Left, Rested};
 pub use criterion::{Criterion, Prefer};

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tch::Tensor;
 
 use super::batch::{Active, Batch, Left, Rested};
+use super::views::RowViews;
 use super::{Criterion, Finished, Referee};
 use crate::judge::Bench;
 use crate::objective::Objective;
@@ -12,7 +13,7 @@ use crate::optimizer::{self, Optimizer, Pace};
 use crate::random::Noise;
 use crate::region::Regions;
 use crate::rows::{Entrants, Row, integers};
-use crate::suite::OptimizerName;
+use crate::suite::{GradientViews, OptimizerName};
 
 /// A search over the rows of one block: the parts, and what counts.
 pub struct Search<'a> {
@@ -30,8 +31,8 @@ pub struct Search<'a> {
     pub criterion: Criterion,
     /// Who decides what was reached.
     pub referee: &'a dyn Referee,
-    /// Passes over the same image whose gradients are averaged: 1, but for networks that draw at random.
-    pub looks: u32,
+    /// Views over which each gradient is averaged; none for the image alone.
+    pub views: Option<GradientViews>,
     /// Random starts.
     pub noise: Noise,
 }
@@ -137,7 +138,10 @@ impl Search<'_> {
             let region = self.regions.around(entrants);
             let first = region.start(entrants, &random);
             let optimizer = optimizer::find(self.optimizer)(self.pace, entrants, first, &*region);
-            Batch::new(rows, region, (self.objective)(&plain), optimizer, None).following(self.pace.steps)
+            let views = self.views.map(|views| RowViews::new(views, entrants, &*region));
+            Batch::new(rows, region, (self.objective)(&plain), optimizer, None)
+                .seen_by(views)
+                .following(self.pace.steps)
         })
     }
 
@@ -145,7 +149,7 @@ impl Search<'_> {
     /// is zero begin again there. Only steps in which rows enter look for that, which waits for the device.
     fn step(&self, batch: &mut Batch) {
         let entering: Vec<bool> = batch.rows.iter().map(|active| active.age == 0).collect();
-        let zero = batch.step(self.bench.model, self.criterion, self.looks);
+        let zero = batch.step(self.bench.model, self.criterion);
         let Some(zero) = zero.filter(|_| entering.contains(&true)) else { return };
         let zero = integers(&zero);
         let stuck: Vec<usize> = (0..entering.len()).filter(|&place| entering[place] && zero[place] != 0).collect();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::choices::{Loss, OptimizerName, TableForm};
 use super::data_config::DataConfig;
+use super::features::{FeatureObjective, GradientViews};
 use super::places::Places;
 use super::presets::Preset;
 use crate::terms::{Epsilon, LayerName, Norm, Unit};
@@ -239,6 +240,9 @@ pub struct AttackConfig {
     /// How rows move.
     #[serde(default, skip_serializing_if = "OptimizerName::is_default")]
     pub optimizer: OptimizerName,
+    /// Views over which each gradient is averaged; none for the image alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<GradientViews>,
 }
 
 impl AttackConfig {
@@ -277,6 +281,13 @@ pub enum Goal {
         direction: Direction,
         /// Controls of equal norm and budget that run beside the attack.
         controls: Vec<Control>,
+    },
+    /// A layer's features as a whole.
+    Features {
+        /// What is made of them.
+        objective: FeatureObjective,
+        /// The layer.
+        layer: LayerName,
     },
 }
 
@@ -454,7 +465,7 @@ pub struct SelfTestConfig {
 /// `[transfer]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransferConfig {
-    /// Names of class-logit attacks, in the suite's order, at least one.
+    /// Names of attacks on class logits or features, in the suite's order, at least one.
     pub attacks: Vec<String>,
 }
 

@@ -7,6 +7,7 @@
 mod choices;
 mod config;
 mod data_config;
+mod features;
 pub mod gate;
 mod identity;
 mod inside;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use config::*;
 pub use data_config::*;
+pub use features::{FeatureObjective, GradientViews};
 pub use inside::{DamageConfig, TrajectoryConfig, UniversalConfig, UniversalSource};
 pub use models::{FolderError, ModelFolder};
 pub use picture::*;

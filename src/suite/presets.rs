@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::choices::{Loss, OptimizerName};
+use super::features::GradientViews;
 use crate::terms::Norm;
 
 /// An attack composed of parts.
@@ -43,11 +44,13 @@ pub struct Part {
     pub steps: usize,
     /// Random starts of each aim; none begins at the clean image.
     pub random_starts: usize,
+    /// Views over which each gradient is averaged.
+    pub views: Option<GradientViews>,
 }
 
 impl Part {
     const fn new(name: &'static str, optimizer: OptimizerName, loss: Loss, aim: Aim, steps: usize) -> Self {
-        Part { name, optimizer, loss, aim, steps, random_starts: 0 }
+        Part { name, optimizer, loss, aim, steps, random_starts: 0, views: None }
     }
 
     const fn starts(self, random_starts: usize) -> Self {

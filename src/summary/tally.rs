@@ -206,7 +206,7 @@ impl ModelTally {
             self.envelope.flip(sample, record);
             threat.flipped_anyhow.insert(sample);
             match cell.kind {
-                CellKind::ClassLogit | CellKind::Unit => threat.flipped.insert(sample),
+                CellKind::ClassLogit | CellKind::Unit | CellKind::Features => threat.flipped.insert(sample),
                 CellKind::ControlNoise => threat.flipped_by_noise.insert(sample),
                 CellKind::ControlSearch => threat.flipped_by_search.insert(sample),
                 CellKind::ControlLonger => threat.flipped_by_longer.insert(sample),

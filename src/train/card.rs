@@ -117,7 +117,7 @@ impl Trainer {
             pace: Pace::new(STEPS, None),
             criterion: Criterion::first(1),
             referee: &ByMargin(bench),
-            looks: 1,
+            views: None,
             noise: Noise::new(self.recipe.seed, "card/start"),
         };
         // Restart 0 begins at the clean image, later ones at random.

@@ -1,6 +1,7 @@
 //! The laws that attacks and distances obey, on networks whose answers are known in closed form.
 #![cfg(feature = "torch")]
 
+mod features;
 mod search;
 mod transfer;
 
@@ -99,6 +100,7 @@ fn class_logit(loss: Loss, target: Target, norm: Norm, radii: &[f64]) -> AttackC
         restarts: 1,
         stop: if target == Target::Untargeted { Stop::Flip } else { Stop::Target },
         optimizer: OptimizerName::Steepest,
+        views: None,
     }
 }
 
@@ -136,6 +138,7 @@ fn run_before(
         bench: bench(model, &clean, rows),
         units: driven,
         victims,
+        readouts: &[],
         keep_images: true,
     }
     .run()

@@ -24,7 +24,7 @@ fn searched(bench: Bench, optimizer: OptimizerName, criterion: Criterion, epsilo
         pace: Pace::new(steps, None),
         criterion,
         referee: &ByMargin(bench),
-        looks: 1,
+        views: None,
         noise: Noise::new(1, "law"),
     };
     let epsilon = Epsilon::new(epsilon).unwrap();
@@ -139,6 +139,7 @@ fn every_pass_is_counted_and_none_is_made_twice() {
         bench: bench(&model, &clean, 5),
         units: &driven,
         victims: &[],
+        readouts: &[],
         keep_images: false,
     };
     let forwards: u64 = block.run().records.iter().map(|record| u64::from(record.forwards)).sum();

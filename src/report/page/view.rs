@@ -317,6 +317,7 @@ fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
         kind: match of.kind {
             CellKind::ClassLogit => "class logit",
             CellKind::Unit => "unit",
+            CellKind::Features => "features",
             CellKind::ControlNoise => "control: noise",
             CellKind::ControlRandomUnit => "control: random unit",
             CellKind::ControlSearch => "control: gradient-free search",

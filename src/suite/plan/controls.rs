@@ -75,7 +75,7 @@ pub fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> AttackConfig {
 
 /// Passes of an attack's rows on one sample and radius at most.
 fn rows(attack: &AttackConfig) -> Passes {
-    attack.optimizer.row(attack.steps as u64).times(attack.restarts as u64)
+    attack.row().times(attack.restarts as u64)
 }
 
 /// What stands beside one attack.

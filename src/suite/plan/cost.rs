@@ -8,6 +8,7 @@
 //! | shared clean pass of any task | 1 | |
 //! | class logit | E R (S + 3) | E R S |
 //! | unit | U E R (S + 3) | U E R S |
+//! | features, with P passes of preparation | E R (S + 3 + P) | E R (S + P) |
 //! | control `random-unit` | the same as the unit attack again | the same again |
 //! | control `noise` | 5 E 2 | |
 //! | transfer of a class logit to V models | V (2 E + 1) | |
@@ -19,6 +20,7 @@
 //! | controls, on a tenth of the samples, at least ten | 101 + (2 S + 3) R | 2 S R |
 //! | self-test, on its samples | 108 + 3 + (S + 3) R | S R |
 //!
+//! With `views` a step costs one pass for each view, and one forward pass more where none of them is the image itself.
 //! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.
 //! Transfer shows each image, and noise of its length, to each victim, which also sees the clean images.
 //! The boundary adds 16 points of the geometric grid and the path's end, B bisections, the point that is reported (mostly
@@ -202,7 +204,7 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u6
     let epsilons = number(attack.epsilons.len());
     let restarts = number(attack.restarts);
     let (units, controls, partial) = match &attack.goal {
-        Goal::ClassLogit { .. } => (1, [].as_slice(), false),
+        Goal::ClassLogit { .. } | Goal::Features { .. } => (1, [].as_slice(), false),
         Goal::Unit { units, controls, .. } => {
             let (count, partial) = match units {
                 UnitSelection::TopActivation(count)
@@ -222,7 +224,7 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u6
     PerSample {
         cells: product(&[driven, epsilons]).saturating_add(noise),
         rows: rows.saturating_add(noise),
-        passes: attack.optimizer.row(number(attack.steps)).times(rows) + NOISE_DRAW.times(noise),
+        passes: attack.row().times(rows) + NOISE_DRAW.times(noise),
         partial,
     }
 }

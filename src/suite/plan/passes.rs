@@ -3,7 +3,8 @@
 
 use std::ops::Add;
 
-use crate::suite::config::{BoundaryConfig, BoundaryMethod, LINEARIZED_CLASSES, OptimizerName};
+use crate::suite::config::{AttackConfig, BoundaryConfig, BoundaryMethod, Goal, LINEARIZED_CLASSES, OptimizerName};
+use crate::suite::features::{FeatureObjective, GradientViews};
 use crate::suite::presets::{Aim, Part};
 
 /// Passes of one image.
@@ -84,6 +85,45 @@ impl OptimizerName {
     }
 }
 
+/// Steps of the attack whose change of the features `ila` follows.
+pub const ILA_STEPS: usize = 10;
+
+/// Images whose gradients `fia` and `naa` average.
+pub const IMPORTANCE_IMAGES: usize = 30;
+
+impl FeatureObjective {
+    /// What it takes to know of a row before its first step.
+    pub fn preparation(self) -> Passes {
+        match self {
+            FeatureObjective::Dr | FeatureObjective::Readout => Passes::default(),
+            FeatureObjective::Fda | FeatureObjective::Nrdm | FeatureObjective::Guided => Passes::forward(1),
+            FeatureObjective::Ila => OptimizerName::Steepest.row(ILA_STEPS as u64) + Passes::forward(2),
+            FeatureObjective::Fia | FeatureObjective::Naa => {
+                Passes { forwards: IMPORTANCE_IMAGES as u64, backwards: IMPORTANCE_IMAGES as u64 }
+            }
+        }
+    }
+}
+
+/// One step that looks at several views.
+pub fn step(optimizer: OptimizerName, views: Option<GradientViews>) -> Passes {
+    match views {
+        None => optimizer.step(),
+        Some(views) => optimizer.step().times(views.count() as u64) + Passes::forward(u64::from(!views.begins_plain())),
+    }
+}
+
+impl AttackConfig {
+    /// A row, prepared and verified, at most.
+    pub fn row(&self) -> Passes {
+        let preparation = match &self.goal {
+            Goal::Features { objective, .. } => objective.preparation(),
+            Goal::ClassLogit { .. } | Goal::Unit { .. } => Passes::default(),
+        };
+        step(self.optimizer, self.views).times(self.steps as u64) + VERIFICATION + preparation
+    }
+}
+
 impl BoundaryMethod {
     /// One sample at most, the distance to first order aside.
     pub fn passes(self, config: &BoundaryConfig) -> Passes {
@@ -113,7 +153,7 @@ impl Part {
         let rows = self.rows(classes as usize) as u64;
         // Targeted rows of these follow one boundary.
         let step = match (self.aim, self.optimizer) {
-            (Aim::Away, optimizer) => optimizer.step(),
+            (Aim::Away, optimizer) => step(optimizer, self.views),
             (_, optimizer) => Passes { backwards: optimizer.step().backwards.min(1), ..optimizer.step() },
         };
         let ranking = match self.aim {

@@ -13,16 +13,17 @@ use toml::de::DeValue;
 use self::data::RawData;
 use self::gate::{Glob, RawRule, RawWaiver};
 use self::inside::{RawDamage, RawTrajectories, RawUniversal};
-use self::visualize::RawVisualize;
+use self::visualize::{LayerText, RawVisualize};
 use super::config::{
     BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
     UnitSelection,
 };
+use super::features::FeatureObjective;
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use crate::suite::read::kinds::{Tables, kind, tagged};
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{
-    Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName,
+    Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, Share, TargetRule, Text, UnitName,
 };
 use crate::suite::read::words::{BallNorm, DistanceNorm, unknown_word};
 
@@ -93,6 +94,10 @@ kind! {
     UnitKind = "unit"
 }
 kind! {
+    /// `kind = "features"`.
+    FeaturesKind = "features"
+}
+kind! {
     /// `standard`.
     StandardKind = "standard"
 }
@@ -135,6 +140,8 @@ tagged! {
         ClassLogit(RawClassLogit) = "class-logit",
         /// Activation maximization of a unit.
         Unit(RawUnit) = "unit",
+        /// Disturbance of a layer's features.
+        Features(RawFeatures) = "features",
         /// The composition of AutoAttack's standard version.
         Standard(RawStandard) = "standard",
         /// The own composition: cheaper, and at least as strong.
@@ -165,6 +172,8 @@ raw_table! {
         step_size: Positive;
         /// How rows move. Default steepest.
         optimizer: OptimizerName;
+        /// Views over which each step's gradient is averaged. Default the image alone.
+        views: RawViews;
         /// Independent starts: the first from the clean image, the others random. Default 1.
         restarts: Count<1, 10_000>;
         /// When a row may leave before its steps are used up. Default flip if untargeted, else target.
@@ -199,10 +208,60 @@ raw_table! {
         step_size: Positive;
         /// How rows move. Default steepest.
         optimizer: OptimizerName;
+        /// Views over which each step's gradient is averaged. Default the image alone.
+        views: RawViews;
         /// Independent starts: the first from the clean image, the others random. Default 1.
         restarts: Count<1, 10_000>;
         /// When a row may leave before its steps are used up. Default budget, so that gains compare.
         stop: Stop;
+    }
+}
+
+raw_table! {
+    /// Disturbs the features of a layer as a whole; flips are what comes of it.
+    struct RawFeatures ("`[[attack]]` of kind `features`") {
+        /// Disturbs inner features.
+        kind: FeaturesKind, required;
+        /// The name used in records and reports.
+        name: Name, required;
+        /// The models to attack, by name. Default all.
+        models: Vec<At<Text>>;
+        /// What is made of the layer's features: fda, nrdm, dr, ila, fia, naa, guided or readout.
+        objective: FeatureObjective, required;
+        /// The layer: a name as `am-eval layers` prints it, a pattern (an attack for each layer that has it), or a depth such as "50%".
+        layer: LayerText, required;
+        /// The norm of the ball.
+        norm: BallNorm, required;
+        /// Radii of the ball, in pixel units of [0, 1].
+        epsilons: Vec<At<Radius>>, required;
+        /// Ascent steps for each row.
+        steps: Count<1, 100_000>, required;
+        /// Step size as a share of epsilon. Default 2.5 / steps.
+        step_size: Positive;
+        /// How rows move. Default momentum.
+        optimizer: OptimizerName;
+        /// Views over which each step's gradient is averaged. Default the image alone.
+        views: RawViews;
+        /// Independent starts: the first from the clean image, the others random. Default 1.
+        restarts: Count<1, 10_000>;
+        /// When a row may leave before its steps are used up. Default budget, so that features go as far as they can.
+        stop: Stop;
+    }
+}
+
+raw_table! {
+    /// Views of an image over which each step's gradient is averaged.
+    struct RawViews ("`views`") {
+        /// Chance that a view is shrunk by up to a tenth and moved, at each step anew (DI-FGSM). Default none.
+        diversity: Share;
+        /// Scales: the image, its half, its quarter and so on (SI-FGSM). Default 1.
+        scales: Count<1, 16>;
+        /// Copies: the image, and others at fixed random places around it. Default 1.
+        samples: Count<1, 256>;
+        /// How far those are, as a share of epsilon in the attack's norm. Default 0.5.
+        radius: Positive;
+        /// Side of the Gaussian kernel that blurs the gradient, an odd number (TI-FGSM). Default 1.
+        translation: Count<1, 63>;
     }
 }
 
@@ -335,9 +394,9 @@ raw_table! {
 }
 
 raw_table! {
-    /// Show the images that class-logit attacks made on one model to all the others.
+    /// Show the images that attacks on class logits or features made on one model to all the others.
     struct RawTransfer ("`[transfer]`") {
-        /// The attacks, by name; `*` stands for any characters and `?` for any one. Default all attacks of kind `class-logit`.
+        /// The attacks, by name; `*` stands for any characters and `?` for any one. Default all attacks of kind `class-logit` and `features`.
         attacks: Vec<At<Glob>>;
     }
 }

@@ -202,6 +202,7 @@ pub(in crate::suite) fn example(key: &str) -> &'static str {
         "epsilons" => "add the radii, such as `epsilons = [\"1/255\", \"8/255\"]`",
         "steps" => "add the number of ascent steps, such as `steps = 40`",
         "layer" => "add the layer, such as `layer = \"layer3\"`; `am-eval layers MODEL` lists them",
+        "objective" => "add what is made of the features, such as `objective = \"fia\"`",
         "units" => "add the units, such as `units = { top = 16, by = \"activation\" }`, `[3, 17]` or `\"all\"`",
         "metric" => "add what the rule looks at, such as `metric = \"worst_case_accuracy\"`",
         "gate" => "add a `[[gate]]` with a `metric` and a bound, such as `max_drop = 0.02`",

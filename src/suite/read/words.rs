@@ -11,6 +11,7 @@ use crate::suite::config::{
     BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
 };
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
+use crate::suite::features::FeatureObjective;
 use crate::suite::gate::{Level, Metric};
 use crate::suite::inside::UniversalSource;
 use crate::suite::picture::PicturePreset;
@@ -106,7 +107,8 @@ words!(
     UniversalSource,
     PicturePreset,
     TableForm,
-    CanvasWord
+    CanvasWord,
+    FeatureObjective
 );
 
 /// A norm that attacks can keep to.

@@ -297,3 +297,54 @@ fn a_suite_reads_back_from_its_json() {
         assert_eq!(read.run_key_material(), suite.run_key_material());
     }
 }
+
+/// Attacks on features and views, as a suite has them after its attacks.
+fn with_features(table: &str) -> String {
+    replaced("[boundary]", &format!("[[attack]]\nname = \"features\"\nkind = \"features\"\n{table}\n\n[boundary]"))
+}
+
+#[test]
+fn attacks_on_features_are_read_with_their_views() {
+    let ball = "norm = \"linf\"\nepsilons = [\"8/255\"]\nsteps = 10";
+    let suite = parse(&with_features(&format!(
+        "objective = \"fia\"\nlayer = \"50%\"\n{ball}\nviews = {{ samples = 4, diversity = 0.5 }}"
+    )))
+    .unwrap();
+    let attack = suite.attacks.iter().find(|attack| attack.name == "features").unwrap();
+    assert_eq!((attack.optimizer, attack.stop), (OptimizerName::Momentum, Stop::Budget));
+    assert!(
+        matches!(&attack.goal, Goal::Features { objective: FeatureObjective::Fia, layer } if layer.as_str() == "50%")
+    );
+    let views = GradientViews { samples: 4, radius: 0.5, diversity: 0.5, ..GradientViews::PLAIN };
+    assert_eq!(attack.views, Some(views));
+    let json = serde_json::to_string(&suite).unwrap();
+    assert_eq!(serde_json::from_str::<Suite>(&json).unwrap().attacks, suite.attacks);
+    // Thirty gradients beforehand; each step looks at four views, and at the image itself.
+    let (row, steps) = (attack.row(), 10);
+    assert_eq!((row.forwards, row.backwards), (30 + steps * 5 + 3, 30 + steps * 4));
+}
+
+#[test]
+fn wrong_attacks_on_features_are_explained_where_they_stand() {
+    let ball = "norm = \"linf\"\nepsilons = [\"8/255\"]\nsteps = 10";
+    let said = |table: &str| {
+        let errors = parse(&with_features(&format!("{table}\n{ball}"))).unwrap_err();
+        assert_eq!(errors.problems().len(), 1, "{errors:?}");
+        render(&errors)
+    };
+    let cases = [
+        ("objective = \"fai\"\nlayer = \"50%\"", "did you mean `fia`?"),
+        ("objective = \"fia\"", "missing key `layer`"),
+        ("objective = \"fia\"\nlayer = \"150%\"", "is no depth"),
+        ("objective = \"fia\"\nlayer = \"50%\"\nstop = \"target\"", "no target class"),
+        ("objective = \"fia\"\nlayer = \"50%\"\noptimizer = \"fmn\"", "looks for the nearest flip"),
+        ("objective = \"fia\"\nlayer = \"50%\"\nviews = { radius = 0.5 }", "add `samples`"),
+        ("objective = \"fia\"\nlayer = \"50%\"\nviews = { translation = 4 }", "write 3 or 5"),
+        ("objective = \"fia\"\nlayer = \"50%\"\nviews = { scales = 1 }", "asks for the image alone"),
+        ("objective = \"dr\"\nlayer = \"50%\"\noptimizer = \"square\"\nviews = { scales = 2 }", "asks for no gradient"),
+    ];
+    for (table, expected) in cases {
+        let said = said(table);
+        assert!(said.contains(expected), "{table}: {said}");
+    }
+}

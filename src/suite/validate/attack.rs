@@ -1,7 +1,11 @@
 //! `[[attack]]`.
 
+mod features;
+mod views;
+
 use std::path::Path;
 
+use self::views::views;
 use super::{distinct, repeated};
 use crate::suite::config::{
     AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Target, UnitSelection,
@@ -28,6 +32,7 @@ pub(super) fn resolve(
         .filter_map(|attack| match &attack.value {
             RawAttack::ClassLogit(raw) => raw.name.as_ref(),
             RawAttack::Unit(raw) => raw.name.as_ref(),
+            RawAttack::Features(raw) => raw.name.as_ref(),
             RawAttack::Standard(raw) => raw.name.as_ref(),
             RawAttack::AmStandard(raw) => raw.name.as_ref(),
         })
@@ -38,6 +43,7 @@ pub(super) fn resolve(
         .filter_map(|attack| match attack.value {
             RawAttack::ClassLogit(raw) => class_logit(raw, names, models, problems),
             RawAttack::Unit(raw) => unit(raw, names, base, problems),
+            RawAttack::Features(raw) => features::resolve(raw, names, problems),
             RawAttack::Standard(RawStandard { name, models, norm, epsilons, .. }) => {
                 composed(Preset::Standard, (name, models, norm, epsilons), names, problems)
             }
@@ -85,6 +91,7 @@ fn class_logit(
     }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
     let optimizer = optimizer(raw.optimizer.as_ref(), norm, raw.step_size.as_ref(), problems);
+    let views = views(raw.views, optimizer, problems);
     Some(AttackConfig {
         name: raw.name?.value.0,
         models: applies,
@@ -96,6 +103,7 @@ fn class_logit(
         restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
         stop: raw.stop.map_or(default, |stop| stop.value),
         optimizer,
+        views,
     })
 }
 
@@ -133,6 +141,7 @@ fn composed(
         restarts: 1,
         stop: Stop::Flip,
         optimizer: OptimizerName::default(),
+        views: None,
     })
 }
 
@@ -147,6 +156,7 @@ fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems
     }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
     let optimizer = optimizer(raw.optimizer.as_ref(), norm, raw.step_size.as_ref(), problems);
+    let views = views(raw.views, optimizer, problems);
     let goal = Goal::Unit {
         layer: LayerName::from(raw.layer?.value.0),
         units: units?,
@@ -164,6 +174,7 @@ fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems
         restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
         stop: raw.stop.map_or(Stop::Budget, |stop| stop.value),
         optimizer,
+        views,
     })
 }
 

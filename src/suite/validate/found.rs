@@ -81,7 +81,7 @@ impl Suite {
         let mut problems = Problems::default();
         let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
         for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
-            let Goal::Unit { layer, .. } = &attack.goal else { continue };
+            let (Goal::Unit { layer, .. } | Goal::Features { layer, .. }) = &attack.goal else { continue };
             let means_none = |choice: LayerChoice| choice.choose(&depths).is_empty() && choice.as_str() != LOGITS;
             if !layer.as_str().parse::<LayerChoice>().is_ok_and(means_none) {
                 continue;

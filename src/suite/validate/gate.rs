@@ -105,7 +105,7 @@ fn check_share(key: &str, bound: Option<&At<Amount>>, problems: &mut Problems) {
 }
 
 fn selector(raw: At<RawSelect>, problems: &mut Problems) -> Selector {
-    const KINDS: [CellKind; 6] = CellKind::ALL;
+    const KINDS: [CellKind; 7] = CellKind::ALL;
     let raw = raw.value;
     if let Some(kind) = &raw.kind
         && !KINDS.iter().any(|known| kind.value.0.matches(known.as_str()))
@@ -192,6 +192,8 @@ fn cells(attack: &AttackConfig, metric: Metric, of_model: &Subject) -> Vec<Subje
         Goal::ClassLogit { .. } => {
             (vec![CellKind::ClassLogit, CellKind::ControlNoise, CellKind::ControlSearch, CellKind::ControlLonger], None)
         }
+        // A depth names its layer only once the model is there.
+        Goal::Features { .. } => (vec![CellKind::Features, CellKind::ControlNoise, CellKind::ControlSearch], None),
         Goal::Unit { layer, controls, .. } => {
             let control = |control: &Control| match control {
                 Control::Noise => CellKind::ControlNoise,

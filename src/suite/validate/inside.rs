@@ -52,7 +52,9 @@ pub(super) fn trajectories(
     problems: &mut Problems,
 ) -> TrajectoryConfig {
     let At { value: raw, span } = raw;
-    let follows = |attack: &AttackConfig| !matches!(attack.goal, Goal::ClassLogit { preset: Some(_), .. });
+    let follows = |attack: &AttackConfig| {
+        !matches!(attack.goal, Goal::ClassLogit { preset: Some(_), .. } | Goal::Features { .. })
+    };
     if !attacks.iter().any(follows) && problems.is_empty() {
         problems
             .add(span, "`[trajectories]` finds no attack with a way of its own", "nothing to follow")

@@ -16,12 +16,16 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> TransferConfig {
     check_models(&raw, models, problems);
-    let on_logits = |attack: &&AttackConfig| matches!(attack.goal, Goal::ClassLogit { .. });
-    let known: Vec<&str> = attacks.iter().filter(on_logits).map(|attack| attack.name.as_str()).collect();
+    let seeks_flips = |attack: &&AttackConfig| matches!(attack.goal, Goal::ClassLogit { .. } | Goal::Features { .. });
+    let known: Vec<&str> = attacks.iter().filter(seeks_flips).map(|attack| attack.name.as_str()).collect();
     let Some(patterns) = raw.value.attacks else {
         if known.is_empty() {
             problems
-                .add(raw.span, "`[transfer]` finds no attack of kind `class-logit`", "nothing to transfer")
+                .add(
+                    raw.span,
+                    "`[transfer]` finds no attack of kind `class-logit` or `features`",
+                    "nothing to transfer",
+                )
                 .help("add such an attack, or leave `[transfer]` out");
         }
         return TransferConfig { attacks: known.into_iter().map(String::from).collect() };
@@ -29,7 +33,7 @@ pub(super) fn resolve(
     if patterns.value.is_empty() && problems.none_within(&patterns.span) {
         problems
             .add(patterns.span, "`attacks` is empty", "no attack")
-            .help("leave `attacks` out to take all attacks of kind `class-logit`");
+            .help("leave `attacks` out to take all attacks of kind `class-logit` and `features`");
     }
     for (pattern, first) in repeated(&patterns.value, |glob| glob.0.as_str().to_owned()) {
         problems
@@ -71,8 +75,8 @@ fn check_pattern(pattern: &At<Glob>, attacks: &[AttackConfig], known: &[&str], p
     if attacks.iter().any(|attack| glob.matches(&attack.name)) {
         let message = format!("`{text}` selects attacks of kind `unit` alone");
         problems
-            .add(pattern.span.clone(), message, "no attack of kind `class-logit`")
-            .help(format!("transfer is that of images which class-logit attacks made; {near}"));
+            .add(pattern.span.clone(), message, "no attack of kind `class-logit` or `features`")
+            .help(format!("transfer is that of images which attacks on logits or features made; {near}"));
     } else if glob.as_str().contains(['*', '?']) {
         problems
             .add(pattern.span.clone(), format!("`{text}` selects no attack of this suite"), "selects nothing")

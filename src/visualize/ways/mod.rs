@@ -62,8 +62,15 @@ impl WayFinder<'_> {
             if interrupt::requested() {
                 return Err(VisualizeError::Interrupted);
             }
-            let block =
-                AttackBlock { attack, dataset: self.dataset, bench, units: &[], victims: &[], keep_images: false };
+            let block = AttackBlock {
+                attack,
+                dataset: self.dataset,
+                bench,
+                units: &[],
+                victims: &[],
+                readouts: &[],
+                keep_images: false,
+            };
             if let Some(way) = guarded(|| self.way(&block, sample, units, &key))?? {
                 self.dir.write(&key, &self.identity, &way)?;
             }
@@ -83,6 +90,7 @@ impl WayFinder<'_> {
         let (kind, layer) = match &block.attack.goal {
             Goal::ClassLogit { .. } => (CellKind::ClassLogit, None),
             Goal::Unit { layer, .. } => (CellKind::Unit, Some(layer.clone())),
+            Goal::Features { layer, .. } => (CellKind::Features, Some(layer.clone())),
         };
         let Some((unit, trace)) = followed(block, sample, units, prediction) else { return Ok(None) };
         let logits = block.answers(&Tensor::cat(&trace.images, 0));

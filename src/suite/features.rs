@@ -1,0 +1,94 @@
+//! Attacks on inner features, and the views over which gradients are averaged.
+
+use serde::{Deserialize, Serialize};
+
+/// What is made of a layer's activation g' of the attacked image; g is that of the clean one, y the clean prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeatureObjective {
+    /// Feature disruptive attack: raise what was below the mean over channels, lower what was above (Ganeshan et al. 2019,
+    /// <https://arxiv.org/abs/1909.04385>).
+    Fda,
+    /// Neural representation distortion: the mean squared change (Naseer et al. 2018, <https://arxiv.org/abs/1811.09020>).
+    Nrdm,
+    /// Dispersion reduction: lower the standard deviation (Lu et al. 2020, <https://arxiv.org/abs/1911.11616>).
+    Dr,
+    /// Intermediate level attack: farther along the change that ten steps against the margin made (Huang et al. 2019,
+    /// <https://arxiv.org/abs/1907.10823>).
+    Ila,
+    /// Feature importance-aware attack: lower what speaks for y, by gradients averaged over images with random pixels dropped (Wang et al.
+    /// 2021, <https://arxiv.org/abs/2107.14185>).
+    Fia,
+    /// Neuron attribution-based attack: the same, by gradients averaged along the way from black to the image (Zhang et al. 2022,
+    /// <https://arxiv.org/abs/2204.00008>).
+    Naa,
+    /// Feature adversaries: towards the activation of an image of another class (Sabour et al. 2016,
+    /// <https://arxiv.org/abs/1511.05122>).
+    Guided,
+    /// The margin of a linear readout that was trained on the layer (after LAFEAT; Yu et al. 2021, <https://arxiv.org/abs/2104.09284>).
+    Readout,
+}
+
+impl FeatureObjective {
+    /// All of them.
+    pub const ALL: [FeatureObjective; 8] = [
+        FeatureObjective::Fda,
+        FeatureObjective::Nrdm,
+        FeatureObjective::Dr,
+        FeatureObjective::Ila,
+        FeatureObjective::Fia,
+        FeatureObjective::Naa,
+        FeatureObjective::Guided,
+        FeatureObjective::Readout,
+    ];
+
+    /// The word of suites and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FeatureObjective::Fda => "fda",
+            FeatureObjective::Nrdm => "nrdm",
+            FeatureObjective::Dr => "dr",
+            FeatureObjective::Ila => "ila",
+            FeatureObjective::Fia => "fia",
+            FeatureObjective::Naa => "naa",
+            FeatureObjective::Guided => "guided",
+            FeatureObjective::Readout => "readout",
+        }
+    }
+}
+
+/// The views of an image over which each step's gradient is averaged: every displaced copy at every scale.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GradientViews {
+    /// Chance that a view is shrunk by up to a tenth and moved, at each step anew; 0 for none.
+    pub diversity: f64,
+    /// Scales: the image, its half, its quarter and so on.
+    pub scales: usize,
+    /// Copies: the image, and others at fixed random places around it.
+    pub samples: usize,
+    /// How far those are, as a share of epsilon in the attack's norm.
+    pub radius: f64,
+    /// Side of the Gaussian kernel that blurs the gradient: an odd number; 1 for none.
+    pub translation: usize,
+}
+
+impl GradientViews {
+    /// The image alone.
+    pub const PLAIN: GradientViews =
+        GradientViews { diversity: 0.0, scales: 1, samples: 1, radius: 0.0, translation: 1 };
+
+    /// Gradients averaged over so many images of a neighbourhood that is a share of the ball.
+    pub const fn around(samples: usize, radius: f64) -> GradientViews {
+        GradientViews { samples, radius, ..GradientViews::PLAIN }
+    }
+
+    /// Views of one step.
+    pub fn count(&self) -> usize {
+        self.scales * self.samples
+    }
+
+    /// Whether the first view is the image itself, whose logits then tell what is reached.
+    pub fn begins_plain(&self) -> bool {
+        self.diversity == 0.0
+    }
+}
