@@ -35,7 +35,7 @@ columns! {
         target: Option<u32>,
         /// the layer of an attack on units or features
         layer: Option<LayerName>,
-        /// the unit (`17`, `17@3,5`), or `draw:K` of a noise control
+        /// the unit (`17`, `17@3,5`), the objective of an attack on features (`fia`), or `draw:K` of a noise control
         unit: Option<CellUnit>,
         /// the ball's norm
         norm: Norm,

@@ -44,7 +44,7 @@ raw_table! {
         model: Glob;
         /// Attacks, by name.
         attack: Glob;
-        /// Kinds of cell: class-logit, unit, control-noise, control-random-unit, control-search, control-longer.
+        /// Kinds of cell: class-logit, unit, features, control-noise, control-random-unit, control-search, control-longer.
         kind: Glob;
         /// The norm of the ball, or of the distance.
         norm: BallNorm;
