@@ -109,7 +109,7 @@ struct CellName {
     model: String,
     /// The attack's name in the suite; controls carry the name of the attack that they stand beside.
     attack: String,
-    /// `class-logit`, `unit`, or the kind of control.
+    /// `class-logit`, `unit`, `features`, or the kind of control.
     kind: String,
     /// The attack's rule of targets; null for units.
     target: Option<String>,
