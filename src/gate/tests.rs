@@ -5,3 +5,4 @@ use super::*;
 
 mod baselines;
 mod verdicts;
+mod worst_case;

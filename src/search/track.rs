@@ -106,3 +106,23 @@ impl Track {
         self.value = self.value.full_like(f64::NEG_INFINITY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::floats;
+
+    #[test]
+    fn the_last_tenth_of_the_steps_has_its_share_of_the_way_to_the_best_score() {
+        let image = Tensor::zeros([4, 1, 1, 1], (Kind::Float, tch::Device::Cpu));
+        let mut track = Track::new(&image, Tensor::zeros([4], (Kind::Bool, tch::Device::Cpu)));
+        // A steady climb, one that ends early, none at all, and one into the infinite.
+        for step in 0..20 {
+            let climb = step as f32;
+            track.follow(&Tensor::from_slice(&[climb, climb.min(5.0), -3.0, f32::NAN]), 18);
+        }
+        let share = floats(&track.late_share());
+        assert!((share[0] - 2.0 / 19.0).abs() < 1e-6, "{share:?}");
+        assert_eq!(share[1..], [0.0, 0.0, 0.0]);
+    }
+}
