@@ -589,8 +589,7 @@ impl std::str::FromStr for UnitsText {
             None if text == "all" => UnitSelection::All,
             Some(("random", number)) => UnitSelection::Random(count(number).ok_or_else(wrong)?),
             Some(("top", number)) => UnitSelection::TopActivation(count(number).ok_or_else(wrong)?),
-            Some(_) => return Err(wrong()),
-            None => {
+            _ => {
                 // Commas part units, unless they part row and column of a neuron.
                 let parts = text.split_whitespace().flat_map(|part| match part.contains('@') {
                     true => vec![part],

@@ -170,9 +170,7 @@ fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Man
         manifest.save(&dir.manifest_path()).or_exit(Exit::RunFailed)?;
     }
     executed.map_err(failure)?;
-    visualize::of_run(prepared, dir.path(), (0, 1))?;
-    visualize::ways_of_run(prepared, dir.path(), (0, 1))?;
-    visualize::universal_of_run(prepared, dir.path(), (0, 1))?;
+    visualize::studies_of_run(prepared, dir.path(), (0, 1))?;
     write_outputs(dir, manifest, args.save_adversarial).map_err(outputs_failure)
 }
 

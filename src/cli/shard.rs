@@ -6,6 +6,7 @@ use super::failure::{Failure, OrExit};
 use super::origin::origin;
 use super::output::tell;
 use super::progress::Progress;
+use super::visualize;
 use super::{execution, gate, merge};
 use crate::engine::{Observer, Prepared, Run};
 use crate::gate::Snapshot;
@@ -28,6 +29,8 @@ pub fn run(
         dir.remove(share.units().iter().map(|unit| &unit.key)).or_exit(Exit::RunFailed)?;
     }
     begin(prepared, dir).or_exit(Exit::RunFailed)?;
+    // Before the blocks: whoever finds these complete writes the outputs of all shards.
+    visualize::studies_of_run(prepared, dir.path(), (shard.index() - 1, shard.count()))?;
     let mut manifest = prepared.manifest(std::env::args().collect());
     let mut observer = Shown {
         progress: execution::begin(prepared, args),

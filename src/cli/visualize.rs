@@ -93,7 +93,7 @@ pub fn draw(
 }
 
 /// Makes the pictures of a prepared suite in a run's directory; those of `share` (index, count).
-pub fn of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
+fn of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
     if prepared.suite.visualizations.is_empty() {
         return Ok(());
     }
@@ -120,8 +120,15 @@ pub fn of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<
     draw(&studio, &prepared.suite.visualizations, &models, None, share)
 }
 
+/// All that a prepared suite asks for beside its blocks: pictures, ways over the boundary, universal perturbations.
+pub fn studies_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
+    of_run(prepared, run, share)?;
+    ways_of_run(prepared, run, share)?;
+    universal_of_run(prepared, run, share)
+}
+
 /// Follows some samples of a prepared suite over the boundary; those of `share` (index, count).
-pub fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
+fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
     let Some(config) = &prepared.suite.trajectories else { return Ok(()) };
     let dir = StudyDir::ways(run);
     // Enough samples that some of them are classified rightly.
@@ -165,7 +172,7 @@ pub fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Re
 }
 
 /// Makes the universal perturbations of a prepared suite; those of `share` (index, count).
-pub fn universal_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
+fn universal_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), Failure> {
     if prepared.suite.universal.is_empty() {
         return Ok(());
     }

@@ -106,6 +106,21 @@ impl Suite {
                 self.report(&mut problems, Place::Visualize(index, "layers"), message, "unknown layer", help);
             }
         }
+        let damage = self.damage.iter().flat_map(|damage| {
+            let own = damage.layers.iter().map(|choice| (Place::Damage("layers"), choice));
+            own.chain(damage.patch.iter().map(|choice| (Place::Damage("patch"), choice)))
+        });
+        let universal = self.universal.iter().enumerate().filter(|(_, config)| config.applies_to(model));
+        let universal = universal.flat_map(|(index, config)| {
+            config.layers.iter().map(move |choice| (Place::Universal(index, "layers"), choice))
+        });
+        for (place, choice) in damage.chain(universal) {
+            if !known.is_empty() && choice.choose(&depths).is_empty() && choice.as_str() != LOGITS {
+                let help = did_you_mean(choice.as_str(), known.iter().copied());
+                let message = format!("model `{model}` has no layer `{}`", choice.as_str());
+                self.report(&mut problems, place, message, "unknown layer", help);
+            }
+        }
         self.verdict(problems)
     }
 }
@@ -133,6 +148,16 @@ impl Suite {
         for (index, config) in applying {
             let UnitSelection::Listed(units) = &config.units else { continue };
             let place = Place::Visualize(index, "units");
+            self.listed(&mut problems, place, model, (&config.layers, layers), units, &problem);
+        }
+        if let Some(damage) = &self.damage
+            && let Some(UnitSelection::Listed(units)) = &damage.patch_units
+        {
+            self.listed(&mut problems, Place::Damage("patch_units"), model, (&damage.patch, layers), units, &problem);
+        }
+        for (index, config) in self.universal.iter().enumerate().filter(|(_, config)| config.applies_to(model)) {
+            let UnitSelection::Listed(units) = &config.units else { continue };
+            let place = Place::Universal(index, "units");
             self.listed(&mut problems, place, model, (&config.layers, layers), units, &problem);
         }
         self.verdict(problems)
