@@ -251,7 +251,11 @@ struct Compare<'a> {
 impl Compare<'_> {
     fn add(&mut self, place: usize, positions: Positions, activation: &Tensor) {
         let info = &self.layers[place];
-        let flat = activation.to_kind(Kind::Double).flatten(1, -1);
+        // Windows of one image are rows of their own.
+        if activation.size()[0] % (3 * self.count) != 0 {
+            return;
+        }
+        let flat = activation.to_kind(Kind::Double).reshape([3 * self.count, -1]);
         let rows = |part: i64| flat.narrow(0, part * self.count, self.count);
         let (clean, adversarial, shuffled) = (rows(0), rows(1), rows(2));
         let length = |tensor: &Tensor| tensor.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Double).sqrt();

@@ -63,9 +63,9 @@ pub trait Network {
         None
     }
 
-    /// Whether it has that.
-    fn has_final_norm(&self) -> bool {
-        false
+    /// Features of the stream that this normalizes.
+    fn normed_width(&self) -> Option<i64> {
+        None
     }
 }
 
@@ -298,9 +298,9 @@ impl Model {
         self.network.final_norm(stream)
     }
 
-    /// Whether the network has a last normalization of a residual stream.
-    pub fn has_final_norm(&self) -> bool {
-        self.network.has_final_norm()
+    /// Features of the residual stream that the network's last normalization takes, if there is one.
+    pub fn normed_width(&self) -> Option<i64> {
+        self.network.normed_width()
     }
 
     /// The named tensors.

@@ -5,14 +5,15 @@ use crate::terms::{Part, Place, Unit};
 
 /// Why `unit` does not exist in a layer of `model`; none if it does.
 pub fn missing(model: &Model, unit: Unit, layer: &LayerInfo) -> Option<String> {
-    absent(unit, layer, &Known { tokens: model.tokens(), heads: model.heads(), normalizes: model.has_final_norm() })
+    absent(unit, layer, &Known { tokens: model.tokens(), heads: model.heads(), normed: model.normed_width() })
 }
 
 /// What a network tells of itself.
 struct Known {
     tokens: Tokens,
     heads: Option<i64>,
-    normalizes: bool,
+    /// Features of the stream that is normalized at the end.
+    normed: Option<i64>,
 }
 
 fn absent(unit: Unit, layer: &LayerInfo, known: &Known) -> Option<String> {
@@ -28,7 +29,7 @@ fn absent(unit: Unit, layer: &LayerInfo, known: &Known) -> Option<String> {
     };
     let part = match unit.part {
         Part::Channel(index) => none_of("units", features, index),
-        Part::Normed(_) if shape.len() != 2 || !known.normalizes => Some(
+        Part::Normed(_) if shape.len() != 2 || known.normed != Some(features) => Some(
             "`normed` reads a residual stream of tokens behind the network's final normalization; this layer or network has none"
                 .to_owned(),
         ),

@@ -180,6 +180,10 @@ mod tests {
         fn final_norm(&self, x: &Tensor) -> Option<Tensor> {
             Some(x * 2.0)
         }
+
+        fn normed_width(&self) -> Option<i64> {
+            Some(6)
+        }
     }
 
     fn model() -> Model {
@@ -236,6 +240,8 @@ mod tests {
         assert_eq!(problem("q:1", &[5, 6], "Linear"), None);
         assert!(problem("v:2", &[5, 6], "Linear").unwrap().contains("0 to 1"));
         assert!(problem("3@prefix:1", &[5, 6], "Block").unwrap().contains("1 token"));
+        assert_eq!(problem("normed:1", &[5, 6], "Block"), None);
+        assert!(problem("normed:1", &[5, 24], "GELU").unwrap().contains("final normalization"));
         assert!(problem("9@max", &[5, 6], "Block").unwrap().contains("0 to 5"));
     }
 }

@@ -298,8 +298,8 @@ impl Network for VisionTransformer {
         }
     }
 
-    fn has_final_norm(&self) -> bool {
-        true
+    fn normed_width(&self) -> Option<i64> {
+        self.positions.size().last().copied()
     }
 
     fn tokens(&self) -> Tokens {
