@@ -158,40 +158,60 @@ words! {
     }
 }
 
+/// What a cell is to those who count and show. They ask for the role, so that another kind of attack is one more word above and one more
+/// line in [`CellKind::role`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// An attack whose objective is a flip: curves and worst cases are made of it.
+    Attack,
+    /// An attack on one unit, which may flip a prediction by the way.
+    UnitAttack,
+    /// A control: noise as long as the attack may go.
+    Noise,
+    /// A control of a unit attack: another unit.
+    OtherUnit,
+    /// A control: a search that asks for no gradient.
+    GradientFree,
+    /// A control: the attack with more steps.
+    Longer,
+}
+
 impl CellKind {
-    /// Whether this is a control rather than an attack.
-    pub fn is_control(self) -> bool {
+    /// What cells of this kind are to those who count and show.
+    pub const fn role(self) -> Role {
         match self {
-            CellKind::ClassLogit | CellKind::Unit | CellKind::Features => false,
-            CellKind::ControlNoise
-            | CellKind::ControlRandomUnit
-            | CellKind::ControlSearch
-            | CellKind::ControlLonger => true,
+            CellKind::ClassLogit | CellKind::Features => Role::Attack,
+            CellKind::Unit => Role::UnitAttack,
+            CellKind::ControlNoise => Role::Noise,
+            CellKind::ControlRandomUnit => Role::OtherUnit,
+            CellKind::ControlSearch => Role::GradientFree,
+            CellKind::ControlLonger => Role::Longer,
         }
+    }
+
+    /// Whether this is a control rather than an attack.
+    pub const fn is_control(self) -> bool {
+        !matches!(self.role(), Role::Attack | Role::UnitAttack)
     }
 
     /// Whether it is an attack whose objective is a flip, so that worst cases and curves are made of it.
-    pub fn seeks_flips(self) -> bool {
-        match self {
-            CellKind::ClassLogit | CellKind::Features => true,
-            CellKind::Unit
-            | CellKind::ControlNoise
-            | CellKind::ControlRandomUnit
-            | CellKind::ControlSearch
-            | CellKind::ControlLonger => false,
-        }
+    pub const fn seeks_flips(self) -> bool {
+        matches!(self.role(), Role::Attack)
     }
 
     /// Whether it is an attack on one unit, which may flip a prediction by the way.
-    pub fn drives_unit(self) -> bool {
-        match self {
-            CellKind::Unit => true,
-            CellKind::ClassLogit
-            | CellKind::Features
-            | CellKind::ControlNoise
-            | CellKind::ControlRandomUnit
-            | CellKind::ControlSearch
-            | CellKind::ControlLonger => false,
+    pub const fn drives_unit(self) -> bool {
+        matches!(self.role(), Role::UnitAttack)
+    }
+
+    /// As pages show it: `class logit`, `control: noise`.
+    pub fn label(self) -> String {
+        match self.role() {
+            Role::Attack | Role::UnitAttack => self.as_str().replace('-', " "),
+            Role::Noise => "control: noise".to_owned(),
+            Role::OtherUnit => "control: random unit".to_owned(),
+            Role::GradientFree => "control: gradient-free search".to_owned(),
+            Role::Longer => "control: twice the steps".to_owned(),
         }
     }
 }

@@ -80,6 +80,21 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
+fn files_that_contributors_are_sent_to_exist() {
+    let (_, text) = documents().into_iter().find(|(path, _)| path.ends_with("CONTRIBUTING.md")).unwrap();
+    let mut named = 0;
+    for path in text.split('`').skip(1).step_by(2).filter(|word| word.starts_with("src/") || word.starts_with("tests/"))
+    {
+        // `NAME.rs` and `<family>.rs` are files to come.
+        if !path.contains(['<', ' ']) && !path.contains("NAME") && !path.contains("node_modules") {
+            assert!(std::path::Path::new(path).exists(), "CONTRIBUTING.md sends people to {path}, which is not there");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named}");
+}
+
+#[test]
 fn every_page_can_be_reached_from_the_readme() {
     for (path, _) in documents().iter().filter(|(path, _)| path.starts_with("docs")) {
         assert!(README.contains(&format!("({})", path.display())), "README does not link {}", path.display());

@@ -6,7 +6,7 @@ use tch::Device;
 
 use super::error::RunError;
 use crate::model::{Compute, Model, ModelSource};
-use crate::suite::{AttackConfig, Goal, LayerChoice};
+use crate::suite::{AttackConfig, LayerChoice};
 use crate::terms::LayerName;
 
 /// The attacks with one layer each, and for each the place in `attacks` of the one that it was written as. An attack of several
@@ -52,18 +52,13 @@ pub(super) fn attacks_by_layer(
 }
 
 fn open_choice(attack: &AttackConfig) -> Option<LayerChoice> {
-    match &attack.goal {
-        Goal::Unit { layer, .. } | Goal::Features { layer, .. } => {
-            layer.as_str().parse::<LayerChoice>().ok().filter(LayerChoice::is_open)
-        }
-        Goal::ClassLogit { .. } => None,
-    }
+    attack.goal.layer()?.as_str().parse::<LayerChoice>().ok().filter(LayerChoice::is_open)
 }
 
 fn on_layer(attack: &AttackConfig, name: String, layer: LayerName, models: Vec<String>) -> AttackConfig {
     let mut attack = AttackConfig { name, models: Some(models), ..attack.clone() };
-    if let Goal::Unit { layer: own, .. } | Goal::Features { layer: own, .. } = &mut attack.goal {
-        *own = layer;
+    if let Some(driven) = attack.goal.layer_mut() {
+        *driven = layer;
     }
     attack
 }

@@ -9,7 +9,7 @@ use super::seal::{self, Seal};
 use super::version::file_versions;
 use super::{Evidence, StoreError, Trial, write_atomically};
 use crate::files::read_regular;
-use crate::suite::{Goal, Suite, Target};
+use crate::suite::{Suite, Target};
 
 /// Most bytes of a file that is read whole.
 const LARGEST: u64 = 1 << 34;
@@ -174,11 +174,7 @@ impl Manifest {
     /// The target rule of each class-logit attack (`least-likely`, `class:3`), by the attack's name, as
     /// [`Cell::target`](super::Cell::target) holds it: `samples.csv` tells only the class that each sample was driven to.
     pub fn target_rules(&self) -> BTreeMap<String, Target> {
-        let rule = |goal: &Goal| match goal {
-            Goal::ClassLogit { target, .. } => Some(*target),
-            Goal::Unit { .. } | Goal::Features { .. } => None,
-        };
-        self.suite.attacks.iter().filter_map(|attack| Some((attack.name.clone(), rule(&attack.goal)?))).collect()
+        self.suite.attacks.iter().filter_map(|attack| Some((attack.name.clone(), attack.goal.target()?))).collect()
     }
 
     /// The attacks' names, in the suite's order.

@@ -253,7 +253,7 @@ impl AttackConfig {
 
     /// Whether it runs random noise of equal norm beside itself.
     pub fn has_noise_control(&self) -> bool {
-        matches!(&self.goal, Goal::Unit { controls, .. } if controls.contains(&Control::Noise))
+        self.goal.controls().contains(&Control::Noise)
     }
 }
 

@@ -141,13 +141,13 @@ impl Asked<'_> {
 
     /// Whether the controls looked and the attacks had left no sample for more steps.
     fn leaves_nothing(&self) -> bool {
-        let logits = self.summary.cells.iter().any(|cell| cell.cell.kind == CellKind::ClassLogit);
+        let logits = self.summary.cells.iter().any(|cell| cell.cell.kind.seeks_flips());
         logits && self.has(CellKind::ControlSearch)
     }
 
     fn reaches_the_middle(&self) -> bool {
         let mut cells = self.summary.cells.iter().map(|cell| &cell.cell);
-        cells.any(|cell| cell.kind == CellKind::ClassLogit && cell.norm == Norm::Linf && cell.epsilon.value() >= 0.5)
+        cells.any(|cell| cell.kind.seeks_flips() && cell.norm == Norm::Linf && cell.epsilon.value() >= 0.5)
     }
 
     fn trial(

@@ -269,7 +269,7 @@ fn control_shares(cells: &[CellTally]) -> HashMap<ControlKey<'_>, f64> {
 /// and has one class.
 fn is_above_chance(tally: &CellTally, model: &ModelTally) -> bool {
     let cell = &tally.cell;
-    let searched = cell.kind == CellKind::ClassLogit && cell.norm == Norm::Linf && cell.epsilon.value() >= 0.5;
+    let searched = cell.kind.seeks_flips() && cell.norm == Norm::Linf && cell.epsilon.value() >= 0.5;
     searched && model.labels == Variety::Many && tally.clean_correct - tally.flips > model.most_of_a_label()
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::envelope::Envelope;
 use super::sample_set::SampleSet;
-use crate::record::{Cell, CellKind, Record, Status};
+use crate::record::{Cell, Record, Status};
 use crate::stats::ExactSum;
-use crate::terms::{Epsilon, Norm};
+use crate::terms::{Epsilon, Norm, Role};
 
 /// The counts of one cell.
 #[derive(Debug, Clone)]
@@ -199,18 +199,18 @@ impl ModelTally {
         if !cell.kind.is_control() {
             threat.seen.insert(sample);
             threat.searched |= cell.kind.seeks_flips();
-        } else if cell.kind == CellKind::ControlSearch {
+        } else if cell.kind.role() == Role::GradientFree {
             threat.looked_at.insert(sample);
         }
         if correct && record.flipped {
             self.envelope.flip(sample, record);
             threat.flipped_anyhow.insert(sample);
-            match cell.kind {
-                CellKind::ClassLogit | CellKind::Unit | CellKind::Features => threat.flipped.insert(sample),
-                CellKind::ControlNoise => threat.flipped_by_noise.insert(sample),
-                CellKind::ControlSearch => threat.flipped_by_search.insert(sample),
-                CellKind::ControlLonger => threat.flipped_by_longer.insert(sample),
-                CellKind::ControlRandomUnit => {}
+            match cell.kind.role() {
+                Role::Attack | Role::UnitAttack => threat.flipped.insert(sample),
+                Role::Noise => threat.flipped_by_noise.insert(sample),
+                Role::GradientFree => threat.flipped_by_search.insert(sample),
+                Role::Longer => threat.flipped_by_longer.insert(sample),
+                Role::OtherUnit => {}
             }
         }
     }

@@ -77,7 +77,7 @@ pub struct AttackRow {
 pub struct CellRow {
     model: String,
     attack: String,
-    kind: &'static str,
+    kind: String,
     on: String,
     ball: String,
     epsilon: f64,
@@ -314,15 +314,7 @@ fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
     CellRow {
         model: of.model.clone(),
         attack: of.attack.clone(),
-        kind: match of.kind {
-            CellKind::ClassLogit => "class logit",
-            CellKind::Unit => "unit",
-            CellKind::Features => "features",
-            CellKind::ControlNoise => "control: noise",
-            CellKind::ControlRandomUnit => "control: random unit",
-            CellKind::ControlSearch => "control: gradient-free search",
-            CellKind::ControlLonger => "control: twice the steps",
-        },
+        kind: of.kind.label(),
         on: on(of, classes),
         ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),
         epsilon: of.epsilon.value(),

@@ -49,7 +49,7 @@ pub fn is_searched(place: usize, samples: usize) -> bool {
 
 /// The attack with twice the steps at one radius; none for presets, whose budgets are their own, and for attacks on units.
 pub fn longer(attack: &AttackConfig, epsilon: Epsilon) -> Option<AttackConfig> {
-    let has_steps = matches!(attack.goal, Goal::ClassLogit { preset: None, .. });
+    let has_steps = attack.goal.can_be_longer();
     has_steps.then(|| AttackConfig { steps: attack.steps * 2, epsilons: vec![epsilon], ..attack.clone() })
 }
 

@@ -39,7 +39,8 @@ use std::fmt;
 use super::controls::Beside;
 use super::passes::{self, NOISE_DRAW, NOISE_DRAWS, Passes, TRANSFER};
 use super::{Plan, Task};
-use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, UnitSelection};
+use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite};
+use crate::suite::goal::Driven;
 use crate::suite::presets::Preset;
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
@@ -203,20 +204,8 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u6
     }
     let epsilons = number(attack.epsilons.len());
     let restarts = number(attack.restarts);
-    let (units, controls, partial) = match &attack.goal {
-        Goal::ClassLogit { .. } | Goal::Features { .. } => (1, [].as_slice(), false),
-        Goal::Unit { units, controls, .. } => {
-            let (count, partial) = match units {
-                UnitSelection::TopActivation(count)
-                | UnitSelection::Top { count, .. }
-                | UnitSelection::Random(count) => (number(*count), false),
-                UnitSelection::Listed(listed) => (number(listed.len()), false),
-                UnitSelection::All => (layer_units.unwrap_or(1), layer_units.is_none()),
-            };
-            // A layer may have fewer units than the suite asks for.
-            (layer_units.map_or(count, |layer| count.min(layer)), controls.as_slice(), partial)
-        }
-    };
+    let Driven { count: units, at_least: partial } = attack.goal.driven(layer_units);
+    let controls = attack.goal.controls();
     let driven = if controls.contains(&Control::RandomUnit) { units.saturating_mul(2) } else { units };
     let draws = if controls.contains(&Control::Noise) { number(NOISE_DRAWS) } else { 0 };
     let rows = product(&[driven, epsilons, restarts]);

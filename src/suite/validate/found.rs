@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::suite::config::{Goal, Suite, UnitSelection};
+use crate::suite::config::{Suite, UnitSelection};
 use crate::suite::picture::{LayerChoice, LayerDepth};
 use crate::suite::places::Place;
 use crate::suite::read::problem::{Problems, SuiteErrors};
@@ -81,7 +81,7 @@ impl Suite {
         let mut problems = Problems::default();
         let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
         for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
-            let (Goal::Unit { layer, .. } | Goal::Features { layer, .. }) = &attack.goal else { continue };
+            let Some(layer) = attack.goal.layer() else { continue };
             let means_none = |choice: LayerChoice| choice.choose(&depths).is_empty() && choice.as_str() != LOGITS;
             if !layer.as_str().parse::<LayerChoice>().is_ok_and(means_none) {
                 continue;
@@ -139,7 +139,9 @@ impl Suite {
     ) -> Result<(), SuiteErrors> {
         let mut problems = Problems::default();
         for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
-            let Goal::Unit { layer, units: UnitSelection::Listed(units), .. } = &attack.goal else { continue };
+            let (Some(layer), Some(UnitSelection::Listed(units))) = (attack.goal.layer(), attack.goal.units()) else {
+                continue;
+            };
             let Ok(choice) = layer.as_str().parse::<LayerChoice>() else { continue };
             let place = Place::Attack(index, "units");
             self.listed(&mut problems, place, model, (&[choice], layers), units, &problem);

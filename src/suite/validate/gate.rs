@@ -2,14 +2,13 @@
 
 use crate::suite::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Waiver};
 
-use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, ModelConfig};
+use crate::suite::config::{AttackConfig, BoundaryConfig, ModelConfig};
 use crate::suite::gate::Subject;
 use crate::suite::raw::gate::{RawRule, RawSelect, RawWaiver};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::Amount;
 use crate::terms::CellKind;
-use crate::terms::LayerName;
 use crate::wording::suggest::shown;
 
 /// The rules, each with the place of its `select`, or its own.
@@ -105,12 +104,11 @@ fn check_share(key: &str, bound: Option<&At<Amount>>, problems: &mut Problems) {
 }
 
 fn selector(raw: At<RawSelect>, problems: &mut Problems) -> Selector {
-    const KINDS: [CellKind; 7] = CellKind::ALL;
     let raw = raw.value;
     if let Some(kind) = &raw.kind
-        && !KINDS.iter().any(|known| kind.value.0.matches(known.as_str()))
+        && !CellKind::ALL.iter().any(|known| kind.value.0.matches(known.as_str()))
     {
-        let known: Vec<&str> = KINDS.iter().map(|kind| kind.as_str()).collect();
+        let known: Vec<&str> = CellKind::ALL.iter().map(|kind| kind.as_str()).collect();
         problems
             .add(kind.span.clone(), format!("unknown kind `{}`", shown(kind.value.0.as_str())), "not a kind of cell")
             .help(format!("known are {}", known.join(", ")));
@@ -188,21 +186,9 @@ fn subjects(
 }
 
 fn cells(attack: &AttackConfig, metric: Metric, of_model: &Subject) -> Vec<Subject> {
-    let (kinds, layer) = match &attack.goal {
-        Goal::ClassLogit { .. } => {
-            (vec![CellKind::ClassLogit, CellKind::ControlNoise, CellKind::ControlSearch, CellKind::ControlLonger], None)
-        }
-        // A depth names its layer only once the model is there.
-        Goal::Features { .. } => (vec![CellKind::Features, CellKind::ControlNoise, CellKind::ControlSearch], None),
-        Goal::Unit { layer, controls, .. } => {
-            let control = |control: &Control| match control {
-                Control::Noise => CellKind::ControlNoise,
-                Control::RandomUnit => CellKind::ControlRandomUnit,
-            };
-            let kinds = std::iter::once(CellKind::Unit).chain(controls.iter().map(control));
-            (kinds.collect(), Some(LayerName::as_str(layer).to_owned()))
-        }
-    };
+    let kinds = attack.cell_kinds();
+    // A pattern or a depth names its layers only once the model is there.
+    let layer = attack.goal.layer().filter(|_| attack.goal.units().is_some()).map(|layer| layer.as_str().to_owned());
     let balls = attack.epsilons.iter().map(|epsilon| (attack.norm, *epsilon));
     let subject = |(norm, epsilon)| Subject { norm: Some(norm), epsilon: Some(epsilon), ..of_model.clone() };
     if metric == Metric::WorstCaseAccuracy {

@@ -1,7 +1,7 @@
 //! `[transfer]`.
 
 use super::repeated;
-use crate::suite::config::{AttackConfig, Goal, ModelConfig, TransferConfig};
+use crate::suite::config::{AttackConfig, ModelConfig, TransferConfig};
 use crate::suite::raw::RawTransfer;
 use crate::suite::raw::gate::Glob;
 use crate::suite::read::At;
@@ -16,7 +16,7 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> TransferConfig {
     check_models(&raw, models, problems);
-    let seeks_flips = |attack: &&AttackConfig| matches!(attack.goal, Goal::ClassLogit { .. } | Goal::Features { .. });
+    let seeks_flips = |attack: &&AttackConfig| attack.goal.cell_kind().seeks_flips();
     let known: Vec<&str> = attacks.iter().filter(seeks_flips).map(|attack| attack.name.as_str()).collect();
     let Some(patterns) = raw.value.attacks else {
         if known.is_empty() {
