@@ -13,7 +13,7 @@ use crate::interrupt;
 use crate::judge::{Bench, CleanBlock};
 use crate::model::Model;
 use crate::random::Noise;
-use crate::record::{CellKind, StudyDir, WayPoint, WayRecord, file_word};
+use crate::record::{StudyDir, WayPoint, WayRecord, file_word};
 use crate::rows::integers;
 use crate::suite::{AttackConfig, Goal, TrajectoryConfig};
 use crate::terms::Unit;
@@ -87,11 +87,8 @@ impl WayFinder<'_> {
     ) -> Result<Option<WayRecord>, VisualizeError> {
         let clean = block.bench.clean;
         let prediction = clean.judgements[sample].prediction;
-        let (kind, layer) = match &block.attack.goal {
-            Goal::ClassLogit { .. } => (CellKind::ClassLogit, None),
-            Goal::Unit { layer, .. } => (CellKind::Unit, Some(layer.clone())),
-            Goal::Features { layer, .. } => (CellKind::Features, Some(layer.clone())),
-        };
+        let goal = &block.attack.goal;
+        let (kind, layer) = (goal.cell_kind(), goal.layer().cloned());
         let Some((unit, trace)) = followed(block, sample, units, prediction) else { return Ok(None) };
         let logits = block.answers(&Tensor::cat(&trace.images, 0));
         let last = integers(&logits.argmax(-1, false)).last().copied().unwrap_or(prediction);
