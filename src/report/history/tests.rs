@@ -53,7 +53,7 @@ fn the_text_says_what_drifts_and_what_is_left_out() {
 #[test]
 fn the_page_shows_findings_charts_runs_and_what_is_left_out() {
     let made = pages(&history("m"), &["am-eval".to_owned(), "history".to_owned()]).unwrap();
-    for said in ["drifts down", "time of the file", "0123456789ab", "reports/half", "is incomplete", "Left out"] {
+    for said in ["drifts down", "time of the file", "0123456789ab", "reports&#x2f;half", "is incomplete", "Left out"] {
         assert!(made.page.contains(said), "{said}");
     }
     let names: Vec<&str> = made.charts.iter().map(|(name, _)| name.as_str()).collect();
