@@ -10,6 +10,7 @@ Loads with `weights_only=True`; `--trust` loads whatever the file executes.
 """
 
 import argparse
+import pickle
 import sys
 from pathlib import Path
 
@@ -75,8 +76,10 @@ def main():
         content = torch.load(options.checkpoint, map_location="cpu", weights_only=not options.trust)
     except FileNotFoundError:
         sys.exit(f"{options.checkpoint} is not there")
+    except pickle.UnpicklingError:
+        sys.exit(f"{options.checkpoint} holds more than tensors, and loading that can execute code; if you trust the file, add --trust")
     except Exception as error:
-        sys.exit(f"{options.checkpoint} cannot be loaded as weights alone ({str(error).splitlines()[0]}); if you trust it, add --trust")
+        sys.exit(f"{options.checkpoint} cannot be loaded: {str(error).splitlines()[0]}")
     state, place = find(content, options.key)
     if not state:
         sys.exit(f"{options.checkpoint} holds no state dict; name its place with --key")
