@@ -11,7 +11,7 @@ ifeq ($(strip $(LIBTORCH)),)
 unexport LIBTORCH
 endif
 
-.PHONY: help libtorch build run test gpu-check slurm-check browser fmt lint bench scale doc schema example clean tools components
+.PHONY: help libtorch build run test gpu-check slurm-check browser fmt lint bench scale fuzz kills doc schema example clean tools components
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,12 @@ bench: tools libtorch ## Run the benchmarks
 
 scale: tools ## Measure report and gate on 5 million records
 	$(CARGO) test --locked --release --no-default-features --test gate_scale -- --ignored --nocapture
+
+fuzz: tools ## Run libFuzzer on every reader of files (SECONDS=60 for each)
+	fuzz/run.sh $(or $(SECONDS),60)
+
+kills: build ## Kill a run a hundred times, resume it, and compare every byte
+	scripts/kills.py --program $(TARGET_DIR)/release/am-eval
 
 schema: ## Write suites/suite.schema.json from the code
 	@$(CARGO) run --locked --quiet --no-default-features -- schema > suites/suite.schema.json.partial
