@@ -17,6 +17,9 @@ use super::{AtomicFile, DISTANCES_TABLE, SAMPLES_TABLE, StoreError};
 use crate::files::open_regular;
 use crate::wording::escape;
 
+/// The tables whose columns records declare; a field of another type in them is an error.
+const RECORDS: [&str; 2] = ["samples.csv", "distances.csv"];
+
 /// Rows that are held in memory, and make a row group.
 const GROUP: usize = 1 << 15;
 
@@ -31,6 +34,9 @@ pub fn column_type(table: &str, name: &str) -> ColumnType {
         return column.form;
     }
     match name {
+        // The worst case over several norms names their radii.
+        "epsilon" if table == "worst_case.csv" => ColumnType::Text,
+        "robust" => ColumnType::Boolean,
         "clean_correct" | "flipped" | "flipped_u8" | "target_hit" | "censored" => ColumnType::Boolean,
         "label" | "clean_pred" | "adv_pred" | "steps" | "forwards" | "backwards" | "l0" | "n" | "n_clean_correct"
         | "n_both_correct" | "units" | "step" | "reached" | "prediction" | "made_from" | "top_class" | "fooled"
@@ -105,6 +111,17 @@ impl Column {
         Ok(())
     }
 
+    fn clear(&mut self) {
+        self.present.clear();
+        match &mut self.values {
+            Values::Boolean(values) => values.clear(),
+            Values::Whole(values) => values.clear(),
+            Values::Single(values) => values.clear(),
+            Values::Double(values) => values.clear(),
+            Values::Text(values) => values.clear(),
+        }
+    }
+
     fn write(&mut self, mut writer: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
         let present = &self.present;
         match &mut self.values {
@@ -141,6 +158,9 @@ pub fn write_parquet(csv: &Path) -> Result<(PathBuf, String), StoreError> {
     let mut reader = ReaderBuilder::new().from_reader(file);
     let header = reader.headers().map_err(|error| StoreError::table(csv, error))?;
     let mut columns: Vec<Column> = header.iter().map(|column| Column::new(name, column)).collect();
+    if !RECORDS.contains(&name) {
+        loosen(csv, &mut columns)?;
+    }
     let failed = |error: ParquetError| StoreError::io("write", &path)(std::io::Error::other(error));
     let mut writer = begin(&columns, AtomicFile::create(&path)?).map_err(failed)?;
     let mut row = StringRecord::new();
@@ -159,6 +179,22 @@ pub fn write_parquet(csv: &Path) -> Result<(PathBuf, String), StoreError> {
     }
     let hash = writer.into_inner().map_err(failed)?.finish()?;
     Ok((path, hash))
+}
+
+/// Makes text of the columns in which a field is not of the column's type: the tables of summaries are small, and none of them may end a
+/// run.
+fn loosen(csv: &Path, columns: &mut [Column]) -> Result<(), StoreError> {
+    let file: File = open_regular(csv).map_err(StoreError::io("read", csv))?;
+    for row in ReaderBuilder::new().from_reader(file).records() {
+        let row = row.map_err(|error| StoreError::table(csv, error))?;
+        for (column, field) in columns.iter_mut().zip(&row) {
+            if column.push(field).is_err() {
+                column.values = Values::Text(Vec::new());
+            }
+            column.clear();
+        }
+    }
+    Ok(())
 }
 
 fn begin(columns: &[Column], file: AtomicFile) -> Result<SerializedFileWriter<AtomicFile>, ParquetError> {
@@ -235,6 +271,17 @@ mod tests {
         assert_eq!((found.len(), found[GROUP + 4][1].clone()), (GROUP + 5, Field::Long(GROUP as i64 + 4)));
         let (_folder, csv) = table("distances.csv", "model,label\n");
         assert_eq!(rows(&write_parquet(&csv).unwrap().0).len(), 0);
+    }
+
+    #[test]
+    fn a_summary_with_words_among_its_numbers_is_text_there() {
+        let text = "model,norm,epsilon,robust_accuracy\nm,linf,0.5,0.25\nm,all,\"linf 0.5, l2 1\",0.25\n";
+        let (_folder, csv) = table("worst_case.csv", text);
+        let found = rows(&write_parquet(&csv).unwrap().0);
+        assert_eq!(found[1][2..], [Field::Str("linf 0.5, l2 1".to_owned()), Field::Double(0.25)]);
+        let (_folder, csv) = table("new.csv", "name,share,odd\na,0.5,1\nb,1,one\n");
+        let found = rows(&write_parquet(&csv).unwrap().0);
+        assert_eq!(found[0][1..], [Field::Double(0.5), Field::Str("1".to_owned())]);
     }
 
     #[test]
