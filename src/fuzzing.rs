@@ -54,7 +54,7 @@ pub fn suite(bytes: &[u8]) {
 pub fn weights(bytes: &[u8]) {
     let _ = foreign(bytes, bytes.len() as u64);
     if let Some((pickle, _)) = Pickle::parse(bytes) {
-        let _ = (pickle.state_dicts(), pickle.keys());
+        let _ = (pickle.state_dicts(), pickle.keys(), pickle.tensors());
     }
     in_file("weights.pt", bytes, |path| {
         let _ = TensorFile::open(path);

@@ -2,17 +2,18 @@
 //! attacks on them, and damaged files.
 #![cfg(feature = "torch")]
 
+mod pytorch;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use am_eval::engine::Predictor;
 use am_eval::model::{Compute, Model, ModelSource, Taps};
-use am_eval::suite::{ModelConfig, Normalize};
+use am_eval::suite::ModelConfig;
 use am_eval::terms::LayerName;
 use assert_cmd::Command;
 use proptest::prelude::*;
-use safetensors::SafeTensors;
+use pytorch::{assert_close, compare, normalize, tensors, with_prefix};
 use tch::{Device, Kind, Tensor};
 
 fn fixtures() -> PathBuf {
@@ -27,8 +28,10 @@ fn named(ending: &str) -> Vec<String> {
     names
 }
 
-fn normalize() -> Normalize {
-    Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
+/// The network of which a file is one form: what stands before the form.
+fn network(file: &str) -> &str {
+    let known = ["swin_v2"];
+    if known.contains(&file) { file } else { file.split('_').next().unwrap_or(file) }
 }
 
 fn open_file(path: &Path, side: i64) -> Result<ModelSource, String> {
@@ -44,51 +47,23 @@ fn open(file: &str, side: i64) -> Model {
 }
 
 /// PyTorch's tensors.
-fn answers(name: &str) -> BTreeMap<String, Tensor> {
-    let bytes = std::fs::read(fixtures().join(format!("{name}.safetensors"))).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = file.tensors().into_iter().map(|(name, view)| {
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        let kind = if name == "pixels_u8" { Kind::Uint8 } else { Kind::Float };
-        (name, Tensor::f_from_data_size(view.data(), &shape, kind).unwrap())
-    });
-    tensors.collect()
+fn answers(network: &str) -> BTreeMap<String, Tensor> {
+    tensors(&fixtures().join(format!("{network}.safetensors")))
 }
 
 fn pixels(answers: &BTreeMap<String, Tensor>) -> Tensor {
     answers["pixels_u8"].to_kind(Kind::Float) / 255.0
 }
 
-fn assert_close(ours: &Tensor, theirs: &Tensor, tolerance: f64, what: &str) {
-    assert_eq!(ours.size(), theirs.size(), "{what}");
-    let scale = theirs.abs().max().double_value(&[]);
-    let error = (ours - theirs).abs().max().double_value(&[]) / scale;
-    assert!(scale > 1e-6 && error <= tolerance, "{what}: relative error {error:e}, largest value {scale:e}");
-}
-
-/// Logits, activations and gradients of the file against PyTorch's for the network `name`. Kernels that ONNX names otherwise round
-/// otherwise.
-fn compare(file: &str, name: &str, tolerance: f64, activations: bool) {
-    let answers = answers(name);
+/// Logits, activations and gradients of the file against PyTorch's for its network. Kernels that ONNX names otherwise round otherwise.
+fn compare_file(file: &str, network: &str, tolerance: f64, activations: bool) {
+    let answers = answers(network);
     let pixels = pixels(&answers);
     let model = open(file, pixels.size()[3]);
-    let with = |prefix: &str| -> Vec<(String, &Tensor)> {
-        answers.iter().filter_map(|(key, tensor)| Some((key.strip_prefix(prefix)?.to_owned(), tensor))).collect()
-    };
-    let layers = if activations { with("activation.") } else { Vec::new() };
-    let names = layers.iter().map(|(layer, _)| LayerName::from(layer.as_str())).collect();
-    let plain = Predictor::new(&model, names, None).unwrap_or_else(|error| panic!("{file}: {error}")).predict(&pixels);
-    assert_close(&plain.logits, &answers["logits"], tolerance, &format!("{file}: logits"));
-    for ((layer, theirs), ours) in layers.iter().zip(&plain.activations) {
-        assert_close(ours, theirs, tolerance, &format!("{file}: {layer}"));
-    }
-    let gradients =
-        with("gradient.").into_iter().filter(|(objective, _)| activations || objective.starts_with("class"));
-    for (objective, theirs) in gradients {
-        let predictor = Predictor::new(&model, Vec::new(), Some(objective.parse().unwrap())).unwrap();
-        let ours = predictor.predict(&pixels).gradient.unwrap();
-        assert_close(&ours, theirs, 10.0 * tolerance, &format!("{file}: gradient of {objective}"));
-    }
+    let layers = if activations { with_prefix(&answers, "activation.") } else { Vec::new() };
+    let mut objectives = with_prefix(&answers, "gradient.");
+    objectives.retain(|(objective, _)| activations || objective.starts_with("class"));
+    compare(&model, &pixels, &answers["logits"], &layers, &objectives, [tolerance, 10.0 * tolerance], file);
 }
 
 #[test]
@@ -97,8 +72,8 @@ fn exported_programs_answer_as_pytorch_does() {
     assert!(names.len() >= 12, "{names:?}");
     for name in names {
         // Decomposed programs have no module for an operator that was taken apart.
-        let network = name.trim_end_matches("_core");
-        compare(&format!("{name}.pt2"), network, 1e-5, network == name);
+        let network = network(&name);
+        compare_file(&format!("{name}.pt2"), network, 1e-5, network == name);
     }
 }
 
@@ -107,7 +82,7 @@ fn onnx_models_answer_as_pytorch_does() {
     let names = named(".onnx");
     assert!(names.len() >= 5, "{names:?}");
     for name in names {
-        compare(&format!("{name}.onnx"), &name, 1e-5, false);
+        compare_file(&format!("{name}.onnx"), network(&name), 1e-5, false);
     }
 }
 
@@ -130,7 +105,7 @@ fn a_pass_that_ends_at_a_layer_gives_the_activation_of_the_whole_pass() {
 #[test]
 fn rows_alone_equal_rows_in_a_batch() {
     for name in named(".pt2") {
-        let pixels = pixels(&answers(name.trim_end_matches("_core")));
+        let pixels = pixels(&answers(network(&name)));
         let model = open(&format!("{name}.pt2"), pixels.size()[3]);
         let together = model.logits(&pixels);
         let alone = model.logits(&pixels.narrow(0, 1, 1));

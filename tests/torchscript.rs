@@ -2,22 +2,18 @@
 //! (`tests/fixtures/torchscript/make.py`).
 #![cfg(feature = "torch")]
 
+mod pytorch;
+
 use std::path::{Path, PathBuf};
 
-use am_eval::engine::Predictor;
 use am_eval::model::{Compute, Model, ModelSource};
-use am_eval::suite::{ModelConfig, Normalize};
-use am_eval::terms::LayerName;
+use am_eval::suite::ModelConfig;
 use assert_cmd::Command;
-use safetensors::SafeTensors;
-use tch::{Device, Kind, Tensor};
+use pytorch::{compare, normalize, tensors, with_prefix};
+use tch::{Device, Kind};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/torchscript")
-}
-
-fn normalize() -> Normalize {
-    Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
 }
 
 fn open(file: &str, size: [i64; 2]) -> Result<Model, String> {
@@ -26,44 +22,14 @@ fn open(file: &str, size: [i64; 2]) -> Result<Model, String> {
     source.map_err(|error| error.to_string().replace(&fixtures().display().to_string(), "FOLDER"))
 }
 
-/// Names and values of the fixture's tensors that begin with `prefix`, without it.
-fn expected(prefix: &str) -> Vec<(String, Tensor)> {
-    let bytes = std::fs::read(fixtures().join("features.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = file.tensors().into_iter().filter_map(|(name, view)| {
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        let kind = if name == "images" { Kind::Uint8 } else { Kind::Float };
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).unwrap();
-        Some((name.strip_prefix(prefix)?.to_owned(), tensor))
-    });
-    tensors.collect()
-}
-
-fn assert_close(ours: &Tensor, theirs: &Tensor, what: &str) {
-    assert_eq!(ours.size(), theirs.size(), "{what}");
-    let scale = theirs.abs().max().double_value(&[]);
-    let error = (ours - theirs).abs().max().double_value(&[]) / scale;
-    assert!(scale > 1e-6 && error <= 1e-5, "{what}: relative error {error:e}, largest value {scale:e}");
-}
-
 #[test]
 fn logits_layers_and_gradients_are_pytorchs() {
     let model = open("features.pt", [32, 32]).unwrap();
-    let pixels = expected("images").remove(0).1.to_kind(Kind::Float) / 255.0;
-    let layers = expected("activation.");
-    assert_eq!(layers.len(), 2);
-    let names = layers.iter().map(|(name, _)| LayerName::from(name.as_str())).collect();
-    let plain = Predictor::new(&model, names, None).unwrap().predict(&pixels);
-    assert_close(&plain.logits, &expected("logits").remove(0).1, "logits");
-    for ((name, theirs), ours) in layers.iter().zip(&plain.activations) {
-        assert_close(ours, theirs, name);
-    }
-    let gradients = expected("gradient.");
-    assert_eq!(gradients.len(), 3);
-    for (objective, theirs) in gradients {
-        let predictor = Predictor::new(&model, Vec::new(), Some(objective.parse().unwrap())).unwrap();
-        assert_close(&predictor.predict(&pixels).gradient.unwrap(), &theirs, &objective);
-    }
+    let answers = tensors(&fixtures().join("features.safetensors"));
+    let pixels = answers["images"].to_kind(Kind::Float) / 255.0;
+    let (layers, objectives) = (with_prefix(&answers, "activation."), with_prefix(&answers, "gradient."));
+    assert_eq!([layers.len(), objectives.len()], [2, 3]);
+    compare(&model, &pixels, &answers["logits"], &layers, &objectives, [1e-5; 2], "features.pt");
 }
 
 #[test]

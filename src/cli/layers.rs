@@ -49,13 +49,21 @@ fn json(layers: &[LayerInfo]) -> Result<String, Failure> {
 
 /// `share` is that of a pass up to and with the layer: what an attack on its units costs.
 fn table(layers: &[LayerInfo]) -> String {
-    let head = ["layer", "kind", "shape", "units", "own", "share"].map(str::to_owned);
+    let head = ["layer", "kind", "shape", "units", "own", "share", "also"].map(str::to_owned);
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let lines = layers.iter().map(|layer| {
         let shape: Vec<String> = layer.shape.iter().map(i64::to_string).collect();
         let (name, kind, units) = (layer.name.to_string(), layer.kind.to_string(), layer.units.to_string());
-        [name, kind, shape.join("x"), units, percent(layer.own), percent(layer.share)]
+        let also: Vec<&str> = layer.also.iter().map(|name| name.as_str()).collect();
+        [name, kind, shape.join("x"), units, percent(layer.own), percent(layer.share), also.join(", ")]
     });
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(lines).collect();
-    columns(&rows, [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right]) + "\n"
+    let rows: Vec<[String; 7]> = std::iter::once(head).chain(lines).collect();
+    let align = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
+    if layers.iter().any(|layer| !layer.also.is_empty()) {
+        return columns(&rows, align) + "\n";
+    }
+    // Networks of am-eval's own have one name for each layer.
+    let rows: Vec<[String; 6]> = rows.into_iter().map(|[a, b, c, d, e, f, _]| [a, b, c, d, e, f]).collect();
+    let [first, second, third, fourth, fifth, sixth, _] = align;
+    columns(&rows, [first, second, third, fourth, fifth, sixth]) + "\n"
 }

@@ -191,8 +191,9 @@ mod networks {
 
     /// The layers of an architecture's outline, of a script's code, or of another file's network; none where they are not known.
     fn layers(suite: &Suite, model: &ModelConfig) -> Option<Result<Vec<String>, ModelError>> {
-        let names =
-            |layers: Vec<crate::model::LayerInfo>| layers.into_iter().map(|layer| layer.name.to_string()).collect();
+        let names = |layers: Vec<crate::model::LayerInfo>| {
+            layers.iter().flat_map(|layer| layer.names()).map(ToString::to_string).collect()
+        };
         if model.arch == TORCHSCRIPT {
             return survey(&model.weights).ok()?.layers().map(Ok);
         }

@@ -1,7 +1,11 @@
 //! Pickles taken apart without executing anything: a machine with the stack and the memo of Python's, which builds a picture of
 //! the objects and calls nothing (PEP 307, PEP 3154, `Lib/pickletools.py`).
 
+mod tensors;
+
 use std::collections::{BTreeSet, HashMap};
+
+pub use tensors::Laid;
 
 /// Most objects that are pictured.
 const MOST: usize = 4_000_000;
@@ -18,10 +22,14 @@ enum Node {
     Several(Vec<Place>),
     /// Keys and values.
     Dict(Vec<(Place, Place)>),
+    /// A whole number.
+    Number(i64),
+    /// What stands outside of the pickle under this name: a storage of PyTorch.
+    Stored(Place),
     /// `module.name`.
     Global(String),
-    /// What a call of a global would have made, with its members and its state.
-    Object { class: String, entries: Vec<(Place, Place)>, state: Option<Place> },
+    /// What a call of a global with these arguments would have made, with its members and its state.
+    Object { class: String, arguments: Option<Place>, entries: Vec<(Place, Place)>, state: Option<Place> },
     /// Anything else.
     Other,
 }
@@ -192,20 +200,30 @@ impl<'b> Machine<'b> {
             0x98 => {}
             b'G' => self.skip(8)?,
             b'F' | b'I' | b'L' | b'P' => self.skip_line()?,
-            b'J' | 0x84 => self.skip(4)?,
-            b'K' | 0x82 => self.skip(1)?,
-            b'M' | 0x83 => self.skip(2)?,
+            b'J' => {
+                let number = self.little(4)? as u32 as i32;
+                self.push(Node::Number(i64::from(number)));
+            }
+            b'K' => self.whole(1)?,
+            b'M' => self.whole(2)?,
+            0x84 => self.skip(4)?,
+            0x82 => self.skip(1)?,
+            0x83 => self.skip(2)?,
             b'U' | 0x8c => self.counted(1, text)?,
             b'T' | b'X' => self.counted(4, text)?,
             0x8d => self.counted(8, text)?,
-            b'C' | 0x8a => self.counted(1, |_| Node::Other)?,
+            0x8a => self.counted(1, long)?,
+            b'C' => self.counted(1, |_| Node::Other)?,
             b'B' | 0x8b => self.counted(4, |_| Node::Other)?,
             0x8e | 0x96 => self.counted(8, |_| Node::Other)?,
             b'S' | b'V' => {
                 let line = self.line()?;
                 self.push(Node::Text(line.trim_matches(['\'', '"']).to_owned()));
             }
-            b'Q' => self.replace(1, Node::Other)?,
+            b'Q' => {
+                let name = self.stack.pop()?;
+                self.push(Node::Stored(name));
+            }
             b']' | b')' | 0x8f => self.push(Node::Several(Vec::new())),
             b'}' => self.push(Node::Dict(Vec::new())),
             b't' | b'l' | 0x91 => {
@@ -250,22 +268,22 @@ impl<'b> Machine<'b> {
             }
             b'R' | 0x81 => {
                 let call = self.top(2)?;
-                self.call(call[0]);
+                self.call(call[0], Some(call[1]));
             }
             0x92 => {
                 let call = self.top(3)?;
-                self.call(call[0]);
+                self.call(call[0], Some(call[1]));
             }
             b'o' => {
                 let members = self.marked()?;
-                self.call(*members.first()?);
+                self.call(*members.first()?, None);
             }
             b'i' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.marked()?;
                 self.global(format!("{module}.{name}"));
                 let class = self.stack.pop()?;
-                self.call(class);
+                self.call(class, None);
             }
             b'b' => {
                 let given = self.stack.pop()?;
@@ -352,9 +370,9 @@ impl<'b> Machine<'b> {
         Some(self.stack.split_off(from))
     }
 
-    fn replace(&mut self, count: usize, node: Node) -> Option<()> {
-        self.top(count)?;
-        self.push(node);
+    fn whole(&mut self, size: usize) -> Option<()> {
+        let number = self.little(size)?;
+        self.push(Node::Number(number as i64));
         Some(())
     }
 
@@ -379,12 +397,12 @@ impl<'b> Machine<'b> {
         self.push(Node::Global(name));
     }
 
-    fn call(&mut self, class: Place) {
+    fn call(&mut self, class: Place, arguments: Option<Place>) {
         let class = match &self.nodes[class] {
             Node::Global(name) => name.clone(),
             _ => "?".to_owned(),
         };
-        self.push(Node::Object { class, entries: Vec::new(), state: None });
+        self.push(Node::Object { class, arguments, entries: Vec::new(), state: None });
     }
 
     fn remember(&mut self, size: usize) -> Option<()> {
@@ -402,6 +420,16 @@ impl<'b> Machine<'b> {
 
 fn text(bytes: &[u8]) -> Node {
     Node::Text(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// A whole number of any length, of which those of up to eight bytes are kept.
+fn long(bytes: &[u8]) -> Node {
+    let Some(last) = bytes.last().filter(|_| bytes.len() <= 8) else {
+        return if bytes.is_empty() { Node::Number(0) } else { Node::Other };
+    };
+    let sign = if last & 0x80 == 0 { 0 } else { u64::MAX };
+    let number = bytes.iter().rev().fold(sign, |number, byte| number << 8 | u64::from(*byte));
+    Node::Number(number as i64)
 }
 
 fn pairs(places: Vec<Place>) -> Vec<(Place, Place)> {

@@ -3,16 +3,20 @@
 use super::{LayerInfo, Model, ModelError};
 use crate::suite::{LOGITS, LayerChoice, LayerDepth};
 
-/// Name and depth of each layer. Where no layer tells its cost, depth goes by the order.
+/// Every name of each layer, with its depth. Where no layer tells its cost, depth goes by the order.
 pub fn depths(layers: &[LayerInfo]) -> Vec<LayerDepth<'_>> {
+    placed(layers).1
+}
+
+/// The same with the place of the layer that each name is for.
+fn placed(layers: &[LayerInfo]) -> (Vec<usize>, Vec<LayerDepth<'_>>) {
     let told = layers.iter().any(|info| info.share < 1.0);
     let count = layers.len() as f64;
     let share = |index: usize, info: &LayerInfo| if told { info.share } else { (index + 1) as f64 / count };
-    layers
-        .iter()
-        .enumerate()
-        .map(|(index, info)| LayerDepth { name: info.name.as_str(), share: share(index, info) })
-        .collect()
+    let names = layers.iter().enumerate().flat_map(|(index, info)| {
+        info.names().map(move |name| (index, LayerDepth { name: name.as_str(), share: share(index, info) }))
+    });
+    names.unzip()
 }
 
 impl Model {
@@ -25,13 +29,13 @@ impl Model {
         choices: impl IntoIterator<Item = &'c LayerChoice>,
     ) -> Result<Vec<LayerInfo>, ModelError> {
         let infos = self.layers();
-        let depths = depths(&infos);
+        let (places, depths) = placed(&infos);
         let mut chosen = vec![false; infos.len()];
         let mut logits = false;
         for choice in choices {
             let found = choice.choose(&depths);
             match (found.is_empty(), choice.as_str()) {
-                (false, _) => found.into_iter().for_each(|index| chosen[index] = true),
+                (false, _) => found.into_iter().for_each(|index| chosen[places[index]] = true),
                 (true, LOGITS) => logits = true,
                 (true, other) => return Err(self.unknown_layer(&other.into())),
             }

@@ -264,7 +264,7 @@ impl Model {
     /// # Errors
     /// If there is no such layer: near names.
     pub fn layer(&self, layer: &LayerName) -> Result<LayerInfo, ModelError> {
-        if let Some(info) = self.layers().into_iter().find(|info| &info.name == layer) {
+        if let Some(info) = self.layers().into_iter().find(|info| info.names().any(|name| name == layer)) {
             return Ok(info);
         }
         if layer.as_str() == LOGITS {
@@ -278,7 +278,7 @@ impl Model {
         let layers = self.layers();
         let near = match layers.is_empty() {
             true => NO_LAYERS.to_owned(),
-            false => nearest(layer.as_str(), layers.iter().map(|info| info.name.as_str())),
+            false => nearest(layer.as_str(), layers.iter().flat_map(|info| info.names()).map(|name| name.as_str())),
         };
         ModelError::UnknownLayer { model: self.name.clone(), layer: layer.clone(), near }
     }

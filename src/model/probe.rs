@@ -21,12 +21,14 @@ pub struct Site {
     pub macs_per_value: u64,
     /// Whether the framework holds the activation as `[N, H, W, C]`. Probes see it as `[N, C, H, W]`, like all others.
     pub channels_inner: bool,
+    /// Whether this is another name of the activation that was shown last.
+    pub again: bool,
 }
 
 impl Site {
     /// A place whose own arithmetic is negligible beside that of convolutions and matrix products.
     pub fn new(name: impl Into<LayerName>, kind: impl Into<Cow<'static, str>>) -> Self {
-        Site { name: name.into(), kind: kind.into(), macs_per_value: 0, channels_inner: false }
+        Site { name: name.into(), kind: kind.into(), macs_per_value: 0, channels_inner: false, again: false }
     }
 
     /// The same place, whose activation the framework holds as `[N, H, W, C]`.
@@ -191,6 +193,9 @@ pub struct LayerInfo {
     pub name: LayerName,
     /// What computes it.
     pub kind: Cow<'static, str>,
+    /// Other names of the same activation: those of the node and of its value, where a file's graph has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<LayerName>,
     /// Shape of its activation for one image, without the batch dimension: `[C, H, W]`, `[T, D]` or `[D]`.
     pub shape: Vec<i64>,
     /// Whether the framework holds the activation as `[N, H, W, C]`.
@@ -211,12 +216,18 @@ impl LayerInfo {
         LayerInfo {
             name: name.into(),
             kind: kind.into(),
+            also: Vec::new(),
             shape: shape.to_vec(),
             channels_inner: false,
             units: units as usize,
             own: 0.0,
             share: 1.0,
         }
+    }
+
+    /// All of its names, its own first.
+    pub fn names(&self) -> impl Iterator<Item = &LayerName> {
+        std::iter::once(&self.name).chain(&self.also)
     }
 }
 
@@ -246,6 +257,10 @@ impl Recorder {
 
 impl Probe for Recorder {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
+        if let Some((known, _)) = self.seen.last_mut().filter(|_| site.again) {
+            known.also.push(site.name.clone());
+            return ControlFlow::Continue(activation);
+        }
         let size = activation.size();
         let shape = size[1..].to_vec();
         let units = if size.len() == 4 { size[1] } else { *size.last().unwrap_or(&1) };
@@ -254,6 +269,7 @@ impl Probe for Recorder {
         let info = LayerInfo {
             name: site.name.clone(),
             kind: site.kind.clone(),
+            also: Vec::new(),
             shape,
             channels_inner: site.channels_inner,
             units: units as usize,

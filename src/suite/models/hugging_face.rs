@@ -47,7 +47,7 @@ impl HuggingFace {
         let width = number("hidden_size", 768)?;
         let Some((size, _, depth, heads)) = SIZES.into_iter().find(|(_, known, ..)| *known == width) else {
             let known = SIZES.map(|(size, width, ..)| format!("{width} ({size})")).join(", ");
-            let help = format!("expected one of {known}{TORCHSCRIPT}");
+            let help = format!("expected one of {known}{ANY_OTHER}");
             return Err(refused(format!("has `hidden_size` {width}"), help));
         };
         for (key, expected, usual) in [
@@ -57,7 +57,7 @@ impl HuggingFace {
         ] {
             let found = number(key, usual)?;
             if found != expected {
-                let help = format!("the {size} {family} of `hidden_size` {width} has {expected}{TORCHSCRIPT}");
+                let help = format!("the {size} {family} of `hidden_size` {width} has {expected}{ANY_OTHER}");
                 return Err(refused(format!("has `{key}` {found}"), help));
             }
         }
@@ -65,15 +65,15 @@ impl HuggingFace {
             Value::Null => {}
             Value::String(word) if word == "gelu" => {}
             other => {
-                let help = format!("this network is computed with \"gelu\" alone{TORCHSCRIPT}");
+                let help = format!("this network is computed with \"gelu\" alone{ANY_OTHER}");
                 return Err(refused(format!("has `hidden_act` {other}"), help));
             }
         }
         if config["qkv_bias"] == Value::Bool(false) {
-            let help = format!("queries, keys and values are computed with their biases{TORCHSCRIPT}");
+            let help = format!("queries, keys and values are computed with their biases{ANY_OTHER}");
             return Err(refused("has `qkv_bias` false".to_owned(), help));
         }
-        check_rest(config).map_err(|(problem, help)| refused(problem, format!("{help}{TORCHSCRIPT}")))?;
+        check_rest(config).map_err(|(problem, help)| refused(problem, format!("{help}{ANY_OTHER}")))?;
         let layer_norm_epsilon = match &config["layer_norm_eps"] {
             Value::Null => 1e-12,
             value => value.as_f64().filter(|epsilon| (0.0..1.0).contains(epsilon)).ok_or_else(|| {
@@ -171,7 +171,7 @@ fn side(value: &Value) -> Option<u64> {
 }
 
 /// The way out for networks that are refused.
-pub(super) const TORCHSCRIPT: &str = "; any other network can come as a TorchScript file";
+pub(super) const ANY_OTHER: &str = "; any other network can come as a program of torch.export (docs/models.md)";
 
 #[cfg(test)]
 mod tests {

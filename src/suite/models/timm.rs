@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::FolderError;
-use super::hugging_face::TORCHSCRIPT;
+use super::hugging_face::ANY_OTHER;
 use crate::suite::{Interpolation, Preprocess};
 
 /// Arguments of a model that change nothing in evaluation, or that the shapes of the weights show.
@@ -35,7 +35,7 @@ const HARMLESS: [&str; 16] = [
 pub(super) fn check(name: &str, config: &Value, path: &Path) -> Result<(), FolderError> {
     let refused = |what: String, help: String| FolderError {
         problem: format!("{} has {what}: another network than {name} as am-eval computes it", path.display()),
-        help: format!("{help}{TORCHSCRIPT}"),
+        help: format!("{help}{ANY_OTHER}"),
     };
     let usual = usual_pool(name);
     let pool = |value: &Value, key: &str| match value {

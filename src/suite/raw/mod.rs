@@ -113,8 +113,8 @@ raw_table! {
         name: Name, required;
         /// The architecture, such as `cifar/resnet20`, or `exported`, `onnx` or `torchscript`. A model's folder tells it.
         arch: Text;
-        /// The safetensors file, relative to this file; the TorchScript file; or a model's folder as the Hugging Face hub
-        /// distributes it, with `config.json` and `model.safetensors`.
+        /// The safetensors file, relative to this file; the program of torch.export (`.pt2`), ONNX or TorchScript file; or a
+        /// model's folder as the Hugging Face hub distributes it, with `config.json` and `model.safetensors`.
         weights: Text, required;
         /// Normalization of the pixels before the first layer. A model's folder tells it.
         normalize: RawNormalize;

@@ -122,7 +122,7 @@ impl<'a> Lowerer<'a> {
         let contiguous = meta(source).map(TensorMeta::contiguous);
         let kinds = (meta(source), node.writes().0.first().and_then(|name| meta(name)));
         match operator.split('.').nth(1) {
-            Some("to") => match kinds {
+            Some("to" | "type_as") => match kinds {
                 (Some(before), Some(after)) if before.dtype == after.dtype => Sharing::Certain,
                 (Some(_), Some(_)) => Sharing::None,
                 _ => Sharing::Uncertain,
@@ -147,6 +147,9 @@ impl<'a> Lowerer<'a> {
         }
         match pure(operator).and_then(|twin| ops::find(&twin)) {
             Some(lower) => self.write(node, lower, prefix, label),
+            None if ops::why_not(operator).is_some() => {
+                Err(format!("operator `{operator}` {}", ops::why_not(operator).unwrap_or_default()))
+            }
             None if operator.starts_with("aten.") || operator.starts_with("_operator.") => Err(format!(
                 "operator `{operator}` is not supported; `exported = exported.run_decompositions({{}})` before saving may do without it"
             )),

@@ -1,9 +1,10 @@
 //! Programs that `torch.export.save` writes (`.pt2`): a zip archive of a graph in ATen operators, as JSON, and raw tensors. Nothing in
-//! it is executed: pickles inside the archive are never read.
+//! it is executed: of the pickles that PyTorch before 2.9 wrote, only the places of the tensors are read (`older`).
 
 mod archive;
 mod labels;
 mod lower;
+mod older;
 mod schema;
 mod signature;
 mod tensors;
@@ -18,7 +19,7 @@ use super::{Backend, Opened};
 use crate::model::ModelError;
 use crate::suite::ModelConfig;
 
-/// The version of the schema that is read: `torch.export` has had it since PyTorch 2.5.
+/// The version of the schema that is read: `torch.export` has had it since PyTorch 2.6.
 const SCHEMA: u64 = 8;
 
 /// What the file should be, for messages.
@@ -56,7 +57,7 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
     let version = program.schema_version.major;
     if version != SCHEMA {
         return Err(format!(
-            "its schema has version {version}, expected {SCHEMA}; export the model again with PyTorch 2.9 or newer"
+            "its schema has version {version}, expected {SCHEMA}; export the model again with PyTorch 2.6 or newer"
         ));
     }
     program.graph_module.graph.unfold()?;
@@ -72,15 +73,11 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
 
 /// The graph of the one model in the archive.
 fn model_json<'a>(archive: &Archive<'a>) -> Result<&'a [u8], String> {
-    const AGAIN: &str = "load and save it with PyTorch 2.9 or newer where you trust it, in Python: \
-                         torch.export.save(torch.export.load(\"old.pt2\"), \"new.pt2\")";
     let models: Vec<&str> =
         archive.names().filter(|name| name.starts_with("models/") && name.ends_with(".json")).collect();
     match models[..] {
         [name] => archive.entry(name),
-        [] if archive.has("serialized_exported_program.json") => Err(format!(
-            "PyTorch before 2.9 wrote it, with its weights as a pickle, and loading one can execute code; {AGAIN}"
-        )),
+        [] if archive.has(older::PROGRAM) => archive.entry(older::PROGRAM),
         [] if archive.names().any(|name| name.starts_with("code/")) => {
             Err("it is a TorchScript file; use `arch = \"torchscript\"`".to_owned())
         }

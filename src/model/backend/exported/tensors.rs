@@ -44,11 +44,8 @@ impl Stored {
                 }
             }
         }
-        if tensors.is_empty() && archive.names().any(|name| name.starts_with("data/weights/") && name.ends_with(".pt"))
-        {
-            return Err("its weights are a pickle, and loading one can execute code; load and save it with PyTorch 2.9 or newer \
-                        where you trust it, in Python: torch.export.save(torch.export.load(\"old.pt2\"), \"new.pt2\")"
-                .to_owned());
+        for name in archive.names().filter(|name| super::older::holds_tensors(name)) {
+            tensors.extend(super::older::read(archive.entry(name)?).map_err(|problem| format!("`{name}` {problem}"))?);
         }
         Ok(Stored { tensors })
     }
@@ -84,23 +81,30 @@ fn read(archive: &Archive, folder: &str, name: &str, payload: &Payload) -> Resul
     };
     let offset = meta.storage_offset.as_ref().and_then(fixed).unwrap_or(0);
     let bytes = archive.entry(&format!("{folder}{}", payload.path_name))?;
+    laid(bytes, kind, &shape, &strides, offset).map_err(unusable)
+}
+
+/// The tensor that lies so in a storage of these bytes; half precision as f32.
+///
+/// # Errors
+/// If the bytes do not fill it, or values are not finite: the end of a sentence about the tensor.
+pub fn laid(bytes: &[u8], kind: Kind, shape: &[i64], strides: &[i64], offset: i64) -> Result<Tensor, String> {
     let stored = bytes.len() / kind.elt_size_in_bytes();
-    if !fits(&shape, &strides, offset, stored) {
-        return Err(unusable(format!(
+    if !fits(shape, strides, offset, stored) {
+        return Err(format!(
             "has shape {shape:?} with strides {strides:?} from {offset} on, but the file has only {stored} values for it"
-        )));
+        ));
     }
-    let failed = |error: tch::TchError| unusable(format!("cannot be read: {error}"));
+    let failed = |error: tch::TchError| format!("cannot be read: {error}");
     let flat = Tensor::f_from_data_size(&bytes[..stored * kind.elt_size_in_bytes()], &[stored as i64], kind)
         .map_err(failed)?;
-    let tensor =
-        flat.f_as_strided(&shape, &strides, offset).and_then(|tensor| tensor.f_contiguous()).map_err(failed)?;
+    let tensor = flat.f_as_strided(shape, strides, offset).and_then(|tensor| tensor.f_contiguous()).map_err(failed)?;
     if !tensor.is_floating_point() {
         return Ok(tensor);
     }
     let tensor = tensor.f_to_kind(Kind::Float).map_err(failed)?;
     let sum = tensor.f_sum(Kind::Double).and_then(|sum| sum.f_double_value(&[])).map_err(failed)?;
-    if sum.is_finite() { Ok(tensor) } else { Err(unusable("holds NaN or infinity".to_owned())) }
+    if sum.is_finite() { Ok(tensor) } else { Err("holds NaN or infinity".to_owned()) }
 }
 
 /// Whether all values of the shape lie in `stored` values, each at a place of its own.

@@ -84,7 +84,10 @@ impl GraphNetwork {
         }
         for step in &mut program.steps {
             let shown = step.writes.iter().filter_map(|slot| Some((*slot, sites.remove(slot)?)));
-            step.sites = shown.flat_map(|(slot, sites)| sites.into_iter().map(move |site| (slot, site))).collect();
+            let named = |(slot, sites): (Slot, Vec<Site>)| {
+                sites.into_iter().enumerate().map(move |(place, site)| (slot, Site { again: place > 0, ..site }))
+            };
+            step.sites = shown.flat_map(named).collect();
         }
         GraphNetwork { program, tokens: outline.tokens }
     }

@@ -76,6 +76,12 @@ impl OpenedGraph {
         let lowering = source.lower(Compute::f32(Device::Cpu)).map_err(unusable)?;
         let survey = Survey::of(&lowering.program, image).map_err(unusable)?;
         let outline = survey.outline(&labels, &lowering.names);
+        let mut notes = notes;
+        if lowering.program.softmax {
+            notes.push(
+                "its answer is a softmax; the logits are what goes into it, whose gradients do not vanish".to_owned(),
+            );
+        }
         let [channels, height, width] = image;
         let geometry = Geometry { channels, height, width, classes: outline.classes };
         Ok(OpenedGraph { arch, path, form, hash, parameters, source, geometry, outline, notes })

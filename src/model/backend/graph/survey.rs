@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
 use super::builder::Program;
+use super::gradient;
 use super::labels::Label;
 use super::network::Outline;
 use super::value::{Cost, Frame, Rule, Slot, Step, Value};
@@ -80,6 +81,7 @@ impl Survey {
             return Err("its answer does not depend on the images".to_owned());
         }
         survey.tokens = survey.find_tokens(program);
+        gradient::check(program, &sample(1, image))?;
         Ok(survey)
     }
 

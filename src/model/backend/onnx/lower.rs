@@ -93,6 +93,9 @@ fn setting(attribute: &Attribute, beside: &mut Beside) -> Result<Setting, String
     }))
 }
 
+/// Operators of ONNX Runtime, which its optimizer writes, that are known.
+const CONTRIBUTED: &[&str] = &["Gelu", "FastGelu", "BiasGelu", "QuickGelu"];
+
 impl Source for Program {
     fn lower(&self, compute: Compute) -> Result<Lowering, String> {
         let mut builder = Builder::new(compute);
@@ -140,7 +143,11 @@ impl Program {
             return constant_node(node, builder, slots);
         }
         let lower = match ops::find(operator) {
-            Some(lower) if domain.is_empty() || domain == "com.microsoft" && operator == "Gelu" => lower,
+            Some(lower)
+                if domain.is_empty() || domain == "com.microsoft" && CONTRIBUTED.contains(&operator.as_str()) =>
+            {
+                lower
+            }
             _ => {
                 return Err(match ops::why_not(operator) {
                     Some(why) => format!("operator `{operator}` {why}"),
@@ -168,7 +175,7 @@ impl Program {
         let named = node.outputs.iter().rposition(|output| !output.is_empty()).map_or(0, |last| last + 1);
         entries.push(("~opset".to_owned(), Arg::Int(self.opset)));
         entries.push(("~outputs".to_owned(), Arg::Int(named as i64)));
-        let apart = named > 1 || ["Split", "TopK", "Dropout"].contains(&operator.as_str());
+        let apart = named > 1 || ["Split", "TopK", "Dropout", "LSTM", "GRU"].contains(&operator.as_str());
         let problem = |problem: String| format!("operator `{operator}` {problem}");
         builder.node(lower, entries, slots[..named].to_vec(), apart).map_err(problem)
     }

@@ -83,7 +83,7 @@ fn check_images(images: &ValueInfo, [channels, height, width]: [i64; 3]) -> Resu
 
 /// A note, if the graph begins with preprocessing of its own: it would come on top of the suite's `normalize`.
 pub fn preprocessing(graph: &Graph, signature: &Signature) -> Vec<String> {
-    const PREPARES: [&str; 5] = ["Sub", "Add", "Div", "Mul", "Resize"];
+    const PREPARES: [&str; 7] = ["Sub", "Add", "Div", "Mul", "Resize", "Upsample", "Cast"];
     let stored: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut constants: BTreeSet<&str> = stored;
     constants.extend(
@@ -103,7 +103,9 @@ pub fn preprocessing(graph: &Graph, signature: &Signature) -> Vec<String> {
         if !PREPARES.contains(&node.operator.as_str()) || !fixed {
             break;
         }
-        found.push(&node.operator);
+        if node.operator != "Cast" {
+            found.push(&node.operator);
+        }
         match node.outputs.first() {
             Some(output) => value = output,
             None => break,

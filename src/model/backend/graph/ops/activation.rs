@@ -17,6 +17,13 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.hardswish.default", unary!(|x| x.f_hardswish())),
     ("aten.log_sigmoid.default", unary!(|x| x.f_log_sigmoid())),
     ("aten.erf.default", wide_unary!(|x| x.f_erf())),
+    ("aten.erfc.default", wide_unary!(|x| x.f_erfc())),
+    ("aten.erfinv.default", wide_unary!(|x| x.f_erfinv())),
+    ("aten.special_expit.default", unary!(|x| x.f_sigmoid())),
+    ("aten.logit.default", logit),
+    ("aten.hardshrink.default", |args| shrunk(args, |x, _| Ok(x.shallow_clone()))),
+    ("aten.softshrink.default", |args| shrunk(args, |x, bound| x.f_sub(&x.f_sign()?.f_mul_scalar(bound)?))),
+    ("aten.log_sigmoid_forward.default", log_sigmoid_forward),
     ("aten.softsign.default", unary!(|x| x.f_div(&x.f_abs()?.f_add_scalar(1.0)?))),
     ("aten.gelu.default", gelu),
     ("aten.hardtanh.default", hardtanh),
@@ -115,6 +122,29 @@ fn softplus(args: &mut Args) -> Lowered {
     })
 }
 
+fn logit(args: &mut Args) -> Lowered {
+    let (x, epsilon) = (args.first()?, args.optional_float("eps")?);
+    one(move |frame| wide(frame.tensor(x)?)?.f_logit(epsilon))
+}
+
+/// Zero between the bounds, and outside of them what `beyond` makes of the values.
+fn shrunk(args: &mut Args, beyond: fn(&Tensor, f64) -> Result<Tensor, TchError>) -> Lowered {
+    let (x, bound) = (args.first()?, args.float("lambd", 0.5)?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        beyond(x, bound)?.f_where_self(&x.f_abs()?.f_gt(bound)?, &x.f_zeros_like()?)
+    })
+}
+
+/// With what the backward pass of PyTorch keeps.
+fn log_sigmoid_forward(args: &mut Args) -> Lowered {
+    let x = args.first()?;
+    super::super::many(move |frame| {
+        let x = frame.tensor(x)?;
+        Ok(vec![x.f_log_sigmoid()?, x.f_detach()?])
+    })
+}
+
 fn threshold(args: &mut Args) -> Lowered {
     let (x, at, value) = (args.first()?, args.float("threshold", 0.0)?, args.float("value", 0.0)?);
     one(move |frame| frame.tensor(x)?.f_threshold(at, value))
@@ -137,7 +167,7 @@ fn log_softmax(args: &mut Args) -> Lowered {
     one(move |frame| wide(frame.tensor(x)?)?.f_log_softmax(dim, kind))
 }
 
-const TRAINS: &str = "drops values at random, as in training; call `model.eval()` before the export";
+pub const TRAINS: &str = "drops values at random, as in training; call `model.eval()` before the export";
 
 fn dropout(args: &mut Args) -> Lowered {
     let (x, share) = (args.first()?, args.float("p", 0.5)?);

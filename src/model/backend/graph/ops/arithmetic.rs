@@ -10,19 +10,26 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.add.Scalar", add),
     ("aten.sub.Tensor", sub),
     ("aten.sub.Scalar", sub),
+    ("aten.add.default", add),
     ("aten.subtract.Tensor", sub),
+    ("aten.subtract.Scalar", sub),
     ("aten.rsub.Tensor", rsub),
     ("aten.rsub.Scalar", rsub),
     ("aten.mul.Tensor", mul),
     ("aten.mul.Scalar", mul),
     ("aten.multiply.Tensor", mul),
+    ("aten.multiply.Scalar", mul),
     ("aten.div.Tensor", div),
     ("aten.div.Scalar", div),
     ("aten.divide.Tensor", div),
+    ("aten.divide.Scalar", div),
     ("aten.true_divide.Tensor", div),
+    ("aten.true_divide.Scalar", div),
     ("aten.div.Tensor_mode", div_mode),
     ("aten.div.Scalar_mode", div_mode),
+    ("aten.divide.Tensor_mode", div_mode),
     ("aten.floor_divide.default", floor_divide),
+    ("aten.floor_divide.Scalar", floor_divide),
     ("aten.remainder.Scalar", remainder),
     ("aten.remainder.Tensor", remainder),
     ("aten.fmod.Scalar", remainder_towards_zero),
@@ -39,10 +46,23 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.clamp.Tensor", clamp_tensor),
     ("aten.clamp_min.default", |args| clamp_one(args, "min", true)),
     ("aten.clamp_max.default", |args| clamp_one(args, "max", false)),
+    ("aten.clamp_min.Tensor", |args| pair(args, "min", |x, y| x.f_clamp_min_tensor(y))),
+    ("aten.clamp_max.Tensor", |args| pair(args, "max", |x, y| x.f_clamp_max_tensor(y))),
+    ("aten.clip.Tensor", clamp_tensor),
     ("aten.maximum.default", |args| extreme(args, true)),
     ("aten.minimum.default", |args| extreme(args, false)),
     ("aten.max.other", |args| extreme(args, true)),
     ("aten.min.other", |args| extreme(args, false)),
+    ("aten.fmax.default", |args| pair(args, "other", |x, y| x.f_fmax(y))),
+    ("aten.fmin.default", |args| pair(args, "other", |x, y| x.f_fmin(y))),
+    ("aten.hypot.default", |args| pair(args, "other", |x, y| x.f_hypot(y))),
+    ("aten.logaddexp.default", |args| pair(args, "other", |x, y| x.f_logaddexp(y))),
+    ("aten.logaddexp2.default", |args| pair(args, "other", |x, y| x.f_logaddexp2(y))),
+    ("aten.copysign.Tensor", |args| pair(args, "other", |x, y| x.f_copysign(y))),
+    ("aten.heaviside.default", |args| pair(args, "values", |x, y| x.f_heaviside(y))),
+    ("aten.arctan2.default", atan2),
+    ("aten.xlogy.Tensor", |args| pair(args, "other", |x, y| x.f_xlogy(y))),
+    ("aten.special_xlogy.default", |args| pair(args, "other", |x, y| x.f_xlogy(y))),
     ("aten.atan2.default", atan2),
     ("aten.nan_to_num.default", nan_to_num),
     ("aten.neg.default", unary!(|x| x.f_neg())),
@@ -73,6 +93,21 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.sinh.default", wide_unary!(|x| x.f_sinh())),
     ("aten.cosh.default", wide_unary!(|x| x.f_cosh())),
     ("aten.sinc.default", wide_unary!(|x| x.f_sinc())),
+    ("aten.asinh.default", wide_unary!(|x| x.f_asinh())),
+    ("aten.acosh.default", wide_unary!(|x| x.f_acosh())),
+    ("aten.atanh.default", wide_unary!(|x| x.f_atanh())),
+    ("aten.special_expm1.default", wide_unary!(|x| x.f_expm1())),
+    ("aten.special_log1p.default", wide_unary!(|x| x.f_log1p())),
+    ("aten.special_exp2.default", wide_unary!(|x| x.f_exp2())),
+    ("aten.lgamma.default", wide_unary!(|x| x.f_lgamma())),
+    ("aten.digamma.default", wide_unary!(|x| x.f_digamma())),
+    ("aten.deg2rad.default", unary!(|x| x.f_deg2rad())),
+    ("aten.rad2deg.default", unary!(|x| x.f_rad2deg())),
+    ("aten.sgn.default", unary!(|x| x.f_sgn())),
+    ("aten.positive.default", unary!(|x| Ok(x.shallow_clone()))),
+    ("aten.negative.default", unary!(|x| x.f_neg())),
+    ("aten.absolute.default", unary!(|x| x.f_abs())),
+    ("aten.round.decimals", round_decimals),
 ];
 
 /// `x` by `other`, a tensor or a number.
@@ -127,10 +162,17 @@ fn sub(args: &mut Args) -> Lowered {
 }
 
 fn rsub(args: &mut Args) -> Lowered {
-    if scaled(args)?.is_some() {
-        return Err("has a factor `alpha`, which is not supported".to_owned());
-    }
-    binary(args, |x, y| y.f_sub(x), |x, y| x.f_neg()?.f_add_scalar(y))
+    let Some(alpha) = scaled(args)? else {
+        return binary(args, |x, y| y.f_sub(x), |x, y| x.f_neg()?.f_add_scalar(y));
+    };
+    let (x, other) = (args.first()?, args.operand("other")?);
+    one(move |frame| {
+        let less = frame.tensor(x)?.f_mul_scalar(-alpha.float(frame)?)?;
+        match other.get(frame)? {
+            Resolved::Tensor(other) => less.f_add(other),
+            Resolved::Scalar(other) => less.f_add_scalar(other),
+        }
+    })
 }
 
 fn mul(args: &mut Args) -> Lowered {
@@ -229,6 +271,19 @@ fn clamp_one(args: &mut Args, name: &str, low: bool) -> Lowered {
         true => frame.tensor(x)?.f_clamp_min(bound.get(frame)?),
         false => frame.tensor(x)?.f_clamp_max(bound.get(frame)?),
     })
+}
+
+fn pair(args: &mut Args, other: &str, compute: fn(&Tensor, &Tensor) -> Result<Tensor, TchError>) -> Lowered {
+    let (x, other) = (args.first()?, args.slot(other)?);
+    one(move |frame| {
+        let pair = super::alike(&[frame.tensor(x)?, frame.tensor(other)?])?;
+        compute(&pair[0], &pair[1])
+    })
+}
+
+fn round_decimals(args: &mut Args) -> Lowered {
+    let (x, decimals) = (args.first()?, args.fixed("decimals", 0)?);
+    one(move |frame| frame.tensor(x)?.f_round_decimals(decimals))
 }
 
 fn extreme(args: &mut Args, largest: bool) -> Lowered {

@@ -23,6 +23,11 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.logical_xor.default", |args| pair(args, |x, y| x.f_logical_xor(y))),
     ("aten.bitwise_and.Tensor", |args| pair(args, |x, y| x.f_bitwise_and_tensor(y))),
     ("aten.bitwise_or.Tensor", |args| pair(args, |x, y| x.f_bitwise_or_tensor(y))),
+    ("aten.bitwise_xor.Tensor", |args| pair(args, |x, y| x.f_bitwise_xor_tensor(y))),
+    ("aten.__xor__.Tensor", |args| pair(args, |x, y| x.f_bitwise_xor_tensor(y))),
+    ("aten.isclose.default", is_close),
+    ("aten.isposinf.default", unary!(|x| x.f_isposinf())),
+    ("aten.isneginf.default", unary!(|x| x.f_isneginf())),
     ("aten.__and__.Tensor", |args| pair(args, |x, y| x.f_bitwise_and_tensor(y))),
     ("aten.__or__.Tensor", |args| pair(args, |x, y| x.f_bitwise_or_tensor(y))),
     ("aten.logical_not.default", unary!(|x| x.f_logical_not())),
@@ -53,6 +58,13 @@ fn compare(
 fn pair(args: &mut Args, compute: fn(&Tensor, &Tensor) -> Result<Tensor, TchError>) -> Lowered {
     let (x, other) = (args.first()?, args.slot("other")?);
     one(move |frame| compute(frame.tensor(x)?, frame.tensor(other)?))
+}
+
+fn is_close(args: &mut Args) -> Lowered {
+    let (x, other) = (args.first()?, args.slot("other")?);
+    let (relative, absolute) = (args.float("rtol", 1e-5)?, args.float("atol", 1e-8)?);
+    let nan = args.truth("equal_nan", false)?;
+    one(move |frame| frame.tensor(x)?.f_isclose(frame.tensor(other)?, relative, absolute, nan))
 }
 
 fn choose(args: &mut Args) -> Lowered {

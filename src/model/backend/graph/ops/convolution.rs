@@ -10,8 +10,10 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.conv3d.default", |args| convolution(args, Some(3), false)),
     ("aten.conv1d.padding", padded),
     ("aten.conv2d.padding", padded),
+    ("aten.conv3d.padding", padded),
     ("aten.conv_transpose1d.default", |args| convolution(args, Some(1), true)),
     ("aten.conv_transpose2d.input", |args| convolution(args, Some(2), true)),
+    ("aten.conv_transpose3d.input", |args| convolution(args, Some(3), true)),
     ("aten.convolution.default", |args| convolution(args, None, false)),
     ("aten._convolution.default", |args| convolution(args, None, false)),
 ];
@@ -46,6 +48,7 @@ fn convolution(args: &mut Args, spatial: Option<usize>, transposed: bool) -> Low
             (false, 3) => x.f_conv3d(weight, bias, &stride, &padding, &dilation, groups),
             (true, 1) => x.f_conv_transpose1d(weight, bias, &stride, &padding, &output, groups, &dilation),
             (true, 2) => x.f_conv_transpose2d(weight, bias, &stride, &padding, &output, groups, &dilation),
+            (true, 3) => x.f_conv_transpose3d(weight, bias, &stride, &padding, &output, groups, &dilation),
             _ => Err(refuse(format!("convolutions over {spatial} dimensions are not supported"))),
         }
     })
@@ -63,6 +66,7 @@ fn padded(args: &mut Args) -> Lowered {
         let (x, weight, bias) = (in_kind(frame.tensor(x)?, kind)?, frame.tensor(weight)?, frame.optional(bias)?);
         match spatial {
             1 => x.f_conv1d_padding(weight, bias, &stride, &padding, &dilation, groups),
+            3 => x.f_conv3d_padding(weight, bias, &stride, &padding, &dilation, groups),
             _ => x.f_conv2d_padding(weight, bias, &stride, &padding, &dilation, groups),
         }
     })

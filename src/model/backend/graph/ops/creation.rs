@@ -29,11 +29,16 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.eye.m", eye),
     ("aten.tril.default", |args| triangle(args, true)),
     ("aten.triu.default", |args| triangle(args, false)),
+    ("aten.new_empty_strided.default", |args| filled(args, Some(0.0), true)),
+    ("aten.empty_strided.default", |args| filled(args, Some(0.0), false)),
+    ("aten.empty_permuted.default", |args| filled(args, Some(0.0), false)),
+    ("aten.tril_indices.default", |args| triangle_places(args, Tensor::f_tril_indices)),
+    ("aten.triu_indices.default", |args| triangle_places(args, Tensor::f_triu_indices)),
 ];
 
 /// The kind of what is made, and what does not matter here.
 fn options(args: &mut Args) -> Result<Option<Kind>, String> {
-    args.ignore(&["layout", "device", "pin_memory", "memory_format", "requires_grad"]);
+    args.ignore(&["layout", "device", "pin_memory", "memory_format", "requires_grad", "stride", "physical_layout"]);
     args.kind("dtype")
 }
 
@@ -146,6 +151,18 @@ fn eye(args: &mut Args) -> Lowered {
         let shape = size.get(frame)?;
         sane(&shape)?;
         Tensor::f_eye_m(shape[0], shape[1], (kind, device))
+    })
+}
+
+type Places = fn(i64, i64, i64, (Kind, tch::Device)) -> Result<Tensor, TchError>;
+
+fn triangle_places(args: &mut Args, compute: Places) -> Lowered {
+    let (rows, columns, offset) = (args.fixed("row", 0)?, args.fixed("col", 0)?, args.fixed("offset", 0)?);
+    let kind = options(args)?.unwrap_or(Kind::Int64);
+    let device = args.builder.compute.device;
+    one(move |_| {
+        sane(&[rows, columns])?;
+        compute(rows, columns, offset, (kind, device))
     })
 }
 

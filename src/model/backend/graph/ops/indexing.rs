@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::super::{Args, Frame, Lower, Lowered, Slot, many, one};
+use super::super::{Args, Frame, Lower, Lowered, Resolved, Slot, many, one};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.index.Tensor", index),
@@ -24,6 +24,18 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.one_hot.default", one_hot),
     ("aten.bucketize.Tensor", bucketize),
     ("aten.copy.default", copy),
+    ("aten.index_add.default", index_add),
+    ("aten.index_fill.int_Scalar", index_fill),
+    ("aten.index_fill.int_Tensor", index_fill),
+    ("aten.index_copy.default", index_copy),
+    ("aten.masked_scatter.default", masked_scatter),
+    ("aten.scatter_reduce.two", scatter_reduce),
+    ("aten.take.default", take),
+    ("aten.searchsorted.Tensor", searchsorted),
+    ("aten.diagonal_scatter.default", diagonal_scatter),
+    ("aten.kthvalue.default", kth),
+    ("aten.sort.stable", sort),
+    ("aten.argsort.stable", argsort),
 ];
 
 fn indices<'f>(frame: &'f Frame, slots: &[Option<Slot>]) -> Result<Vec<Option<&'f Tensor>>, TchError> {
@@ -88,6 +100,85 @@ fn scatter_add(args: &mut Args) -> Lowered {
     })
 }
 
+fn index_add(args: &mut Args) -> Lowered {
+    let (x, dim, places, from) = (args.first()?, args.fixed("dim", 0)?, args.slot("index")?, args.slot("source")?);
+    let alpha = args.float("alpha", 1.0)?;
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        let from = frame.tensor(from)?.f_to_kind(x.kind())?;
+        x.f_index_add(dim, frame.tensor(places)?, &if alpha == 1.0 { from } else { from.f_mul_scalar(alpha)? })
+    })
+}
+
+fn index_fill(args: &mut Args) -> Lowered {
+    let (x, dim, places, value) = (args.first()?, args.fixed("dim", 0)?, args.slot("index")?, args.operand("value")?);
+    one(move |frame| match value.get(frame)? {
+        Resolved::Tensor(value) => frame.tensor(x)?.f_index_fill_int_tensor(dim, frame.tensor(places)?, value),
+        Resolved::Scalar(value) => frame.tensor(x)?.f_index_fill(dim, frame.tensor(places)?, value),
+    })
+}
+
+fn index_copy(args: &mut Args) -> Lowered {
+    let (x, dim, places, from) = (args.first()?, args.fixed("dim", 0)?, args.slot("index")?, args.slot("source")?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        x.f_index_copy(dim, frame.tensor(places)?, &frame.tensor(from)?.f_to_kind(x.kind())?)
+    })
+}
+
+fn masked_scatter(args: &mut Args) -> Lowered {
+    let (x, mask, from) = (args.first()?, args.slot("mask")?, args.slot("source")?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        x.f_masked_scatter(frame.tensor(mask)?, &frame.tensor(from)?.f_to_kind(x.kind())?)
+    })
+}
+
+fn scatter_reduce(args: &mut Args) -> Lowered {
+    let (x, dim, places, from) = (args.first()?, args.fixed("dim", 0)?, args.slot("index")?, args.slot("src")?);
+    let how = args.text("reduce", "sum")?;
+    if !args.truth("include_self", true)? {
+        return Err("leaves out the values that are there (`include_self=False`), which is not supported".to_owned());
+    }
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        x.f_scatter_reduce(dim, frame.tensor(places)?, &frame.tensor(from)?.f_to_kind(x.kind())?, &how)
+    })
+}
+
+fn take(args: &mut Args) -> Lowered {
+    let (x, places) = (args.first()?, args.slot("index")?);
+    one(move |frame| frame.tensor(x)?.f_take(frame.tensor(places)?))
+}
+
+fn searchsorted(args: &mut Args) -> Lowered {
+    let (sorted, x) = (args.slot("sorted_sequence")?, args.slot("self")?);
+    let (narrow, right) = (args.truth("out_int32", false)?, args.truth("right", false)?);
+    let right = right || args.text("side", "left")? == "right";
+    one(move |frame| {
+        let side = if right { "right" } else { "left" };
+        frame.tensor(x)?.f_searchsorted(frame.tensor(sorted)?, narrow, right, side, None::<Tensor>)
+    })
+}
+
+fn diagonal_scatter(args: &mut Args) -> Lowered {
+    let (x, from, offset) = (args.first()?, args.slot("src")?, args.fixed("offset", 0)?);
+    let (a, b) = (args.fixed("dim1", 0)?, args.fixed("dim2", 1)?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        x.f_diagonal_scatter(&frame.tensor(from)?.f_to_kind(x.kind())?, offset, a, b)
+    })
+}
+
+fn kth(args: &mut Args) -> Lowered {
+    let (x, k) = (args.first()?, args.fixed("k", 1)?);
+    let (dim, keep) = (args.fixed("dim", -1)?, args.truth("keepdim", false)?);
+    many(move |frame| {
+        let (values, places) = frame.tensor(x)?.f_kthvalue(k, dim, keep)?;
+        Ok(vec![values, places])
+    })
+}
+
 fn select_scatter(args: &mut Args) -> Lowered {
     let (x, from, dim, place) = (args.first()?, args.slot("src")?, args.fixed("dim", 0)?, args.int("index")?);
     one(move |frame| {
@@ -117,6 +208,7 @@ fn topk(args: &mut Args) -> Lowered {
 
 fn sort(args: &mut Args) -> Lowered {
     let (x, dim, descending) = (args.first()?, args.fixed("dim", -1)?, args.truth("descending", false)?);
+    args.ignore(&["stable"]);
     many(move |frame| {
         let (values, places) = frame.tensor(x)?.f_sort(dim, descending)?;
         Ok(vec![values, places])
@@ -125,6 +217,7 @@ fn sort(args: &mut Args) -> Lowered {
 
 fn argsort(args: &mut Args) -> Lowered {
     let (x, dim, descending) = (args.first()?, args.fixed("dim", -1)?, args.truth("descending", false)?);
+    args.ignore(&["stable"]);
     one(move |frame| frame.tensor(x)?.f_argsort(dim, descending))
 }
 

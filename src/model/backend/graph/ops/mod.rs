@@ -11,9 +11,12 @@ mod indexing;
 mod normalization;
 mod pooling;
 mod product;
+mod recurrent;
 mod reduction;
+mod refused;
 mod resampling;
 mod shape;
+mod spectral;
 mod symbolic;
 
 use std::collections::HashMap;
@@ -35,13 +38,16 @@ const GROUPS: &[&[(&str, Lower)]] = &[
     normalization::OPERATORS,
     pooling::OPERATORS,
     product::OPERATORS,
+    recurrent::OPERATORS,
     reduction::OPERATORS,
     resampling::OPERATORS,
     shape::OPERATORS,
+    spectral::OPERATORS,
     symbolic::OPERATORS,
 ];
 
 pub use normalization::response_norm;
+pub use refused::why_not;
 pub use symbolic::is_check;
 
 static OPERATORS: LazyLock<HashMap<&str, Lower>> =
@@ -55,23 +61,41 @@ pub fn find(name: &str) -> Option<Lower> {
 /// Operators whose output shares memory with their first argument.
 pub fn is_view(name: &str) -> bool {
     const VIEWS: &[&str] = &[
+        "adjoint",
         "alias",
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "broadcast_to",
         "chunk",
         "contiguous",
         "detach",
         "diagonal",
         "dropout",
+        "dsplit",
         "expand",
         "expand_as",
         "feature_dropout",
         "flatten",
+        "hsplit",
+        "imag",
+        "lift_fresh",
         "lift_fresh_copy",
-        "movedim",
+        "linalg_diagonal",
+        "mH",
+        "mT",
+        "matrix_H",
         "moveaxis",
+        "movedim",
         "narrow",
         "numpy_T",
         "permute",
+        "positive",
+        "ravel",
+        "real",
         "reshape",
+        "resolve_conj",
+        "resolve_neg",
         "select",
         "slice",
         "split",
@@ -83,12 +107,16 @@ pub fn is_view(name: &str) -> bool {
         "tensor_split",
         "to",
         "transpose",
+        "type_as",
         "unbind",
         "unflatten",
         "unfold",
         "unsqueeze",
         "view",
         "view_as",
+        "view_as_complex",
+        "view_as_real",
+        "vsplit",
     ];
     name.strip_prefix("aten.").and_then(|name| name.split('.').next()).is_some_and(|name| VIEWS.contains(&name))
 }

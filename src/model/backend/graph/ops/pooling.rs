@@ -16,6 +16,10 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten._adaptive_avg_pool2d.default", adaptive_avg_pool2d),
     ("aten.adaptive_max_pool2d.default", adaptive_max_pool2d),
     ("aten.adaptive_max_pool1d.default", adaptive_max_pool1d),
+    ("aten.max_pool3d.default", |args| max_pool(args, 3)),
+    ("aten.adaptive_avg_pool3d.default", adaptive_avg_pool3d),
+    ("aten._adaptive_avg_pool3d.default", adaptive_avg_pool3d),
+    ("aten.adaptive_max_pool3d.default", adaptive_max_pool3d),
 ];
 
 /// Windows of a pooling over `spatial` dimensions.
@@ -43,6 +47,7 @@ fn max_pool(args: &mut Args, spatial: usize) -> Lowered {
     let Windows { kernel, stride, padding, ceil } = windows;
     one(move |frame| match spatial {
         1 => frame.tensor(x)?.f_max_pool1d(&kernel, &stride, &padding, &dilation, ceil),
+        3 => frame.tensor(x)?.f_max_pool3d(&kernel, &stride, &padding, &dilation, ceil),
         _ => frame.tensor(x)?.f_max_pool2d(&kernel, &stride, &padding, &dilation, ceil),
     })
 }
@@ -95,6 +100,19 @@ fn adaptive_max_pool2d(args: &mut Args) -> Lowered {
     args.rule = Rule::Second;
     many(move |frame| {
         let (values, places) = frame.tensor(x)?.f_adaptive_max_pool2d(size.get(frame)?)?;
+        Ok(vec![values, places])
+    })
+}
+
+fn adaptive_avg_pool3d(args: &mut Args) -> Lowered {
+    let (x, size) = (args.first()?, args.ints("output_size")?);
+    one(move |frame| wide(frame.tensor(x)?)?.f_adaptive_avg_pool3d(size.get(frame)?))
+}
+
+fn adaptive_max_pool3d(args: &mut Args) -> Lowered {
+    let (x, size) = (args.first()?, args.ints("output_size")?);
+    many(move |frame| {
+        let (values, places) = frame.tensor(x)?.f_adaptive_max_pool3d(size.get(frame)?)?;
         Ok(vec![values, places])
     })
 }

@@ -13,6 +13,23 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.mv.default", |args| product(args, "vec")),
     ("aten.addmm.default", |args| with_sum(args, "mat1", "mat2")),
     ("aten.baddbmm.default", |args| with_sum(args, "batch1", "batch2")),
+    ("aten.linalg_matmul.default", |args| product(args, "other")),
+    ("aten.addmv.default", |args| with_sum(args, "mat", "vec")),
+    ("aten.addbmm.default", batches_with_sum),
+    ("aten.dot.default", |args| pair(args, "tensor", |x, y| x.f_dot(y))),
+    ("aten.vdot.default", |args| pair(args, "other", |x, y| x.f_dot(y))),
+    ("aten.inner.default", |args| pair(args, "other", |x, y| x.f_inner(y))),
+    ("aten.kron.default", |args| pair(args, "other", |x, y| x.f_kron(y))),
+    ("aten.ger.default", outer),
+    ("aten.tensordot.default", tensordot),
+    ("aten.bilinear.default", bilinear),
+    ("aten.linalg_multi_dot.default", multi_dot),
+    ("aten.chain_matmul.default", |args| several(args, "matrices")),
+    ("aten.linalg_cross.default", |args| along(args, "other", |x, y, dim| x.f_linalg_cross(y, dim))),
+    ("aten.linalg_vecdot.default", |args| along(args, "y", Tensor::f_linalg_vecdot)),
+    ("aten.pairwise_distance.default", pairwise_distance),
+    ("aten._cdist_forward.default", cdist),
+    ("aten._euclidean_dist.default", |args| pair(args, "x2", Tensor::f_internal_euclidean_dist)),
     ("aten.einsum.default", einsum),
     ("aten.outer.default", outer),
     ("aten.cosine_similarity.default", cosine_similarity),
@@ -81,6 +98,72 @@ fn einsum(args: &mut Args) -> Lowered {
         };
         Tensor::f_einsum(&equation, &cast?, None::<i64>)
     })
+}
+
+fn pair(args: &mut Args, other: &str, compute: fn(&Tensor, &Tensor) -> Result<Tensor, TchError>) -> Lowered {
+    let (x, other) = (args.first()?, args.slot(other)?);
+    args.rule = Rule::Nowhere;
+    one(move |frame| {
+        let pair = super::alike(&[frame.tensor(x)?, frame.tensor(other)?])?;
+        compute(&pair[0], &pair[1])
+    })
+}
+
+fn along(args: &mut Args, other: &str, compute: fn(&Tensor, &Tensor, i64) -> Result<Tensor, TchError>) -> Lowered {
+    let (x, other, dim) = (args.first()?, args.slot(other)?, args.fixed("dim", -1)?);
+    one(move |frame| {
+        let pair = super::alike(&[frame.tensor(x)?, frame.tensor(other)?])?;
+        compute(&pair[0], &pair[1], dim)
+    })
+}
+
+/// The sum of the products of two batches of matrices, and of one matrix more.
+fn batches_with_sum(args: &mut Args) -> Lowered {
+    let (input, a, b) = (args.first()?, args.slot("batch1")?, args.slot("batch2")?);
+    let (beta, alpha) = (args.float("beta", 1.0)?, args.float("alpha", 1.0)?);
+    (args.cost, args.rule) = (Cost::Inner(a), Rule::Nowhere);
+    one(move |frame| {
+        let pair = super::alike(&[frame.tensor(a)?, frame.tensor(b)?])?;
+        let sum = pair[0].f_matmul(&pair[1])?.f_sum_dim_intlist([0i64].as_slice(), false, None)?;
+        sum.f_mul_scalar(alpha)?.f_add(&frame.tensor(input)?.f_mul_scalar(beta)?)
+    })
+}
+
+fn tensordot(args: &mut Args) -> Lowered {
+    let (x, other) = (args.first()?, args.slot("other")?);
+    let (dims, others) = (args.fixed_ints("dims_self", &[])?, args.fixed_ints("dims_other", &[])?);
+    args.rule = Rule::Nowhere;
+    one(move |frame| {
+        let pair = super::alike(&[frame.tensor(x)?, frame.tensor(other)?])?;
+        pair[0].f_tensordot(&pair[1], &dims, &others)
+    })
+}
+
+fn bilinear(args: &mut Args) -> Lowered {
+    let (x, other) = (args.slot("input1")?, args.slot("input2")?);
+    let (weight, bias) = (args.slot("weight")?, args.optional("bias")?);
+    args.rule = Rule::Last;
+    one(move |frame| {
+        let pair = super::alike(&[frame.tensor(x)?, frame.tensor(other)?, frame.tensor(weight)?])?;
+        Tensor::f_bilinear(&pair[0], &pair[1], &pair[2], frame.optional(bias)?)
+    })
+}
+
+fn multi_dot(args: &mut Args) -> Lowered {
+    several(args, "tensors")
+}
+
+/// The product of several matrices.
+fn several(args: &mut Args, name: &str) -> Lowered {
+    let tensors = args.slots(name)?;
+    args.rule = Rule::Nowhere;
+    one(move |frame| Tensor::f_linalg_multi_dot(&super::alike(&frame.tensors(&tensors)?)?))
+}
+
+fn pairwise_distance(args: &mut Args) -> Lowered {
+    let (x, other, p) = (args.slot("x1")?, args.slot("x2")?, args.float("p", 2.0)?);
+    let (epsilon, keep) = (args.float("eps", 1e-6)?, args.truth("keepdim", false)?);
+    one(move |frame| Tensor::f_pairwise_distance(frame.tensor(x)?, frame.tensor(other)?, p, epsilon, keep))
 }
 
 fn outer(args: &mut Args) -> Lowered {

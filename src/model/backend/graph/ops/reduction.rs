@@ -39,6 +39,29 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.prod.dim_int", prod),
     ("aten.argmax.default", |args| place(args, true)),
     ("aten.argmin.default", |args| place(args, false)),
+    ("aten.prod.default", |args| all(args, |x| x.f_prod(None))),
+    ("aten.trace.default", |args| all(args, |x| x.f_trace())),
+    ("aten.nanmean.default", |args| over(args, |x, dims, keep| x.f_nanmean(dims, keep, None))),
+    ("aten.nansum.default", |args| over(args, |x, dims, keep| x.f_nansum(dims, keep, None))),
+    ("aten.all.dims", |args| over(args, |x, dims, keep| x.f_all_dims(dims, keep))),
+    ("aten.count_nonzero.dim_IntList", count_nonzero),
+    ("aten.count_nonzero.default", count_nonzero),
+    ("aten.var_mean.default", |args| spread_and_mean(args, false)),
+    ("aten.std_mean.default", |args| spread_and_mean(args, true)),
+    ("aten.linalg_norm.default", linalg_norm),
+    ("aten.frobenius_norm.dim", |args| norm(args, "p")),
+    ("aten.norm.ScalarOpt_dim_dtype", |args| norm(args, "p")),
+    ("aten.norm.ScalarOpt_dtype", |args| norm(args, "p")),
+    ("aten.cumprod.default", cumprod),
+    ("aten.logcumsumexp.default", logcumsumexp),
+    ("aten.cummax.default", |args| running(args, |x, dim| x.f_cummax(dim))),
+    ("aten.cummin.default", |args| running(args, |x, dim| x.f_cummin(dim))),
+    ("aten.median.dim", |args| chosen(args, |x, dim, keep| x.f_median_dim(dim, keep))),
+    ("aten.nanmedian.dim", |args| chosen(args, |x, dim, keep| x.f_nanmedian_dim(dim, keep))),
+    ("aten.mode.default", |args| chosen(args, |x, dim, keep| x.f_mode(dim, keep))),
+    ("aten.median.default", |args| all(args, |x| x.f_median())),
+    ("aten.aminmax.default", aminmax),
+    ("aten.diff.default", diff),
 ];
 
 fn all(args: &mut Args, compute: fn(&Tensor) -> Result<Tensor, TchError>) -> Lowered {
@@ -99,6 +122,16 @@ fn spread_and_mean(args: &mut Args, root: bool) -> Lowered {
     })
 }
 
+/// Of vectors; with an order and two dimensions it is a matrix norm.
+fn linalg_norm(args: &mut Args) -> Lowered {
+    let ordered = args.take("ord").is_some();
+    let along = args.optional_fixed_ints("dim")?;
+    if ordered && along.is_none_or(|dims| dims.len() != 1) {
+        return Err("is the norm of a matrix, which is not supported; use torch.linalg.vector_norm".to_owned());
+    }
+    norm(args, "ord")
+}
+
 fn norm(args: &mut Args, order: &str) -> Lowered {
     let (x, p, dims) = (args.first()?, args.float(order, 2.0)?, dimensions(args)?);
     let (keep, kind) = (args.truth("keepdim", false)?, args.kind("dtype")?);
@@ -113,6 +146,60 @@ fn norm(args: &mut Args, order: &str) -> Lowered {
 fn cumsum(args: &mut Args) -> Lowered {
     let (x, dim, kind) = (args.first()?, args.fixed("dim", 0)?, args.kind("dtype")?);
     one(move |frame| wide(frame.tensor(x)?)?.f_cumsum(dim, kind))
+}
+
+fn cumprod(args: &mut Args) -> Lowered {
+    let (x, dim, kind) = (args.first()?, args.fixed("dim", 0)?, args.kind("dtype")?);
+    one(move |frame| wide(frame.tensor(x)?)?.f_cumprod(dim, kind))
+}
+
+fn logcumsumexp(args: &mut Args) -> Lowered {
+    let (x, dim) = (args.first()?, args.fixed("dim", 0)?);
+    one(move |frame| wide(frame.tensor(x)?)?.f_logcumsumexp(dim))
+}
+
+type Pair = Result<(Tensor, Tensor), TchError>;
+
+fn running(args: &mut Args, compute: fn(&Tensor, i64) -> Pair) -> Lowered {
+    let (x, dim) = (args.first()?, args.fixed("dim", 0)?);
+    many(move |frame| {
+        let (values, places) = compute(frame.tensor(x)?, dim)?;
+        Ok(vec![values, places])
+    })
+}
+
+fn chosen(args: &mut Args, compute: fn(&Tensor, i64, bool) -> Pair) -> Lowered {
+    let (x, dim, keep) = (args.first()?, args.fixed("dim", -1)?, args.truth("keepdim", false)?);
+    many(move |frame| {
+        let (values, places) = compute(frame.tensor(x)?, dim, keep)?;
+        Ok(vec![values, places])
+    })
+}
+
+fn aminmax(args: &mut Args) -> Lowered {
+    let (x, dim, keep) = (args.first()?, args.optional_float("dim")?, args.truth("keepdim", false)?);
+    let dim = dim.map(|dim| dim as i64);
+    many(move |frame| {
+        let (least, most) = frame.tensor(x)?.f_aminmax(dim, keep)?;
+        Ok(vec![least, most])
+    })
+}
+
+fn count_nonzero(args: &mut Args) -> Lowered {
+    let (x, dims) = (args.first()?, dimensions(args)?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        match &dims {
+            Some(dims) => x.f_count_nonzero_dim_intlist(dims),
+            None => x.f_count_nonzero(None),
+        }
+    })
+}
+
+fn diff(args: &mut Args) -> Lowered {
+    let (x, n, dim) = (args.first()?, args.fixed("n", 1)?, args.fixed("dim", -1)?);
+    let (before, after) = (args.optional("prepend")?, args.optional("append")?);
+    one(move |frame| frame.tensor(x)?.f_diff(n, dim, frame.optional(before)?, frame.optional(after)?))
 }
 
 fn prod(args: &mut Args) -> Lowered {

@@ -18,6 +18,19 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten._upsample_bilinear2d_aa.default", |args| resample(args, bilinear_antialiased)),
     ("aten._upsample_bicubic2d_aa.vec", |args| resample(args, bicubic_antialiased)),
     ("aten._upsample_bicubic2d_aa.default", |args| resample(args, bicubic_antialiased)),
+    ("aten.upsample_nearest1d.vec", |args| {
+        resample_line(args, |x, size, _, scale| x.f_upsample_nearest1d(size, scale))
+    }),
+    ("aten.upsample_nearest1d.default", |args| {
+        resample_line(args, |x, size, _, scale| x.f_upsample_nearest1d(size, scale))
+    }),
+    ("aten.upsample_linear1d.vec", |args| {
+        resample_line(args, |x, size, corners, scale| x.f_upsample_linear1d(size, corners, scale))
+    }),
+    ("aten.upsample_linear1d.default", |args| {
+        resample_line(args, |x, size, corners, scale| x.f_upsample_linear1d(size, corners, scale))
+    }),
+    ("aten.affine_grid_generator.default", affine_grid),
     ("aten.grid_sampler.default", grid_sampler),
     ("aten.grid_sampler_2d.default", grid_sampler),
     ("aten.pixel_shuffle.default", pixel_shuffle),
@@ -91,6 +104,34 @@ fn form(
         }
         _ => Err(refuse("resampling needs two sizes or two factors")),
     }
+}
+
+type ResampleLine = fn(&Tensor, i64, bool, Option<f64>) -> Result<Tensor, TchError>;
+
+/// Of sequences `[N, C, L]`.
+fn resample_line(args: &mut Args, compute: ResampleLine) -> Lowered {
+    let (x, size) = (args.first()?, args.optional_ints("output_size")?);
+    let corners = args.truth("align_corners", false)?;
+    let factor = args.optional_floats("scale_factors")?.and_then(|factors| factors.first().copied());
+    let scale = args.optional_float("scales")?;
+    args.rule = Rule::Second;
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let sizes = size.as_ref().map(|size| size.get(frame)).transpose()?.unwrap_or_default();
+        match (sizes.first(), factor) {
+            (Some(&size), _) => compute(&x, size, corners, scale),
+            (None, Some(factor)) => {
+                let length = (x.size3()?.2 as f64 * factor).floor() as i64;
+                compute(&x, length, corners, Some(factor))
+            }
+            _ => Err(refuse("resampling needs a size or a factor")),
+        }
+    })
+}
+
+fn affine_grid(args: &mut Args) -> Lowered {
+    let (theta, size, corners) = (args.slot("theta")?, args.ints("size")?, args.truth("align_corners", false)?);
+    one(move |frame| Tensor::f_affine_grid_generator(frame.tensor(theta)?, size.get(frame)?, corners))
 }
 
 fn grid_sampler(args: &mut Args) -> Lowered {

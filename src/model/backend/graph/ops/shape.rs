@@ -71,8 +71,56 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.detach.default", detach),
     ("aten.lift_fresh_copy.default", same),
     ("aten.lift_fresh.default", same),
-    ("aten._conj.default", same),
-    ("aten.resolve_conj.default", same),
+    ("aten.resolve_neg.default", same),
+    ("aten.view.dtype", view_kind),
+    ("aten.alias_copy.default", same),
+    ("aten.t_copy.default", unary!(|x| x.f_tr())),
+    ("aten.mT.default", unary!(|x| x.f_mt())),
+    ("aten.mH.default", unary!(|x| x.f_mh())),
+    ("aten.adjoint.default", unary!(|x| x.f_adjoint())),
+    ("aten.matrix_H.default", unary!(|x| x.f_matrix_h())),
+    ("aten.ravel.default", unary!(|x| x.f_reshape([-1]))),
+    ("aten.atleast_1d.default", unary!(|x| x.f_atleast_1d())),
+    ("aten.atleast_2d.default", unary!(|x| x.f_atleast_2d())),
+    ("aten.atleast_3d.default", unary!(|x| x.f_atleast_3d())),
+    ("aten.fliplr.default", unary!(|x| x.f_fliplr())),
+    ("aten.flipud.default", unary!(|x| x.f_flipud())),
+    ("aten.transpose_copy.int", transpose),
+    ("aten.squeeze_copy.default", unary!(|x| x.f_squeeze())),
+    ("aten.squeeze_copy.dim", squeeze),
+    ("aten.squeeze_copy.dims", squeeze),
+    ("aten.select_copy.int", select),
+    ("aten.slice_copy.Tensor", slice),
+    ("aten.narrow_copy.default", narrow),
+    ("aten.split_copy.Tensor", split),
+    ("aten.split_with_sizes_copy.default", split_with_sizes),
+    ("aten.unsafe_split_with_sizes.default", split_with_sizes),
+    ("aten.unbind_copy.int", unbind),
+    ("aten.unfold_copy.default", unfold),
+    ("aten.diagonal_copy.default", diagonal),
+    ("aten.linalg_diagonal.default", diagonal_last),
+    ("aten.diag_embed.default", diag_embed),
+    ("aten.diag.default", diag),
+    ("aten.unsafe_chunk.default", chunk),
+    ("aten.tensor_split.indices", tensor_split_at),
+    ("aten.hsplit.int", |args| sections(args, |x, sections| x.f_hsplit(sections))),
+    ("aten.vsplit.int", |args| sections(args, |x, sections| x.f_vsplit(sections))),
+    ("aten.dsplit.int", |args| sections(args, |x, sections| x.f_dsplit(sections))),
+    ("aten.concatenate.default", |args| join(args, Tensor::f_cat)),
+    ("aten.hstack.default", |args| stacked(args, Tensor::f_hstack)),
+    ("aten.vstack.default", |args| stacked(args, Tensor::f_vstack)),
+    ("aten.dstack.default", |args| stacked(args, Tensor::f_dstack)),
+    ("aten.column_stack.default", |args| stacked(args, Tensor::f_column_stack)),
+    ("aten.row_stack.default", |args| stacked(args, Tensor::f_vstack)),
+    ("aten.block_diag.default", |args| stacked(args, Tensor::f_block_diag)),
+    ("aten.broadcast_tensors.default", broadcast_tensors),
+    ("aten.repeat_interleave.self_Tensor", repeat_interleave_each),
+    ("aten.reflection_pad1d.default", |args| pad_by(args, "reflect")),
+    ("aten.reflection_pad3d.default", |args| pad_by(args, "reflect")),
+    ("aten.replication_pad1d.default", |args| pad_by(args, "replicate")),
+    ("aten.replication_pad3d.default", |args| pad_by(args, "replicate")),
+    ("aten._pad_circular.default", |args| pad_by(args, "circular")),
+    ("aten.double.default", unary!(|x| x.f_to_kind(Kind::Double))),
     ("aten.view_copy.default", reshape),
     ("aten.permute_copy.default", permute),
     ("aten.expand_copy.default", expand),
@@ -210,6 +258,59 @@ fn chunk(args: &mut Args) -> Lowered {
 fn tensor_split(args: &mut Args) -> Lowered {
     let (x, sections, dim) = (args.first()?, args.fixed("sections", 1)?, args.fixed("dim", 0)?);
     many(move |frame| frame.tensor(x)?.f_tensor_split(sections, dim))
+}
+
+fn tensor_split_at(args: &mut Args) -> Lowered {
+    let (x, places, dim) = (args.first()?, args.ints("indices")?, args.fixed("dim", 0)?);
+    many(move |frame| frame.tensor(x)?.f_tensor_split_indices(places.get(frame)?, dim))
+}
+
+fn sections(args: &mut Args, compute: fn(&Tensor, i64) -> Result<Vec<Tensor>, TchError>) -> Lowered {
+    let (x, count) = (args.first()?, args.fixed("sections", 1)?);
+    many(move |frame| compute(frame.tensor(x)?, count))
+}
+
+fn stacked(args: &mut Args, compute: fn(&[Tensor]) -> Result<Tensor, TchError>) -> Lowered {
+    let tensors = args.slots("tensors")?;
+    one(move |frame| compute(&super::alike(&frame.tensors(&tensors)?)?))
+}
+
+fn broadcast_tensors(args: &mut Args) -> Lowered {
+    let tensors = args.slots("tensors")?;
+    many(move |frame| Tensor::f_broadcast_tensors(&frame.tensors(&tensors)?))
+}
+
+fn repeat_interleave_each(args: &mut Args) -> Lowered {
+    let (x, repeats, dim) = (args.first()?, args.slot("repeats")?, args.optional_float("dim")?);
+    let size = args.optional_int("output_size")?;
+    one(move |frame| {
+        let size = size.map(|size| size.get(frame)).transpose()?;
+        frame.tensor(x)?.f_repeat_interleave_self_tensor(frame.tensor(repeats)?, dim.map(|dim| dim as i64), size)
+    })
+}
+
+fn diagonal_last(args: &mut Args) -> Lowered {
+    let (x, offset) = (args.first()?, args.fixed("offset", 0)?);
+    let (a, b) = (args.fixed("dim1", -2)?, args.fixed("dim2", -1)?);
+    one(move |frame| frame.tensor(x)?.f_diagonal(offset, a, b))
+}
+
+fn diag_embed(args: &mut Args) -> Lowered {
+    let (x, offset) = (args.first()?, args.fixed("offset", 0)?);
+    let (a, b) = (args.fixed("dim1", -2)?, args.fixed("dim2", -1)?);
+    one(move |frame| frame.tensor(x)?.f_diag_embed(offset, a, b))
+}
+
+fn diag(args: &mut Args) -> Lowered {
+    let (x, diagonal) = (args.first()?, args.fixed("diagonal", 0)?);
+    one(move |frame| frame.tensor(x)?.f_diag(diagonal))
+}
+
+/// The same bits as another kind of number, which has no gradient: only of constants and places.
+fn view_kind(args: &mut Args) -> Lowered {
+    let (x, kind) = (args.first()?, args.kind("dtype")?);
+    let kind = kind.ok_or("lacks the kind of number")?;
+    one(move |frame| frame.tensor(x)?.f_view_dtype(kind))
 }
 
 fn unbind(args: &mut Args) -> Lowered {

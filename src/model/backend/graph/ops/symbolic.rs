@@ -23,6 +23,15 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("_operator.lt", |args| truth(args, |a, b| a < b)),
     ("_operator.le", |args| truth(args, |a, b| a <= b)),
     ("_operator.and_", |args| truth(args, |a, b| a != 0.0 && b != 0.0)),
+    ("_operator.or_", |args| truth(args, |a, b| a != 0.0 || b != 0.0)),
+    ("_operator.pos", |args| convert(args, |value| value, true)),
+    ("_operator.not_", |args| negated(args)),
+    ("torch.sym_not", |args| negated(args)),
+    ("torch.sym_ite", choice),
+    ("torch.sym_sum", sum),
+    ("aten.numel.default", numel),
+    ("math.sqrt", |args| convert(args, f64::sqrt, false)),
+    ("math.pow", |args| real(args, f64::powf)),
     ("torch.sym_float", |args| convert(args, |value| value, false)),
     ("torch.sym_int", |args| convert(args, f64::trunc, true)),
     ("torch._sym_sqrt", |args| convert(args, f64::sqrt, false)),
@@ -43,6 +52,9 @@ pub fn is_check(name: &str) -> bool {
         "aten.sym_constrain_range.default",
         "aten.sym_constrain_range_for_size.default",
         "aten._linalg_check_errors.default",
+        "aten._assert_async.default",
+        "aten._functional_assert_async.msg",
+        "aten._functional_assert_scalar.default",
     ];
     CHECKS.contains(&name)
 }
@@ -108,6 +120,35 @@ fn convert(args: &mut Args, compute: fn(f64) -> f64, to_whole: bool) -> Lowered 
     Ok(Box::new(move |frame| {
         let value = compute(number.float(frame)?);
         Ok(if to_whole { Value::Int(value as i64) } else { Value::Float(value) })
+    }))
+}
+
+fn negated(args: &mut Args) -> Lowered {
+    let name = args.name(0).ok_or("lacks an operand")?;
+    let number = args.number(&name)?;
+    Ok(Box::new(move |frame| Ok(Value::Bool(number.float(frame)? == 0.0))))
+}
+
+/// One of two numbers, by a condition on sizes.
+fn choice(args: &mut Args) -> Lowered {
+    let names = [args.name(0), args.name(1), args.name(2)];
+    let [Some(condition), Some(yes), Some(no)] = names else { return Err("lacks an operand".to_owned()) };
+    let (condition, yes, no) = (args.number(&condition)?, args.number(&yes)?, args.number(&no)?);
+    Ok(Box::new(move |frame| {
+        let number = if condition.float(frame)? != 0.0 { yes } else { no };
+        match integer(number, frame)? {
+            Some(value) => Ok(Value::Int(value)),
+            None => Ok(Value::Float(number.float(frame)?)),
+        }
+    }))
+}
+
+fn sum(args: &mut Args) -> Lowered {
+    let name = args.name(0).ok_or("lacks an operand")?;
+    let terms = args.ints(&name)?;
+    Ok(Box::new(move |frame| {
+        let sum = terms.get(frame)?.into_iter().try_fold(0i64, i64::checked_add);
+        sum.map(Value::Int).ok_or_else(|| refuse("a sum of sizes is too large"))
     }))
 }
 

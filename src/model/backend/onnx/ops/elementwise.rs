@@ -52,6 +52,24 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("Max", |args| several(args, |x, y| x.f_maximum(y))),
     ("Min", |args| several(args, |x, y| x.f_minimum(y))),
     ("Sum", |args| several(args, |x, y| x.f_add(y))),
+    ("Mean", mean),
+    ("BitwiseAnd", binary!(|x, y| x.f_bitwise_and_tensor(y))),
+    ("BitwiseOr", binary!(|x, y| x.f_bitwise_or_tensor(y))),
+    ("BitwiseXor", binary!(|x, y| x.f_bitwise_xor_tensor(y))),
+    ("BitwiseNot", unary!(|x| x.f_bitwise_not())),
+    ("Asin", unary!(|x| x.f_asin())),
+    ("Acos", unary!(|x| x.f_acos())),
+    ("Sinh", unary!(|x| x.f_sinh())),
+    ("Cosh", unary!(|x| x.f_cosh())),
+    ("Asinh", unary!(|x| x.f_asinh())),
+    ("Acosh", unary!(|x| x.f_acosh())),
+    ("Atanh", unary!(|x| x.f_atanh())),
+    ("FastGelu", biased_gelu),
+    ("BiasGelu", exact_biased_gelu),
+    ("QuickGelu", quick_gelu),
+    ("Shrink", shrink),
+    ("Hardmax", hardmax),
+    ("IsInf", is_inf),
     ("Where", choose),
     ("Relu", unary!(|x| x.f_relu())),
     ("Sigmoid", unary!(|x| x.f_sigmoid())),
@@ -121,6 +139,78 @@ fn several(args: &mut Args, compute: fn(&Tensor, &Tensor) -> Result<Tensor, TchE
             let [sum, next] = together(&sum, frame.tensor(*slot)?)?;
             compute(&sum, &next)
         })
+    })
+}
+
+fn mean(args: &mut Args) -> Lowered {
+    let mut slots = vec![args.slot("0")?];
+    while let Some(slot) = args.optional(&slots.len().to_string())? {
+        slots.push(slot);
+    }
+    one(move |frame| {
+        let first = frame.tensor(slots[0])?.shallow_clone();
+        let sum = slots[1..].iter().try_fold(first, |sum, slot| {
+            let [sum, next] = together(&sum, frame.tensor(*slot)?)?;
+            sum.f_add(&next)
+        })?;
+        sum.f_div_scalar(slots.len() as f64)
+    })
+}
+
+/// With a bias, and with the tangent that approximates.
+fn biased_gelu(args: &mut Args) -> Lowered {
+    let (x, bias) = (args.slot("0")?, args.optional("1")?);
+    one(move |frame| with_bias(frame.tensor(x)?, frame.optional(bias)?)?.f_gelu("tanh"))
+}
+
+fn exact_biased_gelu(args: &mut Args) -> Lowered {
+    let (x, bias) = (args.slot("0")?, args.optional("1")?);
+    one(move |frame| with_bias(frame.tensor(x)?, frame.optional(bias)?)?.f_gelu("none"))
+}
+
+fn with_bias(x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
+    bias.map_or_else(|| Ok(x.shallow_clone()), |bias| x.f_add(bias))
+}
+
+fn quick_gelu(args: &mut Args) -> Lowered {
+    let (x, alpha) = (args.slot("0")?, args.float("alpha", 1.702)?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        x.f_mul(&x.f_mul_scalar(alpha)?.f_sigmoid()?)
+    })
+}
+
+/// Zero between the bounds, nearer to zero by `bias` outside.
+fn shrink(args: &mut Args) -> Lowered {
+    let (x, bound, bias) = (args.slot("0")?, args.float("lambd", 0.5)?, args.float("bias", 0.0)?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        let nearer = x.f_sub(&x.f_sign()?.f_mul_scalar(bias)?)?;
+        nearer.f_where_self(&x.f_abs()?.f_gt(bound)?, &x.f_zeros_like()?)
+    })
+}
+
+fn hardmax(args: &mut Args) -> Lowered {
+    let newer = args.fixed("~opset", 13)? >= 13;
+    let (x, axis) = (args.slot("0")?, args.fixed("axis", if newer { -1 } else { 1 })?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        let place = x.f_argmax(axis, true)?;
+        x.f_zeros_like()?.f_scatter_value(axis, &place, 1.0)
+    })
+}
+
+fn is_inf(args: &mut Args) -> Lowered {
+    let x = args.slot("0")?;
+    let (above, below) = (args.truth("detect_positive", true)?, args.truth("detect_negative", true)?);
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        match (above, below) {
+            (true, true) => x.f_isinf(),
+            (true, false) => x.f_isposinf(),
+            (false, true) => x.f_isneginf(),
+            (false, false) => x.f_isinf()?.f_logical_and(&x.f_isfinite()?),
+        }
     })
 }
 

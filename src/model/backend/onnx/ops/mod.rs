@@ -4,7 +4,9 @@
 mod elementwise;
 mod indexing;
 mod network;
+mod recurrent;
 mod reduction;
+mod resize;
 mod shape;
 
 use std::collections::HashMap;
@@ -15,8 +17,15 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::model::backend::graph::{Args, Frame, Lower, Slot, Value, refuse};
 
 /// The groups.
-const GROUPS: &[&[(&str, Lower)]] =
-    &[elementwise::OPERATORS, indexing::OPERATORS, network::OPERATORS, reduction::OPERATORS, shape::OPERATORS];
+const GROUPS: &[&[(&str, Lower)]] = &[
+    elementwise::OPERATORS,
+    indexing::OPERATORS,
+    network::OPERATORS,
+    recurrent::OPERATORS,
+    reduction::OPERATORS,
+    resize::OPERATORS,
+    shape::OPERATORS,
+];
 
 static OPERATORS: LazyLock<HashMap<&str, Lower>> =
     LazyLock::new(|| GROUPS.iter().copied().flatten().copied().collect());
@@ -32,6 +41,12 @@ pub fn why_not(name: &str) -> Option<&'static str> {
     match name {
         _ if quantized => Some("computes in whole numbers, which have no gradients; use the model before quantization"),
         "If" | "Loop" | "Scan" => Some("chooses at run time what is computed; export the model without it"),
+        "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Bernoulli" | "Multinomial" => {
+            Some("draws random numbers in each pass, so that no answer is certain; export the model in evaluation mode")
+        }
+        "Unique" | "Compress" => {
+            Some("has an output whose size depends on the pixels' values; export the model without it")
+        }
         "NonMaxSuppression" | "RoiAlign" | "NonZero" => {
             Some("belongs to detectors, whose answers are no logits [N, classes]; use a classifier")
         }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::model::backend::graph::{Args, Cost, Frame, Lower, Lowered, Rule, Slot, one, ops, refuse};
+use crate::model::backend::graph::{Args, Cost, Lower, Lowered, Rule, Slot, one, ops, refuse};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("Conv", |args| convolution(args, false)),
@@ -15,6 +15,11 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("AveragePool", average_pool),
     ("GlobalAveragePool", |args| global(args, |x, dims| x.f_mean_dim(dims, true, None))),
     ("GlobalMaxPool", |args| global(args, |x, dims| x.f_amax(dims, true))),
+    ("GlobalLpPool", global_lp_pool),
+    ("LpPool", lp_pool),
+    ("MeanVarianceNormalization", mean_variance),
+    ("Col2Im", col2im),
+    ("AffineGrid", affine_grid),
     ("BatchNormalization", batch_normalization),
     ("InstanceNormalization", instance_normalization),
     ("LayerNormalization", layer_normalization),
@@ -22,8 +27,6 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("SimplifiedLayerNormalization", rms_normalization),
     ("GroupNormalization", group_normalization),
     ("LRN", response_normalization),
-    ("Resize", resize),
-    ("Upsample", resize),
     ("GridSample", grid_sample),
 ];
 
@@ -105,6 +108,8 @@ fn convolution(args: &mut Args, transposed: bool) -> Lowered {
         match (transposed, kernel.len()) {
             (false, 1) => x.f_conv1d(weight, bias, stride, &padding, dilation, groups),
             (false, 2) => x.f_conv2d(weight, bias, stride, &padding, dilation, groups),
+            (false, 3) => x.f_conv3d(weight, bias, stride, &padding, dilation, groups),
+            (true, 1) => x.f_conv_transpose1d(weight, bias, stride, &padding, &output, groups, dilation),
             (true, 2) => x.f_conv_transpose2d(weight, bias, stride, &padding, &output, groups, dilation),
             (_, spatial) => Err(refuse(format!("convolutions over {spatial} dimensions are not supported"))),
         }
@@ -200,6 +205,7 @@ fn max_pool(args: &mut Args) -> Lowered {
         let Windows { kernel, stride, dilation, .. } = &windows;
         match kernel.len() {
             1 => x.f_max_pool1d(kernel, stride, &padding, dilation, ceil),
+            3 => x.f_max_pool3d(kernel, stride, &padding, dilation, ceil),
             2 => x.f_max_pool2d(kernel, stride, &padding, dilation, ceil),
             spatial => Err(refuse(format!("pooling over {spatial} dimensions is not supported"))),
         }
@@ -331,73 +337,63 @@ fn response_normalization(args: &mut Args) -> Lowered {
     one(move |frame| ops::response_norm(&wide(frame.tensor(x)?)?, size, alpha, beta, bias))
 }
 
-/// How a resized image's places lie in the original.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Places {
-    Centres,
-    Corners,
-    /// As nearest neighbours in PyTorch: rounded down.
-    Down,
-}
-
-fn resize(args: &mut Args) -> Lowered {
-    let newer = args.fixed("~opset", 11)? >= 11;
-    let x = args.slot("0")?;
-    let (scales, sizes) = if newer { (args.optional("2")?, args.optional("3")?) } else { (args.optional("1")?, None) };
-    args.ignore(&["1", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "axes"]);
-    let (mode, nearest) = (args.text("mode", "nearest")?, args.text("nearest_mode", "round_prefer_floor")?);
-    let usual = if newer { "half_pixel" } else { "asymmetric" };
-    let (transformation, antialias) =
-        (args.text("coordinate_transformation_mode", usual)?, args.truth("antialias", false)?);
-    let policy = args.text("keep_aspect_ratio_policy", "stretch")?;
-    args.rule = Rule::Second;
-    let places = match (mode.as_str(), transformation.as_str()) {
-        ("nearest", "asymmetric") if nearest == "floor" || !newer => Places::Down,
-        ("nearest", _) if nearest == "round_prefer_floor" || nearest == "round_prefer_ceil" => Places::Centres,
-        ("linear" | "bilinear" | "cubic", "align_corners") => Places::Corners,
-        ("linear" | "bilinear" | "cubic", "half_pixel" | "pytorch_half_pixel") => Places::Centres,
-        _ => {
-            return Err(format!("resizes by `{mode}` with `{transformation}` and `{nearest}`, which is not supported"));
-        }
-    };
-    if policy != "stretch" {
-        return Err(format!("resizes with the policy `{policy}`, which is not supported"));
-    }
+fn global_lp_pool(args: &mut Args) -> Lowered {
+    let (x, p) = (args.slot("0")?, args.fixed("p", 2)?);
     one(move |frame| {
-        let x = wide(frame.tensor(x)?)?;
-        let (size, factors) = target(frame, &x, scales, sizes)?;
-        let [rows, columns] = factors;
-        match (mode.as_str(), places, antialias) {
-            ("nearest", Places::Down, _) => x.f_upsample_nearest2d(size, rows, columns),
-            ("nearest", ..) => x.f_internal_upsample_nearest_exact2d(size, rows, columns),
-            ("cubic", _, true) => x.f_internal_upsample_bicubic2d_aa(size, places == Places::Corners, rows, columns),
-            ("cubic", ..) => x.f_upsample_bicubic2d(size, places == Places::Corners, rows, columns),
-            (_, _, true) => x.f_internal_upsample_bilinear2d_aa(size, places == Places::Corners, rows, columns),
-            _ => x.f_upsample_bilinear2d(size, places == Places::Corners, rows, columns),
-        }
+        let x = frame.tensor(x)?;
+        let dims: Vec<i64> = (2..x.dim() as i64).collect();
+        x.f_norm_scalaropt_dim(p as f64, dims, true)
     })
 }
 
-type Target = ([i64; 2], [Option<f64>; 2]);
+/// The norm of each window.
+fn lp_pool(args: &mut Args) -> Lowered {
+    let (x, kernel, p) = (args.slot("0")?, args.fixed_ints("kernel_shape", &[])?, args.fixed("p", 2)?);
+    args.rule = Rule::Second;
+    let (windows, ceil) = (Windows::of(args, &kernel)?, args.truth("ceil_mode", false)?);
+    if kernel.len() != 2 || windows.dilation.iter().any(|&dilation| dilation != 1) {
+        return Err(
+            "pools by a norm over spread windows, or over other dimensions than two, which is not supported".to_owned()
+        );
+    }
+    let values = kernel.iter().product::<i64>() as f64;
+    one(move |frame| {
+        let powers = frame.tensor(x)?.f_abs()?.f_pow_tensor_scalar(p)?;
+        let (x, padding) = windows.padded(&powers, 0.0)?;
+        let mean = x.f_avg_pool2d(&windows.kernel, &windows.stride, &padding, ceil, true, None)?;
+        mean.f_mul_scalar(values)?.f_pow_tensor_scalar(1.0 / p as f64)
+    })
+}
 
-/// The size that an image comes to, and the factors where those are given.
-fn target(frame: &Frame, x: &Tensor, scales: Option<Slot>, sizes: Option<Slot>) -> Result<Target, TchError> {
-    let (_, _, height, width) = x.size4()?;
-    if let Some(sizes) = sizes {
-        return match super::whole(frame, sizes)?[..] {
-            [.., height, width] => Ok(([height, width], [None, None])),
-            _ => Err(refuse("resizing needs two sizes")),
-        };
+fn mean_variance(args: &mut Args) -> Lowered {
+    let (x, axes) = (args.slot("0")?, args.fixed_ints("axes", &[0, 2, 3])?);
+    if axes.contains(&0) {
+        return Err("normalizes by the batch it sees, as in training; normalize each image alone".to_owned());
     }
-    let scales = frame.optional(scales)?.ok_or_else(|| refuse("resizing needs sizes or factors"))?;
-    let scales = Vec::<f64>::try_from(&scales.f_to_kind(Kind::Double)?.f_reshape([-1])?)?;
-    match scales[..] {
-        [.., rows, columns] => {
-            let size = [(height as f64 * rows).floor() as i64, (width as f64 * columns).floor() as i64];
-            Ok((size, [Some(rows), Some(columns)]))
-        }
-        _ => Err(refuse("resizing needs two factors")),
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let less = x.f_sub(&x.f_mean_dim(&axes[..], true, None)?)?;
+        less.f_div(&less.f_square()?.f_mean_dim(&axes[..], true, None)?.f_sqrt()?.f_add_scalar(1e-9)?)
+    })
+}
+
+fn col2im(args: &mut Args) -> Lowered {
+    let (x, size, block) = (args.slot("0")?, args.slot("1")?, args.slot("2")?);
+    let (stride, dilation) = (args.fixed_ints("strides", &[1, 1])?, args.fixed_ints("dilations", &[1, 1])?);
+    let pads = args.fixed_ints("pads", &[0; 4])?;
+    if pads.len() != 4 || pads[..2] != pads[2..] {
+        return Err("pads other than alike on both sides, which is not supported".to_owned());
     }
+    args.rule = Rule::Second;
+    one(move |frame| {
+        let (size, block) = (super::whole(frame, size)?, super::whole(frame, block)?);
+        frame.tensor(x)?.f_col2im(size, block, &dilation, &pads[..2], &stride)
+    })
+}
+
+fn affine_grid(args: &mut Args) -> Lowered {
+    let (theta, size, corners) = (args.slot("0")?, args.slot("1")?, args.truth("align_corners", false)?);
+    one(move |frame| Tensor::f_affine_grid_generator(frame.tensor(theta)?, super::whole(frame, size)?, corners))
 }
 
 fn grid_sample(args: &mut Args) -> Lowered {

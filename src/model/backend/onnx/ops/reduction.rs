@@ -13,6 +13,7 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("ReduceL1", |args| reduce(args, |x, dims| x.f_norm_scalaropt_dim(1.0, dims, true))),
     ("ReduceL2", |args| reduce(args, |x, dims| x.f_norm_scalaropt_dim(2.0, dims, true))),
     ("ReduceLogSumExp", |args| reduce(args, |x, dims| x.f_logsumexp(dims, true))),
+    ("ReduceLogSum", |args| reduce(args, |x, dims| x.f_sum_dim_intlist(dims, true, None)?.f_log())),
     ("ReduceSumSquare", |args| reduce(args, |x, dims| x.f_square()?.f_sum_dim_intlist(dims, true, None))),
     ("ReduceProd", |args| reduce(args, product)),
     ("LpNormalization", lp_normalization),
@@ -74,12 +75,13 @@ fn topk(args: &mut Args) -> Lowered {
 
 fn cumsum(args: &mut Args) -> Lowered {
     let (x, axis) = (args.slot("0")?, args.slot("1")?);
-    if args.truth("exclusive", false)? || args.truth("reverse", false)? {
-        return Err("sums exclusively or in reverse, which is not supported".to_owned());
-    }
+    let (exclusive, reverse) = (args.truth("exclusive", false)?, args.truth("reverse", false)?);
     one(move |frame| {
         let axis = super::whole(frame, axis)?.first().copied().unwrap_or(0);
         let x = frame.tensor(x)?;
-        x.f_cumsum(axis, Some(x.kind()))
+        let turned = if reverse { x.f_flip([axis])? } else { x.shallow_clone() };
+        let sums = turned.f_cumsum(axis, Some(x.kind()))?;
+        let sums = if exclusive { sums.f_sub(&turned)? } else { sums };
+        if reverse { sums.f_flip([axis]) } else { Ok(sums) }
     })
 }

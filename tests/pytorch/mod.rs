@@ -1,0 +1,64 @@
+//! PyTorch's answers for a network, from a fixture, against this program's.
+#![allow(dead_code, reason = "each test uses a part of this")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use am_eval::engine::Predictor;
+use am_eval::model::Model;
+use am_eval::suite::Normalize;
+use am_eval::terms::LayerName;
+use safetensors::{Dtype, SafeTensors};
+use tch::{Kind, Tensor};
+
+/// How the fixtures' pixels are normalized.
+pub fn normalize() -> Normalize {
+    Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
+}
+
+/// The tensors of a safetensors file.
+pub fn tensors(path: &Path) -> BTreeMap<String, Tensor> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.tensors().into_iter().map(|(name, view)| {
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        let kind = if view.dtype() == Dtype::U8 { Kind::Uint8 } else { Kind::Float };
+        (name, Tensor::f_from_data_size(view.data(), &shape, kind).unwrap())
+    });
+    tensors.collect()
+}
+
+/// Those whose names begin with `prefix`, without it.
+pub fn with_prefix<'a>(tensors: &'a BTreeMap<String, Tensor>, prefix: &str) -> Vec<(String, &'a Tensor)> {
+    tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor))).collect()
+}
+
+pub fn assert_close(ours: &Tensor, theirs: &Tensor, tolerance: f64, what: &str) {
+    assert_eq!(ours.size(), theirs.size(), "{what}");
+    let scale = theirs.abs().max().double_value(&[]);
+    let error = (ours - theirs).abs().max().double_value(&[]) / scale;
+    assert!(scale > 1e-6 && error <= tolerance, "{what}: relative error {error:e}, largest value {scale:e}");
+}
+
+/// Logits, activations of `layers` and gradients of `objectives`.
+pub fn compare(
+    model: &Model,
+    pixels: &Tensor,
+    logits: &Tensor,
+    layers: &[(String, &Tensor)],
+    objectives: &[(String, &Tensor)],
+    [tolerance, of_gradients]: [f64; 2],
+    what: &str,
+) {
+    let names = layers.iter().map(|(layer, _)| LayerName::from(layer.as_str())).collect();
+    let plain = Predictor::new(model, names, None).unwrap_or_else(|error| panic!("{what}: {error}")).predict(pixels);
+    assert_close(&plain.logits, logits, tolerance, &format!("{what}: logits"));
+    for ((layer, theirs), ours) in layers.iter().zip(&plain.activations) {
+        assert_close(ours, theirs, tolerance, &format!("{what}: {layer}"));
+    }
+    for (objective, theirs) in objectives {
+        let predictor = Predictor::new(model, Vec::new(), Some(objective.parse().unwrap())).unwrap();
+        let ours = predictor.predict(pixels).gradient.unwrap();
+        assert_close(&ours, theirs, of_gradients, &format!("{what}: gradient of {objective}"));
+    }
+}
