@@ -141,6 +141,11 @@ impl<'a> Lowerer<'a> {
         if let Some(higher) = operator.strip_prefix("higher_order.") {
             return self.inner(node, higher, prefix, label);
         }
+        if operator.starts_with("aten.as_strided.") && !self.contiguous(node) {
+            return Err(format!(
+                "operator `{operator}` reads memory as it lay at the export; use `unfold` or `reshape`"
+            ));
+        }
         if let Some(lower) = ops::find(operator) {
             let slots = self.lower(node, lower, prefix, label)?;
             return self.define(node, prefix, slots);
@@ -157,6 +162,12 @@ impl<'a> Lowerer<'a> {
                 "`{operator}` is an operator of your own or of a library; write it in PyTorch's before the export"
             )),
         }
+    }
+
+    /// Whether the values of the first argument lay one after another at the export.
+    fn contiguous(&self, node: &Node) -> bool {
+        let source = node.inputs.first().and_then(|input| union(&input.arg)).and_then(|(_, tensor)| name(tensor));
+        source.and_then(|source| self.metas.get(source)).is_some_and(TensorMeta::contiguous)
     }
 
     /// Lowers a node and gives the slots of its outputs.

@@ -18,11 +18,26 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.lt.Scalar", |args| compare(args, |x, y| x.f_lt_tensor(y), |x, y| x.f_lt(y))),
     ("aten.le.Tensor", |args| compare(args, |x, y| x.f_le_tensor(y), |x, y| x.f_le(y))),
     ("aten.le.Scalar", |args| compare(args, |x, y| x.f_le_tensor(y), |x, y| x.f_le(y))),
+    ("aten.greater.Tensor", |args| compare(args, |x, y| x.f_gt_tensor(y), |x, y| x.f_gt(y))),
+    ("aten.greater.Scalar", |args| compare(args, |x, y| x.f_gt_tensor(y), |x, y| x.f_gt(y))),
+    ("aten.greater_equal.Tensor", |args| compare(args, |x, y| x.f_ge_tensor(y), |x, y| x.f_ge(y))),
+    ("aten.greater_equal.Scalar", |args| compare(args, |x, y| x.f_ge_tensor(y), |x, y| x.f_ge(y))),
+    ("aten.less.Tensor", |args| compare(args, |x, y| x.f_lt_tensor(y), |x, y| x.f_lt(y))),
+    ("aten.less.Scalar", |args| compare(args, |x, y| x.f_lt_tensor(y), |x, y| x.f_lt(y))),
+    ("aten.less_equal.Tensor", |args| compare(args, |x, y| x.f_le_tensor(y), |x, y| x.f_le(y))),
+    ("aten.less_equal.Scalar", |args| compare(args, |x, y| x.f_le_tensor(y), |x, y| x.f_le(y))),
+    ("aten.not_equal.Tensor", |args| compare(args, |x, y| x.f_ne_tensor(y), |x, y| x.f_ne(y))),
+    ("aten.not_equal.Scalar", |args| compare(args, |x, y| x.f_ne_tensor(y), |x, y| x.f_ne(y))),
     ("aten.logical_and.default", |args| pair(args, |x, y| x.f_logical_and(y))),
     ("aten.logical_or.default", |args| pair(args, |x, y| x.f_logical_or(y))),
     ("aten.logical_xor.default", |args| pair(args, |x, y| x.f_logical_xor(y))),
     ("aten.bitwise_and.Tensor", |args| pair(args, |x, y| x.f_bitwise_and_tensor(y))),
     ("aten.bitwise_or.Tensor", |args| pair(args, |x, y| x.f_bitwise_or_tensor(y))),
+    ("aten.bitwise_and.Scalar", |args| compare(args, |x, y| x.f_bitwise_and_tensor(y), |x, y| x.f_bitwise_and(y))),
+    ("aten.bitwise_or.Scalar", |args| compare(args, |x, y| x.f_bitwise_or_tensor(y), |x, y| x.f_bitwise_or(y))),
+    ("aten.bitwise_xor.Scalar", |args| compare(args, |x, y| x.f_bitwise_xor_tensor(y), |x, y| x.f_bitwise_xor(y))),
+    ("aten.isin.Tensor_Tensor", is_in),
+    ("aten.signbit.default", unary!(|x| x.f_signbit())),
     ("aten.bitwise_xor.Tensor", |args| pair(args, |x, y| x.f_bitwise_xor_tensor(y))),
     ("aten.__xor__.Tensor", |args| pair(args, |x, y| x.f_bitwise_xor_tensor(y))),
     ("aten.isclose.default", is_close),
@@ -58,6 +73,12 @@ fn compare(
 fn pair(args: &mut Args, compute: fn(&Tensor, &Tensor) -> Result<Tensor, TchError>) -> Lowered {
     let (x, other) = (args.first()?, args.slot("other")?);
     one(move |frame| compute(frame.tensor(x)?, frame.tensor(other)?))
+}
+
+fn is_in(args: &mut Args) -> Lowered {
+    let (elements, among) = (args.slot("elements")?, args.slot("test_elements")?);
+    let (unique, invert) = (args.truth("assume_unique", false)?, args.truth("invert", false)?);
+    one(move |frame| Tensor::f_isin(frame.tensor(elements)?, frame.tensor(among)?, unique, invert))
 }
 
 fn is_close(args: &mut Args) -> Lowered {

@@ -18,6 +18,8 @@ mod resampling;
 mod shape;
 mod spectral;
 mod symbolic;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

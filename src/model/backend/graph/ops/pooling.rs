@@ -17,6 +17,8 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.adaptive_max_pool2d.default", adaptive_max_pool2d),
     ("aten.adaptive_max_pool1d.default", adaptive_max_pool1d),
     ("aten.max_pool3d.default", |args| max_pool(args, 3)),
+    ("aten.max_pool3d_with_indices.default", |args| max_pool_and_places(args, 3)),
+    ("aten.max_pool1d_with_indices.default", |args| max_pool_and_places(args, 1)),
     ("aten.adaptive_avg_pool3d.default", adaptive_avg_pool3d),
     ("aten._adaptive_avg_pool3d.default", adaptive_avg_pool3d),
     ("aten.adaptive_max_pool3d.default", adaptive_max_pool3d),
@@ -53,13 +55,21 @@ fn max_pool(args: &mut Args, spatial: usize) -> Lowered {
 }
 
 fn max_pool_with_indices(args: &mut Args) -> Lowered {
-    let (x, windows) = (args.first()?, windows(args, 2)?);
-    let dilation = args.fixed_ints("dilation", &[1, 1])?;
-    let dilation = if dilation.len() == 1 { vec![dilation[0]; 2] } else { dilation };
+    max_pool_and_places(args, 2)
+}
+
+fn max_pool_and_places(args: &mut Args, spatial: usize) -> Lowered {
+    let (x, windows) = (args.first()?, windows(args, spatial)?);
+    let dilation = args.fixed_ints("dilation", &[1])?;
+    let dilation = if dilation.len() == 1 { vec![dilation[0]; spatial] } else { dilation };
     let Windows { kernel, stride, padding, ceil } = windows;
     many(move |frame| {
-        let (values, places) =
-            frame.tensor(x)?.f_max_pool2d_with_indices(&kernel, &stride, &padding, &dilation, ceil)?;
+        let x = frame.tensor(x)?;
+        let (values, places) = match spatial {
+            1 => x.f_max_pool1d_with_indices(&kernel, &stride, &padding, &dilation, ceil),
+            2 => x.f_max_pool2d_with_indices(&kernel, &stride, &padding, &dilation, ceil),
+            _ => x.f_max_pool3d_with_indices(&kernel, &stride, &padding, &dilation, ceil),
+        }?;
         Ok(vec![values, places])
     })
 }

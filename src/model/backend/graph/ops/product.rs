@@ -4,6 +4,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::super::{Args, Cost, Lower, Lowered, Rule, one};
 use super::convolution::in_kind;
+use super::unary;
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.linear.default", linear),
@@ -21,6 +22,13 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.inner.default", |args| pair(args, "other", |x, y| x.f_inner(y))),
     ("aten.kron.default", |args| pair(args, "other", |x, y| x.f_kron(y))),
     ("aten.ger.default", outer),
+    ("aten.addr.default", outer_with_sum),
+    ("aten.inverse.default", unary!(|x| x.f_inverse())),
+    ("aten.linalg_inv.default", unary!(|x| x.f_inverse())),
+    ("aten.dist.default", distance),
+    ("aten.cross.default", |args| along(args, "other", |x, y, dim| x.f_linalg_cross(y, dim))),
+    ("aten.pdist.default", pdist),
+    ("aten._pdist_forward.default", pdist),
     ("aten.tensordot.default", tensordot),
     ("aten.bilinear.default", bilinear),
     ("aten.linalg_multi_dot.default", multi_dot),
@@ -127,6 +135,29 @@ fn batches_with_sum(args: &mut Args) -> Lowered {
         let sum = pair[0].f_matmul(&pair[1])?.f_sum_dim_intlist([0i64].as_slice(), false, None)?;
         sum.f_mul_scalar(alpha)?.f_add(&frame.tensor(input)?.f_mul_scalar(beta)?)
     })
+}
+
+fn outer_with_sum(args: &mut Args) -> Lowered {
+    let (input, a, b) = (args.first()?, args.slot("vec1")?, args.slot("vec2")?);
+    let (beta, alpha) = (args.float("beta", 1.0)?, args.float("alpha", 1.0)?);
+    one(move |frame| {
+        let product = frame.tensor(a)?.f_unsqueeze(1)?.f_mul(&frame.tensor(b)?.f_unsqueeze(0)?)?;
+        product.f_mul_scalar(alpha)?.f_add(&frame.tensor(input)?.f_mul_scalar(beta)?)
+    })
+}
+
+fn distance(args: &mut Args) -> Lowered {
+    let (x, other, p) = (args.first()?, args.slot("other")?, args.float("p", 2.0)?);
+    one(move |frame| {
+        let less = frame.tensor(x)?.f_sub(frame.tensor(other)?)?;
+        let every: Vec<i64> = (0..less.dim() as i64).collect();
+        less.f_norm_scalaropt_dim(p, every, false)
+    })
+}
+
+fn pdist(args: &mut Args) -> Lowered {
+    let (x, p) = (args.first()?, args.float("p", 2.0)?);
+    one(move |frame| frame.tensor(x)?.f_pdist(p))
 }
 
 fn tensordot(args: &mut Args) -> Lowered {

@@ -49,6 +49,8 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.var_mean.default", |args| spread_and_mean(args, false)),
     ("aten.std_mean.default", |args| spread_and_mean(args, true)),
     ("aten.linalg_norm.default", linalg_norm),
+    ("aten.nanmedian.default", |args| all(args, |x| x.f_nanmedian())),
+    ("aten.msort.default", |args| all(args, |x| x.f_msort())),
     ("aten.frobenius_norm.dim", |args| norm(args, "p")),
     ("aten.norm.ScalarOpt_dim_dtype", |args| norm(args, "p")),
     ("aten.norm.ScalarOpt_dtype", |args| norm(args, "p")),

@@ -36,6 +36,12 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.pixel_shuffle.default", pixel_shuffle),
     ("aten.pixel_unshuffle.default", pixel_unshuffle),
     ("aten.channel_shuffle.default", channel_shuffle),
+    ("aten.native_channel_shuffle.default", channel_shuffle),
+    ("aten.upsample_nearest3d.vec", |args| resample_volume(args, true)),
+    ("aten.upsample_nearest3d.default", |args| resample_volume(args, true)),
+    ("aten.upsample_trilinear3d.vec", |args| resample_volume(args, false)),
+    ("aten.upsample_trilinear3d.default", |args| resample_volume(args, false)),
+    ("aten.grid_sampler_3d.default", grid_sampler),
     ("aten.im2col.default", im2col),
     ("aten.col2im.default", col2im),
 ];
@@ -126,6 +132,29 @@ fn resample_line(args: &mut Args, compute: ResampleLine) -> Lowered {
             }
             _ => Err(refuse("resampling needs a size or a factor")),
         }
+    })
+}
+
+/// Of volumes `[N, C, D, H, W]`.
+fn resample_volume(args: &mut Args, nearest: bool) -> Lowered {
+    let (x, size) = (args.first()?, args.optional_ints("output_size")?);
+    let corners = args.truth("align_corners", false)?;
+    let factors = args.optional_floats("scale_factors")?;
+    let given = [args.optional_float("scales_d")?, args.optional_float("scales_h")?, args.optional_float("scales_w")?];
+    args.rule = Rule::Second;
+    one(move |frame| {
+        let x = wide(frame.tensor(x)?)?;
+        let size = size.as_ref().map(|size| size.get(frame)).transpose()?;
+        let (size, [d, h, w]) = match (size, factors.as_deref()) {
+            (Some(size), _) => (size, given),
+            (None, Some(&[d, h, w])) => {
+                let sides = x.size5()?;
+                let scaled = |side: i64, factor: f64| (side as f64 * factor).floor() as i64;
+                (vec![scaled(sides.2, d), scaled(sides.3, h), scaled(sides.4, w)], [Some(d), Some(h), Some(w)])
+            }
+            _ => return Err(refuse("resampling needs three sizes or three factors")),
+        };
+        if nearest { x.f_upsample_nearest3d(size, d, h, w) } else { x.f_upsample_trilinear3d(size, corners, d, h, w) }
     })
 }
 

@@ -120,7 +120,11 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.replication_pad1d.default", |args| pad_by(args, "replicate")),
     ("aten.replication_pad3d.default", |args| pad_by(args, "replicate")),
     ("aten._pad_circular.default", |args| pad_by(args, "circular")),
-    ("aten.double.default", unary!(|x| x.f_to_kind(Kind::Double))),
+    ("aten.as_strided.default", as_strided),
+    ("aten.diagflat.default", diagflat),
+    ("aten.cartesian_prod.default", |args| stacked(args, Tensor::f_cartesian_prod)),
+    ("aten.view_as_complex_copy.default", unary!(|x| x.f_contiguous()?.f_view_as_complex())),
+    ("aten.view_as_real_copy.default", unary!(|x| x.f_view_as_real())),
     ("aten.view_copy.default", reshape),
     ("aten.permute_copy.default", permute),
     ("aten.expand_copy.default", expand),
@@ -258,6 +262,23 @@ fn chunk(args: &mut Args) -> Lowered {
 fn tensor_split(args: &mut Args) -> Lowered {
     let (x, sections, dim) = (args.first()?, args.fixed("sections", 1)?, args.fixed("dim", 0)?);
     many(move |frame| frame.tensor(x)?.f_tensor_split(sections, dim))
+}
+
+/// Only of values that lie one after another, as they do in the file.
+fn as_strided(args: &mut Args) -> Lowered {
+    let (x, size, stride) = (args.first()?, args.ints("size")?, args.ints("stride")?);
+    let offset = args.optional_int("storage_offset")?;
+    args.rule = Rule::Nowhere;
+    one(move |frame| {
+        let offset = offset.map(|offset| offset.get(frame)).transpose()?.unwrap_or(0);
+        let (size, stride) = (size.get(frame)?, stride.get(frame)?);
+        frame.tensor(x)?.f_contiguous()?.f_as_strided(&size, &stride, offset)
+    })
+}
+
+fn diagflat(args: &mut Args) -> Lowered {
+    let (x, offset) = (args.first()?, args.fixed("offset", 0)?);
+    one(move |frame| frame.tensor(x)?.f_diagflat(offset))
 }
 
 fn tensor_split_at(args: &mut Args) -> Lowered {

@@ -8,6 +8,8 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.sym_size.int", size),
     ("aten.size.int", size),
     ("aten.sym_numel.default", numel),
+    ("aten.sym_stride.int", stride),
+    ("aten.sym_storage_offset.default", beginning),
     ("_operator.add", |args| whole(args, i64::checked_add, |a, b| a + b)),
     ("_operator.sub", |args| whole(args, i64::checked_sub, |a, b| a - b)),
     ("_operator.mul", |args| whole(args, i64::checked_mul, |a, b| a * b)),
@@ -29,7 +31,6 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("torch.sym_not", |args| negated(args)),
     ("torch.sym_ite", choice),
     ("torch.sym_sum", sum),
-    ("aten.numel.default", numel),
     ("math.sqrt", |args| convert(args, f64::sqrt, false)),
     ("math.pow", |args| real(args, f64::powf)),
     ("torch.sym_float", |args| convert(args, |value| value, false)),
@@ -70,6 +71,21 @@ fn size(args: &mut Args) -> Lowered {
             .map(Value::Int)
             .ok_or_else(|| refuse(format!("a tensor of shape {size:?} has no dimension {dim}")))
     }))
+}
+
+/// As if the values lay one after another: layouts are chosen here, not in the file.
+fn stride(args: &mut Args) -> Lowered {
+    let (x, dim) = (args.first()?, args.fixed("dim", 0)?);
+    Ok(Box::new(move |frame| {
+        let size = frame.tensor(x)?.size();
+        let place = dim.rem_euclid(size.len().max(1) as i64) as usize;
+        Ok(Value::Int(size.iter().skip(place + 1).product()))
+    }))
+}
+
+fn beginning(args: &mut Args) -> Lowered {
+    args.first()?;
+    Ok(Box::new(|_| Ok(Value::Int(0))))
 }
 
 fn numel(args: &mut Args) -> Lowered {

@@ -104,3 +104,57 @@ impl Layer {
         Ok(parameters)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::model::Compute;
+    use crate::model::backend::graph::{Arg, Builder, Value};
+
+    /// One step of both kinds by their formulas, with the gates in ONNX's order.
+    #[test]
+    fn one_step_is_the_formula() {
+        let waves = |shape: &[i64]| {
+            let count: i64 = shape.iter().product();
+            (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 1.3 + 0.5).sin().reshape(shape)
+        };
+        for (operator, cell, count) in [("LSTM", Cell::Lstm, 4), ("GRU", Cell::Gru, 3)] {
+            let (x, h) = (waves(&[1, 2, 3]), waves(&[1, 2, 2]) * 0.5);
+            let (w, r, b) = (waves(&[1, 2 * count, 3]), waves(&[1, 2 * count, 2]), waves(&[1, 4 * count]));
+            let mut builder = Builder::new(Compute::f32(Device::Cpu));
+            let given = [(0, &x), (1, &w), (2, &r), (3, &b), (5, &h)];
+            let mut entries: Vec<(String, Arg)> = given
+                .map(|(place, tensor)| {
+                    (place.to_string(), Arg::Slot(builder.with(Value::Tensor(tensor.shallow_clone()))))
+                })
+                .into();
+            entries.push(("hidden_size".to_owned(), Arg::Int(2)));
+            if cell == Cell::Gru {
+                entries.push(("linear_before_reset".to_owned(), Arg::Int(1)));
+            }
+            let slots: Vec<Slot> = (0..2).map(|_| builder.slot()).collect();
+            builder.node(super::super::find(operator).unwrap(), entries, slots.clone(), true).unwrap();
+            let Some(Value::Tensor(ours)) = builder.constant(slots[0]) else { panic!("{operator} gives no tensor") };
+
+            let (x, h) = (x.select(0, 0), h.select(0, 0));
+            let parts = |weight: &Tensor, rows: &Tensor, bias: Tensor| {
+                rows.linear(&weight.select(0, 0), Some(&bias)).chunk(count, 1)
+            };
+            let (first, second) =
+                (b.select(0, 0).narrow(0, 0, 2 * count), b.select(0, 0).narrow(0, 2 * count, 2 * count));
+            let (of_x, of_h) = (parts(&w, &x, first), parts(&r, &h, second));
+            let gate = |place: usize| (&of_x[place] + &of_h[place]).sigmoid();
+            let theirs = match cell {
+                Cell::Lstm => gate(1) * (gate(0) * (&of_x[3] + &of_h[3]).tanh()).tanh(),
+                Cell::Gru => {
+                    let (update, new) = (gate(0), (&of_x[2] + gate(1) * &of_h[2]).tanh());
+                    &update * &h + (1.0 - &update) * new
+                }
+            };
+            assert_eq!(ours.size(), [1, 1, 2, 2]);
+            assert!((ours.reshape([2, 2]) - theirs).abs().max().double_value(&[]) < 1e-6, "{operator}");
+        }
+    }
+}
