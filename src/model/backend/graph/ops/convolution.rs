@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::super::{Args, Cost, Lower, Lowered, Rule, one, refuse};
+use super::super::{Args, Cost, Int, Lower, Lowered, Rule, one, refuse};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.conv1d.default", |args| convolution(args, Some(1), false)),
@@ -37,11 +37,13 @@ fn convolution(args: &mut Args, spatial: Option<usize>, transposed: bool) -> Low
     let full = |values: Vec<i64>| if values.len() == 1 { vec![values[0]; spatial] } else { values };
     let (stride, padding) = (full(stride), full(args.fixed_ints("padding", &[0])?));
     let (dilation, output) = (full(args.fixed_ints("dilation", &[1])?), full(args.fixed_ints("output_padding", &[0])?));
-    let groups = args.fixed("groups", 1)?;
+    // As many as images, where each image has weights of its own (Yang et al. 2019).
+    let groups = args.optional_int("groups")?.unwrap_or(Int::Fixed(1));
     args.ignore(&["benchmark", "deterministic", "cudnn_enabled", "allow_tf32"]);
     let kind = args.builder.compute.kind;
     one(move |frame| {
         let (x, weight, bias) = (in_kind(frame.tensor(x)?, kind)?, frame.tensor(weight)?, frame.optional(bias)?);
+        let groups = groups.get(frame)?;
         match (transposed, spatial) {
             (false, 1) => x.f_conv1d(weight, bias, &stride, &padding, &dilation, groups),
             (false, 2) => x.f_conv2d(weight, bias, &stride, &padding, &dilation, groups),

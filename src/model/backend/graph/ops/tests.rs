@@ -197,13 +197,16 @@ fn transforms_are_libtorchs() {
     assert_same("_fft_r2c", &half.view_as_real(), &x.fft_rfft(None, 1, "ortho").view_as_real());
 }
 
+/// An operator with its arguments, how many outputs it has, and the first of them.
+type Case = (&'static str, Vec<(&'static str, Given)>, usize, Tensor);
+
 #[test]
 fn rarer_operators_are_libtorchs() {
     let (x, y) = (waves(&[3, 4]), waves(&[4, 3]).tr() * 0.5);
     let (cube, volume) = (waves(&[2, 3, 4]), waves(&[2, 2, 4, 4, 6]));
     let places = Tensor::from_slice(&[2i64, 0, 2, 1]);
     let wide = places.expand([3, 4], false);
-    let cases: Vec<(&str, Vec<(&str, Given)>, usize, Tensor)> = vec![
+    let cases: Vec<Case> = vec![
         ("hardshrink.default", vec![("self", t(&x)), ("lambd", float(0.5))], 1, x.hardshrink()),
         ("softshrink.default", vec![("self", t(&x)), ("lambd", float(0.5))], 1, x.softshrink()),
         ("logit.default", vec![("self", t(&x.abs())), ("eps", float(1e-3))], 1, x.abs().logit(1e-3)),
@@ -311,6 +314,19 @@ fn rarer_operators_are_libtorchs() {
             vec![("self", t(&cube)), ("pad", ints(&[1, 2]))],
             1,
             Tensor::cat(&[&cube.narrow(2, 3, 1), &cube, &cube.narrow(2, 0, 2)], 2),
+        ),
+        (
+            "convolution.default",
+            vec![
+                ("input", t(&volume.select(1, 0))),
+                ("weight", t(&waves(&[4, 2, 3, 3]))),
+                ("stride", ints(&[1, 1])),
+                ("padding", ints(&[1, 1])),
+                ("transposed", Given::Other(Arg::Bool(false))),
+                ("groups", int(2)),
+            ],
+            1,
+            volume.select(1, 0).conv2d(&waves(&[4, 2, 3, 3]), None::<&Tensor>, [1, 1], [1, 1], [1, 1], 2),
         ),
         ("greater_equal.Scalar", vec![("self", t(&x)), ("other", float(0.25))], 1, x.ge(0.25)),
         (
