@@ -2,6 +2,7 @@
 
 use super::{LayerInfo, Model, ModelError};
 use crate::suite::{LOGITS, LayerChoice, LayerDepth};
+use crate::terms::LayerName;
 
 /// Every name of each layer, with its depth. Where no layer tells its cost, depth goes by the order.
 pub fn depths(layers: &[LayerInfo]) -> Vec<LayerDepth<'_>> {
@@ -30,18 +31,21 @@ impl Model {
     ) -> Result<Vec<LayerInfo>, ModelError> {
         let infos = self.layers();
         let (places, depths) = placed(&infos);
-        let mut chosen = vec![false; infos.len()];
+        // A layer has the name by which it was asked for.
+        let mut chosen: Vec<Option<LayerName>> = vec![None; infos.len()];
         let mut logits = false;
         for choice in choices {
             let found = choice.choose(&depths);
             match (found.is_empty(), choice.as_str()) {
-                (false, _) => found.into_iter().for_each(|index| chosen[places[index]] = true),
+                (false, _) => found.into_iter().for_each(|index| {
+                    chosen[places[index]].get_or_insert_with(|| depths[index].name.into());
+                }),
                 (true, LOGITS) => logits = true,
                 (true, other) => return Err(self.unknown_layer(&other.into())),
             }
         }
         let mut layers: Vec<LayerInfo> =
-            infos.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(info, _)| info).collect();
+            infos.into_iter().zip(chosen).filter_map(|(info, name)| Some(info.called(name?))).collect();
         if logits {
             layers.push(self.layer(&LOGITS.into())?);
         }

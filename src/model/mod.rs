@@ -265,7 +265,7 @@ impl Model {
     /// If there is no such layer: near names.
     pub fn layer(&self, layer: &LayerName) -> Result<LayerInfo, ModelError> {
         if let Some(info) = self.layers().into_iter().find(|info| info.names().any(|name| name == layer)) {
-            return Ok(info);
+            return Ok(info.called(layer.clone()));
         }
         if layer.as_str() == LOGITS {
             return Ok(LayerInfo::bare(LOGITS, LOGITS_KIND, &[self.classes]));

@@ -225,6 +225,14 @@ impl LayerInfo {
         }
     }
 
+    /// The same layer by another of its names.
+    pub fn called(mut self, name: LayerName) -> Self {
+        if let Some(place) = self.also.iter().position(|other| *other == name) {
+            self.also[place] = std::mem::replace(&mut self.name, name);
+        }
+        self
+    }
+
     /// All of its names, its own first.
     pub fn names(&self) -> impl Iterator<Item = &LayerName> {
         std::iter::once(&self.name).chain(&self.also)
