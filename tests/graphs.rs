@@ -249,6 +249,125 @@ fn said_of(name: &str, side: i64, change: impl Fn(&str) -> String) -> String {
     open_file(&path, side).err().unwrap_or_else(|| "accepted".to_owned())
 }
 
+/// Words and numbers as pickles of protocol 2 have them.
+fn word(text: &str) -> Vec<u8> {
+    [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+fn whole(number: i64) -> Vec<u8> {
+    [b"J", &(number as i32).to_le_bytes()[..]].concat()
+}
+
+fn tuple(members: &[Vec<u8>]) -> Vec<u8> {
+    [b"(".to_vec(), members.concat(), b"t".to_vec()].concat()
+}
+
+/// What `torch.save` makes of the tensors that an archive's folder lists: parameters in a dictionary, and an object whose loading would
+/// run a command.
+fn saved(parts: &[(String, Vec<u8>)], folder: &str, command: &str) -> Vec<u8> {
+    const ORDERED: &[u8] = b"ccollections\nOrderedDict\n)R";
+    let entry =
+        |name: &str| parts.iter().find(|(entry, _)| entry.ends_with(name)).map(|(_, data)| data.clone()).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&entry(&format!("{folder}/model_{folder}_config.json"))).unwrap();
+    let mut pickle = [b"\x80\x02", ORDERED, b"("].concat();
+    let mut entries = vec![("archive/byteorder".to_owned(), b"little".to_vec())];
+    for (key, (name, payload)) in config["config"].as_object().unwrap().iter().enumerate() {
+        let bytes = entry(&format!("{folder}/{}", payload["path_name"].as_str().unwrap()));
+        let sizes = |field: &str| -> Vec<Vec<u8>> {
+            let sizes = payload["tensor_meta"][field].as_array().unwrap().iter();
+            sizes.map(|size| whole(size["as_int"].as_i64().unwrap())).collect()
+        };
+        let class = if payload["tensor_meta"]["dtype"] == 5 { "LongStorage" } else { "FloatStorage" };
+        let storage = tuple(&[
+            word("storage"),
+            format!("ctorch\n{class}\n").into_bytes(),
+            word(&key.to_string()),
+            word("cpu"),
+            whole(bytes.len() as i64 / 4),
+        ]);
+        let place = [[storage, b"Q".to_vec()].concat(), whole(0), tuple(&sizes("sizes")), tuple(&sizes("strides"))];
+        let rest = [b"\x89".to_vec(), ORDERED.to_vec()];
+        let tensor =
+            [b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec(), tuple(&[&place[..], &rest[..]].concat()), b"R".to_vec()];
+        let parameter = tuple(&[tensor.concat(), b"\x88".to_vec(), ORDERED.to_vec()]);
+        pickle.extend([word(name), b"ctorch._utils\n_rebuild_parameter\n".to_vec(), parameter, b"R".to_vec()].concat());
+        entries.push((format!("archive/data/{key}"), bytes));
+    }
+    pickle.extend([word("run"), b"cos\nsystem\n".to_vec(), tuple(&[word(command)]), b"Ru.".to_vec()].concat());
+    entries.push(("archive/data.pkl".to_owned(), pickle));
+    archive(&entries)
+}
+
+/// PyTorch 2.6 to 2.8 saved weights by `torch.save`; what loading them would run is not run.
+#[test]
+fn programs_in_the_older_layouts_are_read_and_nothing_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let marker = folder.path().join("marker");
+    let command = format!("touch {}", marker.display());
+    let parts = entries(&std::fs::read(fixtures().join("writes.pt2")).unwrap());
+    let graph = parts.iter().find(|(name, _)| name.ends_with("model.json")).unwrap().1.clone();
+    let [weights, constants] = ["weights", "constants"].map(|part| saved(&parts, part, &command));
+    let layouts = [
+        ["serialized_exported_program.json", "serialized_state_dict.pt", "serialized_constants.pt"],
+        ["archive/models/model.json", "archive/data/weights/model.pt", "archive/data/constants/model.pt"],
+    ];
+    let answers = answers("writes");
+    let pixels = pixels(&answers);
+    for layout in layouts {
+        let names = layout.map(str::to_owned);
+        let parts: Vec<_> = names.into_iter().zip([graph.clone(), weights.clone(), constants.clone()]).collect();
+        let path = folder.path().join("older.pt2");
+        std::fs::write(&path, archive(&parts)).unwrap();
+        let source = open_file(&path, 16).unwrap_or_else(|error| panic!("{layout:?}: {error}"));
+        let model = source.build(Compute::f32(Device::Cpu)).unwrap();
+        assert_close(&model.logits(&pixels), &answers["logits"], 1e-5, layout[0]);
+    }
+    assert!(!marker.exists(), "a pickle was loaded");
+    // A weight that does not lie in its storage.
+    let short: Vec<_> = entries(&weights).into_iter().map(|(name, data)| match name.as_str() {
+        "archive/data/0" => (name, data[..4].to_vec()),
+        _ => (name, data),
+    });
+    let parts = [(layouts[0][0].to_owned(), graph), (layouts[0][1].to_owned(), archive(&short.collect::<Vec<_>>()))];
+    let path = folder.path().join("short.pt2");
+    std::fs::write(&path, archive(&parts)).unwrap();
+    let said = open_file(&path, 16).err().unwrap();
+    assert!(said.contains("`serialized_state_dict.pt` holds a tensor `conv.bias` that has shape [8]"), "{said}");
+}
+
+/// What no attack can follow is named with its node.
+#[test]
+fn networks_without_a_gradient_are_refused_with_the_node() {
+    let cut = said_of("parts", 12, |json| json.replace("aten.silu.default", "aten.detach.default"));
+    assert!(cut.contains("gives no gradient with respect to its pixels") && cut.contains("`silu`"), "{cut}");
+    let flat = said_of("parts", 12, |json| json.replace("aten.silu.default", "aten.round.default"));
+    assert!(flat.contains("is zero") && flat.contains("operator `round.default` is flat"), "{flat}");
+    let random = said_of("parts", 12, |json| json.replace("aten.silu.default", "aten.bernoulli.default"));
+    assert!(random.contains("random numbers") && random.contains("`silu`, `silu_1`"), "{random}");
+    let quantized = "quantized_decomposed.quantize_per_tensor.default";
+    let said = said_of("parts", 12, |json| json.replace("aten.silu.default", quantized));
+    assert!(said.contains("before quantization") && said.contains("`silu`"), "{said}");
+}
+
+/// Every value of a graph is listed once, and answers to each of its names.
+#[test]
+fn layers_are_listed_once_under_all_their_names() {
+    let model = open("resnet.pt2", 32);
+    let layers = model.layers();
+    let block = layers.iter().find(|layer| layer.names().any(|name| name.as_str() == "layer1.0")).unwrap();
+    assert!(block.also.len() >= 2, "{block:?}");
+    let mut names: Vec<&str> = layers.iter().flat_map(|layer| layer.names()).map(LayerName::as_str).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert_eq!(model.layer(&"layer1.0".into()).unwrap().name.as_str(), "layer1.0");
+    let pixels = pixels(&answers("resnet"));
+    let seen = |name: &LayerName| model.tap(&pixels, name).unwrap();
+    assert!(block.also.iter().all(|name| seen(name).equal(&seen(&block.name))));
+}
+
 #[test]
 fn unusable_programs_are_refused_with_what_would_be_right() {
     let whole = std::fs::read(fixtures().join("parts.pt2")).unwrap();
