@@ -251,11 +251,11 @@ fn said_of(name: &str, side: i64, change: impl Fn(&str) -> String) -> String {
 
 /// Words and numbers as pickles of protocol 2 have them.
 fn word(text: &str) -> Vec<u8> {
-    [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+    [&b"X"[..], &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
 }
 
 fn whole(number: i64) -> Vec<u8> {
-    [b"J", &(number as i32).to_le_bytes()[..]].concat()
+    [&b"J"[..], &(number as i32).to_le_bytes()[..]].concat()
 }
 
 fn tuple(members: &[Vec<u8>]) -> Vec<u8> {
@@ -270,7 +270,7 @@ fn saved(parts: &[(String, Vec<u8>)], folder: &str, command: &str) -> Vec<u8> {
         |name: &str| parts.iter().find(|(entry, _)| entry.ends_with(name)).map(|(_, data)| data.clone()).unwrap();
     let config: serde_json::Value =
         serde_json::from_slice(&entry(&format!("{folder}/model_{folder}_config.json"))).unwrap();
-    let mut pickle = [b"\x80\x02", ORDERED, b"("].concat();
+    let mut pickle = [&b"\x80\x02"[..], ORDERED, b"("].concat();
     let mut entries = vec![("archive/byteorder".to_owned(), b"little".to_vec())];
     for (key, (name, payload)) in config["config"].as_object().unwrap().iter().enumerate() {
         let bytes = entry(&format!("{folder}/{}", payload["path_name"].as_str().unwrap()));

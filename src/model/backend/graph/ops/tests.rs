@@ -99,7 +99,9 @@ fn recurrent_layers_are_libtorchs() {
         ];
         let ours = computed(operator, arguments, if gates == 4 { 3 } else { 2 });
         let theirs = match operator {
-            "lstm.input" => x.lstm(&[&zero, &zero], &parameters, true, 1, 0.0, false, true, true).0,
+            "lstm.input" => {
+                x.lstm(&[zero.shallow_clone(), zero.shallow_clone()], &parameters, true, 1, 0.0, false, true, true).0
+            }
             "gru.input" => x.gru(&zero, &parameters, true, 1, 0.0, false, true, true).0,
             "rnn_tanh.input" => x.rnn_tanh(&zero, &parameters, true, 1, 0.0, false, true, true).0,
             _ => x.rnn_relu(&zero, &parameters, true, 1, 0.0, false, true, true).0,
