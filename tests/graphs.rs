@@ -325,11 +325,14 @@ fn programs_in_the_older_layouts_are_read_and_nothing_runs() {
     }
     assert!(!marker.exists(), "a pickle was loaded");
     // A weight that does not lie in its storage.
-    let short: Vec<_> = entries(&weights).into_iter().map(|(name, data)| match name.as_str() {
-        "archive/data/0" => (name, data[..4].to_vec()),
-        _ => (name, data),
-    });
-    let parts = [(layouts[0][0].to_owned(), graph), (layouts[0][1].to_owned(), archive(&short.collect::<Vec<_>>()))];
+    let short: Vec<(String, Vec<u8>)> = entries(&weights)
+        .into_iter()
+        .map(|(name, data)| {
+            let data = if name == "archive/data/0" { data[..4].to_vec() } else { data };
+            (name, data)
+        })
+        .collect();
+    let parts = [(layouts[0][0].to_owned(), graph), (layouts[0][1].to_owned(), archive(&short))];
     let path = folder.path().join("short.pt2");
     std::fs::write(&path, archive(&parts)).unwrap();
     let said = open_file(&path, 16).err().unwrap();
