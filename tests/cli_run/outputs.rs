@@ -37,6 +37,7 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
         "gate.json",
         "gate.sarif",
         "junit.xml",
+        "layers.csv",
         "manifest.json",
         "plan.json",
         "report.html",
@@ -44,6 +45,7 @@ fn a_run_leaves_every_file_with_the_columns_of_the_contract() {
         "summary.csv",
         "summary.md",
         "thumbnails.safetensors",
+        "units.csv",
         "worst_case.csv",
         "worst_case_samples.csv",
     ];

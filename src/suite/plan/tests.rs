@@ -64,6 +64,8 @@ fn outputs_follow_what_is_asked() {
         "worst_case_samples.csv",
         "distances.csv",
         "transfer.csv",
+        "units.csv",
+        "layers.csv",
     ];
     let made =
         ["thumbnails.safetensors", "charts/*.png", "report.html", "gate.json", "gate.sarif", "junit.xml", "summary.md"];
