@@ -31,8 +31,8 @@ fn every_block_says_its_form_so_that_older_versions_know_that_they_cannot_read_i
         String::from_utf8(first_line(&bytes).unwrap().to_vec()).unwrap()
     };
     let plain = header(&block("b"));
-    assert!(plain.starts_with("{\"format\":4,") && !plain.contains("transfers"), "{plain}");
-    assert!(header(&block_with_transfers("b")).starts_with("{\"format\":4,"));
+    assert!(plain.starts_with("{\"format\":5,") && !plain.contains("transfers"), "{plain}");
+    assert!(header(&block_with_transfers("b")).starts_with("{\"format\":5,"));
 }
 
 #[test]
