@@ -11,7 +11,7 @@ ifeq ($(strip $(LIBTORCH)),)
 unexport LIBTORCH
 endif
 
-.PHONY: help libtorch build run test gpu-check slurm-check browser fmt lint bench scale fuzz kills doc schema example clean tools components
+.PHONY: help libtorch build run test gpu-check slurm-check browser fmt lint bench scale fuzz kills doc schema example clean tools components bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ doc: libtorch ## Build the library's documentation
 
 bench: tools libtorch ## Run the benchmarks
 	$(CARGO) bench --locked
+
+bench-peers: build ## Measure am-eval beside torchattacks, Foolbox, adversarial-library and AutoAttack (DATA=folder of CIFAR-10)
+	@BINARY=$(TARGET_DIR)/release/am-eval scripts/bench_peers.sh
 
 scale: tools ## Measure report and gate on 5 million records
 	$(CARGO) test --locked --release --no-default-features --test gate_scale -- --ignored --nocapture
