@@ -43,9 +43,9 @@ fn signs(trial: &Trial) -> Vec<HealthSign> {
     signs
 }
 
-/// Whether the losses of too many samples that hold still move at the end: of more than a fifth.
+/// Whether the losses of too many samples that hold still move at the end: of more than a fifth, and of more than one.
 pub(crate) fn still_moves(piece: &Evidence) -> bool {
-    piece.check == CheckKind::LossStillMoves && 5 * piece.found > piece.n
+    piece.check == CheckKind::LossStillMoves && piece.found > 1 && 5 * piece.found > piece.n
 }
 
 /// Share of planted points below which, its exact 95 % interval included (there may be a handful of points), the attacks are misled.

@@ -51,6 +51,8 @@ pub struct Ball {
     norm: &'static str,
     epsilon: String,
     rate: Rate,
+    /// Whether a sign says that the model may be less robust in this norm than the rate.
+    doubted: bool,
     /// Place of its difference to the baseline.
     delta: String,
 }
@@ -209,6 +211,7 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
         norm: format::norm(norm),
         epsilon: format::epsilon(epsilon),
         rate: Rate::new(estimate),
+        doubted: is_doubted(summary, of, Some(norm)),
         delta: delta_place(&Subject { norm: Some(norm), epsilon: Some(epsilon), ..Subject::model(&of.model) }),
     };
     let distances = summary.distances.iter().filter(|distance| distance.model == of.model).map(|distance| {
@@ -230,7 +233,7 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
         all_norms: of.all_norms.as_ref().map(|all| (Rate::new(&all.estimate), together(&all.balls))),
         worst_case: of.worst_case.iter().map(|(norm, epsilon, estimate)| ball(*norm, *epsilon, estimate)).collect(),
         distances: distances.collect(),
-        doubted: is_doubted(summary, of),
+        doubted: is_doubted(summary, of, None),
         health: health::signs_of_model(summary, &of.model),
     }
 }
@@ -246,9 +249,10 @@ fn together(balls: &[(Norm, Epsilon)]) -> String {
     }
 }
 
-/// Whether a sign says that the model may be less robust than its numbers.
-fn is_doubted(summary: &RunSummary, model: &ModelSummary) -> bool {
+/// Whether a sign says that the model may be less robust than its numbers in `norm`, or in any.
+fn is_doubted(summary: &RunSummary, model: &ModelSummary, norm: Option<Norm>) -> bool {
     let cells = summary.cells.iter().filter(|cell| cell.cell.model == model.model);
+    let cells = cells.filter(|cell| norm.is_none_or(|norm| cell.cell.norm == norm));
     let mut signs = cells.flat_map(|cell| &cell.health).chain(&model.health);
     signs.any(|sign| sign.doubts_robustness())
 }
