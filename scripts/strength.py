@@ -2,8 +2,12 @@
 
     python3 scripts/strength.py pixels reports/pixels-*/ pixels.safetensors     the very pixels that am-eval saw
     python3 scripts/strength.py variants pixels.safetensors CIFAR10/train local/   MeanSparse and k-winners-take-all, for both
-    python3 scripts/strength.py reference pixels.safetensors reference.json [--device cuda] [--jobs 4] [--only NAME,..]
+    python3 scripts/strength.py reference pixels.safetensors reference.json [--images 0-500] [--attacks apgd-ce,apgd-t] [--only NAME,..]
     python3 scripts/strength.py table reference.json RUN..      the tables of docs/strength.md, from runs of am-eval on the same samples
+
+`reference` adds to its file: what it has of the same images it does not do again, and AutoAttack goes on with the attacks that are
+missing. BatchNorm is folded into the convolutions (twice as quick on a CPU; logits differ by 3e-6); whether an image flips is asked of
+the network as it is.
 
 `pixels` needs a finished run with `--save-adversarial` whose attack is too small to change a pixel's byte. Needs torch, numpy,
 safetensors and, for `reference`, the original packages on PYTHONPATH: `autoattack` (github.com/fra31/auto-attack, a392200) and
@@ -14,9 +18,7 @@ import argparse
 import csv
 import importlib.util
 import json
-import multiprocessing
 import os
-import queue
 import sys
 import time
 from pathlib import Path
@@ -109,8 +111,7 @@ class Classifier(nn.Module):
 
 def network(name, folder):
     base = {"mean-sparse": "resnet20-adv", "k-winners": "resnet20-adv"}.get(name, name)
-    net = networks().network(MODELS[base], 10)
-    net.load_state_dict(load_file(ROOT / f"models/cifar10-{base}.safetensors"), strict=False)
+    net = networks().network(MODELS[base], ROOT / f"models/cifar10-{base}.safetensors")
     if name in VARIANTS:
         kept = load_file(Path(folder) / f"{name}.safetensors")
         pairs = [(kept[f"mean{index}"], kept[f"std{index}"]) for index in range(len(kept) // 2)]
@@ -118,9 +119,38 @@ def network(name, folder):
     return net
 
 
+def folded(net):
+    """The same function of a CifarResNet, with BatchNorm inside the convolutions."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    def fold(module, conv, norm):
+        setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+        setattr(module, norm, nn.Identity())
+
+    fold(net, "conv1", "bn1")
+    for block in [*net.layer1, *net.layer2, *net.layer3]:
+        fold(block, "conv1", "bn1")
+        fold(block, "conv2", "bn2")
+    return net
+
+
 def classifier(name, folder, device):
-    model = Classifier(network(name, folder)).eval().to(device)
-    return model.requires_grad_(False)
+    """The model that is attacked, and the one that says what flips."""
+    exact = Classifier(network(name, folder)).eval().to(device).requires_grad_(False)
+    if MODELS.get(name) != "cifar/resnet20":
+        return exact
+    model = Classifier(folded(network(name, folder))).eval().to(device).requires_grad_(False)
+    model.exact = exact
+    return model
+
+
+def flips(model, images, label):
+    """Which of the images are not classified as `label`; not counted as passes."""
+    with torch.no_grad():
+        exact = getattr(model, "exact", model)
+        held = torch.cat([exact(part).argmax(1) for part in images.split(250)])
+        exact.passes()
+    return (held != label.to(held.device)).cpu()
 
 
 def pixels(run, out):
@@ -179,28 +209,27 @@ def load(file):
 # --- the originals --------------------------------------------------------------------------------------------------------------
 
 
-def autoattack(model, x, label, norm, epsilon, device):
-    """The standard version; which attack broke a sample, and the passes of each."""
+def autoattack(model, x, label, norm, epsilon, device, names, before=None):
+    """The standard version; which attack broke a sample, and the passes of each. Goes on from what was found `before`."""
     import autoattack.autoattack as aa
 
     attacker = aa.AutoAttack(model, norm=norm, eps=epsilon, seed=0, device=device, verbose=False)
     attacker.logger.log = lambda text: None
-    broken, passes, robust = {}, {}, torch.ones(len(x), dtype=torch.bool)
+    found = before or {"broken": {}, "passes": {}, "robust": list(range(len(x)))}
     model.passes()
-    order = list(attacker.attacks_to_run)
-    for name in order:
-        places = robust.nonzero()[:, 0]
-        if not len(places):
+    for name in list(attacker.attacks_to_run):
+        places = torch.tensor(found["robust"], dtype=torch.long)
+        if name in found["passes"]:
+            continue
+        if not len(places) or (names and name not in names):
             break
         attacker.attacks_to_run = [name]
         adv = attacker.run_standard_evaluation(x[places].to(device), label[places].to(device), bs=500)
-        passes[name] = model.passes()
-        with torch.no_grad():
-            held = (model(adv).argmax(1).cpu() == label[places])
-        model.passes()
-        broken[name] = places[~held].tolist()
-        robust[places] = held
-    return {"robust": robust.nonzero()[:, 0].tolist(), "broken": broken, "passes": passes}
+        found["passes"][name] = model.passes()
+        broken = flips(model, adv, label[places])
+        found["broken"][name] = places[broken].tolist()
+        found["robust"] = places[~broken].tolist()
+        yield found
 
 
 def square_1000(model, x, label, norm, epsilon, device, queries=1000):
@@ -209,9 +238,8 @@ def square_1000(model, x, label, norm, epsilon, device, queries=1000):
     attacker = SquareAttack(model, p_init=0.8, n_queries=queries, eps=epsilon, norm=norm, n_restarts=1, seed=0, device=device, resc_schedule=False, verbose=False)
     with torch.no_grad():
         adv = attacker.perturb(x.to(device), label.to(device))
-        passes = model.passes()
-        robust = (model(adv).argmax(1).cpu() == label).nonzero()[:, 0].tolist()
-    return {"robust": robust, "passes": {"square": passes}}
+    passes = model.passes()
+    yield {"robust": (~flips(model, adv, label)).nonzero()[:, 0].tolist(), "passes": {"square": passes}}
 
 
 def apgd_ce(model, x, label, norm, epsilon, device):
@@ -221,9 +249,7 @@ def apgd_ce(model, x, label, norm, epsilon, device):
     attacker.use_largereps = norm == "L1"
     adv = attacker.perturb(x.to(device), label.to(device))
     passes = model.passes()
-    with torch.no_grad():
-        robust = (model(adv).argmax(1).cpu() == label).nonzero()[:, 0].tolist()
-    return {"robust": robust, "passes": {"apgd-ce": passes}}
+    yield {"robust": (~flips(model, adv, label)).nonzero()[:, 0].tolist(), "passes": {"apgd-ce": passes}}
 
 
 def distance(model, x, label, method, norm, device):
@@ -244,12 +270,11 @@ def distance(model, x, label, method, norm, device):
     model.passes()
     adv = calls[method](model, images, targets)
     passes = model.passes()
-    with torch.no_grad():
-        flipped = model(adv).argmax(1) != targets
-        delta = (adv - images).flatten(1)
-        size = (delta != 0).sum(1).float() if norm == 0 else delta.norm(p=norm, dim=1)
-        size = torch.where(flipped, size, torch.full_like(size, INF))
-    return {"distance": [round(value, 7) if value < INF else None for value in size.tolist()], "passes": {method: passes}}
+    flipped = flips(model, adv, label).to(device)
+    delta = (adv - images).flatten(1).double()
+    size = (delta != 0).sum(1).double() if norm == 0 else delta.norm(p=norm, dim=1)
+    size = torch.where(flipped, size, torch.full_like(size, INF))
+    yield {"distance": [round(value, 7) if value < INF else None for value in size.tolist()], "passes": {method: passes}}
 
 
 def jobs():
@@ -290,61 +315,38 @@ def jobs():
     return listed
 
 
-def work(tasks, results, file, device, limit):
+def reference(arguments):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(1)
-    x, known, label = load(file)
-    listed = {name: rest for name, *rest in jobs()}
-    models = {}
-    while True:
-        try:
-            name = tasks.get_nowait()
-        except queue.Empty:
-            return
-        call, model_name, arguments = listed[name]
-        begun = time.time()
-        try:
-            model = models.setdefault(model_name, None) or classifier(model_name, file.parent, device)
-            models[model_name] = model
-            with torch.no_grad():
-                right = torch.cat([model(part.to(device)).argmax(1).cpu() for part in x.split(250)]) == label
-            places = (right & known).nonzero()[:limit, 0]
-            found = call(model, x[places], label[places], *arguments, device)
-            found |= {"places": places.tolist(), "images": len(x)}
-        except Exception as error:  # one original that fails must not end the others
-            found = {"error": f"{type(error).__name__}: {error}"}
-        results.put((name, found | {"seconds": round(time.time() - begun, 1)}))
-
-
-def reference(arguments):
-    names = [name for name, *_ in jobs() if not arguments.only or any(name.startswith(start) for start in arguments.only.split(","))]
-    context = multiprocessing.get_context("spawn")
-    tasks, results = context.Queue(), context.Queue()
-    for name in names:
-        tasks.put(name)
-    time.sleep(0.5)
-    begun = time.time()
-    workers = [context.Process(target=work, args=(tasks, results, arguments.pixels, arguments.device, arguments.limit), daemon=True) for _ in range(arguments.jobs)]
-    for worker in workers:
-        worker.start()
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    waiting = set(names)
-    while waiting and time.time() - begun < arguments.seconds:
-        try:
-            name, result = results.get(timeout=1)
-        except queue.Empty:
-            if not any(worker.is_alive() for worker in workers):
-                break
+    x, known, label = load(arguments.pixels)
+    first, last = (int(number) for number in arguments.images.split("-"))
+    x, known, label = x[first:last], known[first:last], label[first:last]
+    file = arguments.out
+    found = json.loads(file.read_text()) if file.exists() else {}
+    begun, models, rights = time.time(), {}, {}
+    chosen = arguments.only.split(",") if arguments.only else [""]
+    names = arguments.attacks.split(",") if arguments.attacks else None
+    listed = [(name, rest) for start in chosen for name, *rest in jobs() if name.startswith(start)]
+    for name, (call, model_name, options) in listed:
+        slices = found.setdefault(name, {})
+        before = slices.get(arguments.images)
+        if before and call is not autoattack or time.time() - begun > arguments.seconds:
             continue
-        waiting.discard(name)
-        found[name] = result
-        arguments.out.write_text(json.dumps(found))
-        robust = len(result["robust"]) / result["images"] if "robust" in result else None
-        print(f"{time.time() - begun:7.1f} s  {name}  {result['seconds']} s  {result.get('error', '')}{'' if robust is None else f'{robust:.2%}'}", flush=True)
-    if waiting:
-        print("not done:", ", ".join(sorted(waiting)))
-    for worker in workers:
-        worker.terminate()
+        if model_name not in models:
+            models[model_name] = classifier(model_name, arguments.pixels.parent, arguments.device)
+            rights[model_name] = ~flips(models[model_name], x.to(arguments.device), label)
+        model = models[model_name]
+        places = (rights[model_name] & known).nonzero()[:, 0]
+        options = [*options, arguments.device] + ([names, before] if call is autoattack else [])
+        start = time.time()
+        try:
+            for result in call(model, x[places], label[places], *options):
+                slices[arguments.images] = result | {"places": places.tolist(), "images": len(x)}
+                file.write_text(json.dumps(found))
+                robust = f"{len(result['robust'])} of {len(x)} robust" if "robust" in result else f"median {medians(result['distance']):.5g}"
+                print(f"{time.time() - begun:7.1f} s  {name} {arguments.images}  {time.time() - start:.1f} s  {list(result['passes'])[-1]}  {robust}", flush=True)
+        except Exception as error:  # one original that fails must not end the others
+            print(f"{name}: {type(error).__name__}: {error}", flush=True)
 
 
 def rounded(value, digits=2):
@@ -409,9 +411,9 @@ def main():
     three.add_argument("pixels", type=Path)
     three.add_argument("out", type=Path)
     three.add_argument("--device", default="cpu")
-    three.add_argument("--jobs", type=int, default=1)
+    three.add_argument("--images", default="0-500")
+    three.add_argument("--attacks")
     three.add_argument("--only")
-    three.add_argument("--limit", type=int)
     three.add_argument("--seconds", type=float, default=1e9)
     four = commands.add_parser("table")
     four.add_argument("reference", type=Path)

@@ -3,7 +3,9 @@
 mod inside;
 
 use crate::record::{Column, DISTANCES_TABLE, SAMPLES_TABLE};
-use crate::summary::{HealthSign, summary_columns, transfer_columns, worst_case_columns, worst_sample_columns};
+use crate::summary::{
+    CURVES_COLUMNS, HealthSign, summary_columns, transfer_columns, worst_case_columns, worst_sample_columns,
+};
 
 /// What the columns of `summary.csv` and `transfer.csv` mean that `samples.csv` does not have, or has otherwise.
 const MEANINGS: &[(&str, &str)] = &[
@@ -28,6 +30,15 @@ const MEANINGS: &[(&str, &str)] = &[
     ("seconds", "wall-clock seconds spent"),
     ("health", "signs, `;` between them, each with its count: see below"),
     ("left_out", "images that could not be read and are in no cell"),
+    ("without_flip", "records of `n` for which no flip was found"),
+    ("median", "median distance (Kaplan and Meier)"),
+    (
+        "optimality",
+        "how near the method comes to the smallest flips of the run: 1 is as near, 0 finds nothing (AttackBench)",
+    ),
+    ("radius", "a distance at which samples flip; empty if none did"),
+    ("share_beyond", "share of all whose distance is larger: the robust accuracy at this radius"),
+    ("at_risk", "records that had not flipped just before"),
     ("source", "the model that the images were made on"),
     ("victim", "the model that they are shown to"),
     ("n_both_correct", "samples that source and victim both classify rightly"),
@@ -106,6 +117,12 @@ pub fn outputs_reference() -> String {
             "The same sample by sample: one row per model, norm and sample, and with several norms one for `all`.",
             worst_sample_columns(),
         ),
+        (
+            "curves.csv",
+            "Robust accuracy at every radius, with `[boundary]`: one row per model, method and radius at which samples flip; the method \
+             `envelope` has the smallest verified flips of anything in the run.",
+            CURVES_COLUMNS.map(String::from).to_vec(),
+        ),
         ("transfer.csv", "One row per source cell and victim, with `[transfer]`.", transfer_columns()),
     ];
     for (name, about, columns) in summaries.into_iter().chain(inside::tables()) {
@@ -137,7 +154,8 @@ fn is_end(column: &str) -> bool {
 /// What a column of a summary means: its own meaning, or that of the records' column of this name.
 fn meaning(column: &str) -> Option<&'static str> {
     let summed = MEANINGS.iter().chain(inside::MEANINGS).find(|(name, _)| *name == column).map(|(_, meaning)| *meaning);
-    summed.or_else(|| SAMPLES_TABLE.iter().find(|known| known.name == column).map(|known| known.meaning.trim()))
+    let recorded = || SAMPLES_TABLE.iter().chain(DISTANCES_TABLE).find(|known| known.name == column);
+    summed.or_else(|| recorded().map(|known| known.meaning.trim()))
 }
 
 #[cfg(test)]
@@ -165,7 +183,8 @@ pub(crate) mod tests {
     fn every_column_has_a_meaning() {
         let mut used = BTreeSet::new();
         let inner = inside::tables().map(|(_, _, columns)| columns);
-        let outer = [summary_columns(), worst_case_columns(), worst_sample_columns(), transfer_columns()];
+        let curves = CURVES_COLUMNS.map(String::from).to_vec();
+        let outer = [summary_columns(), worst_case_columns(), worst_sample_columns(), curves, transfer_columns()];
         for columns in outer.into_iter().chain(inner) {
             for column in columns.iter().filter(|column| !is_end(column)) {
                 assert!(meaning(column).is_some(), "{column}");

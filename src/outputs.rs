@@ -21,7 +21,7 @@ use crate::report::compare::UnitPairs;
 use crate::report::gate::{junit, markdown, show_gate, without_gate};
 use crate::report::{self, ReportError, write_atlases, write_reports};
 use crate::summary::{
-    InsideSummary, RunSummary, Summarizer, write_damage, write_layers, write_patching, write_summary,
+    InsideSummary, RunSummary, Summarizer, write_curves, write_damage, write_layers, write_patching, write_summary,
     write_summary_json, write_transfer, write_units, write_worst_case, write_worst_samples,
 };
 
@@ -121,6 +121,10 @@ pub fn write_outputs(dir: &RunDir, manifest: &mut Manifest, adversarial: bool) -
         ] {
             manifest.outputs.insert(name.to_owned(), written);
         }
+    }
+    if !summary.distances.is_empty() {
+        let path = dir.path().join("curves.csv");
+        manifest.outputs.insert("curves.csv".to_owned(), write_curves(&path, &summary.distances)?);
     }
     if manifest.has_transfer() {
         manifest.outputs.insert("transfer.csv".to_owned(), write_transfer(&dir.transfer_path(), &summary.transfers)?);

@@ -50,8 +50,8 @@ fn expected(hashes: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_quick_start_gives_the_same_bytes() {
-    let found = hashes("suites/quickstart.toml", &["--limit", "3"]);
+fn the_quick_start_of_the_first_form_gives_the_same_bytes() {
+    let found = hashes("tests/fixtures/suites/first_form.toml", &["--limit", "3"]);
     assert_eq!(found, expected(&[("samples.csv", "f1098d663c77987b"), ("distances.csv", "e95c041721479c64")]));
 }
 

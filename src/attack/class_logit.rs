@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::settle::Entry;
 use super::{AttackBlock, ByMargin, Kind, Unfit};
 use crate::model::Model;
-use crate::objective::LogitObjective;
+use crate::objective::{LogitObjective, class_distances};
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
 use crate::search::Finished;
@@ -45,7 +45,7 @@ impl Kind for ClassLogit {
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
         let bench = block.bench;
-        let (targets, attacked) = (self.targets(block), bench.attacked());
+        let ((targets, ranking), attacked) = (self.targets(block), bench.attacked());
         let drives = |sample: usize| targets.as_ref().map_or(Drives::Away, |targets| Drives::Towards(targets[sample]));
         let epsilons = &block.attack.epsilons;
         let chain = |&sample: &usize| -> Vec<Row> {
@@ -58,7 +58,11 @@ impl Kind for ClassLogit {
             &ByMargin(bench),
         );
         let mut by_sample: Vec<Option<Vec<Finished>>> = (0..bench.clean.len()).map(|_| None).collect();
-        for (&sample, rows) in attacked.iter().zip(found.chains) {
+        for (&sample, mut rows) in attacked.iter().zip(found.chains) {
+            if let (Some(first), 1..) = (rows.first_mut(), ranking) {
+                first.forwards += 1;
+                first.backwards += ranking;
+            }
             by_sample[sample] = Some(rows);
         }
         let mut entries = Vec::new();
@@ -79,9 +83,14 @@ impl Kind for ClassLogit {
 }
 
 impl ClassLogit {
-    /// The class that each sample is driven towards.
-    pub(super) fn targets(&self, block: &AttackBlock) -> Option<Vec<i64>> {
-        let (noise, clean) = (block.noise("target"), block.bench.clean);
+    /// The class that each sample is driven towards, and the backward passes of a sample that were needed to choose it.
+    pub(super) fn targets(&self, block: &AttackBlock) -> (Option<Vec<i64>>, u32) {
+        let (noise, bench) = (block.noise("target"), block.bench);
+        let clean = bench.clean;
+        let (distances, passes) = match self.target {
+            Target::Nearest => class_distances(bench.verifier, &clean.pixels, block.attack.norm, bench.capacity),
+            _ => (Vec::new(), 0),
+        };
         let target = |sample: usize| {
             let logits = &clean.logits[sample];
             let prediction = clean.judgements[sample].prediction as usize;
@@ -91,10 +100,12 @@ impl ClassLogit {
                 Target::Class(class) => Some(class),
                 Target::LeastLikely => others().min_by(|&a, &b| logits[a].total_cmp(&logits[b])),
                 Target::RunnerUp => others().max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a))),
+                // None has a gradient: any other class is as near.
+                Target::Nearest => distances[sample].first().map(|(class, _)| *class as usize).or(others().next()),
                 Target::Random => others().nth(noise.below(clean.ids[sample].as_str(), logits.len() - 1)),
             };
             chosen.map(|class| class as i64)
         };
-        (0..clean.len()).map(target).collect()
+        ((0..clean.len()).map(target).collect(), passes)
     }
 }

@@ -44,7 +44,7 @@ impl Referee for ByUnit<'_> {
     }
 }
 
-/// Ranks images of one level by how near they are to the clean one.
+/// Ranks flips, whatever class they are of, by how near they are to the clean image.
 pub struct ByDistance<'a> {
     /// The models and samples.
     pub bench: Bench<'a>,
@@ -60,6 +60,7 @@ impl Referee for ByDistance<'_> {
         let mut verdicts = verdicts(&self.bench, rows, images, None, |_| 0.0);
         for (verdict, lengths) in verdicts.iter_mut().zip(Lengths::of(images, &centers)) {
             verdict.measure = -lengths.get(self.norm);
+            verdict.level = verdict.level.min(1);
         }
         verdicts
     }

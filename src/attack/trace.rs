@@ -54,7 +54,7 @@ impl AttackBlock<'_> {
         let (drives, target) = match &self.attack.goal {
             Goal::ClassLogit { preset: Some(_), .. } | Goal::Features { .. } => return None,
             Goal::ClassLogit { target, loss, .. } => {
-                match (ClassLogit { target: *target, loss: *loss }).targets(self).map(|targets| targets[sample]) {
+                match (ClassLogit { target: *target, loss: *loss }).targets(self).0.map(|targets| targets[sample]) {
                     Some(target) => (Drives::Towards(target), Some(target)),
                     None => (Drives::Away, None),
                 }

@@ -1,6 +1,6 @@
 //! The boundary along the path that activation maximization takes: its direction, and the first flip of a geometric grid of radii.
 
-use super::{BoundaryBlock, Method, Ray};
+use super::{BoundaryBlock, Method, Ray, Searched};
 use crate::attack::ByMargin;
 use crate::objective::LogitObjective;
 use crate::optimizer::Pace;
@@ -18,7 +18,7 @@ const RATIO: f64 = 0.66;
 pub(super) struct AlongPath;
 
 impl Method for AlongPath {
-    fn rays(&self, block: &BoundaryBlock, samples: &[usize]) -> (Vec<Ray>, u64) {
+    fn rays(&self, block: &BoundaryBlock, searched: &Searched) -> (Vec<Ray>, u64) {
         let (bench, config) = (block.bench, block.config);
         let predictions = bench.clean.predictions();
         let search = Search {
@@ -34,10 +34,15 @@ impl Method for AlongPath {
         };
         let epsilon = config.max_radius;
         let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
-        let found = search.run(samples.iter().map(row).collect());
+        let found = search.run(searched.samples.iter().map(row).collect());
         let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| block.ray(row)).collect();
         bracket(block, &mut rays);
         (rays, found.unconfirmed)
+    }
+
+    /// It measures how good a direction activation maximization finds.
+    fn projects(&self) -> bool {
+        false
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
-use super::{linearized, method};
+use super::{Searched, method};
 use crate::attack::ByDistance;
 use crate::judge::{Bench, Lengths, judge};
-use crate::objective::LogitObjective;
+use crate::objective::{LogitObjective, class_distances};
 use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::record::{DistanceRecord, Status};
@@ -57,14 +57,19 @@ impl BoundaryBlock<'_> {
     pub fn run(&self) -> (Vec<DistanceRecord>, u64) {
         let bench = self.bench;
         let attacked = bench.attacked();
-        let (linear, passes) = linearized(bench.verifier, &bench.clean.pixels, self.config.norm, bench.capacity);
+        let (linear, passes) = class_distances(bench.verifier, &bench.clean.pixels, self.config.norm, bench.capacity);
+        let searched = Searched { samples: &attacked, linear: &linear };
         let (mut records, mut unconfirmed) = (Vec::new(), 0);
         for (at, &name) in self.config.methods.iter().enumerate() {
-            let (mut rays, lost) = method(name).rays(self, &attacked);
+            let method = method(name);
+            let (mut rays, lost) = method.rays(self, &searched);
             unconfirmed += lost;
             self.bisect(&mut rays);
+            if method.projects() {
+                self.project(&mut rays);
+            }
             let first = records.len();
-            records.extend((0..bench.clean.len()).map(|sample| self.record(name, sample, linear[sample])));
+            records.extend((0..bench.clean.len()).map(|sample| self.record(name, sample, searched.linearized(sample))));
             for ray in &rays {
                 // The distance to first order is taken once for all methods.
                 let passes = if at == 0 { passes } else { 0 };
@@ -104,7 +109,8 @@ impl BoundaryBlock<'_> {
     pub(super) fn nearest(
         &self,
         (optimizer, loss, criterion): (OptimizerName, Loss, Criterion),
-        samples: &[usize],
+        searched: &Searched,
+        towards: bool,
     ) -> (Vec<Ray>, u64) {
         let (bench, norm) = (self.bench, self.config.norm);
         let predictions = bench.clean.predictions();
@@ -120,20 +126,27 @@ impl BoundaryBlock<'_> {
             noise: Noise::new(bench.seed, &format!("boundary/{}", optimizer.as_str())),
         };
         let epsilon = self.config.max_radius;
-        let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
-        let found = search.run(samples.iter().map(row).collect());
-        let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| self.ray(row)).collect();
+        let nearest = |sample: usize| searched.linear[sample].first().map(|(class, _)| Drives::Towards(*class));
+        let drives = |sample: usize| if towards { nearest(sample).unwrap_or(Drives::Away) } else { Drives::Away };
+        let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: drives(sample) }];
+        let found = search.run(searched.samples.iter().map(row).collect());
+        let rays = found.chains.iter().flatten().map(|row| self.ray(row)).collect();
+        (self.drawn_in(rays), found.unconfirmed)
+    }
+
+    /// Rays through what a search found, with the first flip on the way there.
+    pub(super) fn drawn_in(&self, mut rays: Vec<Ray>) -> Vec<Ray> {
         for ray in rays.iter_mut().filter(|ray| ray.flipped) {
             (ray.high, ray.first) = (Some(ray.reach), ray.reach);
-            ray.limited = norm == Norm::Linf;
+            ray.limited = self.config.norm == Norm::Linf;
         }
         self.beyond(&mut rays);
         self.inward(&mut rays);
-        (rays, found.unconfirmed)
+        rays
     }
 
     /// Looks for the first flip on the way out to one that is known.
-    fn inward(&self, rays: &mut [Ray]) {
+    pub(super) fn inward(&self, rays: &mut [Ray]) {
         if self.config.norm == Norm::L0 {
             // A number of changed values does not shrink along the way.
             rays.iter_mut().for_each(|ray| ray.low = ray.high.unwrap_or(0.0));
@@ -192,7 +205,8 @@ impl BoundaryBlock<'_> {
         flips
     }
 
-    fn image(&self, ray: &Ray, radius: f64) -> Tensor {
+    /// The image at a radius of the ray `[1, C, H, W]`.
+    pub(super) fn image(&self, ray: &Ray, radius: f64) -> Tensor {
         let center = self.bench.clean.pixels.narrow(0, ray.sample as i64, 1);
         let delta = match ray.limited {
             true => (&ray.direction * radius.max(ray.reach)).clamp(-radius, radius),
@@ -201,7 +215,8 @@ impl BoundaryBlock<'_> {
         (center + delta).clamp(0.0, 1.0)
     }
 
-    fn bisect(&self, rays: &mut [Ray]) {
+    /// Halves the brackets.
+    pub(super) fn bisect(&self, rays: &mut [Ray]) {
         for _ in 0..self.config.bisections {
             let middle = |(at, ray): (usize, &Ray)| {
                 ray.high.filter(|&high| high > ray.low).map(|high| (at, (ray.low + high) / 2.0))

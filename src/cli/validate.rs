@@ -18,7 +18,8 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
         match check(path, args) {
             Ok(suite) => {
                 tell(&format!("{}: {}\n", path.display(), outline(&suite)));
-                let warnings = suite.gate_warnings().into_iter().chain(networks::warnings(&suite));
+                let warnings = suite.gate_warnings().into_iter().chain(suite.attack_warnings());
+                let warnings = warnings.chain(networks::warnings(&suite));
                 warnings.for_each(|text| say(&format!("{}: warning: {}", path.display(), escape::line(&text))));
             }
             Err(failures) => {

@@ -27,7 +27,7 @@ pub(super) fn suite(root: &Path, data: Option<&Data>, models: &[Model], draft: &
         text += "#\n# Found and not taken:\n";
         text += &draft.left.iter().map(|line| comment("  - ", line)).collect::<String>();
     }
-    text += &format!("schema = 1\nname = {}\nseed = 1\n\n", quoted(&name));
+    text += &format!("schema = 2\nname = {}\nseed = 1\n\n", quoted(&name));
     text += &match data {
         Some(data) => format!("[data]\n{}\n{}\n", data.lines.join("\n"), sizes(data, models)),
         None => "# [data]\n# kind = \"image-folder\" # one folder for each class\n# root = \"images\"\n\n".to_owned(),

@@ -125,8 +125,9 @@ fn nearest_flips_of_linear_classifiers_are_found() {
     // Its cross-entropy looks at all classes, not at the nearest.
     assert!(ratio < 2.0, "ddn: {ratio}");
     let ratio = worst_ratio(true, Norm::L2, OptimizerName::Cw, 900);
-    // A tenth of the paper's steps: the constant is found coarsely. The bisection that follows takes back a part.
-    assert!(ratio < 1.7, "cw: {ratio}");
+    // Untargeted it is drawn to the class with the next highest logit, which need not be the nearest; the boundary's methods end nearer
+    // (tests/laws).
+    assert!(ratio < 1.4, "cw: {ratio}");
 }
 
 #[test]

@@ -8,14 +8,18 @@ use super::{Needs, Optimizer, Pace, Seen};
 use crate::region::Region;
 use crate::rows::{Entrants, rows};
 
-/// Rounds of the search for the constant; each has this share of the steps.
-const ROUNDS: usize = 9;
-/// The first constant.
+/// Rounds of the search for the constant; each has this share of the steps, and begins where the last one ended.
+const ROUNDS: usize = 4;
+/// The first constant, where the first look does not tell a better one.
 const CONSTANT: f64 = 1e-3;
+/// The next constant is so many times as large or small while only one bound is known.
+const GROWTH: f64 = 4.0;
 /// Beyond this no upper bound is known.
 const UNBOUNDED: f64 = 1e10;
-/// The sum of a round's steps in the changed variable: 1,000 of 0.01 in the paper.
-const WAY: f64 = 10.0;
+/// The longest way of a round in the changed variable, of which half is gone, since steps shrink.
+const WAY: f64 = 2.0;
+/// The box is met this share of its half width inside, where black and white pixels still move.
+const INSIDE: f64 = 1e-4;
 
 rows! {
     /// The present point and the bounds of the constant.
@@ -45,8 +49,7 @@ rows! {
 pub(super) fn enter(pace: Pace, entrants: &Entrants, first: Tensor, _: &dyn Region) -> Box<dyn Optimizer> {
     let shape = [entrants.rows.len() as i64, 1, 1, 1];
     let filled = |value: f64| Tensor::full(shape, value, (Kind::Float, first.device()));
-    // The factor keeps black and white finite.
-    let origin = ((&first * 2.0 - 1.0) * (1.0 - 1e-6)).atanh();
+    let origin = ((&first * 2.0 - 1.0) * (1.0 - INSIDE)).atanh();
     Box::new(CarliniWagner {
         image: first.shallow_clone(),
         moved: origin.zeros_like(),
@@ -76,6 +79,8 @@ impl Optimizer for CarliniWagner {
         let image = self.unlimited();
         let hit = level.ge(self.level).view([-1, 1, 1, 1]);
         self.flipped = self.flipped.logical_or(&hit);
+        let first = self.age.eq(0);
+        self.constant = constant(seen.score, gradient).where_self(&first, &self.constant);
         let pull = (&image - region.center()) * 2.0;
         let push = gradient.masked_fill(&hit, 0.0) * &self.constant;
         let slope = (&image * (1.0 - &image)) * 2.0;
@@ -102,11 +107,19 @@ impl CarliniWagner {
         let raised = self.lower.where_self(&self.flipped, &self.lower.maximum(&self.constant));
         self.upper = lowered.where_self(over, &self.upper);
         self.lower = raised.where_self(over, &self.lower);
-        let middle = (&self.lower + &self.upper) * 0.5;
-        let next = middle.where_self(&self.upper.lt(UNBOUNDED * 0.1), &(&self.constant * 10.0));
+        let middle = (&self.lower * &self.upper).sqrt();
+        let below = middle.where_self(&self.lower.gt(0.0), &(&self.upper / GROWTH));
+        let next = below.where_self(&self.upper.lt(UNBOUNDED * 0.1), &(&self.constant * GROWTH));
         self.constant = next.where_self(over, &self.constant);
         self.flipped = self.flipped.logical_and(&over.logical_not());
-        self.moved = self.moved.masked_fill(over, 0.0);
         self.adam.restart(over);
     }
+}
+
+/// The constant at which pull and push are equal on the boundary of a linear function with this score `[R]`, negative before the boundary,
+/// and this gradient.
+fn constant(score: &Tensor, gradient: &Tensor) -> Tensor {
+    let squared = gradient.square().sum_dim_intlist([1i64, 2, 3].as_slice(), true, Kind::Float);
+    let constant = score.view([-1, 1, 1, 1]) * -2.0 / squared;
+    constant.nan_to_num(CONSTANT, CONSTANT, CONSTANT).clamp(1e-9, 1e9)
 }

@@ -82,7 +82,7 @@ impl Track {
     /// Keeps `image` where it is better than what was seen before.
     pub(super) fn keep_best(&mut self, criterion: Criterion, image: &Tensor, seen: &Seen, region: &dyn Region) {
         let Some(level) = seen.level else { return };
-        let level = (level * self.moved.to_kind(Kind::Int64)).clamp_max(criterion.leave_at);
+        let level = (level * self.moved.to_kind(Kind::Int64)).clamp_max(criterion.most);
         let value = match criterion.prefer {
             Prefer::First | Prefer::Score => seen.score.shallow_clone(),
             Prefer::Nearest => match region.shape() {

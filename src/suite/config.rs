@@ -299,6 +299,8 @@ pub enum Target {
     LeastLikely,
     /// The class with the second-largest clean logit.
     RunnerUp,
+    /// The class that is nearest to first order on the clean image (Melamed et al. 2024, <https://arxiv.org/abs/2407.02240>).
+    Nearest,
     /// A class drawn by seed and sample id, not the predicted one.
     Random,
     /// A class index.
@@ -313,6 +315,7 @@ impl std::fmt::Display for Target {
         match self {
             Target::LeastLikely => f.write_str("least-likely"),
             Target::RunnerUp => f.write_str("runner-up"),
+            Target::Nearest => f.write_str("nearest"),
             Target::Random => f.write_str("random"),
             Target::Class(index) => write!(f, "class:{index}"),
             Target::Untargeted => f.write_str("untargeted"),
@@ -322,7 +325,8 @@ impl std::fmt::Display for Target {
 
 impl Target {
     /// Every rule that a word names; class indices are the others.
-    pub const NAMED: [Target; 4] = [Target::Untargeted, Target::LeastLikely, Target::RunnerUp, Target::Random];
+    pub const NAMED: [Target; 5] =
+        [Target::Untargeted, Target::LeastLikely, Target::RunnerUp, Target::Nearest, Target::Random];
 
     /// The rule that a word names.
     pub fn named(word: &str) -> Option<Self> {
@@ -487,11 +491,13 @@ pub enum BoundaryMethod {
     Cw,
     /// sigma-zero (Cinà et al. 2025), for l0.
     SigmaZero,
+    /// Auto-PGD in balls whose radius is searched, for linf, l2 and l1.
+    Apgd,
 }
 
 impl BoundaryMethod {
     /// All methods.
-    pub const ALL: [BoundaryMethod; 7] = [
+    pub const ALL: [BoundaryMethod; 8] = [
         BoundaryMethod::Path,
         BoundaryMethod::Fmn,
         BoundaryMethod::Deepfool,
@@ -499,14 +505,17 @@ impl BoundaryMethod {
         BoundaryMethod::Ddn,
         BoundaryMethod::Cw,
         BoundaryMethod::SigmaZero,
+        BoundaryMethod::Apgd,
     ];
 
     /// The norms in which the method measures.
     pub fn norms(self) -> &'static [Norm] {
         match self {
-            BoundaryMethod::Path | BoundaryMethod::Fmn | BoundaryMethod::Deepfool | BoundaryMethod::Fab => {
-                &[Norm::Linf, Norm::L2, Norm::L1]
-            }
+            BoundaryMethod::Path
+            | BoundaryMethod::Fmn
+            | BoundaryMethod::Deepfool
+            | BoundaryMethod::Fab
+            | BoundaryMethod::Apgd => &[Norm::Linf, Norm::L2, Norm::L1],
             BoundaryMethod::Ddn | BoundaryMethod::Cw => &[Norm::L2],
             BoundaryMethod::SigmaZero => &[Norm::L0],
         }
@@ -522,6 +531,7 @@ impl BoundaryMethod {
             BoundaryMethod::Ddn => "ddn",
             BoundaryMethod::Cw => "cw",
             BoundaryMethod::SigmaZero => "sigma-zero",
+            BoundaryMethod::Apgd => "apgd",
         }
     }
 }

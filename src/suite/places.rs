@@ -72,6 +72,12 @@ impl Places {
         self.names.get(&(table.to_owned(), name.to_owned())).copied()
     }
 
+    /// Whether the key is written.
+    pub fn written(&self, place: Place) -> bool {
+        let (table, index, key) = place.parts();
+        self.spans.contains_key(&(table.to_owned(), index, Some(key.to_owned())))
+    }
+
     /// The bytes of the value; those of its table if the key is not written, the file's beginning if neither is.
     pub fn find(&self, place: Place) -> Range<usize> {
         let (table, index, key) = place.parts();

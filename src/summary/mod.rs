@@ -2,6 +2,7 @@
 
 mod checklist;
 mod csv;
+mod curves_csv;
 mod envelope;
 mod health;
 mod inside;
@@ -18,6 +19,7 @@ mod worst_case;
 
 pub use checklist::{Answer, Question, checklist};
 pub use csv::{summary_columns, write_summary};
+pub use curves_csv::{CURVES_COLUMNS, write_curves};
 pub use envelope::ENVELOPE;
 pub use inside::{
     DamageSummary, InsideSummary, LayerSummary, PatchSummary, UnitSummary, damage_columns, layer_columns,

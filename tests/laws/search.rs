@@ -234,7 +234,7 @@ fn minimal_norm_methods_end_at_the_closed_form() {
             let clean = CleanBlock::new(&model, &samples, &[], 8);
             let config = BoundaryConfig {
                 norm,
-                methods: vec![BoundaryMethod::Path, BoundaryMethod::Fmn],
+                methods: vec![BoundaryMethod::Path, BoundaryMethod::Fmn, BoundaryMethod::Fab, BoundaryMethod::Apgd],
                 max_radius: Epsilon::new(4.0 * distance).unwrap(),
                 steps: 100,
                 loss: Loss::Margin,
@@ -242,10 +242,11 @@ fn minimal_norm_methods_end_at_the_closed_form() {
             };
             let (records, _) = BoundaryBlock { config: &config, bench: bench(&model, &clean, 8) }.run();
             let methods: Vec<&str> = records.iter().map(|record| &*record.method).collect();
-            assert_eq!(methods, ["path", "fmn"]);
+            assert_eq!(methods, ["path", "fmn", "fab", "apgd"]);
             for (record, method) in records.iter().zip(&config.methods) {
                 let ratio = record.distance / distance;
-                assert!((0.999..1.01).contains(&ratio), "{method:?}, {norm}, class {true_class}: {ratio}");
+                let most = if *method == BoundaryMethod::Path { 1.01 } else { 1.001 };
+                assert!((0.999..most).contains(&ratio), "{method:?}, {norm}, class {true_class}: {ratio}");
                 assert!(record.bracket < 1e-3 * distance && record.status == Status::Ok);
                 let bound = method.passes(&config);
                 assert!(u64::from(record.forwards) <= bound.forwards, "{} {}", record.forwards, bound.forwards);
@@ -254,6 +255,84 @@ fn minimal_norm_methods_end_at_the_closed_form() {
             let config = BoundaryConfig { max_radius: Epsilon::new(0.9 * distance).unwrap(), ..config };
             let (records, _) = BoundaryBlock { config: &config, bench: bench(&model, &clean, 8) }.run();
             assert!(records.iter().all(|record| record.censored && record.status == Status::Censored));
+        }
+    }
+}
+
+/// Lengths of the shortest ways along `normals` until they have gained `gaps`, inside the box, by bisection over the common multiplier:
+/// the exact distances of a linear model.
+fn exact(image: &[f64], normal: &[f64], gap: f64, norm: Norm) -> f64 {
+    let way = |multiplier: f64| -> Vec<f64> {
+        let step = |(x, w): (&f64, &f64)| {
+            let wish = if norm == Norm::Linf { w.signum() * multiplier } else { w * multiplier };
+            (x + wish).clamp(0.0, 1.0) - x
+        };
+        image.iter().zip(normal).map(step).collect()
+    };
+    let gain = |way: &[f64]| way.iter().zip(normal).map(|(d, w)| d * w).sum::<f64>();
+    let (mut low, mut high) = (0.0, 1e4);
+    if gain(&way(high)) < gap {
+        return f64::INFINITY;
+    }
+    for _ in 0..200 {
+        let middle = (low + high) / 2.0;
+        *(if gain(&way(middle)) < gap { &mut low } else { &mut high }) = middle;
+    }
+    let way = way(high);
+    match norm {
+        Norm::Linf => way.iter().fold(0.0, |most: f64, d| most.max(d.abs())),
+        _ => way.iter().map(|d| d * d).sum::<f64>().sqrt(),
+    }
+}
+
+/// Every method ends at the closed form in a linear model with several classes, where the box limits the way (many values are 0 or 255),
+/// whichever class is the true one: 0 too.
+#[test]
+fn minimal_norm_methods_end_at_the_closed_form_among_classes_and_in_the_box() {
+    const CLASSES: usize = 4;
+    let noise = am_eval::random::Noise::new(7, "laws");
+    let weight = noise.uniform("weight", CLASSES * PIXELS);
+    let pixel = |value: &f32| (128.0 + 180.0 * value).clamp(0.0, 255.0) as u8;
+    let images: Vec<Vec<u8>> =
+        (0..16).map(|i| noise.uniform(&format!("image {i}"), PIXELS).iter().map(pixel).collect()).collect();
+    // Every class is as likely for a grey image, so that boundaries are near.
+    let centred = |class: usize| weight[class * PIXELS..(class + 1) * PIXELS].iter().sum::<f32>() * -0.5;
+    let bias: Vec<f32> = (0..CLASSES).map(centred).collect();
+    let model = model(linear(&weight, &bias), CLASSES as i64);
+    let samples = samples(&model, &images);
+    assert!(samples.iter().any(|sample| sample.label == 0) && samples.iter().any(|sample| sample.label > 0));
+    let clean = CleanBlock::new(&model, &samples, &[], 8);
+    for norm in [Norm::Linf, Norm::L2] {
+        let methods: Vec<BoundaryMethod> = BoundaryMethod::ALL
+            .into_iter()
+            .filter(|method| method.norms().contains(&norm) && *method != BoundaryMethod::Path)
+            .collect();
+        assert_eq!(methods.len(), if norm == Norm::L2 { 6 } else { 4 });
+        let max_radius = Epsilon::new(if norm == Norm::L2 { 6.0 } else { 1.0 }).unwrap();
+        let config = BoundaryConfig { norm, methods, max_radius, steps: 60, loss: Loss::Margin, bisections: 20 };
+        let (records, _) = BoundaryBlock { config: &config, bench: bench(&model, &clean, 8) }.run();
+        for (place, record) in records.iter().enumerate() {
+            let sample = place % samples.len();
+            let image: Vec<f64> = images[sample].iter().map(|&value| f64::from(value) / 255.0).collect();
+            let own = samples[sample].label as usize;
+            let row = |class: usize| weight[class * PIXELS..(class + 1) * PIXELS].iter().map(|&w| f64::from(w));
+            let logit = |class: usize| row(class).zip(&image).map(|(w, x)| w * x).sum::<f64>() + f64::from(bias[class]);
+            let others = (0..CLASSES).filter(|&class| class != own);
+            let nearest = others
+                .map(|class| {
+                    let normal: Vec<f64> = row(class).zip(row(own)).map(|(a, b)| a - b).collect();
+                    exact(&image, &normal, logit(own) - logit(class), norm)
+                })
+                .fold(f64::INFINITY, f64::min);
+            let ratio = record.distance / nearest;
+            assert!((0.9999..1.001).contains(&ratio), "{}, {norm}, sample {sample}: {ratio}", record.method);
+            let bound = config.methods[place / samples.len()].passes(&config);
+            let spent = (u64::from(record.forwards), u64::from(record.backwards));
+            assert!(
+                spent.0 <= bound.forwards + 1 && spent.1 <= bound.backwards + 9,
+                "{}: {spent:?}, {bound:?}",
+                record.method
+            );
         }
     }
 }

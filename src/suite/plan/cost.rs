@@ -39,7 +39,7 @@ use std::fmt;
 use super::controls::Beside;
 use super::passes::{self, NOISE_DRAW, NOISE_DRAWS, Passes, TRANSFER};
 use super::{Plan, Task};
-use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite};
+use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, Target};
 use crate::suite::goal::Driven;
 use crate::suite::presets::Preset;
 use crate::wording::columns::{Align, columns};
@@ -207,13 +207,17 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u6
     let Driven { count: units, at_least: partial } = attack.goal.driven(layer_units);
     let controls = attack.goal.controls();
     let driven = if controls.contains(&Control::RandomUnit) { units.saturating_mul(2) } else { units };
+    let ranking = match attack.goal {
+        Goal::ClassLogit { target: Target::Nearest, .. } => passes::linearized(classes.unwrap_or(LINEARIZED_CLASSES)),
+        _ => Passes::default(),
+    };
     let draws = if controls.contains(&Control::Noise) { number(NOISE_DRAWS) } else { 0 };
     let rows = product(&[driven, epsilons, restarts]);
     let noise = product(&[draws, epsilons]);
     PerSample {
         cells: product(&[driven, epsilons]).saturating_add(noise),
         rows: rows.saturating_add(noise),
-        passes: attack.row().times(rows) + NOISE_DRAW.times(noise),
+        passes: attack.row().times(rows) + NOISE_DRAW.times(noise) + ranking,
         partial,
     }
 }

@@ -103,7 +103,7 @@ impl Plan {
             files.extend(["worst_case.csv", "worst_case_samples.csv"].map(String::from));
         }
         if suite.boundary.is_some() {
-            files.push("distances.csv".into());
+            files.extend(["distances.csv", "curves.csv"].map(String::from));
         }
         if suite.transfer.is_some() {
             files.push("transfer.csv".into());

@@ -53,6 +53,12 @@ pub const GRID: usize = 16;
 /// counts.
 pub const INWARD: [f64; 7] = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875];
 const WAY_BACK: Passes = Passes::forward(if BEYOND.len() > INWARD.len() { BEYOND.len() } else { INWARD.len() } as u64);
+/// How often a ray is replaced by the way to the nearest point of the boundary's linear likeness, at most.
+pub const PROJECTIONS: usize = 2;
+/// Where such a way is looked along for a flip, as multiples of its length: the likeness is none of a straight boundary.
+pub const PROJECTED: [f64; 3] = [1.0002, 1.003, 1.03];
+/// Balls in which Auto-PGD looks for the boundary, one after the other.
+pub const RADII: usize = 6;
 /// Other classes that DeepFool and FAB try at each step, the likeliest ones.
 pub const RIVALS: usize = 9;
 /// Where the reported point of a ray is looked for, as shares of the way from the bracket's end back to where it began: mostly the first
@@ -137,9 +143,24 @@ impl BoundaryMethod {
             BoundaryMethod::Ddn => OptimizerName::Ddn.row(steps) + WAY_BACK,
             BoundaryMethod::Cw => OptimizerName::Cw.row(steps) + WAY_BACK,
             BoundaryMethod::SigmaZero => OptimizerName::SigmaZero.row(steps) + WAY_BACK,
+            BoundaryMethod::Apgd => {
+                let row = OptimizerName::Apgd.row(steps_of_a_radius(config.steps) as u64);
+                row.times(RADII as u64) + WAY_BACK
+            }
         };
-        search + Passes::forward(bisections + REPORTED.len() as u64)
+        let projections = match self {
+            BoundaryMethod::Path | BoundaryMethod::SigmaZero => 0,
+            _ => PROJECTIONS as u64,
+        };
+        let way = (PROJECTED.len() + INWARD.len()) as u64 + 1 + bisections;
+        let projection = Passes { forwards: way, backwards: RIVALS as u64 };
+        search + Passes::forward(bisections + REPORTED.len() as u64) + projection.times(projections)
     }
+}
+
+/// Steps that Auto-PGD takes in each of its balls, of so many in all.
+pub fn steps_of_a_radius(steps: usize) -> usize {
+    steps.div_ceil(RADII)
 }
 
 /// The distance to first order in a model of so many classes: one pass, and a gradient for each other class that it looks at.

@@ -63,6 +63,7 @@ fn outputs_follow_what_is_asked() {
         "worst_case.csv",
         "worst_case_samples.csv",
         "distances.csv",
+        "curves.csv",
         "transfer.csv",
         "units.csv",
         "layers.csv",

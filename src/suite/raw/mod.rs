@@ -31,7 +31,8 @@ raw_table! {
     /// A suite of am-eval: the images, the models, and the attacks that are run on them. Paths are relative to this file.
     /// Epsilons, norms and distances are in pixel units of [0, 1], before normalization.
     struct RawSuite ("the suite") {
-        /// Version of the suite's form: 1.
+        /// Version of the suite's form: 2. Suites of form 1 keep the defaults that they were written for: class-logit attacks that name
+        /// neither drive the plain logit (`loss`) by steepest ascent (`optimizer`), which overstates robustness.
         schema: FormVersion, required;
         /// The suite's name; it begins the name of the run's directory.
         name: Name, required;
@@ -160,7 +161,7 @@ raw_table! {
         models: Vec<At<Text>>;
         /// The class to drive: away from the predicted one, or a rule, or a class index. Default untargeted.
         target: TargetRule;
-        /// The function of the logits that is maximized. Default logit.
+        /// The function of the logits that is maximized; in suites of form 1 `logit` unless they say otherwise. Default margin.
         loss: Loss;
         /// The norm of the ball.
         norm: BallNorm, required;
@@ -168,9 +169,9 @@ raw_table! {
         epsilons: Vec<At<Radius>>, required;
         /// Ascent steps for each row.
         steps: Count<1, 100_000>, required;
-        /// Step size as a share of epsilon. Default 2.5 / steps.
+        /// Step size as a share of epsilon, for optimizers that do not choose it themselves. Default 2.5 / steps.
         step_size: Positive;
-        /// How rows move. Default steepest.
+        /// How rows move; in suites of form 1 `steepest` unless they say otherwise. Default apgd.
         optimizer: OptimizerName;
         /// Views over which each step's gradient is averaged. Default the image alone.
         views: RawViews;

@@ -186,7 +186,7 @@ impl<'a, 'i> Fields<'a, 'i> {
 /// How a required key may look.
 pub(in crate::suite) fn example(key: &str) -> &'static str {
     match key {
-        "schema" => "add `schema = 1`",
+        "schema" => "add `schema = 2`",
         "name" => "add a name of letters, digits, `-`, `_` and `.`, such as `name = \"resnet20\"`",
         "arch" => "add the architecture, such as `arch = \"cifar/resnet20\"`; `am-eval models` lists them",
         "weights" => "add the safetensors file, such as `weights = \"../models/resnet20.safetensors\"`",

@@ -59,21 +59,29 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Count<MIN, MAX> {
     }
 }
 
-/// The version of the suite's form: 1.
-#[derive(Debug)]
-pub struct FormVersion;
+/// The version of the suite's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormVersion {
+    /// Class-logit attacks that do not say otherwise drive the plain logit by steepest ascent.
+    First,
+    /// They drive the margin by Auto-PGD, which is stronger at equal cost.
+    Second,
+}
 
 impl FromToml for FormVersion {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
-        if value.get_ref().as_integer().and_then(integer) == Some(1) {
-            return Some(FormVersion);
+        match value.get_ref().as_integer().and_then(integer) {
+            Some(1) => Some(FormVersion::First),
+            Some(2) => Some(FormVersion::Second),
+            _ => {
+                wrong(key, value, "1 or 2", problems).help("new suites say 2; this am-eval reads no later form");
+                None
+            }
         }
-        wrong(key, value, "1", problems).help("this am-eval reads suites of version 1 only");
-        None
     }
 }
 
-schema_of!(FormVersion, "FormVersion", { "type": "integer", "const": 1 });
+schema_of!(FormVersion, "FormVersion", { "type": "integer", "enum": [1, 2] });
 
 /// A finite number.
 #[derive(Debug, Clone, Copy)]
@@ -290,7 +298,7 @@ pub struct TargetRule(pub Target);
 
 impl FromToml for TargetRule {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
-        const KNOWN: [&str; 4] = ["untargeted", "least-likely", "runner-up", "random"];
+        const KNOWN: [&str; 5] = ["untargeted", "least-likely", "runner-up", "nearest", "random"];
         let rule = match value.get_ref() {
             DeValue::Integer(_) => Target::Class(Count::<0, 1_000_000>::from_toml(key, value, problems)?.size()),
             DeValue::String(text) => match Target::named(text) {
@@ -312,7 +320,7 @@ impl FromToml for TargetRule {
 
 schema_of!(TargetRule, "TargetRule", {
     "anyOf": [
-        { "enum": ["untargeted", "least-likely", "runner-up", "random"] },
+        { "enum": ["untargeted", "least-likely", "runner-up", "nearest", "random"] },
         { "type": "integer", "minimum": 0, "maximum": 1_000_000 }
     ]
 });

@@ -23,7 +23,8 @@ fn the_full_suite_means_what_it_says() {
     let [untargeted, seven, neurons, every] = &suite.attacks[..] else { panic!() };
     let radii: Vec<String> = untargeted.epsilons.iter().map(Epsilon::to_string).collect();
     assert_eq!(radii, ["0", "1/255", "8/255"], "sorted");
-    assert!(matches!(untargeted.goal, Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Logit, .. }));
+    assert!(matches!(untargeted.goal, Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Margin, .. }));
+    assert_eq!((untargeted.optimizer, seven.optimizer), (OptimizerName::Apgd, OptimizerName::Steepest));
     assert_eq!((untargeted.stop, untargeted.restarts, untargeted.step_size), (Stop::Flip, 1, None));
     assert!(matches!(seven.goal, Goal::ClassLogit { target: Target::Class(7), loss: Loss::Dlr, .. }));
     assert_eq!((seven.stop, seven.restarts, seven.step_size, seven.norm), (Stop::Budget, 3, Some(0.1), Norm::L2));
@@ -128,8 +129,13 @@ fn replaced(old: &str, new: &str) -> String {
 #[test]
 fn each_wrong_value_causes_one_message_at_its_line() {
     let cases = [
-        ("schema = 1", "schema = 2", "`schema` must be 1, not 2"),
-        ("schema = 1", "", "missing key `schema` in the suite"),
+        ("schema = 2", "schema = 3", "`schema` must be 1 or 2, not 3"),
+        (
+            "step_size = 0.1\noptimizer = \"steepest\"",
+            "step_size = 0.1",
+            "optimizer `apgd`, the default, chooses its steps itself",
+        ),
+        ("schema = 2", "", "missing key `schema` in the suite"),
         ("name = \"full\"", "name = \"../etc\"", "`name` must be 1 to 64 letters"),
         ("seed = 3", "seed = -3", "`seed` must be a whole number of at least 0, not -3"),
         ("device = \"cuda:1\"", "device = \"gpu\"", "`device` must be auto, cpu, cuda or cuda:N"),
@@ -157,8 +163,12 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("target = 7", "target = 10", "model `cnn` has no class 10"),
         ("target = 7", "target = \"leastlikely\"", "unknown target `leastlikely`"),
         ("loss = \"dlr\"", "loss = \"cw\"", "unknown loss `cw`"),
-        ("step_size = 0.1", "optimizer = \"agpd\"", "unknown optimizer `agpd`"),
-        ("step_size = 0.1", "step_size = 0.1\noptimizer = \"apgd\"", "optimizer `apgd` chooses its steps itself"),
+        ("optimizer = \"steepest\"", "optimizer = \"agpd\"", "unknown optimizer `agpd`"),
+        (
+            "step_size = 0.1\noptimizer = \"steepest\"",
+            "step_size = 0.1\noptimizer = \"apgd\"",
+            "optimizer `apgd` chooses its steps itself",
+        ),
         (
             "norm = \"linf\"\nepsilons = [\"8/255\", \"1/255\", 0.0]",
             "optimizer = \"square\"\nnorm = \"l1\"\nepsilons = [\"8/255\", \"1/255\", 0.0]",
@@ -194,6 +204,15 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("direction = \"suppress\"", "stop = \"target\"", "a unit attack has no target class"),
         ("target = 7\nloss = \"dlr\"", "stop = \"target\"", "an untargeted attack has no target"),
         ("methods = [\"path\"]", "methods = [\"fmm\"]", "unknown method `fmm`"),
+        ("methods = [\"path\"]", "methods = [\"sigma-zero\"]", "method `sigma-zero` does not measure l2 distances"),
+        (
+            "norm = \"l2\"\nmethods = [\"path\"]",
+            "norm = \"l0\"\nmethods = [\"fab\"]",
+            "method `fab` does not measure l0 distances",
+        ),
+        ("norm = \"l2\"\nepsilons", "norm = \"l0\"\nepsilons", "unknown norm `l0`"),
+        ("classes = 10", "classes = 3", "targeted loss `dlr` needs at least 4 classes"),
+        ("optimizer = \"steepest\"", "optimizer = \"sigma-zero\"", "`sigma-zero`"),
         ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),
         ("attacks = [\"untarget*\"]", "attacks = [\"untargted\"]", "unknown attack `untargted`"),
         ("attacks = [\"untarget*\"]", "attacks = [\"pgd*\"]", "`pgd*` selects no attack of this suite"),
@@ -347,4 +366,30 @@ fn wrong_attacks_on_features_are_explained_where_they_stand() {
         let said = said(table);
         assert!(said.contains(expected), "{table}: {said}");
     }
+}
+
+/// What suites of each form get where they say nothing; what they say holds in both.
+#[test]
+fn the_default_attack_depends_on_the_form_of_the_suite() {
+    use crate::suite::{Goal, Loss, OptimizerName};
+    let driven = |source: &str| {
+        let suite = parse(source).unwrap();
+        let attack = &suite.attacks[0];
+        let Goal::ClassLogit { loss, .. } = attack.goal else { panic!("the first attack drives a class") };
+        (loss, attack.optimizer, suite.attack_warnings())
+    };
+    let first = replaced("schema = 2", "schema = 1");
+    assert_eq!(driven(FULL), (Loss::Margin, OptimizerName::Apgd, vec![]));
+    let (loss, optimizer, warnings) = driven(&first);
+    assert_eq!((loss, optimizer), (Loss::Logit, OptimizerName::Steepest));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("attack `untargeted` drives the plain logit"), "{warnings:?}");
+    let said = "name = \"untargeted\"\nloss = \"logit\"\noptimizer = \"steepest\"";
+    let [told, told_first] = [FULL, first.as_str()].map(|source| source.replacen("name = \"untargeted\"", said, 1));
+    assert_eq!(driven(&told), (Loss::Logit, OptimizerName::Steepest, vec![]));
+    // The same attack has the same identity, whichever form says it.
+    let material = |source: &str| parse(source).unwrap().run_key_material();
+    assert_eq!(material(&told), material(&told_first));
+    assert_eq!(material(&told), material(&first));
+    assert_ne!(material(FULL), material(&first));
 }

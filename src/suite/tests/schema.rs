@@ -31,7 +31,7 @@ fn shipped_suites_fulfil_the_schema() {
 fn the_schema_rejects_what_the_reader_rejects() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
     let cases = [
-        ("schema = 1", "schema = 2"),
+        ("schema = 2", "schema = 3"),
         ("name = \"full\"", "name = \"a/b\""),
         ("seed = 3", "seed = -3"),
         ("device = \"cuda:1\"", "device = \"gpu\""),

@@ -8,13 +8,14 @@ use std::path::Path;
 use self::views::views;
 use super::{distinct, repeated};
 use crate::suite::config::{
-    AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Target, UnitSelection,
+    AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Suite, Target, UnitSelection,
 };
+use crate::suite::places::Place;
 use crate::suite::presets::Preset;
 use crate::suite::raw::{RawAmStandard, RawAttack, RawClassLogit, RawStandard, RawUnit, RawUnits};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
-use crate::suite::read::values::{Name, Positive, Radius, Text};
+use crate::suite::read::values::{FormVersion, Name, Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
 use crate::wording::suggest::{did_you_mean, shown};
@@ -22,6 +23,7 @@ use crate::wording::suggest::{did_you_mean, shown};
 /// The attacks; files are relative to `base`, `names` are the names of all models, `models` those that can be used.
 pub(super) fn resolve(
     raw: Vec<At<RawAttack>>,
+    form: FormVersion,
     names: &[At<String>],
     models: &[ModelConfig],
     base: &Path,
@@ -41,7 +43,7 @@ pub(super) fn resolve(
     distinct("attack name", &own_names, problems);
     raw.into_iter()
         .filter_map(|attack| match attack.value {
-            RawAttack::ClassLogit(raw) => class_logit(raw, names, models, problems),
+            RawAttack::ClassLogit(raw) => class_logit(raw, form, names, models, problems),
             RawAttack::Unit(raw) => unit(raw, names, base, problems),
             RawAttack::Features(raw) => features::resolve(raw, names, problems),
             RawAttack::Standard(RawStandard { name, models, norm, epsilons, .. }) => {
@@ -54,14 +56,41 @@ pub(super) fn resolve(
         .collect()
 }
 
+impl Suite {
+    /// Attacks that are weak because of a default that the suite did not choose, one sentence each.
+    pub fn attack_warnings(&self) -> Vec<String> {
+        let weak = |(index, attack): (usize, &AttackConfig)| {
+            let plain = matches!(attack.goal, Goal::ClassLogit { loss: Loss::Logit, preset: None, .. });
+            (plain && !self.places.written(Place::Attack(index, "loss"))).then(|| {
+                format!(
+                    "attack `{}` drives the plain logit, the default of suites of form 1, which reads some points too robust; \
+                     `schema = 2` drives the margin at equal cost",
+                    attack.name
+                )
+            })
+        };
+        self.attacks.iter().enumerate().filter_map(weak).collect()
+    }
+}
+
+/// What a class-logit attack maximizes, and how its rows move, where the suite does not say.
+fn usual(form: FormVersion) -> (Loss, OptimizerName) {
+    match form {
+        FormVersion::First => (Loss::Logit, OptimizerName::Steepest),
+        FormVersion::Second => (Loss::Margin, OptimizerName::Apgd),
+    }
+}
+
 fn class_logit(
     raw: RawClassLogit,
+    form: FormVersion,
     names: &[At<String>],
     models: &[ModelConfig],
     problems: &mut Problems,
 ) -> Option<AttackConfig> {
     let target = raw.target.as_ref().map_or(Target::Untargeted, |target| target.value.0);
-    let loss = raw.loss.as_ref().map_or(Loss::default(), |loss| loss.value);
+    let (usual_loss, usual_optimizer) = usual(form);
+    let loss = raw.loss.as_ref().map_or(usual_loss, |loss| loss.value);
     let applies = chosen_models(raw.models, names, problems);
     let runs_on = |name: &str| applies.as_ref().is_none_or(|chosen| chosen.iter().any(|other| other == name));
     for model in models.iter().filter(|model| runs_on(&model.name)) {
@@ -73,11 +102,14 @@ fn class_logit(
                 .add(at.span.clone(), format!("model `{}` has no class {index}", model.name), "no such class")
                 .help(format!("its classes are 0 to {}", classes - 1));
         }
+        // The targeted ratio looks at the fourth logit too.
+        let (needed, targeted) = if target == Target::Untargeted { (3, "") } else { (4, "targeted ") };
         if let (Loss::Dlr, Some(at)) = (loss, &raw.loss)
-            && classes < 3
+            && classes < needed
         {
+            let problem = format!("{targeted}loss `dlr` needs at least {needed} classes");
             problems
-                .add(at.span.clone(), "loss `dlr` needs at least 3 classes", format!("`{}` has {classes}", model.name))
+                .add(at.span.clone(), problem, format!("`{}` has {classes}", model.name))
                 .help("use the loss `margin`");
         }
     }
@@ -90,7 +122,7 @@ fn class_logit(
             .help("use `stop = \"flip\"` or `stop = \"budget\"`, or choose a `target`");
     }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
-    let optimizer = optimizer(raw.optimizer.as_ref(), norm, raw.step_size.as_ref(), problems);
+    let optimizer = optimizer(raw.optimizer.as_ref(), usual_optimizer, norm, raw.step_size.as_ref(), problems);
     let views = views(raw.views, optimizer, problems);
     Some(AttackConfig {
         name: raw.name?.value.0,
@@ -155,7 +187,8 @@ fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems
             .help("use `stop = \"budget\"` or `stop = \"flip\"`");
     }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
-    let optimizer = optimizer(raw.optimizer.as_ref(), norm, raw.step_size.as_ref(), problems);
+    let steepest = OptimizerName::Steepest;
+    let optimizer = optimizer(raw.optimizer.as_ref(), steepest, norm, raw.step_size.as_ref(), problems);
     let views = views(raw.views, optimizer, problems);
     let goal = Goal::Unit {
         layer: LayerName::from(raw.layer?.value.0),
@@ -181,11 +214,20 @@ fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems
 /// How rows move, where the attack's balls allow it.
 fn optimizer(
     raw: Option<&At<OptimizerName>>,
+    usual: OptimizerName,
     norm: Option<Norm>,
     step_size: Option<&At<Positive>>,
     problems: &mut Problems,
 ) -> OptimizerName {
-    let Some(At { value: optimizer, span }) = raw else { return OptimizerName::default() };
+    let Some(At { value: optimizer, span }) = raw else {
+        if let Some(size) = step_size.filter(|_| usual.adapts()) {
+            let problem = format!("optimizer `{}`, the default, chooses its steps itself", usual.as_str());
+            problems
+                .add(size.span.clone(), problem, "not used")
+                .help("leave `step_size` out, or add `optimizer = \"steepest\"`");
+        }
+        return usual;
+    };
     let word = optimizer.as_str();
     if optimizer.is_nearest() {
         problems

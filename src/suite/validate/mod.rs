@@ -31,6 +31,7 @@ use super::read::{At, FromToml, Value};
 use crate::files::open_regular;
 use crate::suite::places::Places;
 use crate::suite::read::problem::{Problems, SuiteErrors};
+use crate::suite::read::values::FormVersion;
 use crate::terms::LayerName;
 
 /// A file of more bytes was meant for something else.
@@ -155,7 +156,8 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
             .add(value.span(), "the suite measures nothing", "no attack, no boundary, no picture")
             .help("add an `[[attack]]`, `[boundary]` or `[[visualize]]`");
     }
-    let attacks = attack::resolve(attacks, &names, &models, base, problems);
+    let form = raw.schema.map_or(FormVersion::Second, |schema| schema.value);
+    let attacks = attack::resolve(attacks, form, &names, &models, base, problems);
     let visualizations = visualize::resolve(visualizations, &names, base, problems);
     let universal = inside::universal(universal, &names, base, problems);
     let damage = raw.damage.map(|raw| inside::damage(raw, &attacks, base, problems));

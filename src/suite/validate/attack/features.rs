@@ -17,7 +17,7 @@ pub(super) fn resolve(raw: RawFeatures, names: &[At<String>], problems: &mut Pro
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
     let optimizer = match raw.optimizer {
         None => OptimizerName::Momentum,
-        some => optimizer(some.as_ref(), norm, raw.step_size.as_ref(), problems),
+        some => optimizer(some.as_ref(), OptimizerName::Momentum, norm, raw.step_size.as_ref(), problems),
     };
     let views = views(raw.views, optimizer, problems);
     Some(AttackConfig {
