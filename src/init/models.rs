@@ -18,6 +18,9 @@ const CIFAR: &str = "{ mean = [0.4914, 0.4822, 0.4465], std = [0.2470, 0.2435, 0
 /// MNIST's.
 const MNIST: &str = "{ mean = [0.1307], std = [0.3081] }";
 
+/// Sides of images that programs are usually made for.
+const SIDES: [u32; 6] = [224, 32, 64, 96, 299, 384];
+
 /// A `[[model]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -120,23 +123,25 @@ fn candidates(file: &Path, data: Option<&Data>, knowledge: &dyn Knowledge) -> Re
         return folder(file, data, knowledge);
     }
     let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let program = |arch: &str| {
+    // Programs are often made for images of one size: of the usual ones the first that fits is taken.
+    let program = |arch: &str| -> Vec<Candidate> {
         let normalize = Some(normalization(None, data));
-        Candidate {
+        let sided = |side| Candidate {
             arch: Some(arch.to_owned()),
             normalize: true,
             told_normalize: normalize,
-            side: Some(224),
+            side: Some(side),
             remark: None,
-        }
+        };
+        SIDES.map(sided).into()
     };
     match ending.as_str() {
-        "onnx" => return Ok(vec![program("onnx")]),
-        "pt2" => return Ok(vec![program("exported")]),
+        "onnx" => return Ok(program("onnx")),
+        "pt2" => return Ok(program("exported")),
         "safetensors" => {}
         _ => {
             if ScriptCode::open(file).is_ok_and(|code| code.is_script()) {
-                return Ok(vec![program("torchscript")]);
+                return Ok(program("torchscript"));
             }
             return Err(
                 instead(file).unwrap_or_else(|| "it is neither TorchScript nor a checkpoint of PyTorch".to_owned())
