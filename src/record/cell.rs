@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn cells_keep_the_text_that_they_always_had() {
         let targeted = Cell { target: Some(Target::Class(3)), ..cell(0.5) };
-        let text = r#"{"model":"m","dataset":"d","attack":"a","kind":"class-logit","target":"class:3","layer":null,"unit":null,"norm":"linf","epsilon":0.5}"#;
+        let text = r#"{"model":"m","dataset":"synthetic","attack":"a","kind":"class-logit","target":"class:3","layer":null,"unit":null,"norm":"linf","epsilon":0.5}"#;
         assert_eq!(serde_json::to_string(&targeted).unwrap(), text);
         for unit in ["17", "17@3,5", "draw:12", "fia"] {
             let cell = unit_cell(CellKind::Unit, unit, 0.5);

@@ -270,7 +270,7 @@ proptest! {
         let mut records = Vec::new();
         for (sample, (from, wrong)) in flips.iter().enumerate() {
             for (at, cell) in cells.iter().enumerate() {
-                let one = record(cell, sample);
+                let one = Record { linf: 0.99 * cell.epsilon.value() as f32, ..record(cell, sample) };
                 records.push(if *wrong { misclassified(one) } else if at >= *from { flipped(one) } else { one });
             }
         }

@@ -44,11 +44,12 @@ impl UnitPairs {
     pub fn new(comparison: &Comparison, folders: &[(String, PathBuf)]) -> Result<Self, StoreError> {
         let mut found = UnitPairs::default();
         let of_run = |name: &str| match folders.iter().find(|(known, _)| known == name) {
-            Some((_, folder)) => {
+            // A baseline is a file, and has no pictures.
+            Some((_, folder)) if folder.is_dir() => {
                 let dir = PictureDir::of_run(folder);
                 Ok(Some((dir.clone(), dir.read()?)))
             }
-            None => Ok::<_, StoreError>(None),
+            _ => Ok::<_, StoreError>(None),
         };
         let mut used = 0;
         for contrast in &comparison.contrasts {

@@ -156,7 +156,6 @@ impl Plan {
 
     /// What stands beside the attacks of each model, in blocks of theirs.
     fn controls(&self, suite: &Suite) -> Vec<Line> {
-        let samples = self.units.iter().map(|unit| unit.samples.end).max().unwrap_or(0);
         let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
         for unit in &self.units {
             let (Task::Attack(attack), Some(model)) = (unit.task, suite.models.get(unit.model)) else { continue };
@@ -174,7 +173,7 @@ impl Plan {
                 backwards: 0,
                 partial: false,
             });
-            let passes = beside.passes(unit.samples.clone(), samples);
+            let passes = beside.passes(unit.samples.clone(), self.samples);
             line.cells += if unit.block == 0 { beside.cells() } else { 0 };
             line.rows += product(&[beside.cells(), number(unit.samples.len())]);
             line.forwards = line.forwards.saturating_add(passes.forwards);

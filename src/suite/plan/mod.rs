@@ -44,6 +44,8 @@ pub struct WorkUnit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     units: Vec<WorkUnit>,
+    /// Samples of the whole run, also of a share.
+    samples: usize,
 }
 
 /// The tasks of a suite, in the order of the plan: index of the model, task, and the beginning of its files' names.
@@ -74,7 +76,7 @@ impl Plan {
                 key: format!("{stem}--{index:05}"),
             })
         };
-        Plan { units: tasks(suite).into_iter().flat_map(blocks).collect() }
+        Plan { units: tasks(suite).into_iter().flat_map(blocks).collect(), samples }
     }
 
     /// The units of work, in order.
@@ -92,7 +94,7 @@ impl Plan {
     /// shares are disjoint and together the whole.
     pub fn shard(&self, shard: Shard) -> Plan {
         let mine = self.units.iter().skip(shard.index() - 1).step_by(shard.count());
-        Plan { units: mine.cloned().collect() }
+        Plan { units: mine.cloned().collect(), samples: self.samples }
     }
 
     /// The files that the run leaves in its directory, blocks left out. Charts depend on the results and are one entry.

@@ -220,7 +220,9 @@ fn optimizer(
     problems: &mut Problems,
 ) -> OptimizerName {
     let Some(At { value: optimizer, span }) = raw else {
-        if let Some(size) = step_size.filter(|_| usual.adapts()) {
+        // An optimizer that is written wrong is not one that is left out.
+        let left_out = usual.adapts() && problems.none_says("unknown optimizer");
+        if let Some(size) = step_size.filter(|_| left_out) {
             let problem = format!("optimizer `{}`, the default, chooses its steps itself", usual.as_str());
             problems
                 .add(size.span.clone(), problem, "not used")
