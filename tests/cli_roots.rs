@@ -137,7 +137,7 @@ fn a_models_folder_is_read_below_the_weights_root() {
     Place::says(validate(&[]), &["missing key `arch`", "there is none at gone/vit"]);
     for (field, words) in [
         ("\"hidden_act\": \"relu\"", ["has `hidden_act` \"relu\"", "\"gelu\" alone"]),
-        ("\"qkv_bias\": false", ["has `qkv_bias` false", "TorchScript"]),
+        ("\"qkv_bias\": false", ["has `qkv_bias` false", "torch.export"]),
         ("\"num_attention_heads\": 8", ["has `num_attention_heads` 8", "has 12"]),
     ] {
         place.write("hub/vit/config.json", &HUGGING_FACE.replace('}', &format!(", {field}}}")));
