@@ -6,6 +6,7 @@
 mod data;
 mod look;
 mod models;
+mod table;
 mod text;
 
 use std::path::{Path, PathBuf};

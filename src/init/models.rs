@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::data::Data;
+use super::table::Model;
 use super::{Draft, Found, Knowledge, quoted, relative, text};
 use crate::files::{ScriptCode, instead};
 use crate::suite::ModelFolder;
@@ -20,15 +21,6 @@ const MNIST: &str = "{ mean = [0.1307], std = [0.3081] }";
 
 /// Sides of images that programs are usually made for.
 const SIDES: [u32; 6] = [224, 32, 64, 96, 299, 384];
-
-/// A `[[model]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model {
-    /// Its lines.
-    pub lines: Vec<String>,
-    /// Side of the images that it takes, where images have to be brought to one size; none if a configuration says it.
-    pub side: Option<u32>,
-}
 
 pub(super) fn choose(
     suite: &Path,

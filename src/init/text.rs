@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::data::Data;
-use super::models::Model;
+use super::table::Model;
 use super::{Draft, quoted};
 use crate::wording::format::slug;
 

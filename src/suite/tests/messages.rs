@@ -210,7 +210,7 @@ fn each_wrong_value_causes_one_message_at_its_line() {
             "norm = \"l0\"\nmethods = [\"fab\"]",
             "method `fab` does not measure l0 distances",
         ),
-        ("norm = \"l2\"\nepsilons", "norm = \"l0\"\nepsilons", "unknown norm `l0`"),
+        ("norm = \"l2\"\nepsilons", "norm = \"l7\"\nepsilons", "unknown norm `l7`"),
         ("classes = 10", "classes = 3", "targeted loss `dlr` needs at least 4 classes"),
         ("optimizer = \"steepest\"", "optimizer = \"sigma-zero\"", "`sigma-zero`"),
         ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),

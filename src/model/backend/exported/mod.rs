@@ -3,6 +3,7 @@
 
 mod archive;
 mod labels;
+mod layout;
 mod lower;
 mod older;
 mod schema;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 use super::archive::Archive;
-use super::tensors::laid;
+use super::layout::laid;
 use crate::files::Pickle;
 use crate::model::backend::graph::MOST_DIMENSIONS;
 

@@ -140,9 +140,16 @@ fn scatter_reduce(args: &mut Args) -> Lowered {
     if !args.truth("include_self", true)? {
         return Err("leaves out the values that are there (`include_self=False`), which is not supported".to_owned());
     }
+    // The binding knows sums and products of this operator.
+    let sum = match how.as_str() {
+        "sum" => true,
+        "prod" => false,
+        _ => return Err(format!("reduces by `{how}`, which is not supported; `sum` and `prod` are")),
+    };
     one(move |frame| {
-        let x = frame.tensor(x)?;
-        x.f_scatter_reduce(dim, frame.tensor(places)?, &frame.tensor(from)?.f_to_kind(x.kind())?, &how)
+        let (x, places) = (frame.tensor(x)?, frame.tensor(places)?);
+        let from = frame.tensor(from)?.f_to_kind(x.kind())?;
+        if sum { x.f_scatter_add(dim, places, &from) } else { x.f_scatter_reduce(dim, places, &from, "multiply") }
     })
 }
 

@@ -225,9 +225,9 @@ fn rarer_operators_are_libtorchs() {
         ),
         (
             "scatter_reduce.two",
-            vec![("self", t(&x)), ("dim", int(1)), ("index", t(&wide)), ("src", t(&y)), ("reduce", word("amax"))],
+            vec![("self", t(&x)), ("dim", int(1)), ("index", t(&wide)), ("src", t(&y)), ("reduce", word("sum"))],
             1,
-            x.scatter_reduce(1, &wide, &y, "amax"),
+            x.scatter_add(1, &wide, &y),
         ),
         (
             "index_fill.int_Scalar",
