@@ -286,7 +286,7 @@ fn exact(image: &[f64], normal: &[f64], gap: f64, norm: Norm) -> f64 {
 }
 
 /// Every method ends at the closed form in a linear model with several classes, where the box limits the way (many values are 0 or 255),
-/// whichever class is the true one: 0 too.
+/// whichever class is the true one: 0 too. DeepFool steps without regard to the box and may find nothing; it then says so.
 #[test]
 fn minimal_norm_methods_end_at_the_closed_form_among_classes_and_in_the_box() {
     const CLASSES: usize = 4;
@@ -302,6 +302,7 @@ fn minimal_norm_methods_end_at_the_closed_form_among_classes_and_in_the_box() {
     let samples = samples(&model, &images);
     assert!(samples.iter().any(|sample| sample.label == 0) && samples.iter().any(|sample| sample.label > 0));
     let clean = CleanBlock::new(&model, &samples, &[], 8);
+    let mut far = Vec::new();
     for norm in [Norm::Linf, Norm::L2] {
         let methods: Vec<BoundaryMethod> = BoundaryMethod::ALL
             .into_iter()
@@ -325,7 +326,10 @@ fn minimal_norm_methods_end_at_the_closed_form_among_classes_and_in_the_box() {
                 })
                 .fold(f64::INFINITY, f64::min);
             let ratio = record.distance / nearest;
-            assert!((0.9999..1.001).contains(&ratio), "{}, {norm}, sample {sample}: {ratio}", record.method);
+            let gave_up = &*record.method == "deepfool" && record.censored;
+            if !gave_up && !(0.9999..1.001).contains(&ratio) {
+                far.push(format!("{}, {norm}, sample {sample}: {ratio}", record.method));
+            }
             let bound = config.methods[place / samples.len()].passes(&config);
             let spent = (u64::from(record.forwards), u64::from(record.backwards));
             assert!(
@@ -335,6 +339,7 @@ fn minimal_norm_methods_end_at_the_closed_form_among_classes_and_in_the_box() {
             );
         }
     }
+    assert!(far.is_empty(), "{far:#?}");
 }
 
 /// Logits that libtorch cannot follow back to the pixels.
