@@ -58,7 +58,7 @@ fn remedy(summary: &RunSummary, model: &str, norm: Norm, smallest: Epsilon) -> S
     let proposed = found.map(|of| proposed(of, norm)).unwrap_or_default();
     if proposed.is_empty() {
         return format!(
-            "Measure distances in {} (`[boundary]` with norm = \"{norm}\") to see which would; those of this run begin at {}",
+            "Measure distances in {} ([boundary] with norm = \"{norm}\") to see which would; those of this run begin at {}",
             format::norm(norm),
             format::epsilon(smallest)
         );

@@ -201,7 +201,7 @@ impl<'a> WayFigure<'a> {
         let (left, top) = (f64::from(SLICE_LEFT), CHART_TOP - 6.0 + f64::from(SLICE));
         let face = Type::new(SMALL - 1.0, MUTED);
         let norm = format::norm(self.way.norm);
-        let text = format!("solid: the {norm} ball; dashed: the same length in the other norm");
+        let text = format!("solid: {norm} ball; dashed: equal length, other norm");
         canvas.text(left, top + 15.0, &face.fit(&text, f64::from(SLICE)), face)?;
         canvas.text(left, top + 30.0, "right: the attack; up: the margin's gradient across it", face)?;
         let mut x = left;
