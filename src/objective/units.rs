@@ -123,7 +123,7 @@ impl Places {
     }
 }
 
-/// The activation `[R]` of each row's own unit of `layer`; `units` has one entry for each row, and each unit exists ([`missing`]).
+/// The activation `[R]` of each row's own unit of `layer`; `units` has one entry for each row, and each unit exists.
 pub fn unit_values(model: &Model, layer: &LayerName, activation: &Tensor, units: &[Unit]) -> Tensor {
     let variety = Variety::of_units(units.iter().copied());
     Places::new(units, variety, activation.device()).values(model, layer, activation)
