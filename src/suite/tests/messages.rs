@@ -125,6 +125,15 @@ fn replaced(old: &str, new: &str) -> String {
     FULL.replace(old, new)
 }
 
+#[test]
+fn the_targeted_difference_of_logits_needs_four_classes() {
+    let source = replaced("classes = 10", "classes = 3").replace("target = 7\n", "target = 2\n");
+    let errors = parse(&source).expect_err("three classes");
+    let said: Vec<&str> = errors.problems().iter().map(Problem::message).collect();
+    assert_eq!(said.len(), 1, "{errors:#}");
+    assert!(said[0].starts_with("targeted loss `dlr` needs at least 4 classes"), "{errors:#}");
+}
+
 /// Each replacement of a line by a wrong one, and the beginning of the one message that it must cause.
 #[test]
 fn each_wrong_value_causes_one_message_at_its_line() {
@@ -211,8 +220,7 @@ fn each_wrong_value_causes_one_message_at_its_line() {
             "method `fab` does not measure l0 distances",
         ),
         ("norm = \"l2\"\nepsilons", "norm = \"l7\"\nepsilons", "unknown norm `l7`"),
-        ("classes = 10", "classes = 3", "targeted loss `dlr` needs at least 4 classes"),
-        ("optimizer = \"steepest\"", "optimizer = \"sigma-zero\"", "`sigma-zero`"),
+        ("optimizer = \"steepest\"", "optimizer = \"sigma-zero\"", "optimizer `sigma-zero` looks for the nearest flip"),
         ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),
         ("attacks = [\"untarget*\"]", "attacks = [\"untargted\"]", "unknown attack `untargted`"),
         ("attacks = [\"untarget*\"]", "attacks = [\"pgd*\"]", "`pgd*` selects no attack of this suite"),
