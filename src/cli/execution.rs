@@ -8,10 +8,19 @@ use super::failure::Failure;
 use super::output::{say, warn};
 use super::progress::Progress;
 use crate::engine::{Prepared, RunError, device};
+use crate::record::{PictureDir, RunDir, StoreError, StudyDir};
 
 /// The names of all blocks, in order.
 pub(super) fn keys(prepared: &Prepared) -> Vec<String> {
     prepared.plan.units().iter().map(|unit| unit.key.clone()).collect()
+}
+
+/// Forgets all that an earlier run of the suite computed.
+pub(super) fn start_over(dir: &RunDir) -> Result<(), StoreError> {
+    dir.remove_blocks()?;
+    PictureDir::of_run(dir.path()).remove()?;
+    StudyDir::ways(dir.path()).remove()?;
+    StudyDir::universal(dir.path()).remove()
 }
 
 /// Says where the run computes, and begins to show how far it is.

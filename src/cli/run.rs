@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::args::RunArgs;
-use super::execution::{begin, failure, keys};
+use super::execution::{begin, failure, keys, start_over};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
 use super::gate;
@@ -17,7 +17,7 @@ use crate::gate::Snapshot;
 use crate::interrupt;
 use crate::model::TORCHSCRIPT;
 use crate::outputs::{OutputsError, finished_summary, write_outputs};
-use crate::record::{Manifest, PictureDir, RunDir, StudyDir};
+use crate::record::{Manifest, RunDir};
 use crate::report;
 use crate::suite::{Plan, Shard, Suite};
 use crate::summary::RunSummary;
@@ -118,10 +118,7 @@ fn one(
     let fresh = args.fresh && placements.is_empty();
     let _lock = dir.lock(None).or_exit(Exit::RunFailed)?;
     if fresh {
-        dir.remove_blocks().or_exit(Exit::RunFailed)?;
-        PictureDir::of_run(dir.path()).remove().or_exit(Exit::RunFailed)?;
-        StudyDir::ways(dir.path()).remove().or_exit(Exit::RunFailed)?;
-        StudyDir::universal(dir.path()).remove().or_exit(Exit::RunFailed)?;
+        start_over(&dir).or_exit(Exit::RunFailed)?;
     }
     let mut manifest = prepared.manifest(std::env::args().collect());
     manifest.origin = Some(origin(&prepared.suite.path));

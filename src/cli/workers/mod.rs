@@ -21,7 +21,7 @@ use super::progress::Progress;
 use crate::engine::{Observer, Prepared, RunError};
 use crate::interrupt;
 use crate::merge::Inventory;
-use crate::record::{PictureDir, RunDir, StoreError};
+use crate::record::{RunDir, StoreError};
 use crate::suite::WorkUnit;
 
 /// How often the processes are looked after.
@@ -102,8 +102,7 @@ pub fn stop_with_parent() {
 fn begin(prepared: &Prepared, args: &RunArgs, dir: &RunDir) -> Result<(), StoreError> {
     let _lock = dir.lock(None)?;
     if args.fresh {
-        dir.remove_blocks()?;
-        PictureDir::of_run(dir.path()).remove()?;
+        execution::start_over(dir)?;
     }
     let complete = !args.fresh && Inventory::of(dir)?.missing().is_empty() && dir.plan()?.is_some();
     if !complete {
