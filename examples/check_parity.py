@@ -106,9 +106,6 @@ def draw(model, images, seed):
         for norm in norms:
             norm.running_mean += 0.2 * norm.running_var.sqrt() * normal(norm.running_mean)
             norm.running_var *= 0.5 + uniform(norm.running_var)
-    for module in model.modules():
-        if hasattr(module, "inplace"):
-            module.inplace = False  # or else the activations before would be lost
     return model.eval()
 
 
@@ -249,6 +246,9 @@ def compare(arch, native, size, options, folder):
     classes, channels = options.classes or (10 if arch.startswith("cifar/") else 1000), options.channels
     model = built(arch, classes, channels)
     draw(model, normalized(images_of(4, channels, [native] * 2, options.seed) / 255), options.seed)
+    for module in model.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False  # or else the activations before would be lost
     weights, pictures, out = (folder / f"{name}.safetensors" for name in ("weights", "images", "out"))
     save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, weights)
     pixels_u8 = images_of(options.images, channels, size, options.seed + 1)

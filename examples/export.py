@@ -14,11 +14,11 @@ then the model type of that name in its usual size. `--weights` is DEFAULT for t
 With `--am-eval` the file is evaluated on random images, and a line tells the errors, each max |ours - theirs| / max |theirs|: of the
 logits, of the activations of modules spread evenly over the network, and of the gradients with respect to the pixels of a class logit
 and of a unit in the middle, for the best and the worst image (a network with ReLUs has kinks: an input within rounding of one takes
-another side in either program, and with it goes a part of that image's gradient). With `--table` the lines are those of a Markdown table.
-The exit code is 1 if anything differs by more than `--tolerance`.
+another side in either program, and with it goes a part of that image's gradient). check_graphs.py does this for many networks. The exit code is 1 if anything differs by more than `--tolerance`.
 """
 
 import argparse
+import copy
 import importlib
 import json
 import sys
@@ -46,23 +46,22 @@ class Logits(nn.Module):
         return self.model(pixels).logits
 
 
-def built(name, weights):
-    """The network and the side of its images."""
+def built(name, weights, **settings):
+    """The network and the side of its images; `settings` go to timm's and torchvision's functions, or into the configuration of `hf/`."""
     library, _, rest = name.partition("/")
     default = weights == "DEFAULT"
     if library == "torchvision":
         models = importlib.import_module("torchvision").models
         extra = {"init_weights": False} if rest in ("googlenet", "inception_v3") and not default else {}
-        model = models.get_model(rest, weights="DEFAULT" if default else None, **extra)
+        model = models.get_model(rest, weights="DEFAULT" if default else None, **extra, **settings)
         side = models.get_model_weights(rest).DEFAULT.transforms().crop_size[0]
     elif library == "timm":
-        timm = importlib.import_module("timm")
-        model = timm.create_model(rest, pretrained=default)
-        side = model.pretrained_cfg.get("input_size", (3, 224, 224))[-1]
+        model = importlib.import_module("timm").create_model(rest, pretrained=default, **settings)
+        side = settings.get("img_size", model.pretrained_cfg.get("input_size", (3, 224, 224))[-1])
     elif library == "hf":
         hub = importlib.import_module("transformers")
         loader = hub.AutoModelForImageClassification
-        model = loader.from_pretrained(rest) if default else loader.from_config(hub.AutoConfig.for_model(rest))
+        model = loader.from_pretrained(rest) if default else loader.from_config(configuration(hub, rest, settings))
         config = getattr(model.config, "vision_config", model.config)
         side = getattr(config, "image_size", 224)
         side = side[0] if isinstance(side, (list, tuple)) else side
@@ -73,23 +72,46 @@ def built(name, weights):
     return model, side
 
 
-def exported(model, pixels, path, form):
-    """Writes the network for any number of images."""
+def configuration(hub, kind, settings):
+    """The usual configuration of a type of models, with `settings` in it and in the parts that have them."""
+    whole = hub.AutoConfig.for_model(kind)
+    parts = [getattr(whole, part, None) for part in ("vision_config", "text_config", "backbone_config")]
+    for config in [whole, *filter(None, parts)]:
+        for key, value in settings.items():
+            if config is whole or hasattr(config, key):
+                setattr(config, key, value)
+    return whole
+
+
+def structured(model):
+    """Whether the network is one of Hugging Face's, which return structures."""
+    return hasattr(model, "config") and hasattr(model.config, "model_type")
+
+
+def traced(model, pixels):
+    """The program of the network, for any number of images."""
+    return torch.export.export(model, (pixels,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+def exported(model, pixels, path, form, program=None):
+    """Writes the network for any number of images: `pt2` as exported, `core` in core ATen operators, or `onnx`."""
     if form == "onnx":
-        model = Logits(model) if hasattr(model, "config") and hasattr(model.config, "model_type") else model
-        torch.onnx.export(model, (pixels,), path, dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False)
+        model = Logits(model) if structured(model) else program or model
+        batch = {} if isinstance(model, torch.export.ExportedProgram) else {"dynamic_shapes": ({0: torch.export.Dim("batch")},)}
+        torch.onnx.export(model, (pixels,), path, dynamo=True, verbose=False, **batch)
         return
-    program = torch.export.export(model, (pixels,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    torch.export.save(program, path)
+    program = program or traced(model, pixels)
+    torch.export.save(program.run_decompositions() if form == "core" else program, path)
 
 
-def look(model, x, layers):
-    """Logits, and the outputs of modules by name: of their first call."""
+def look(model, x, layers=None):
+    """Logits, and the outputs of modules by name, of their first call: of all modules, or of `layers`."""
     seen, hooks = {}, []
     for name, module in model.named_modules():
-        if name in layers:
+        if name and (layers is None or name in layers):
             def keep(_, __, output, name=name):
                 output = output[0] if isinstance(output, tuple) else output
+                # A copy, as the next module may work in place.
                 seen.setdefault(name, output.clone() if isinstance(output, torch.Tensor) else None)
 
             hooks.append(module.register_forward_hook(keep))
@@ -106,44 +128,80 @@ def as_shown(activation, shape):
     return activation
 
 
-def compared(binary, path, form, model, side, options, folder):
-    """The errors, and whether the network has kinks."""
-    pictures, out = folder / "images.safetensors", folder / "out.safetensors"
-    pixels_u8 = images_of(options.images, 3, [side, side], options.seed + 1)
-    save_file({"pixels_u8": pixels_u8}, pictures)
-    arch = "onnx" if form == "onnx" else "exported"
-    listed = json.loads(am_eval(binary, "layers", path, "--size", f"{side}x{side}", "--json"))
-    modules = {name: type(module).__name__ for name, module in model.named_modules()}
-    listed = [layer for layer in listed if modules.get(layer["name"]) == layer["kind"]]
+class Reference:
+    """What PyTorch says of some images: logits, the outputs of modules, and gradients with respect to pixels in [0, 1]."""
+
+    def __init__(self, model, pixels_u8, layers=None):
+        self.model, self.pixels_u8 = model, pixels_u8
+        self.pixels = (pixels_u8.float() / 255).requires_grad_()
+        self.logits, self.seen = look(model, normalized(self.pixels), layers)
+        self.classes = {name: type(module).__name__ for name, module in model.named_modules()}
+        self.kinks = any(isinstance(module, KINKS) for module in model.modules())
+
+    def gradient(self, value):
+        return torch.autograd.grad(value.sum(), self.pixels, retain_graph=True)[0]
+
+    def rounding(self):
+        """The error of PyTorch's own logits in f32, against those in f64."""
+        with torch.no_grad():
+            exact = look(copy.deepcopy(self.model).double(), normalized(self.pixels.detach().double()), ())[0]
+        return error(self.logits.detach().double(), exact)
+
+
+def unit_of(seen, listed, tapped):
+    """An objective on a unit in the middle of the network, and its value for each image; none without a layer that has units."""
     shapes = {layer["name"]: layer["shape"] for layer in listed}
-    tapped = [layer["name"] for layer in spread(listed, options.layers)] if listed else []
-    pixels = (pixels_u8.float() / 255).requires_grad_()
-    logits, seen = look(model, normalized(pixels), tapped)
-    tapped = [layer for layer in tapped if seen.get(layer) is not None]
-    largest = logits.amin(0).argmax().item()
-    objectives = [(f"class:{largest}", logits[:, largest])]
-    middle = [layer for layer in tapped if len(shapes[layer]) == 3][:] or tapped
-    if middle:
-        layer = middle[len(middle) // 2]
-        values = as_shown(seen[layer], shapes[layer])
-        unit = values.shape[1 if values.dim() == 4 else -1] // 3
-        values = values[:, unit] if values.dim() == 4 else values[..., unit]
-        if values.dim() != 2 or len(shapes[layer]) == 3:
-            objectives.append((f"unit:{layer}:{unit}", values.flatten(1).mean(1)))
+    middle = [layer for layer in tapped if len(shapes[layer]) == 3] or [layer for layer in tapped if len(shapes[layer]) == 1]
+    if not middle:
+        return None
+    layer = middle[len(middle) // 2]
+    values = as_shown(seen[layer], shapes[layer])
+    unit = values.shape[1] // 3
+    return f"unit:{layer}:{unit}", values[:, unit].flatten(1).mean(1) if values.dim() == 4 else values[:, unit]
+
+
+def compared(binary, path, form, reference, options, folder):
+    """The errors of am-eval's answers for the file."""
+    pictures, out = folder / "images.safetensors", folder / "out.safetensors"
+    save_file({"pixels_u8": reference.pixels_u8}, pictures)
+    side, inside = reference.pixels_u8.shape[-1], "model." if form == "onnx" and structured(reference.model) else ""
+    listed = json.loads(am_eval(binary, "layers", path, "--size", f"{side}x{side}", "--json"))
+    seen = {f"{inside}{name}": value for name, value in reference.seen.items() if value is not None}
+    ours = [layer for layer in listed if layer["name"] in seen]
+    ours = [layer for layer in ours if reference.classes[layer["name"].removeprefix(inside)] == layer["kind"]]
+    tapped = [layer["name"] for layer in spread(ours, options.layers)]
     mean, std = (",".join(map(str, values)) for values in (MEAN, STD))
-    predict = ["predict", "--arch", arch, "--weights", path, "--mean", mean, "--std", std, "--images", pictures, "--out", out]
-    gradients, said = [], None
+    predict = ["predict", "--device", "cpu", "--arch", "onnx" if form == "onnx" else "exported", "--weights", path]
+    predict += ["--mean", mean, "--std", std, "--images", pictures, "--out", out]
+    largest = reference.logits.amin(0).argmax().item()
+    objectives = [(f"class:{largest}", reference.logits[:, largest])]
+    objectives += [found for found in [unit_of(seen, ours, tapped)] if found]
+    found, gradients = {}, []
     for objective, value in objectives:
-        taps = [] if said else [argument for layer in tapped for argument in ("--tap", layer)]
+        taps = [] if gradients else [argument for layer in tapped for argument in ("--tap", layer)]
         am_eval(binary, *predict, *taps, "--gradient", objective)
-        found = load_file(out)
-        said = said or found
-        theirs = torch.autograd.grad(value.sum(), pixels, retain_graph=True)[0]
-        errors = sorted(error(*pair) for pair in zip(found["gradient"], theirs))
+        answers = load_file(out)
+        errors = sorted(error(*pair) for pair in zip(answers["gradient"], reference.gradient(value)))
         gradients.append((errors[0], errors[-1]))
-    activations = {layer: error(said[f"activation.{layer}"], seen[layer].detach()) for layer in tapped}
-    kinks = any(isinstance(module, KINKS) for module in model.modules())
-    return error(said["logits"], logits.detach()), activations, gradients, kinks
+        if objective.startswith("class"):
+            found["logits"] = error(answers["logits"], reference.logits.detach())
+            activations = {layer: error(answers[f"activation.{layer}"], seen[layer].detach()) for layer in tapped}
+    worst = max(activations, key=activations.get, default=None)
+    found |= {"activation": activations.get(worst), "worst": worst, "compared": len(tapped), "layers": len(listed)}
+    return found | {"gradients": gradients, "kinks": reference.kinks}
+
+
+def agrees(found, tolerance):
+    """Whether all errors are within bounds. Of a network with kinks one image has to be exact."""
+    good = found["logits"] <= tolerance and not (found["activation"] or 0) > tolerance
+    return good and all(pair[0 if found["kinks"] else 1] <= 10 * tolerance for pair in found["gradients"])
+
+
+def cells(found):
+    """The errors as words."""
+    activation = "" if found["activation"] is None else f"{found['activation']:.1e}"
+    row = [f"{found['logits']:.1e}", activation] + [f"{best:.1e} to {last:.1e}" for best, last in found["gradients"]]
+    return row + [""] * (4 - len(row))
 
 
 def arguments():
@@ -151,14 +209,13 @@ def arguments():
     parser.add_argument("names", nargs="+", help="networks")
     parser.add_argument("--weights", help="DEFAULT for the published ones, or a file with a state dict; random ones otherwise")
     parser.add_argument("--out", type=Path, help="the file; a temporary one otherwise")
-    parser.add_argument("--format", choices=["pt2", "onnx"], default="pt2")
+    parser.add_argument("--format", choices=["pt2", "core", "onnx"], default="pt2", help="core: a .pt2 in core ATen operators")
     parser.add_argument("--size", type=int, help="side of the images; the network's own otherwise")
     parser.add_argument("--am-eval", metavar="BINARY", help="check the answers of this program")
     parser.add_argument("--images", type=int, default=2)
-    parser.add_argument("--layers", type=int, default=10, help="activations to compare")
+    parser.add_argument("--layers", type=int, default=24, help="activations to compare")
     parser.add_argument("--tolerance", type=float, default=1e-5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--table", action="store_true", help="print rows of a Markdown table")
     return parser.parse_args()
 
 
@@ -166,7 +223,7 @@ def main():
     options, wrong = arguments(), 0
     for name in options.names:
         with tempfile.TemporaryDirectory() as folder:
-            path = options.out or Path(folder) / f"model.{options.format}"
+            path = options.out or Path(folder) / f"model.{options.format.replace('core', 'pt2')}"
             try:
                 model, side = built(name, options.weights)
                 side = options.size or side or 224
@@ -181,25 +238,17 @@ def main():
                 if not options.am_eval:
                     print(f"wrote {path} ({size:.0f} MB, images {side}x{side}, {time.monotonic() - began:.0f} s)", flush=True)
                     continue
-                logits, activations, gradients, kinks = compared(
-                    options.am_eval, path, options.format, model, side, options, Path(folder)
-                )
+                reference = Reference(model, images_of(options.images, 3, [side, side], options.seed + 1))
+                found = compared(options.am_eval, path, options.format, reference, options, Path(folder))
             except Exception as failure:  # of any library, for any network
                 wrong += 1
                 text = " ".join(f"{type(failure).__name__}: {failure}".split())[:400]
-                print(f"| `{name}` | {text} |" if options.table else f"{name}  FAILED: {text}", flush=True)
+                print(f"{name}  FAILED: {text}", flush=True)
                 continue
-        worst = max(activations, key=activations.get, default=None)
-        activation = activations.get(worst, float("nan"))
-        good = logits <= options.tolerance and not activation > options.tolerance
-        good &= all(pair[0 if kinks else 1] <= 10 * options.tolerance for pair in gradients)
+        good = agrees(found, options.tolerance)
         wrong += not good
-        cells = [f"{logits:.1e}", f"{activation:.1e}"] + [f"{best:.1e} to {last:.1e}" for best, last in gradients]
-        cells += [""] * (4 - len(cells))
-        if options.table:
-            print(f"| `{name}` | {side} | " + " | ".join(cells) + " |", flush=True)
-        else:
-            print(f"{name:45} {side:4}  " + "  ".join(cells) + ("" if good else f"  DIFFERS, worst layer {worst}"), flush=True)
+        said = "" if good else f"  DIFFERS, worst layer {found['worst']}"
+        print(f"{name:45} {side:4}  " + "  ".join(cells(found)) + said, flush=True)
     return 1 if wrong else 0
 
 

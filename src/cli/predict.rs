@@ -1,5 +1,7 @@
 //! `am-eval predict`: what a model says of images, as CSV or safetensors.
 
+use std::time::Instant;
+
 use super::args::PredictArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
@@ -31,11 +33,14 @@ pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     let pictures = Pictures::open(&args.images, request.preprocess).or_exit(Exit::Usage)?;
     let first = pictures.image(0).or_exit(Exit::Usage)?;
     let size = [first.height as i64, first.width as i64];
+    let began = Instant::now();
     let model = loaded(|| request.open(size)?.build(Compute::f32(device)))?;
     let layers = args.tap.iter().map(|layer| LayerName::from(layer.as_str())).collect();
     let predictor = loaded(|| Predictor::new(&model, layers, objective))?;
-    predictor.write(&pictures, &args.out).map_err(failure)?;
-    tell(&format!("wrote {} ({} images)\n", args.out.display(), pictures.len()));
+    let loading = began.elapsed().as_secs_f64();
+    let computing = predictor.write(&pictures, &args.out).map_err(failure)?.as_secs_f64();
+    let (out, count) = (args.out.display(), pictures.len());
+    tell(&format!("wrote {out} ({count} images; {loading:.3} s to load, {computing:.3} s to compute)\n"));
     Ok(Exit::Success)
 }
 

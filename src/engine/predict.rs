@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tch::Tensor;
 
@@ -153,11 +154,11 @@ impl<'m> Predictor<'m> {
 
     /// Predicts `pictures` batch by batch, of which the next one is decoded meanwhile on all cores, and writes the file `out`,
     /// which appears whole or not at all. A table has the mean of each unit of the layers asked for, as unit objectives have it;
-    /// safetensors have the activations as their framework holds them.
+    /// safetensors have the activations as their framework holds them. Gives the time that the network's passes took.
     ///
     /// # Errors
     /// See [`PredictError`].
-    pub fn write(&self, pictures: &Pictures, out: &Path) -> Result<(), PredictError> {
+    pub fn write(&self, pictures: &Pictures, out: &Path) -> Result<Duration, PredictError> {
         let means = PredictionsFormat::of(out)? == PredictionsFormat::Csv;
         let tapped = &self.layers[..self.tapped];
         let infos = tapped.iter().map(|layer| self.model.layer(layer)).collect::<Result<Vec<_>, _>>()?;
@@ -166,6 +167,7 @@ impl<'m> Predictor<'m> {
         let batch = device::rows(self.model.device(), height * width);
         let total = pictures.len();
         let (model, needed) = (self.model.name.as_str(), self.model.input);
+        let mut passes = Duration::ZERO;
         let decode = |index| fitting(pictures, index, model, needed);
         in_batches(total, batch, decode, |batches| -> Result<(), PredictError> {
             for (range, images) in batches {
@@ -173,12 +175,15 @@ impl<'m> Predictor<'m> {
                     return Err(PredictError::Interrupted { done: range.start, total });
                 }
                 let ids: Vec<_> = range.map(|index| pictures.id(index)).collect();
-                let (classes, values) = self.values(&images?, &infos, means)?;
+                let (images, began) = (images?, Instant::now());
+                let (classes, values) = self.values(&images, &infos, means)?;
+                passes += began.elapsed();
                 writer.write(&ids, &classes, &values)?;
             }
             Ok(())
         })?;
-        Ok(writer.finish()?)
+        writer.finish()?;
+        Ok(passes)
     }
 
     /// The predicted classes of some images, and the values of each field; in two halves where all of them do not fit into memory.
