@@ -63,6 +63,13 @@ impl Kind for FeatureDrive<'_> {
 }
 
 impl FeatureDrive<'_> {
+    /// What one row maximizes.
+    pub(super) fn score_of_one(&self, block: &AttackBlock, row: &Row) -> Box<dyn crate::objective::Objective> {
+        let others = self.others(block, &[vec![row.clone()]]);
+        let drive = SharedDrive::find(self.objective, block.readout(self.layer));
+        score(block, self.layer, &drive, &others, std::slice::from_ref(row))
+    }
+
     fn entries(&self, block: &AttackBlock, by_sample: &[Option<Vec<Finished>>]) -> Vec<Entry> {
         // Rows that use all their steps go as far as their ball allows, and are told apart by it.
         let driven = block.attack.stop == Stop::Budget;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use tch::{Kind, Tensor};
 
-use super::{AttackBlock, ClassLogit};
+use super::{AttackBlock, ClassLogit, FeatureDrive};
 use crate::judge::Lengths;
 use crate::model::NoProbe;
 use crate::objective::{LogitObjective, Objective, UnitObjective, Variety, margin, pick};
@@ -52,7 +52,8 @@ impl AttackBlock<'_> {
         let (predictions, device) = (bench.clean.predictions(), bench.verifier.device());
         let epsilon = *self.attack.epsilons.iter().max()?;
         let (drives, target) = match &self.attack.goal {
-            Goal::ClassLogit { preset: Some(_), .. } | Goal::Features { .. } => return None,
+            Goal::ClassLogit { preset: Some(_), .. } => return None,
+            Goal::Features { .. } => (Drives::Away, None),
             Goal::ClassLogit { target, loss, .. } => {
                 match (ClassLogit { target: *target, loss: *loss }).targets(self).0.map(|targets| targets[sample]) {
                     Some(target) => (Drives::Towards(target), Some(target)),
@@ -67,7 +68,9 @@ impl AttackBlock<'_> {
             Goal::Unit { layer, direction, .. } => {
                 Box::new(UnitObjective::new(layer, *direction, Variety::of_units(unit), &rows, &predictions, device))
             }
-            Goal::Features { .. } => return None,
+            Goal::Features { objective, layer } => {
+                FeatureDrive { objective: *objective, layer }.score_of_one(self, &rows[0])
+            }
         };
         let keys = [rows[0].key(&bench.clean.ids[sample])];
         let noise = self.noise("start");
@@ -97,6 +100,12 @@ impl AttackBlock<'_> {
             let slope =
                 (needs == Needs::Gradient).then(|| gradient(&scored.score, &pixels, false).nan_to_num(0.0, 0.0, 0.0));
             let pass = (needs == Needs::Logits).then(|| Pass::new(&logits, &pixels));
+            if step == 0 && slope.as_ref().is_some_and(|slope| slope.abs().max().double_value(&[]) == 0.0) {
+                // As in the search: what has no gradient begins at random.
+                let first = region.start(&entrants, &[true]);
+                optimizer = optimizer::find(self.attack.optimizer)(pace, &entrants, first, &*region);
+                continue;
+            }
             let score = scored.score.detach();
             let seen =
                 Seen { score: &score, gradient: slope.as_ref(), level: scored.level.as_ref(), pass: pass.as_ref() };

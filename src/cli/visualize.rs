@@ -11,15 +11,15 @@ use super::failure::{Failure, OrExit};
 use super::output::{print, say};
 use crate::cuda;
 use crate::data::{self, Pictures};
-use crate::engine::{ENGINE_VERSION, Prepared, device};
+use crate::engine::{ENGINE_VERSION, Prepared, device, trained};
 use crate::interrupt;
 use crate::judge::CleanBlock;
-use crate::model::{Architecture, Compute, Model, ModelError, ModelSource};
+use crate::model::{Architecture, Model, ModelError, ModelSource};
 use crate::record::{PictureDir, StudyDir, write_visualize};
 use crate::report::write_atlases;
 use crate::suite::{
-    AttackConfig, Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess,
-    Start, Suite, VisualizeConfig,
+    AttackConfig, Channels, Direction, Goal, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset,
+    Preprocess, Start, Suite, VisualizeConfig,
 };
 use crate::visualize::universal::Forge;
 use crate::visualize::ways::WayFinder;
@@ -38,7 +38,7 @@ pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
     let sources = request.open(&samples)?;
     let models: Vec<Rc<Model>> = sources
         .iter()
-        .map(|source| source.build(Compute::f32(device)).map(Rc::new))
+        .map(|source| source.build(device::paints_with(source, device)).map(Rc::new))
         .collect::<Result<_, _>>()
         .or_exit(Exit::Usage)?;
     std::fs::create_dir_all(&args.out).or_exit(Exit::RunFailed)?;
@@ -101,7 +101,7 @@ fn of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), 
     let samples = prepared.selection.load_block(prepared.dataset.as_ref(), 0..count).or_exit(Exit::Usage)?;
     let samples = RealSamples::labelled(samples);
     let models: Vec<Rc<Model>> = (0..prepared.sources.len())
-        .map(|index| prepared.verifier(index))
+        .map(|index| prepared.painter(index))
         .collect::<Result<_, _>>()
         .or_exit(Exit::Usage)?;
     let studio = Studio {
@@ -157,6 +157,11 @@ fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result
         }
         let model = prepared.verifier(place).or_exit(Exit::Usage)?;
         let clean = CleanBlock::new(&model, &samples, &[], prepared.capacity());
+        let followed = attacks.iter().any(|(_, attack)| matches!(attack.goal, Goal::Features { .. }));
+        let readouts = match followed {
+            true => trained(prepared, place, &model, prepared.capacity()).or_exit(Exit::Usage)?,
+            false => Vec::new(),
+        };
         for (at, attack) in attacks {
             part += 1;
             if (part - 1) % share.1 != share.0 {
@@ -165,7 +170,7 @@ fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result
             say(&format!("{name} {}: the way over the boundary", attack.name));
             let units = prepared.driven_units(attack, &model).map_err(|error| Failure::new(Exit::Usage, error))?;
             let key = format!("{place:02}-{name}--{at:03}-{}", attack.name);
-            finder.run(attack, &model, &clean, &units, &key).map_err(failure)?;
+            finder.run(attack, &model, &clean, (&units, &readouts), &key).map_err(failure)?;
         }
     }
     Ok(())

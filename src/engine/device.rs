@@ -120,7 +120,12 @@ pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: D
     };
     let capability = gpu(device).map(|gpu| gpu.capability);
     let channels_last = source.channels_last() && channels_innermost(device, kind, capability);
-    Compute { device, kind, channels_last, tf32 }
+    Compute { device, kind, channels_last, tf32, stem_blocks: false }
+}
+
+/// How pictures are made: in f32, in the order of memory that is faster.
+pub fn paints_with(source: &ModelSource, device: Device) -> Compute {
+    Compute { stem_blocks: !device.is_cuda(), ..searches_with(SearchPrecision::F32, source, device) }
 }
 
 /// Whether convolutional networks are faster with their channels innermost. A rule and not a trial at each start, whose outcome

@@ -17,4 +17,5 @@ pub use error::RunError;
 pub use guard::{Cause, LibtorchError, guarded};
 pub use predict::{PredictError, Prediction, Predictor};
 pub use prepare::{ENGINE_VERSION, Prepared};
+pub use readouts::trained;
 pub use run::{Observer, Run};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tch::Device;
 
-use super::device::{self, searches_with};
+use super::device::{self, paints_with, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
 use super::layers::attacks_by_layer;
@@ -19,7 +19,7 @@ use crate::model::{Compute, LayerInfo, Model, ModelError, ModelSource};
 use crate::objective::missing;
 use crate::random::Noise;
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
-use crate::suite::{AttackConfig, Direction, Known, Plan, Suite, UnitRanking, UnitSelection};
+use crate::suite::{AttackConfig, Backward, Direction, Known, Plan, Suite, UnitRanking, UnitSelection};
 use crate::terms::{LayerName, Unit};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
@@ -135,6 +135,14 @@ impl Prepared {
         self.build(index, Compute::f32(self.device))
     }
 
+    /// The model that makes pictures, in f32.
+    ///
+    /// # Errors
+    /// If the weights are not those of the architecture.
+    pub fn painter(&self, index: usize) -> Result<Rc<Model>, ModelError> {
+        self.build(index, paints_with(&self.sources[index], self.device))
+    }
+
     fn build(&self, index: usize, compute: Compute) -> Result<Rc<Model>, ModelError> {
         Ok(Rc::new(self.built(index, compute)?))
     }
@@ -244,6 +252,12 @@ impl Prepared {
             let pixels = pixels(first, self.device);
             let attacks = self.suite.attacks.iter().enumerate();
             for (index, attack) in attacks.filter(|(_, attack)| attack.applies_to(&source.name)) {
+                if let Some(backward) = attack.views.and_then(|views| views.backward).filter(|way| !model.rewires(*way))
+                {
+                    let problem = unknown_pieces(backward);
+                    let error = ModelError::Unusable { model: source.name.clone(), problem };
+                    return Err(RunError::Asking { attack: self.origins[index], error });
+                }
                 kind(&attack.goal).check(attack, &model, &pixels).map_err(|problem| match problem {
                     Unfit::Model(error) => RunError::Asking { attack: self.origins[index], error },
                     Unfit::Other(problem) => fit(problem),
@@ -484,4 +498,14 @@ fn identity(suite: &Suite, sources: &[ModelSource], [data, order]: [&str; 2], de
 fn relative(weights: &std::path::Path, suite: &std::path::Path) -> String {
     let folder = suite.parent().map(PathBuf::from).unwrap_or_default();
     weights.strip_prefix(&folder).unwrap_or(weights).display().to_string()
+}
+
+/// Why a network's backward pass cannot be changed.
+fn unknown_pieces(backward: Backward) -> String {
+    let networks = match backward {
+        Backward::Pna => "Vision Transformers and Swin Transformers",
+        Backward::Tgr => "Vision Transformers",
+    };
+    let word = backward.as_str();
+    format!("`backward = \"{word}\"` is for native {networks}; name them in the attack's `models`, or leave it out")
 }

@@ -21,12 +21,10 @@ const IMAGES: usize = 2048;
 const FEWEST: usize = 256;
 
 /// Readouts of all layers that attacks on the model at `index` follow. Works on at most `chunk` images at once.
-pub(super) fn trained(
-    prepared: &Prepared,
-    index: usize,
-    verifier: &Model,
-    chunk: usize,
-) -> Result<Vec<Trained>, RunError> {
+///
+/// # Errors
+/// If images cannot be read.
+pub fn trained(prepared: &Prepared, index: usize, verifier: &Model, chunk: usize) -> Result<Vec<Trained>, RunError> {
     let name = &prepared.suite.models[index].name;
     let mut layers: Vec<LayerName> = Vec::new();
     for attack in prepared.suite.attacks.iter().filter(|attack| attack.applies_to(name)) {

@@ -8,7 +8,7 @@ use tch::Tensor;
 
 use super::layers::wide;
 use super::probe::{Flow, Probe, Site};
-use super::weights::{Compute, Init, Scope};
+use super::weights::{Compute, Init, Scope, channels_last};
 
 /// What a convolution is, apart from its values: square kernels, the same stride and padding in both directions.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,8 @@ pub struct Conv2d {
     bias: Option<Tensor>,
     form: ConvForm,
     compute: Compute,
+    /// The weight for blocks of pixels, if they are the faster way.
+    blocks: Option<Tensor>,
 }
 
 impl Conv2d {
@@ -80,9 +82,13 @@ impl Conv2d {
         let ConvForm { output, kernel, groups, .. } = form;
         let input = form.input / groups;
         let deviation = (2.0 / (output / groups * kernel * kernel) as f64).sqrt();
+        let weight = scope.weight(&[output, input, kernel, kernel], Init::Normal(deviation));
+        // Few channels and a stride: the gradient of such a convolution costs several times its forward pass.
+        let slow = groups == 1 && input <= 4 && form.stride > 1 && kernel > form.stride;
         Conv2d {
             site: Site { macs_per_value: (input * kernel * kernel) as u64, ..Site::new(scope.name(""), "Conv2d") },
-            weight: scope.weight(&[output, input, kernel, kernel], Init::Normal(deviation)),
+            blocks: (scope.compute.stem_blocks && slow).then(|| in_blocks(&weight, form)),
+            weight,
             bias: form.bias.then(|| scope.bias(output)),
             form,
             compute: scope.compute,
@@ -94,9 +100,41 @@ impl Conv2d {
         let kind = self.compute.kind;
         let bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
         let (weight, ConvForm { stride, padding, groups, .. }) = (self.weight.to_kind(kind), self.form);
-        let y = x.to_kind(kind).conv2d(&weight, bias.as_ref(), [stride; 2], [padding; 2], [1, 1], groups);
+        let y = match &self.blocks {
+            Some(blocks) if x.requires_grad() => {
+                let blocks = blocks.to_kind(kind);
+                let pixels = self.blocks_of(&x.to_kind(kind));
+                pixels.conv2d(&blocks, bias.as_ref(), [1, 1], [0, 0], [1, 1], 1)
+            }
+            _ => x.to_kind(kind).conv2d(&weight, bias.as_ref(), [stride; 2], [padding; 2], [1, 1], groups),
+        };
         probe.visit(&self.site, y)
     }
+
+    /// Pixels `[N, C, H, W]` with their padding, in blocks whose side is the stride: `[N, C * stride^2, H', W']`.
+    fn blocks_of(&self, x: &Tensor) -> Tensor {
+        let ConvForm { kernel, stride, padding, .. } = self.form;
+        let covered = (kernel + stride - 1) / stride;
+        let after = |side: i64| {
+            let outputs = (side + 2 * padding - kernel) / stride + 1;
+            (outputs - 1 + covered) * stride - side - padding
+        };
+        let size = x.size();
+        let padded = x.constant_pad_nd([padding, after(size[3]), padding, after(size[2])]);
+        let blocks = padded.pixel_unshuffle(stride);
+        if self.compute.channels_last { channels_last(&blocks) } else { blocks }
+    }
+}
+
+/// The weight `[O, C, K, K]` of a convolution with a stride as that `[O, C * stride^2, K', K']` of one over blocks of pixels.
+fn in_blocks(weight: &Tensor, form: ConvForm) -> Tensor {
+    let ConvForm { input, output, kernel, stride, .. } = form;
+    let covered = (kernel + stride - 1) / stride;
+    let more = covered * stride - kernel;
+    let parts = weight.contiguous().constant_pad_nd([0, more, 0, more]);
+    let parts = parts.view([output, input, covered, stride, covered, stride]).permute([0, 1, 3, 5, 2, 4]);
+    let blocks = parts.reshape([output, input * stride * stride, covered, covered]);
+    if weight.is_contiguous() { blocks } else { channels_last(&blocks) }
 }
 
 /// Batch normalization over `[N, C, H, W]`.
@@ -180,5 +218,50 @@ impl GlobalPool {
     pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let x = probe.visit(&self.pool, wide(x).adaptive_avg_pool2d([1, 1]))?;
         probe.visit(&self.flatten, x.flatten(1, -1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::model::NoProbe;
+
+    #[test]
+    fn a_convolution_over_blocks_is_the_convolution() {
+        let forms = [
+            (ConvForm::new(3, 8, 7).stride(2).biased(), [30, 31]),
+            (ConvForm::new(3, 8, 7).stride(2).padding(3), [32, 27]),
+            (ConvForm::new(1, 4, 3).stride(2).padding(1), [9, 8]),
+            (ConvForm::new(3, 4, 11).stride(4).padding(2), [39, 40]),
+        ];
+        for (form, [height, width]) in forms {
+            for channels_last in [false, true] {
+                let convolution = |stem_blocks: bool| {
+                    let compute = Compute { stem_blocks, channels_last, ..Compute::f32(Device::Cpu) };
+                    Conv2d::new(&Scope::fresh(7, compute) / "conv", form)
+                };
+                let blocks = convolution(true);
+                assert!(blocks.blocks.is_some());
+                let count = form.input() * 2 * height * width;
+                let image = (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 0.7).sin();
+                let image = image.view([2, form.input(), height, width]);
+                let run = |convolution: &Conv2d| {
+                    let pixels = image.copy().set_requires_grad(true);
+                    let Flow::Continue(y) = convolution.forward(&pixels, &mut NoProbe) else { unreachable!() };
+                    let aim = (&y * (&y + 1.0)).sum(Kind::Float);
+                    let gradient = Tensor::run_backward(&[aim], &[&pixels], false, false).remove(0);
+                    (y.detach(), gradient)
+                };
+                let (expected, found) = (run(&convolution(false)), run(&blocks));
+                for (expected, found) in [(expected.0, found.0), (expected.1, found.1)] {
+                    assert_eq!(expected.size(), found.size(), "{form:?}");
+                    let scale = expected.abs().max().double_value(&[]);
+                    let error = (expected - found).abs().max().double_value(&[]);
+                    assert!(error < 1e-5 * scale.max(1.0), "{form:?}: {error} of {scale}");
+                }
+            }
+        }
     }
 }

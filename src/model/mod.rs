@@ -2,6 +2,7 @@
 
 mod architecture;
 pub mod backend;
+mod backward;
 mod choice;
 mod convnext;
 mod convolution;
@@ -22,6 +23,7 @@ mod vgg;
 pub mod vit;
 mod weights;
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -29,9 +31,10 @@ use tch::{Device, Kind, Tensor};
 
 pub use architecture::{Architecture, Family, Geometry};
 pub use backend::{TORCHSCRIPT, no_gradient, survey};
+pub use backward::Rewired;
 pub use choice::depths;
 pub use directions::Directions;
-pub use probe::{Cut, Flow, LayerInfo, NoProbe, Probe, Recorder, Site, Tap, Taps};
+pub use probe::{Cut, Flow, LayerInfo, NoProbe, Piece, Probe, Recorder, Site, Tap, Taps};
 pub use reason::reason;
 pub use source::ModelSource;
 pub use tokens::Tokens;
@@ -40,7 +43,7 @@ pub use weights::{Compute, Init, Scope, Tensors, WeightsError, WeightsFile, chan
 use backend::Built;
 
 use crate::cuda::allow_tf32;
-use crate::suite::{LOGITS, NO_LAYERS, Normalize};
+use crate::suite::{Backward, LOGITS, NO_LAYERS, Normalize};
 use crate::terms::LayerName;
 
 /// A network from normalized pixels `[N, C, H, W]` to logits `[N, classes]`.
@@ -66,6 +69,11 @@ pub trait Network {
     /// Features of the stream that this normalizes.
     fn normed_width(&self) -> Option<i64> {
         None
+    }
+
+    /// Whether its backward pass can be changed so: whether it shows a probe the pieces that it takes.
+    fn rewires(&self, _: Backward) -> bool {
+        false
     }
 }
 
@@ -154,6 +162,8 @@ pub struct Model {
     /// Directions in its layers' activations, which units name.
     pub directions: Directions,
     network: Box<dyn Network>,
+    /// The cuts of a pass whose backward pass is edited.
+    rewired: RefCell<Option<Rewired>>,
     mean: Tensor,
     deviation: Tensor,
     tensors: Tensors,
@@ -202,6 +212,7 @@ impl Model {
             repeats: 1,
             directions: Directions::default(),
             network,
+            rewired: RefCell::new(None),
             mean: channel(&normalize.mean),
             deviation: channel(&normalize.std),
             tensors,
@@ -216,13 +227,25 @@ impl Model {
         }
         let normalized = (pixels - &self.mean) / &self.deviation;
         let normalized = if self.compute.channels_last { channels_last(&normalized) } else { normalized };
+        let mut rewired = self.rewired.borrow_mut();
+        if let Some(rewired) = rewired.as_mut() {
+            // Networks of known pieces answer the same each time.
+            let mut rewiring = backward::Rewiring { probe, rewired };
+            let logits = self.as_logits(self.network.forward(normalized, &mut rewiring)?);
+            return self.show_logits(logits, probe);
+        }
+        drop(rewired);
         let mut logits = self.as_logits(self.network.forward(normalized.shallow_clone(), probe)?);
         for _ in 1..self.repeats {
             // What is probed is the first pass's.
             logits += self.as_logits(self.network.forward(normalized.shallow_clone(), &mut NoProbe)?);
         }
         let logits = if self.repeats > 1 { logits / self.repeats as f64 } else { logits };
-        // Every network has this layer, whatever it shows by itself.
+        self.show_logits(logits, probe)
+    }
+
+    /// Shows the layer that every network has, whatever it shows by itself.
+    fn show_logits(&self, logits: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let site = Site::new(LOGITS, LOGITS_KIND);
         if probe.wants(&site) { probe.visit(&site, logits) } else { ControlFlow::Continue(logits) }
     }
@@ -281,6 +304,19 @@ impl Model {
             false => nearest(layer.as_str(), layers.iter().flat_map(|info| info.names()).map(|name| name.as_str())),
         };
         ModelError::UnknownLayer { model: self.name.clone(), layer: layer.clone(), near }
+    }
+
+    /// What `pass` gives, and the backward pass, changed so, of the one forward pass that it makes.
+    pub fn rewired<T>(&self, backward: Backward, pass: impl FnOnce() -> T) -> (T, Rewired) {
+        self.rewired.replace(Some(Rewired::new(backward)));
+        let passed = pass();
+        let rewired = self.rewired.take().unwrap_or_else(|| Rewired::new(backward));
+        (passed, rewired)
+    }
+
+    /// Whether the network's backward pass can be changed so.
+    pub fn rewires(&self, backward: Backward) -> bool {
+        self.network.rewires(backward)
     }
 
     /// What the tokens of activations `[N, T, D]` are.

@@ -60,6 +60,29 @@ pub trait Probe {
     fn rectify(&self, x: &Tensor) -> Tensor {
         x.relu()
     }
+
+    /// Whether it changes the backward pass of a transformer's pieces; fused kernels have none.
+    fn wants_pieces(&self) -> bool {
+        false
+    }
+
+    /// A piece of a transformer's block; a probe may change its backward pass, never its value.
+    fn piece(&mut self, _piece: Piece, value: Tensor) -> Tensor {
+        value
+    }
+}
+
+/// A piece of a transformer's block whose gradient may be edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// The residual stream `[N, T, D]`, behind attention and behind the MLP.
+    Stream,
+    /// Attention weights `[N, heads, T, T]`, behind the softmax.
+    Weights,
+    /// Queries, keys and values `[N, T, 3 * D]`.
+    Qkv,
+    /// What an MLP gives `[N, T, D]`.
+    Mlp,
 }
 
 /// Lets everything pass.

@@ -12,9 +12,10 @@ use super::Network;
 use super::architecture::{Architecture, Family, Geometry, below};
 use super::convolution::{Conv2d, ConvForm};
 use super::layers::{LayerNorm, Linear, wide};
-use super::probe::{Flow, Probe, Site};
-use super::transformer::{Activation, Mlp, products, split, weigh};
+use super::probe::{Flow, Piece, Probe, Site};
+use super::transformer::{Activation, Mlp, products, split, weigh, weights};
 use super::weights::{Init, Scope};
+use crate::suite::Backward;
 use windows::Windows;
 
 mod windows;
@@ -101,7 +102,8 @@ impl Attention {
         let (q, k, v) = split(&qkv, self.heads);
         let logits = products(&q, &k) + self.position_bias().to_kind(v.kind());
         let logits = self.show_logits(logits, rows, probe)?;
-        let mixed = self.show(&self.mixed, weigh(&self.windows.masked(logits), &v), rows, probe)?;
+        let weights = probe.piece(Piece::Weights, weights(&self.windows.masked(logits), v.kind()));
+        let mixed = self.show(&self.mixed, weigh(&weights, &v), rows, probe)?;
         let y = self.windows.crop(&self.windows.join(&self.projection.product(&mixed), rows));
         let y = self.projection.site.show(y, probe)?;
         self.out.show(y, probe)
@@ -265,5 +267,10 @@ impl Network for SwinTransformer {
         let x = self.norm.forward(&x, probe)?;
         let x = probe.visit(&self.avgpool, x.mean_dim([1i64, 2].as_slice(), false, Kind::Float))?;
         self.head.forward(&x, probe)
+    }
+
+    fn rewires(&self, backward: Backward) -> bool {
+        // Windows see few tokens each, for which the other one is not published.
+        backward == Backward::Pna
     }
 }

@@ -21,13 +21,17 @@ pub fn products(queries: &Tensor, keys: &Tensor) -> Tensor {
     (queries * each.powf(-0.5)).matmul(&keys.transpose(-2, -1))
 }
 
-/// The values `[N, heads, T, d]` weighed by the softmax of `logits` `[N, heads, T, T]`, the heads side by side: `[N, T, width]`.
-pub fn weigh(logits: &Tensor, values: &Tensor) -> Tensor {
-    let weights = wide(logits).softmax(-1, Kind::Float).to_kind(values.kind());
+/// Attention weights `[N, heads, T, T]` of `kind`: the softmax of `logits`.
+pub fn weights(logits: &Tensor, kind: Kind) -> Tensor {
+    wide(logits).softmax(-1, Kind::Float).to_kind(kind)
+}
+
+/// The values `[N, heads, T, d]` weighed by `weights` `[N, heads, T, T]`, the heads side by side: `[N, T, width]`.
+pub fn weigh(weights: &Tensor, values: &Tensor) -> Tensor {
     side_by_side(&weights.matmul(values))
 }
 
-/// [`weigh`] of [`products`] by libtorch's fused kernel, which keeps no logits. On a CPU it takes three quarters of the time
+/// [`weigh`] by the [`weights`] of [`products`] by libtorch's fused kernel, which keeps no logits. On a CPU it takes three quarters of the time
 /// of the two, forward and backward together; results differ from theirs by rounding.
 pub fn fused(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Tensor {
     let mask: Option<Tensor> = None;
@@ -117,7 +121,7 @@ mod tests {
     fn the_fused_kernel_gives_what_the_formula_gives() {
         let written = qkv().set_requires_grad(true);
         let (q, k, v) = split(&written, 2);
-        let expected = weigh(&products(&q, &k), &v);
+        let expected = weigh(&weights(&products(&q, &k), Kind::Float), &v);
         let kernel = qkv().set_requires_grad(true);
         let (q, k, v) = split(&kernel, 2);
         let found = fused(&q, &k, &v);
@@ -137,7 +141,7 @@ mod tests {
         // Queries 0 and ln 3, keys 0 and 1, values 1 and 5: the second query weighs the keys 1 to 3.
         let qkv = Tensor::from_slice(&[0.0f32, 0.0, 1.0, 3f32.ln(), 1.0, 5.0]).view([1, 2, 3]);
         let (q, k, v) = split(&qkv, 1);
-        for mixed in [weigh(&products(&q, &k), &v), fused(&q, &k, &v)] {
+        for mixed in [weigh(&weights(&products(&q, &k), Kind::Float), &v), fused(&q, &k, &v)] {
             let values = Vec::<f32>::try_from(mixed.flatten(0, -1)).unwrap();
             assert!((values[0] - 3.0).abs() < 1e-6 && (values[1] - 4.0).abs() < 1e-6, "{values:?}");
         }

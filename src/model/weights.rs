@@ -52,12 +52,15 @@ pub struct Compute {
     pub channels_last: bool,
     /// Whether f32 may be rounded to TF32 in convolutions and matrix products, on a GPU.
     pub tf32: bool,
+    /// Whether a first convolution with a stride takes its pixels in blocks, for which a CPU finds gradients in half the time; results differ
+    /// by rounding.
+    pub stem_blocks: bool,
 }
 
 impl Compute {
     /// Plain f32 on a device: what verification uses.
     pub fn f32(device: Device) -> Self {
-        Compute { device, kind: Kind::Float, channels_last: false, tf32: false }
+        Compute { device, kind: Kind::Float, channels_last: false, tf32: false, stem_blocks: false }
     }
 }
 

@@ -22,9 +22,9 @@ pub struct WayRecord {
     pub label: u32,
     /// The class that it ends in.
     pub reached: u32,
-    /// The layer of a unit attack.
+    /// The layer of an attack on units or features.
     pub layer: Option<LayerName>,
-    /// Its unit.
+    /// Its unit, or what is made of the features.
     pub unit: Option<String>,
     /// The norm of the ball.
     pub norm: Norm,
@@ -75,6 +75,9 @@ pub struct SliceRecord {
     pub adversarial: f64,
     /// Its largest absolute change.
     pub adversarial_linf: f64,
+    /// The unit whose drive spans the second axis; none for the margin's gradient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub across: Option<String>,
 }
 
 impl SliceRecord {

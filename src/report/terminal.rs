@@ -80,8 +80,12 @@ fn strongest<'s>(summary: &'s RunSummary, model: &str) -> Vec<(String, &'s CellS
         }
     }
     let label = |cell: &CellSummary| match &cell.cell.unit {
-        Some(unit) => format!("{} (strongest unit {unit})", cell.cell.attack),
-        None => cell.cell.attack.clone(),
+        Some(unit) if cell.cell.kind.drives_unit() => format!("{} (strongest unit {unit})", cell.cell.attack),
+        // What is made of the features mostly is the attack's name already.
+        Some(objective) if !cell.cell.attack.contains(&objective.to_string()) => {
+            format!("{} ({objective})", cell.cell.attack)
+        }
+        _ => cell.cell.attack.clone(),
     };
     best.into_iter().map(|cell| (label(cell), cell)).collect()
 }

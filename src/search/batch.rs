@@ -183,8 +183,20 @@ impl Batch {
         let look = |place: usize| {
             let pixels = query.detach().set_requires_grad(true);
             let image = views.image(&pixels, place);
-            let Scored { score, level, .. } = self.objective.score(model, &image, whole && plain && place == 0);
-            let gradient = Some(gradient(&score, &pixels, false));
+            let pass = || self.objective.score(model, &image, whole && plain && place == 0);
+            let (Scored { score, level, .. }, gradient) = match views.views.backward {
+                Some(backward) => {
+                    let (scored, rewired) = model.rewired(backward, pass);
+                    let gradient = rewired.gradient(&scored.score, &pixels);
+                    (scored, gradient)
+                }
+                None => {
+                    let scored = pass();
+                    let gradient = gradient(&scored.score, &pixels, false);
+                    (scored, gradient)
+                }
+            };
+            let gradient = Some(gradient);
             Look {
                 score: score.detach(),
                 level: level.filter(|_| plain && place == 0),

@@ -138,7 +138,7 @@ impl Search<'_> {
             let region = self.regions.around(entrants);
             let first = region.start(entrants, &random);
             let optimizer = optimizer::find(self.optimizer)(self.pace, entrants, first, &*region);
-            let views = self.views.map(|views| RowViews::new(views, entrants, &*region));
+            let views = self.views.map(|views| RowViews::new(views, entrants, &*region, self.bench.model.tokens()));
             Batch::new(rows, region, (self.objective)(&plain), optimizer, None)
                 .seen_by(views)
                 .following(self.pace.steps)

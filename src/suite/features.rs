@@ -70,12 +70,54 @@ pub struct GradientViews {
     pub radius: f64,
     /// Side of the Gaussian kernel that blurs the gradient: an odd number; 1 for none.
     pub translation: usize,
+    /// Share of the patches, at each step others, whose perturbation a view has; 1 for all.
+    #[serde(default = "all_patches", skip_serializing_if = "is_all")]
+    pub patches: f64,
+    /// The backward pass, if it is not the derivative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backward: Option<Backward>,
+}
+
+fn all_patches() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_all(share: &f64) -> bool {
+    *share >= 1.0
+}
+
+/// A backward pass of a Vision Transformer that is not the derivative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backward {
+    /// No gradient through attention weights (PNA; Wei et al. 2022, <https://arxiv.org/abs/2109.04176>).
+    Pna,
+    /// Smaller gradients in blocks, none at their extreme tokens (TGR; Zhang et al. 2023, <https://arxiv.org/abs/2303.15754>).
+    Tgr,
+}
+
+impl Backward {
+    /// The word of suites.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Backward::Pna => "pna",
+            Backward::Tgr => "tgr",
+        }
+    }
 }
 
 impl GradientViews {
     /// The image alone.
-    pub const PLAIN: GradientViews =
-        GradientViews { diversity: 0.0, scales: 1, samples: 1, radius: 0.0, translation: 1 };
+    pub const PLAIN: GradientViews = GradientViews {
+        diversity: 0.0,
+        scales: 1,
+        samples: 1,
+        radius: 0.0,
+        translation: 1,
+        patches: 1.0,
+        backward: None,
+    };
 
     /// Gradients averaged over so many images of a neighbourhood that is a share of the ball.
     pub const fn around(samples: usize, radius: f64) -> GradientViews {
@@ -89,6 +131,6 @@ impl GradientViews {
 
     /// Whether the first view is the image itself, whose logits then tell what is reached.
     pub fn begins_plain(&self) -> bool {
-        self.diversity == 0.0
+        self.diversity == 0.0 && self.patches >= 1.0
     }
 }

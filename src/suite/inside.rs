@@ -31,6 +31,27 @@ pub struct TrajectoryConfig {
     pub frames: usize,
     /// Points along each side of a slice; 0 draws none.
     pub slice: usize,
+    /// What spans a slice beside the attack's perturbation.
+    #[serde(default, skip_serializing_if = "SliceAcross::is_gradient")]
+    pub across: SliceAcross,
+}
+
+/// The second direction of a slice, at right angles to the attack's perturbation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SliceAcross {
+    /// The gradient of the margin at the clean image.
+    #[default]
+    Gradient,
+    /// The perturbation by which another unit of the same attack is driven.
+    Unit,
+}
+
+impl SliceAcross {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    fn is_gradient(&self) -> bool {
+        *self == SliceAcross::Gradient
+    }
 }
 
 /// `[[universal]]`: one perturbation for many images, from a unit or a class.

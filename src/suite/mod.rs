@@ -28,9 +28,9 @@ mod tests;
 
 pub use config::*;
 pub use data_config::*;
-pub use features::{FeatureObjective, GradientViews};
+pub use features::{Backward, FeatureObjective, GradientViews};
 pub use goal::Driven;
-pub use inside::{DamageConfig, TrajectoryConfig, UniversalConfig, UniversalSource};
+pub use inside::{DamageConfig, SliceAcross, TrajectoryConfig, UniversalConfig, UniversalSource};
 pub use models::{FolderError, ModelFolder};
 pub use picture::*;
 pub use places::{Place, Places, line_and_column};

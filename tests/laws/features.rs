@@ -84,7 +84,8 @@ fn every_objective_keeps_to_its_ball_and_its_budget_in_every_norm() {
 #[test]
 fn a_row_alone_equals_the_same_row_in_a_batch_with_views() {
     let model = small();
-    let views = GradientViews { diversity: 0.5, scales: 2, samples: 2, radius: 0.5, translation: 3 };
+    let views =
+        GradientViews { diversity: 0.5, scales: 2, samples: 2, radius: 0.5, translation: 3, ..GradientViews::PLAIN };
     for objective in [FeatureObjective::Fia, FeatureObjective::Ila, FeatureObjective::Guided, FeatureObjective::Readout]
     {
         let attack = AttackConfig { views: Some(views), ..attack(objective, Norm::Linf, 0.1) };

@@ -4,8 +4,8 @@ use tch::{Kind, Tensor};
 
 use super::Config;
 use crate::model::layers::{LayerNorm, LayerScale, Linear};
-use crate::model::probe::{Flow, Probe, Site};
-use crate::model::transformer::{Mlp, fused, products, split, weigh};
+use crate::model::probe::{Flow, Piece, Probe, Site};
+use crate::model::transformer::{Mlp, fused, products, split, weigh, weights};
 use crate::model::weights::Scope;
 
 struct Attention {
@@ -34,13 +34,15 @@ impl Attention {
 
     /// `[N, T, width]` to the same.
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let (q, k, v) = split(&self.qkv.forward(x, probe)?, self.heads);
+        let qkv = self.qkv.forward(x, probe)?;
+        let (q, k, v) = split(&probe.piece(Piece::Qkv, qkv), self.heads);
         // On a CPU the fused kernel of bf16 is the slower one.
         let fuses = v.kind() == Kind::Float || v.device().is_cuda();
-        let mixed = if fuses && !probe.wants(&self.logits) {
+        let mixed = if fuses && !probe.wants(&self.logits) && !probe.wants_pieces() {
             fused(&q, &k, &v)
         } else {
-            weigh(&probe.visit(&self.logits, products(&q, &k))?, &v)
+            let weights = weights(&probe.visit(&self.logits, products(&q, &k))?, v.kind());
+            weigh(&probe.piece(Piece::Weights, weights), &v)
         };
         let mixed = probe.visit(&self.mixed, mixed)?;
         let y = self.projection.forward(&mixed, probe)?;
@@ -83,9 +85,12 @@ impl Block {
         let y = self.attention.forward(&y, probe)?;
         let y = LayerScale::forward(self.scale1.as_ref(), y, probe)?;
         let x = probe.visit(&self.after_attention, x + y)?;
+        let x = probe.piece(Piece::Stream, x);
         let y = self.norm2.before_product(&x, probe)?;
         let y = self.mlp.forward(&y, probe)?;
+        let y = probe.piece(Piece::Mlp, y);
         let y = LayerScale::forward(self.scale2.as_ref(), y, probe)?;
-        probe.visit(&self.out, x + y)
+        let x = probe.visit(&self.out, x + y)?;
+        Flow::Continue(probe.piece(Piece::Stream, x))
     }
 }

@@ -25,6 +25,7 @@ use super::layers::{LayerNorm, Linear, wide};
 use super::probe::{Flow, NoProbe, Probe, Site};
 use super::tokens::Tokens;
 use super::weights::{Init, Scope, WeightsFile};
+use crate::suite::Backward;
 use block::Block;
 
 pub use super::transformer::Activation;
@@ -296,6 +297,10 @@ impl Network for VisionTransformer {
             Flow::Continue(normed) => Some(normed),
             Flow::Break(()) => None,
         }
+    }
+
+    fn rewires(&self, _: Backward) -> bool {
+        true
     }
 
     fn normed_width(&self) -> Option<i64> {

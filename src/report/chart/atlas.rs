@@ -6,7 +6,7 @@ use image::imageops::{FilterType, overlay, replace, resize};
 use image::{RgbImage, Rgba, RgbaImage};
 use plotters::prelude::DrawingBackend;
 
-use super::axis;
+use super::axis::{self, SMALL};
 use super::canvas::{Align, Canvas, DrawError, Drawn, Type};
 use super::figure::{self, Figure, MARGIN, PNG_SCALE};
 use super::gallery::class_name;
@@ -16,7 +16,7 @@ use crate::report::ReportError;
 
 const COLUMNS: usize = 6;
 const WIDTH: u32 = 890;
-const TOP: u32 = 60;
+const TOP: u32 = 74;
 const SIDE: u32 = 136;
 const GAP: u32 = 14;
 /// Real samples below a picture.
@@ -37,11 +37,28 @@ pub struct Atlas<'p> {
     classes: &'p [String],
 }
 
+/// The visualizations that made one picture each of a layer where others did too: they stand beside each other.
+fn compared(pictures: &[PictureRecord]) -> Vec<&PictureRecord> {
+    let of_layer = |a: &PictureRecord, b: &PictureRecord| a.model == b.model && a.layer == b.layer;
+    let count = |picture: &PictureRecord| {
+        let own = |other: &&PictureRecord| of_layer(other, picture) && other.visualization == picture.visualization;
+        pictures.iter().filter(own).count()
+    };
+    let single: Vec<&PictureRecord> = pictures.iter().filter(|picture| count(picture) == 1).collect();
+    let beside = |picture: &&PictureRecord| single.iter().filter(|other| of_layer(other, picture)).count() > 1;
+    single.iter().copied().filter(beside).collect()
+}
+
 /// The atlases of some pictures, in their order.
 pub fn atlases<'p>(pictures: &'p [PictureRecord], classes: &'p [String]) -> Vec<Atlas<'p>> {
     let mut atlases: Vec<Atlas> = Vec::new();
+    let compared = compared(pictures);
     for picture in pictures {
-        let slug = file_word(&format!("atlas-{}-{}-{}", picture.visualization, picture.model, picture.layer));
+        let name = match compared.iter().any(|other| std::ptr::eq(*other, picture)) {
+            true => "compared",
+            false => picture.visualization.as_str(),
+        };
+        let slug = file_word(&format!("atlas-{name}-{}-{}", picture.model, picture.layer));
         let place = atlases.iter().position(|atlas| atlas.slug == slug);
         let place = place.unwrap_or_else(|| {
             atlases.push(Atlas { slug, pictures: Vec::new(), left_out: 0, classes });
@@ -65,13 +82,31 @@ impl Atlas<'_> {
             String::new()
         };
         format!(
-            "{} · {} · {} at {:.0} % of the pass: {} pictures{more}",
+            "{} · {} · {} at {:.0} % of the pass: {} picture{}{more}",
             first.model,
-            first.visualization,
+            self.names(),
             first.layer,
             first.depth * 100.0,
-            self.pictures.len()
+            self.pictures.len(),
+            if self.pictures.len() == 1 { "" } else { "s" }
         )
+    }
+
+    /// The visualizations whose pictures these are.
+    fn names(&self) -> String {
+        let mut names: Vec<&str> = self.pictures.iter().map(|picture| picture.visualization.as_str()).collect();
+        names.dedup();
+        names.join(", ")
+    }
+
+    /// How the pictures were made.
+    fn making(&self) -> String {
+        match self.pictures.first() {
+            Some(first) if self.pictures.iter().all(|other| other.visualization == first.visualization) => {
+                format!("{}: preset {}, from {}, {} steps", first.visualization, first.preset, first.start, first.steps)
+            }
+            _ => format!("One picture each: {}", self.names()),
+        }
     }
 
     /// The PNG file; pictures are read from `dir`.
@@ -130,19 +165,27 @@ impl Figure for Atlas<'_> {
     fn draw<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>) -> Drawn {
         let Some(first) = self.pictures.first() else { return Ok(()) };
         let title = format!("{} · {}", first.model, first.layer);
-        let below = if first.samples.is_empty() { "" } else { "; below, the real samples that drive the unit most" };
-        let subtitle = format!(
-            "{}: {} from {}, {} steps{below}; percentile of the activation among {} samples, class given to the picture",
-            first.visualization, first.preset, first.start, first.steps, first.compared
-        );
-        axis::heading(canvas, &title, &subtitle, f64::from(WIDTH))?;
+        axis::heading(canvas, &title, &self.making(), f64::from(WIDTH))?;
+        let below = match (first.samples.is_empty(), first.compared) {
+            (true, _) => "below: the class given to the picture".to_owned(),
+            (false, compared) => format!(
+                "below: real samples that drive the unit most; percentile among {compared} samples; class given to the picture"
+            ),
+        };
+        let face = Type::new(SMALL, MUTED);
+        canvas.text(0.0, 56.0, &face.fit(&below, f64::from(WIDTH)), face)?;
+        let mixed = self.pictures.iter().any(|other| other.visualization != first.visualization);
         for (index, picture) in self.pictures.iter().enumerate() {
             let (left, top) = corner(index);
             let (left, middle) = (f64::from(left), f64::from(left + SIDE / 2));
             let line = f64::from(top + SIDE + 6 + SAMPLE_SIDE) + 13.0;
             let face = Type::new(11.5, INK).bold();
             let seed = if picture.seed > 0 { format!(" ({})", picture.seed + 1) } else { String::new() };
-            canvas.text(left, line, &format!("{}{seed}", picture.unit), face)?;
+            let name = match mixed {
+                true => format!("{} · {}{seed}", picture.visualization, picture.unit),
+                false => format!("{}{seed}", picture.unit),
+            };
+            canvas.text(left, line, &face.fit(&name, f64::from(SIDE) - 46.0), face)?;
             let small = Type::new(11.0, MUTED);
             let standing = match (picture.status, picture.percentile) {
                 (Status::Ok, Some(share)) => format!("{:.1} %", share * 100.0),

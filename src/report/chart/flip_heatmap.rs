@@ -163,22 +163,24 @@ impl FlipHeatmap {
         canvas.rectangle(x, y, width - 2.0, ROW - 2.0, fill)?;
         let ink = palette::text_on(fill);
         let centre = x + width / 2.0 - 1.0;
-        let face = Type::new(if width < 32.0 { 11.0 } else { 12.5 }, ink).bold().align(Align::Centre);
         let text = format!("{:.0}", rate * 100.0);
+        let face = largest(&[12.5, 11.0, 9.5, 8.5], &text, width - 4.0, |size| Type::new(size, ink).bold());
         match unit {
             Some(unit) => {
-                let small = Type::new(10.0, ink).align(Align::Centre);
-                if face.width(&text) < width - 4.0 {
-                    canvas.text(centre, y + 16.0, &text, face)?;
-                }
-                if small.width(unit) < width - 3.0 {
-                    canvas.text(centre, y + 31.0, unit, small)?;
-                }
-                Ok(())
+                let small = largest(&[10.0, 9.0, 8.0], unit, width - 3.0, |size| Type::new(size, ink));
+                canvas.text(centre, y + 16.0, &text, face)?;
+                canvas.text(centre, y + 31.0, &small.fit(unit, width - 3.0), small)
             }
             None => canvas.text(centre, y + 23.0, &text, face),
         }
     }
+}
+
+/// The largest of some sizes, in descending order, at which a text is narrower than `width`; else the smallest.
+fn largest(sizes: &[f64], text: &str, width: f64, face: impl Fn(f64) -> Type) -> Type {
+    let fits = |size: &&f64| face(**size).width(text) < width;
+    let size = sizes.iter().find(fits).or(sizes.last()).copied().unwrap_or(NOTE);
+    face(size).align(Align::Centre)
 }
 
 impl Figure for FlipHeatmap {

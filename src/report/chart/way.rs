@@ -10,7 +10,7 @@ use super::canvas::{Align, Canvas, DrawError, Drawn, Type};
 use super::figure::{self, Figure, MARGIN, PNG_SCALE};
 use super::gallery::class_name;
 use super::palette::{self, AXIS, GRID, INK, MUTED};
-use crate::record::{SliceRecord, StudyDir, WayRecord};
+use crate::record::{CellKind, SliceRecord, StudyDir, WayRecord};
 use crate::wording::format;
 
 const WIDTH: u32 = 860;
@@ -47,6 +47,7 @@ impl<'a> WayFigure<'a> {
     pub fn caption(&self) -> String {
         let way = self.way;
         let driven = match (&way.layer, &way.unit) {
+            (Some(layer), Some(objective)) if way.kind == CellKind::Features => format!(", {objective} of {layer}"),
             (Some(layer), Some(unit)) => format!(", unit {unit} of {layer}"),
             _ => String::new(),
         };
@@ -139,7 +140,7 @@ impl<'a> WayFigure<'a> {
         }
     }
 
-    /// Classes of a slice with their colours, the label first.
+    /// Classes of a slice with their colours, the label first, then the class that is reached.
     fn colours(&self, slice: &SliceRecord) -> Vec<(u32, [u8; 3])> {
         let mut counts: Vec<(u32, usize)> = Vec::new();
         for &class in &slice.classes {
@@ -148,7 +149,12 @@ impl<'a> WayFigure<'a> {
                 None => counts.push((class, 1)),
             }
         }
-        counts.sort_by_key(|(class, count)| (*class != self.way.label, std::cmp::Reverse(*count)));
+        // In the chart beside it the label and the class that is reached have the first two colours.
+        if !counts.iter().any(|(class, _)| *class == self.way.reached) {
+            counts.push((self.way.reached, 0));
+        }
+        let reached = self.way.reached;
+        counts.sort_by_key(|(class, count)| (*class != self.way.label, *class != reached, std::cmp::Reverse(*count)));
         let colour = |place: usize| {
             let line = palette::series(place).line;
             [line.0, line.1, line.2]
@@ -203,7 +209,11 @@ impl<'a> WayFigure<'a> {
         let norm = format::norm(self.way.norm);
         let text = format!("solid: {norm} ball; dashed: equal length, other norm");
         canvas.text(left, top + 15.0, &face.fit(&text, f64::from(SLICE)), face)?;
-        canvas.text(left, top + 30.0, "right: the attack; up: the margin's gradient across it", face)?;
+        let up = match &slice.across {
+            Some(unit) => format!("what drives unit {unit}"),
+            None => "the margin's gradient across it".to_owned(),
+        };
+        canvas.text(left, top + 30.0, &face.fit(&format!("right: the attack; up: {up}"), f64::from(SLICE)), face)?;
         let mut x = left;
         for (place, (class, _)) in self.colours(slice).into_iter().take(4).enumerate() {
             let name = Type::new(SMALL - 1.0, palette::series(place).text).bold();

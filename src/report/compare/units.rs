@@ -64,7 +64,9 @@ impl UnitPairs {
                         && (&other.layer, &other.unit, &other.preset)
                             == (&picture.layer, &picture.unit, &picture.preset)
                 };
-                let Some(other) = second.1.iter().find(same) else { continue };
+                let called = |other: &&PictureRecord| same(other) && other.visualization == picture.visualization;
+                let found_other = second.1.iter().find(called).or_else(|| second.1.iter().find(same));
+                let Some(other) = found_other else { continue };
                 let (reference, run) = (side(&first.0, picture)?, side(&second.0, other)?);
                 used += reference.source.len() + run.source.len();
                 if used > ROOM {

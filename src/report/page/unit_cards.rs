@@ -98,11 +98,10 @@ fn card(
         format!(", above {:.1} % of {} real samples", share * 100.0, picture.compared)
     });
     Ok(UnitCard {
-        title: format!("{} · {} · unit {}", picture.model, picture.layer, picture.unit),
+        title: format!("{} · {} · unit {} · {}", picture.model, picture.layer, picture.unit, picture.visualization),
         picture: read(&picture.file)?,
         measures: format!(
-            "{}: activation {:.3}{percentile}; given {} with {:.0} %",
-            picture.visualization,
+            "activation {:.3}{percentile}; given {} with {:.0} %",
             picture.objective,
             class_name(classes, picture.seen.class),
             picture.seen.confidence * 100.0

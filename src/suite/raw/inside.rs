@@ -4,7 +4,7 @@ use super::RawUnits;
 use super::gate::Glob;
 use super::visualize::LayerText;
 use crate::suite::config::Direction;
-use crate::suite::inside::UniversalSource;
+use crate::suite::inside::{SliceAcross, UniversalSource};
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{Count, Name, Radius, Share, Text};
 use crate::suite::read::words::BallNorm;
@@ -29,7 +29,7 @@ raw_table! {
 raw_table! {
     /// The way of some samples over the boundary: charts, film strips, and slices of the decision regions.
     struct RawTrajectories ("`[trajectories]`") {
-        /// The attacks, by name; `*` stands for any characters and `?` for any one. Default all with a gradient of their own.
+        /// The attacks, by name; `*` stands for any characters and `?` for any one. Default all on class logits and units, no compositions.
         attacks: Vec<At<Glob>>;
         /// Samples of each model and attack. Default 3.
         samples: Count<1, 100>;
@@ -37,6 +37,9 @@ raw_table! {
         frames: Count<2, 32>;
         /// Points along each side of a slice through the image; 0 draws none. Default 61.
         slice: Count<0, 401>;
+        /// What spans a slice beside the attack's perturbation: gradient (of the margin), or unit (what another unit of the attack does to the
+        /// image; the gradient where there is none). Default gradient.
+        across: SliceAcross;
     }
 }
 

@@ -18,7 +18,7 @@ use super::config::{
     BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
     UnitSelection,
 };
-use super::features::FeatureObjective;
+use super::features::{Backward, FeatureObjective};
 use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
 use crate::suite::read::kinds::{Tables, kind, tagged};
 use crate::suite::read::problem::Problems;
@@ -263,6 +263,10 @@ raw_table! {
         radius: Positive;
         /// Side of the Gaussian kernel that blurs the gradient, an odd number (TI-FGSM). Default 1.
         translation: Count<1, 63>;
+        /// Share of the patches whose perturbation a view has, at each step others (PatchOut). Default 1, all.
+        patches: Share;
+        /// Backward pass of a Vision Transformer that is not the derivative: pna or tgr. Default the derivative.
+        backward: Backward;
     }
 }
 

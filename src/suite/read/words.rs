@@ -11,9 +11,9 @@ use crate::suite::config::{
     BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
 };
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
-use crate::suite::features::FeatureObjective;
+use crate::suite::features::{Backward, FeatureObjective};
 use crate::suite::gate::{Level, Metric};
-use crate::suite::inside::UniversalSource;
+use crate::suite::inside::{SliceAcross, UniversalSource};
 use crate::suite::picture::PicturePreset;
 use crate::terms::Norm;
 use crate::wording::suggest::{nearest, shown};
@@ -108,7 +108,9 @@ words!(
     PicturePreset,
     TableForm,
     CanvasWord,
-    FeatureObjective
+    FeatureObjective,
+    Backward,
+    SliceAcross
 );
 
 /// A norm that attacks can keep to.

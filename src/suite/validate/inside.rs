@@ -5,7 +5,7 @@ use std::path::Path;
 use super::attack::{ball, chosen_models, selection};
 use super::distinct;
 use crate::suite::config::{AttackConfig, Direction, Goal};
-use crate::suite::inside::{DamageConfig, TrajectoryConfig, UniversalConfig, UniversalSource};
+use crate::suite::inside::{DamageConfig, SliceAcross, TrajectoryConfig, UniversalConfig, UniversalSource};
 use crate::suite::picture::LayerChoice;
 use crate::suite::raw::gate::Glob;
 use crate::suite::raw::inside::{RawDamage, RawTrajectories, RawUniversal};
@@ -52,8 +52,12 @@ pub(super) fn trajectories(
     problems: &mut Problems,
 ) -> TrajectoryConfig {
     let At { value: raw, span } = raw;
-    let follows = |attack: &AttackConfig| {
-        !matches!(attack.goal, Goal::ClassLogit { preset: Some(_), .. } | Goal::Features { .. })
+    // Features are followed where they are named.
+    let named_ones = raw.attacks.is_some();
+    let follows = |attack: &AttackConfig| match attack.goal {
+        Goal::ClassLogit { preset: Some(_), .. } => false,
+        Goal::Features { .. } => named_ones,
+        Goal::ClassLogit { .. } | Goal::Unit { .. } => true,
     };
     if !attacks.iter().any(follows) && problems.is_empty() {
         problems
@@ -65,6 +69,7 @@ pub(super) fn trajectories(
         samples: raw.samples.map_or(3, |samples| samples.value.size()),
         frames: raw.frames.map_or(8, |frames| frames.value.size()),
         slice: raw.slice.map_or(61, |slice| slice.value.size()),
+        across: raw.across.map_or(SliceAcross::Gradient, |across| across.value),
     }
 }
 

@@ -12,10 +12,11 @@ use crate::engine::guarded;
 use crate::interrupt;
 use crate::judge::{Bench, CleanBlock};
 use crate::model::Model;
+use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{StudyDir, WayPoint, WayRecord, file_word};
 use crate::rows::integers;
-use crate::suite::{AttackConfig, Goal, TrajectoryConfig};
+use crate::suite::{AttackConfig, Goal, SliceAcross, TrajectoryConfig};
 use crate::terms::Unit;
 
 /// Units of a unit attack of which one that flips the sample is looked for.
@@ -38,8 +39,8 @@ pub struct WayFinder<'a> {
 }
 
 impl WayFinder<'_> {
-    /// Makes the missing ways of an attack on a model. `clean` are samples to choose from, `units` those that a unit attack drives.
-    /// `key` names model and attack.
+    /// Makes the missing ways of an attack on a model. `clean` are samples to choose from, `units` those that a unit attack drives,
+    /// `readouts` those of layers whose readout is followed. `key` names model and attack.
     ///
     /// # Errors
     /// See [`VisualizeError`]; finished ways are kept.
@@ -48,7 +49,7 @@ impl WayFinder<'_> {
         attack: &AttackConfig,
         model: &Rc<Model>,
         clean: &CleanBlock,
-        units: &[Unit],
+        (units, readouts): (&[Unit], &[Trained]),
         key: &str,
     ) -> Result<(), VisualizeError> {
         let bench = Bench { model, verifier: model, clean, seed: self.seed, capacity: self.capacity, poll: 1 };
@@ -68,7 +69,7 @@ impl WayFinder<'_> {
                 bench,
                 units: &[],
                 victims: &[],
-                readouts: &[],
+                readouts,
                 keep_images: false,
             };
             if let Some(way) = guarded(|| self.way(&block, sample, units, &key))?? {
@@ -89,6 +90,10 @@ impl WayFinder<'_> {
         let prediction = clean.judgements[sample].prediction;
         let goal = &block.attack.goal;
         let (kind, layer) = (goal.cell_kind(), goal.layer().cloned());
+        let objective = match goal {
+            Goal::Features { objective, .. } => Some(objective.as_str()),
+            Goal::ClassLogit { .. } | Goal::Unit { .. } => None,
+        };
         let Some((unit, trace)) = followed(block, sample, units, prediction) else { return Ok(None) };
         let logits = block.answers(&Tensor::cat(&trace.images, 0));
         let last = integers(&logits.argmax(-1, false)).last().copied().unwrap_or(prediction);
@@ -120,7 +125,10 @@ impl WayFinder<'_> {
         }
         let noise = Noise::new(self.seed, "slice");
         let slice = (self.config.slice > 1)
-            .then(|| slice::slice(block, sample, trace.images.last()?, self.config.slice, &noise))
+            .then(|| {
+                let other = self.second_unit(block, sample, units, unit);
+                slice::slice(block, sample, trace.images.last()?, other, self.config.slice, &noise)
+            })
             .flatten();
         Ok(Some(WayRecord {
             model: block.bench.verifier.name.clone(),
@@ -130,7 +138,7 @@ impl WayFinder<'_> {
             label: prediction as u32,
             reached: reached as u32,
             layer,
-            unit: unit.map(|unit| unit.to_string()),
+            unit: unit.map(|unit| unit.to_string()).or_else(|| objective.map(str::to_owned)),
             norm: block.attack.norm,
             epsilon: block.attack.epsilons.iter().max().copied().unwrap_or(block.attack.epsilons[0]),
             points,
@@ -138,6 +146,21 @@ impl WayFinder<'_> {
             frames,
             slice,
         }))
+    }
+}
+
+impl WayFinder<'_> {
+    /// What another unit of the attack makes of the sample, if a slice is to show that.
+    fn second_unit(
+        &self,
+        block: &AttackBlock,
+        sample: usize,
+        units: &[Unit],
+        followed: Option<Unit>,
+    ) -> Option<(Unit, Tensor)> {
+        let followed = followed.filter(|_| self.config.across == SliceAcross::Unit)?;
+        let other = units.iter().copied().find(|unit| *unit != followed)?;
+        Some((other, block.trace(sample, Some(other))?.images.pop()?))
     }
 }
 
@@ -157,18 +180,22 @@ fn followed(block: &AttackBlock, sample: usize, units: &[Unit], clean: i64) -> O
     first
 }
 
-/// Steps that are shown: evenly, the first and the last included, and where the prediction flips.
+/// Steps that are shown, the first and the last included: half of them up to where the prediction flips, the others from there on; evenly
+/// where it does not flip.
 fn frame_steps(steps: usize, frames: usize, flip: Option<usize>) -> Vec<usize> {
     let last = steps.saturating_sub(1);
-    let mut shown: Vec<usize> = (0..frames).map(|frame| frame * last / (frames - 1).max(1)).collect();
-    shown.dedup();
-    if let Some(flip) = flip
-        && !shown.contains(&flip)
-        && let Some(nearest) = (1..shown.len().saturating_sub(1)).min_by_key(|&at| shown[at].abs_diff(flip))
-    {
-        shown[nearest] = flip;
-        shown.sort_unstable();
+    let evenly =
+        |from: usize, to: usize, count: usize| (1..=count).map(move |place| from + place * (to - from) / count.max(1));
+    let mut shown = vec![0];
+    match flip.filter(|flip| (1..last).contains(flip) && frames > 2) {
+        Some(flip) => {
+            let before = (frames / 2).min(flip);
+            shown.extend(evenly(0, flip, before));
+            shown.extend(evenly(flip, last, frames - 1 - before));
+        }
+        None => shown.extend(evenly(0, last, frames - 1)),
     }
+    shown.dedup();
     shown
 }
 
@@ -179,7 +206,10 @@ mod tests {
     #[test]
     fn frames_hold_the_ends_and_the_flip() {
         assert_eq!(frame_steps(41, 5, None), [0, 10, 20, 30, 40]);
-        assert_eq!(frame_steps(41, 5, Some(12)), [0, 12, 20, 30, 40]);
+        assert_eq!(frame_steps(41, 5, Some(12)), [0, 6, 12, 26, 40]);
+        assert_eq!(frame_steps(41, 8, Some(2)), [0, 1, 2, 9, 17, 24, 32, 40]);
+        assert_eq!(frame_steps(41, 2, Some(2)), [0, 40]);
+        assert_eq!(frame_steps(41, 5, Some(40)), [0, 10, 20, 30, 40]);
         assert_eq!(frame_steps(3, 8, Some(1)), [0, 1, 2]);
         assert_eq!(frame_steps(1, 4, None), [0]);
     }

@@ -1,4 +1,5 @@
-//! A slice of the decision regions: the plane through an image that an attack's perturbation and the margin's gradient span.
+//! A slice of the decision regions: the plane through an image that an attack's perturbation and the margin's gradient span, or what another
+//! unit does.
 
 use tch::{Kind, Tensor};
 
@@ -6,6 +7,7 @@ use crate::attack::AttackBlock;
 use crate::random::Noise;
 use crate::record::SliceRecord;
 use crate::rows::{floats, integers};
+use crate::terms::Unit;
 
 /// How far the axes go, in lengths of the perturbation.
 const REACH: f64 = 1.6;
@@ -15,6 +17,7 @@ pub(super) fn slice(
     block: &AttackBlock,
     sample: usize,
     adversarial: &Tensor,
+    other: Option<(Unit, Tensor)>,
     side: usize,
     noise: &Noise,
 ) -> Option<SliceRecord> {
@@ -25,11 +28,19 @@ pub(super) fn slice(
         return None;
     }
     let first = &delta / length;
-    let second = across(&block.margin_gradient(sample).flatten(0, -1), &first).or_else(|| {
-        let key = block.bench.clean.ids[sample].as_str();
-        let drawn = Tensor::from_slice(&noise.uniform(key, first.numel())).to_device(first.device());
-        across(&drawn, &first)
-    })?;
+    let of_unit = other.and_then(|(unit, image)| {
+        let second = across(&(image - &clean).flatten(0, -1), &first)?;
+        Some((second, Some(unit.to_string())))
+    });
+    let of_gradient = || {
+        let second = across(&block.margin_gradient(sample).flatten(0, -1), &first).or_else(|| {
+            let key = block.bench.clean.ids[sample].as_str();
+            let drawn = Tensor::from_slice(&noise.uniform(key, first.numel())).to_device(first.device());
+            across(&drawn, &first)
+        })?;
+        Some((second, None))
+    };
+    let (second, unit) = of_unit.or_else(of_gradient)?;
     let reach = REACH * length;
     let places: Vec<f32> = (0..side).map(|at| ((2.0 * at as f64 / (side - 1) as f64 - 1.0) * reach) as f32).collect();
     let (mut classes, mut confidence, mut linf) = (Vec::new(), Vec::new(), Vec::new());
@@ -47,7 +58,7 @@ pub(super) fn slice(
         linf.extend(floats(&moved.abs().amax([1i64].as_slice(), false)));
     }
     let adversarial_linf = delta.abs().max().double_value(&[]);
-    Some(SliceRecord { side, reach, classes, confidence, linf, adversarial: length, adversarial_linf })
+    Some(SliceRecord { side, reach, classes, confidence, linf, adversarial: length, adversarial_linf, across: unit })
 }
 
 /// What of `vector` is at right angles to the unit vector `first`, of length 1; none if that is next to nothing.

@@ -29,6 +29,8 @@ pub(super) fn views(
         samples: size(raw.samples.as_ref().map(|samples| samples.value.size())),
         radius: raw.radius.as_ref().map_or(RADIUS, |radius| radius.value.0),
         translation: size(raw.translation.as_ref().map(|side| side.value.size())),
+        patches: raw.patches.as_ref().map_or(1.0, |share| share.value.0),
+        backward: raw.backward.map(|backward| backward.value),
     };
     if let Some(side) = raw.translation.filter(|side| side.value.size().is_multiple_of(2)) {
         let (below, above) = (side.value.size() - 1, side.value.size() + 1);
@@ -45,7 +47,7 @@ pub(super) fn views(
     if views == GradientViews::PLAIN && problems.none_within(&span) {
         problems
             .add(span, "`views` asks for the image alone", "changes nothing")
-            .help("add `diversity`, `scales`, `samples` or `translation`, or leave `views` out");
+            .help("add `diversity`, `scales`, `samples`, `translation`, `patches` or `backward`, or leave `views` out");
     }
     (views != GradientViews::PLAIN).then_some(views)
 }
