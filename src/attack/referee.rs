@@ -13,7 +13,7 @@ pub struct ByMargin<'a>(pub Bench<'a>);
 
 impl Referee for ByMargin<'_> {
     fn judge(&self, rows: &[&Row], images: &Tensor) -> Vec<Verdict> {
-        verdicts(&self.0, rows, images, None, |judgement| f64::from(-judgement.margin))
+        verdicts(&self.0, rows, images, None, |_, judgement| f64::from(-judgement.margin))
     }
 }
 
@@ -30,12 +30,12 @@ pub struct ByUnit<'a> {
 impl Referee for ByUnit<'_> {
     fn judge(&self, rows: &[&Row], images: &Tensor) -> Vec<Verdict> {
         let unit = |row: &&Row| match row.drives {
-            Drives::Unit(unit) => unit,
+            Drives::Unit(unit) | Drives::Lowered(unit) => unit,
             _ => unreachable!("rows of a unit attack drive units"),
         };
         let units: Vec<Unit> = rows.iter().map(unit).collect();
-        verdicts(&self.bench, rows, images, Some((self.layer, &units)), |judgement| {
-            let activation = f64::from(judgement.activation.unwrap_or(0.0));
+        verdicts(&self.bench, rows, images, Some((self.layer, &units)), |row, judgement| {
+            let activation = f64::from(judgement.activation.unwrap_or(0.0)) * row.drives.sign();
             match self.direction {
                 Direction::Maximize => activation,
                 Direction::Suppress => -activation,
@@ -57,7 +57,7 @@ impl Referee for ByDistance<'_> {
         let clean = &self.bench.clean.pixels;
         let samples: Vec<i64> = rows.iter().map(|row| row.sample as i64).collect();
         let centers = clean.index_select(0, &Tensor::from_slice(&samples).to_device(clean.device()));
-        let mut verdicts = verdicts(&self.bench, rows, images, None, |_| 0.0);
+        let mut verdicts = verdicts(&self.bench, rows, images, None, |_, _| 0.0);
         for (verdict, lengths) in verdicts.iter_mut().zip(Lengths::of(images, &centers)) {
             verdict.measure = -lengths.get(self.norm);
             verdict.level = verdict.level.min(1);
@@ -71,7 +71,7 @@ fn verdicts(
     rows: &[&Row],
     images: &Tensor,
     units: Option<(&LayerName, &[Unit])>,
-    measure: impl Fn(&Judgement) -> f64,
+    measure: impl Fn(&Row, &Judgement) -> f64,
 ) -> Vec<Verdict> {
     let labels: Vec<i64> = rows.iter().map(|row| bench.clean.labels[row.sample]).collect();
     let judged = judge(bench.verifier, images, &labels, units, bench.capacity);
@@ -79,7 +79,7 @@ fn verdicts(
         // An image for which the network has no finite answer is not classified rightly.
         let flipped = judgement.flips(bench.clean.judgements[row.sample].prediction) || !judgement.finite;
         let hit = flipped && row.drives == Drives::Towards(judgement.prediction);
-        Verdict { level: i64::from(flipped) + i64::from(hit), measure: measure(&judgement), judgement }
+        Verdict { level: i64::from(flipped) + i64::from(hit), measure: measure(row, &judgement), judgement }
     };
     rows.iter().zip(judged).map(verdict).collect()
 }

@@ -60,7 +60,8 @@ impl AttackBlock<'_> {
                     None => (Drives::Away, None),
                 }
             }
-            Goal::Unit { .. } => (Drives::Unit(unit?), None),
+            // What is another unit for each sample is looked up over many.
+            Goal::Unit { .. } => (Drives::Unit(unit.filter(|unit| !unit.is_chosen_by_sample())?), None),
         };
         let rows = [Row { sample, epsilon, restart: 0, drives }];
         let objective: Box<dyn Objective> = match &self.attack.goal {

@@ -1,10 +1,13 @@
 //! Units: every radius and restart of every unit runs its whole budget, so that gains compare.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use tch::Tensor;
 
 use super::settle::Entry;
 use super::{AttackBlock, ByUnit, DrivenUnit, Kind, Reference, Selected, Unfit, choose};
-use crate::judge::{Watched, learn_directions};
+use crate::judge::{CleanBlock, SampleUnits, Watched, learn_directions, sensitive};
 use crate::model::Model;
 use crate::objective::{UnitObjective, Variety};
 use crate::random::Noise;
@@ -12,7 +15,7 @@ use crate::record::{CellKind, Status};
 use crate::rows::Drives;
 use crate::search::Finished;
 use crate::suite::{AttackConfig, Control, Direction, UnitSelection};
-use crate::terms::LayerName;
+use crate::terms::{LayerName, Part, Unit};
 
 /// Raises or lowers the activations of units of one layer.
 pub struct UnitDrive<'a> {
@@ -47,7 +50,10 @@ impl Kind for UnitDrive<'_> {
 
     fn watched(&self) -> Option<Watched> {
         let neurons = match self.units {
-            UnitSelection::Listed(units) => units.iter().filter(|unit| unit.mean_of().is_none()).copied().collect(),
+            UnitSelection::Listed(units) => {
+                let read_alone = |unit: &&Unit| unit.mean_of().is_none() && !unit.is_chosen_by_sample();
+                units.iter().filter(read_alone).copied().collect()
+            }
             _ => Vec::new(),
         };
         Some(Watched { layer: self.layer.clone(), neurons })
@@ -56,11 +62,12 @@ impl Kind for UnitDrive<'_> {
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
         let (bench, epsilons) = (block.bench, &block.attack.epsilons);
         let attacked = bench.attacked();
+        let choice = Choice::new(self.layer, block);
         let mut chains = Vec::new();
         for driven in block.units {
             for &sample in &attacked {
                 for epsilon in epsilons {
-                    chains.push(block.restarts(sample, *epsilon, Drives::Unit(driven.unit)));
+                    chains.push(block.restarts(sample, *epsilon, choice.drives(driven, sample)));
                 }
             }
         }
@@ -78,7 +85,7 @@ impl Kind for UnitDrive<'_> {
         let mut entries = Vec::new();
         for driven in block.units {
             let rows: Vec<Finished> = finished.by_ref().take(attacked.len() * epsilons.len()).flatten().collect();
-            entries.extend(self.entries(block, driven, &rows));
+            entries.extend(self.entries(block, &choice, driven, &rows));
         }
         if self.controls.contains(&Control::Noise) {
             entries.extend(block.noise_control(self.layer));
@@ -92,14 +99,14 @@ impl UnitDrive<'_> {
         Selected { layer: self.layer, units: self.units, direction: self.direction, controls: self.controls }
     }
 
-    fn entries(&self, block: &AttackBlock, driven: &DrivenUnit, rows: &[Finished]) -> Vec<Entry> {
+    fn entries(&self, block: &AttackBlock, choice: &Choice, driven: &DrivenUnit, rows: &[Finished]) -> Vec<Entry> {
         let clean = block.bench.clean;
-        let activations = clean.activations(self.layer, driven.unit).unwrap_or_else(|| vec![0.0; clean.len()]);
+        let activations = choice.activations(self.layer, clean, driven);
         let kind = if driven.control { CellKind::ControlRandomUnit } else { CellKind::Unit };
         let mut entries = Vec::new();
         for &epsilon in &block.attack.epsilons {
             let cell = block.cell(kind, None, Some(driven.unit.into()), Some(self.layer), epsilon);
-            for (sample, &activation) in activations.iter().enumerate() {
+            for (sample, &(activation, deviation)) in activations.iter().enumerate() {
                 let mut entry = if clean.attackable(sample) {
                     block.settled(&cell, sample, rows, true)
                 } else {
@@ -108,8 +115,8 @@ impl UnitDrive<'_> {
                 let record = &mut entry.record;
                 record.activation_clean = Some(activation);
                 if let Some(adversarial) = record.activation_adv {
-                    record.activation_gain_z = (driven.deviation > 0.0)
-                        .then(|| (f64::from(adversarial - activation) / driven.deviation) as f32);
+                    record.activation_gain_z =
+                        (deviation > 0.0).then(|| (f64::from(adversarial - activation) / deviation) as f32);
                     if record.status == Status::ZeroGradient && activation == 0.0 && adversarial == 0.0 {
                         record.status = Status::DeadUnit;
                     }
@@ -118,5 +125,64 @@ impl UnitDrive<'_> {
             }
         }
         entries
+    }
+}
+
+/// What is driven of each sample, where units are chosen for each; otherwise nothing is known, and units are what they are.
+struct Choice {
+    samples: Vec<SampleUnits>,
+    spread: Rc<Vec<f64>>,
+}
+
+impl Choice {
+    fn new(layer: &LayerName, block: &AttackBlock) -> Self {
+        let bench = block.bench;
+        let Some(spread) = block.units.iter().find_map(|driven| driven.spread.clone()) else {
+            return Choice { samples: Vec::new(), spread: Rc::default() };
+        };
+        let count = bench.clean.len() as i64;
+        let mut samples = Vec::new();
+        for start in (0..count).step_by(bench.capacity.max(1)) {
+            let pixels = bench.clean.pixels.narrow(0, start, (count - start).min(bench.capacity.max(1) as i64));
+            match sensitive(bench.verifier, layer, &pixels, &spread) {
+                Ok(found) => samples.extend(found),
+                Err(error) => unreachable!("the layer was found before the attack began: {error}"),
+            }
+        }
+        Choice { samples, spread }
+    }
+
+    /// What a row drives.
+    fn drives(&self, driven: &DrivenUnit, sample: usize) -> Drives {
+        let Some(index) = self.index(driven, sample) else { return Drives::Unit(driven.unit) };
+        let unit = Unit { part: Part::Channel(index), place: driven.unit.place };
+        if self.samples[sample].lowered[index] { Drives::Lowered(unit) } else { Drives::Unit(unit) }
+    }
+
+    /// The channel or feature that is driven of a sample, if the way depends on the sample.
+    fn index(&self, driven: &DrivenUnit, sample: usize) -> Option<usize> {
+        let own = self.samples.get(sample).filter(|_| driven.spread.is_some())?;
+        match driven.unit.part {
+            Part::Sensitive(rank) => own.order.get(rank.wrapping_sub(1)).copied(),
+            // The controls beside them.
+            Part::Channel(index) if index < own.lowered.len() => Some(index),
+            _ => None,
+        }
+    }
+
+    /// For each sample the clean activation of what is driven, and its deviation over the reference images.
+    fn activations(&self, layer: &LayerName, clean: &CleanBlock, driven: &DrivenUnit) -> Vec<(f32, f64)> {
+        let of_unit = |unit: Unit| clean.activations(layer, unit).unwrap_or_else(|| vec![0.0; clean.len()]);
+        if !driven.unit.is_chosen_by_sample() {
+            return of_unit(driven.unit).into_iter().map(|activation| (activation, driven.deviation)).collect();
+        }
+        let mut known: HashMap<usize, Vec<f32>> = HashMap::new();
+        (0..clean.len())
+            .map(|sample| {
+                let Some(index) = self.index(driven, sample) else { return (0.0, 0.0) };
+                let values = known.entry(index).or_insert_with(|| of_unit(Unit::channel(index)));
+                (values[sample], self.spread.get(index).copied().unwrap_or(0.0))
+            })
+            .collect()
     }
 }

@@ -1,5 +1,7 @@
 //! Which units of a layer an attack drives, and how their activations lie over the reference images.
 
+use std::rc::Rc;
+
 use tch::{Kind, Tensor};
 
 use crate::judge::{Features, Watched, features};
@@ -19,6 +21,8 @@ pub struct DrivenUnit {
     pub control: bool,
     /// Standard deviation of its activation over the reference images.
     pub deviation: f64,
+    /// Where the unit is chosen for each sample, those of all units of the layer.
+    pub spread: Option<Rc<Vec<f64>>>,
 }
 
 /// What the units of watched layers do over the reference images.
@@ -110,9 +114,15 @@ pub fn choose(
     if controls.contains(&Control::RandomUnit) {
         units.extend(control_units(&units, &info, model, noise));
     }
+    let by_sample = units.iter().any(|unit| unit.is_chosen_by_sample());
+    let spread = by_sample.then(|| Rc::new(spread(&seen.means).1));
     let driven = units.into_iter().enumerate();
     Ok(driven
-        .map(|(at, unit)| DrivenUnit { unit, control: at >= attacked, deviation: deviation(seen, unit) })
+        .map(|(at, unit)| {
+            let (control, deviation) = (at >= attacked, deviation(seen, unit));
+            let spread = spread.clone().filter(|_| control || unit.is_chosen_by_sample());
+            DrivenUnit { unit, control, deviation, spread }
+        })
         .collect())
 }
 

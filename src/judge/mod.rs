@@ -12,7 +12,7 @@ pub use directions::{file_vector, learn_directions};
 pub use features::{Features, Watched, features};
 pub use judgement::{Judgement, judge};
 pub use lengths::Lengths;
-pub use ranking::{Labelled, ranked, scores};
+pub use ranking::{Labelled, SampleUnits, ranked, scores, sensitive};
 
 use crate::model::Model;
 

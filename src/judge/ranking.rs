@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 
 use crate::model::{Cut, Model, ModelError, Tokens};
 use crate::objective::{pick, unit_means};
+use crate::rows::integers;
 use crate::suite::{Direction, UnitRanking};
 use crate::terms::{LayerName, Unit};
 
@@ -78,6 +79,42 @@ pub fn ranked(
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     Ok(order.into_iter().take(count).map(Unit::channel).collect())
+}
+
+/// The units of a layer for one sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleUnits {
+    /// The units, the most sensitive first.
+    pub order: Vec<usize>,
+    /// Of each unit, whether lowering it does more than raising it.
+    pub lowered: Vec<bool>,
+}
+
+/// For each of the images `[N, C, H, W]` the units of `layer` by how little they have to move, in `deviations`, to change what the network
+/// says of this very image: what Suri and Evans 2020 drive, to first order.
+///
+/// # Errors
+/// If there is no such layer.
+pub fn sensitive(
+    model: &Model,
+    layer: &LayerName,
+    pixels: &Tensor,
+    deviations: &[f64],
+) -> Result<Vec<SampleUnits>, ModelError> {
+    let labels = integers(&tch::no_grad(|| model.logits(pixels)).argmax(-1, false));
+    let batch = Labelled { pixels: pixels.shallow_clone(), labels };
+    let pushes = Seen::new(model, layer, UnitRanking::Sensitivity, &batch)?.pushes.to_kind(Kind::Double);
+    let deviations = Tensor::from_slice(deviations).to_kind(Kind::Double).to_device(pushes.device());
+    let reach = |pushes: Tensor| pushes.amax([2i64].as_slice(), false).clamp_min(0.0) * &deviations;
+    let (raised, lowered) = (reach(pushes.shallow_clone()), reach(-pushes));
+    let (_, order) = raised.maximum(&lowered).nan_to_num(0.0, f64::MAX, 0.0).sort_stable(true, -1, true);
+    let down = lowered.gt_tensor(&raised);
+    Ok((0..order.size()[0])
+        .map(|row| SampleUnits {
+            order: integers(&order.get(row)).into_iter().map(|unit| unit as usize).collect(),
+            lowered: integers(&down.get(row).to_kind(Kind::Int64)).into_iter().map(|down| down != 0).collect(),
+        })
+        .collect())
 }
 
 /// The class mean that stands out most, less the mean of the others, in deviations.
@@ -200,6 +237,19 @@ mod tests {
         // Raising it helps nobody, and the second never varies.
         assert_eq!(ranked(UnitRanking::Sensitivity, Direction::Maximize)[0], 0.0);
         assert_eq!(down[1], 0.0);
+    }
+
+    #[test]
+    fn each_sample_has_its_own_order_and_way() {
+        // The first says 0 and is nearest to class 2, which lowering its first feature reaches; the second says 1.
+        let pixels = Tensor::from_slice(&[0.8f32, 0.1, 0.1, 0.4]).view([2, 1, 1, 2]);
+        let found = sensitive(&model(), &"features".into(), &pixels, &[1.0, 1.0]).unwrap();
+        assert_eq!((found[0].order.as_slice(), found[0].lowered[0]), ([0, 1].as_slice(), true));
+        assert_eq!((found[1].order.as_slice(), found[1].lowered[1]), ([1, 0].as_slice(), true));
+        // What hardly ever varies comes last.
+        let found = sensitive(&model(), &"features".into(), &pixels, &[1.0, 1e-9]).unwrap();
+        assert_eq!(found[1].order, [0, 1]);
+        assert!(!found[1].lowered[0], "raising the first feature raises class 0");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn patched(model: &Model, layer: &LayerName, changed: &Tensor, clean: &Tenso
 fn rows_of(part: Part, features: i64, maps: bool, model: &Model) -> [i64; 2] {
     let third = features / 3;
     match part {
-        Part::Layer | Part::Direction(_) => [0, features],
+        Part::Layer | Part::Direction(_) | Part::Sensitive(_) => [0, features],
         Part::Channel(index) | Part::Normed(index) | Part::Query(index) => [index as i64, 1],
         Part::Key(index) => [third + index as i64, 1],
         Part::Value(index) => [2 * third + index as i64, 1],

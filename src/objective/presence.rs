@@ -53,6 +53,7 @@ fn absent(unit: Unit, layer: &LayerInfo, known: &Known) -> Option<String> {
                 layer.kind
             )),
         },
+        Part::Sensitive(rank) => (rank as i64 > features).then(|| format!("it has {features} units, so that ranks go from 1 to {features}")),
         Part::Direction(_) | Part::Layer => None,
     };
     part.or_else(|| elsewhere(unit.place, shape, scores, known.tokens))

@@ -92,6 +92,8 @@ fn parts(model: &Model, layer: &LayerName, features: &Tensor, units: &[Unit], ma
     };
     let third = count / 3;
     match units[0].part {
+        // Attacks look up what it is for each sample.
+        Part::Sensitive(_) => features.select(1, 0) * 0.0,
         Part::Layer => features.square().mean_dim([1i64].as_slice(), false, None),
         Part::Direction(name) => match model.directions.get(layer, name) {
             Some(vector) => features.transpose(1, 2).matmul(&vector.to_device(features.device())),
@@ -124,7 +126,7 @@ fn index_of(part: Part) -> i64 {
         | Part::Key(index)
         | Part::Value(index)
         | Part::Head(index) => index as i64,
-        Part::Direction(_) | Part::Layer => 0,
+        Part::Direction(_) | Part::Layer | Part::Sensitive(_) => 0,
     }
 }
 

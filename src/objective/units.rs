@@ -74,7 +74,7 @@ impl Variety {
     /// That of these units.
     pub fn of_units(units: impl IntoIterator<Item = Unit>) -> Self {
         let variety = |unit: Unit| match (unit.part, unit.place) {
-            (Part::Channel(_), Place::Mean) => Variety::Means,
+            (Part::Channel(_), Place::Mean) | (Part::Sensitive(_), _) => Variety::Means,
             (Part::Channel(_), Place::At(..)) => Variety::Neurons,
             _ => Variety::Any,
         };
@@ -132,7 +132,12 @@ pub fn unit_values(model: &Model, layer: &LayerName, activation: &Tensor, units:
 rows! {
     /// The activation of a unit of one layer, raised or lowered. The pass leaves the network at the layer.
     pub struct UnitObjective {
-        each { levels: Levels, places: Places }
+        each {
+            levels: Levels,
+            places: Places,
+            /// 1, or -1 for rows that go the other way `[R]`.
+            sign: Tensor,
+        }
         all { layer: LayerName, direction: Direction }
     }
 }
@@ -148,11 +153,13 @@ impl UnitObjective {
         device: Device,
     ) -> Self {
         let unit = |row: &Row| match row.drives {
-            Drives::Unit(unit) => unit,
+            Drives::Unit(unit) | Drives::Lowered(unit) => unit,
             _ => unreachable!("rows of a unit attack drive units"),
         };
         let units: Vec<Unit> = rows.iter().map(unit).collect();
+        let signs: Vec<f32> = rows.iter().map(|row| row.drives.sign() as f32).collect();
         UnitObjective {
+            sign: Tensor::from_slice(&signs).to_device(device),
             levels: Levels::new(rows, predictions, device),
             places: Places::new(&units, variety, device),
             layer: layer.clone(),
@@ -171,7 +178,7 @@ impl Objective for UnitObjective {
         let Some(activation) = tap.into_activation() else {
             unreachable!("the layer `{}` was found before the attack began", self.layer)
         };
-        let value = self.places.values(model, &self.layer, &activation);
+        let value = self.places.values(model, &self.layer, &activation) * &self.sign;
         let score = match self.direction {
             Direction::Maximize => value,
             Direction::Suppress => -value,

@@ -16,6 +16,8 @@ pub enum Drives {
     Towards(i64),
     /// A unit of the objective's layer.
     Unit(Unit),
+    /// The same, the other way round.
+    Lowered(Unit),
     /// The objective's layer as a whole.
     Layer,
 }
@@ -25,8 +27,16 @@ impl fmt::Display for Drives {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Drives::Unit(unit) => unit.fmt(f),
+            Drives::Lowered(unit) => write!(f, "-{unit}"),
             Drives::Away | Drives::Towards(_) | Drives::Layer => Ok(()),
         }
+    }
+}
+
+impl Drives {
+    /// 1, or -1 for a unit that goes the other way round.
+    pub fn sign(self) -> f64 {
+        if matches!(self, Drives::Lowered(_)) { -1.0 } else { 1.0 }
     }
 }
 

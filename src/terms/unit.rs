@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 /// | `direction:FILE` | the length along a direction that a file holds |
 /// | `direction:3-5`, `direction:3` | that along the difference of class means: of class 3 and 5, of class 3 and all others |
 /// | `layer` | the mean square of the whole layer |
+/// | `sensitive:1` | of each sample another channel or feature: the one that must move least to change the prediction |
 ///
 /// Places: `@3,5` is a single neuron at row and column (of the grid of patches for tokens; of queries and keys for attention scores),
 /// `@class` the class token, `@prefix:1` another token before the patches, `@max` the largest position, `@top:10` the mean of the
@@ -51,6 +52,8 @@ pub enum Part {
     Direction(DirectionName),
     /// The mean square of all features.
     Layer,
+    /// Of each sample the channel or feature of this rank, from 1 on, by how little it has to move to change the prediction.
+    Sensitive(usize),
 }
 
 /// Where a unit is read.
@@ -179,6 +182,11 @@ impl Unit {
         }
     }
 
+    /// Whether it is another channel or feature for each sample.
+    pub fn is_chosen_by_sample(self) -> bool {
+        matches!(self.part, Part::Sensitive(_))
+    }
+
     /// Whether where it is read depends on the size of images.
     pub fn has_position(self) -> bool {
         matches!(self.place, Place::At(..))
@@ -214,6 +222,7 @@ impl fmt::Display for Unit {
             Part::Head(index) => write!(f, "head:{index}")?,
             Part::Direction(name) => write!(f, "direction:{}", name.short())?,
             Part::Layer => f.write_str("layer")?,
+            Part::Sensitive(rank) => write!(f, "sensitive:{rank}")?,
         }
         match self.place {
             Place::Mean => Ok(()),
@@ -228,7 +237,7 @@ impl fmt::Display for Unit {
 
 /// How units are written, for messages.
 pub const UNIT_GRAMMAR: &str = "an index like 17, or \"q:17\", \"k:17\", \"v:17\", \"normed:17\", \"head:3\", \"direction:FILE\", \
-                                \"direction:3-5\" or \"layer\"; behind it a place, as in \"17@3,5\" (row, column), \"17@class\", \
+                                \"direction:3-5\", \"layer\" or \"sensitive:1\"; behind it a place, as in \"17@3,5\" (row, column), \"17@class\", \
                                 \"17@prefix:1\", \"17@max\" or \"17@top:10\"";
 
 impl FromStr for Unit {
@@ -267,6 +276,7 @@ impl FromStr for Unit {
             Some(("v", index)) => Part::Value(number(index)?),
             Some(("normed", index)) => Part::Normed(number(index)?),
             Some(("head", index)) => Part::Head(number(index)?),
+            Some(("sensitive", rank)) if place == Place::Mean && number(rank)? > 0 => Part::Sensitive(number(rank)?),
             Some(("direction", name)) if !name.trim().is_empty() => Part::Direction(DirectionName::new(name.trim())),
             Some(_) => return Err(wrong()),
             None if part.trim() == "layer" => Part::Layer,
@@ -301,14 +311,28 @@ mod tests {
             "direction:3-5",
             "direction:3@max",
             "layer",
+            "sensitive:1",
         ];
         for text in texts {
             assert_eq!(text.parse::<Unit>().unwrap().to_string(), text);
         }
         assert_eq!("17@mean".parse::<Unit>(), Ok(Unit::channel(17)));
-        for text in
-            ["", "-1", "3@", "3@1", "x", "q:", "q:x", "head:-1", "direction:", "layers", "3@top:0", "3@top:101", "z:3"]
-        {
+        for text in [
+            "",
+            "-1",
+            "3@",
+            "3@1",
+            "x",
+            "q:",
+            "q:x",
+            "head:-1",
+            "direction:",
+            "layers",
+            "3@top:0",
+            "3@top:101",
+            "z:3",
+            "sensitive:0",
+        ] {
             assert!(text.parse::<Unit>().unwrap_err().contains("is not a unit"), "{text}");
         }
     }

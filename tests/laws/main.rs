@@ -355,7 +355,7 @@ fn units_gain_what_their_weights_allow() {
     let model = model(linear(&weight, &[0.0, 50.0]), 2);
     let images: Vec<Vec<u8>> = vec![vec![128; PIXELS], vec![100; PIXELS]];
     let samples = samples(&model, &images);
-    let driven = [DrivenUnit { unit: Unit::channel(0), control: false, deviation: 2.0 }];
+    let driven = [DrivenUnit { unit: Unit::channel(0), control: false, deviation: 2.0, spread: None }];
     let reach = dual(&weight[..PIXELS], Norm::Linf) * 0.1;
     for (direction, sign) in [(Direction::Maximize, 1.0), (Direction::Suppress, -1.0)] {
         let found = run(&model, &samples, &units("scores", direction, Norm::Linf, &[0.1]), &driven, 8);

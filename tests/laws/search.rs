@@ -130,8 +130,9 @@ fn every_pass_is_counted_and_none_is_made_twice() {
     count.set(0);
     let clean = CleanBlock::new(&model, &samples, &watched, 2);
     assert_eq!(count.get(), samples.len() as u64);
-    let driven: Vec<DrivenUnit> =
-        (0..4).map(|unit| DrivenUnit { unit: Unit::channel(unit), control: unit == 3, deviation: 1.0 }).collect();
+    let driven: Vec<DrivenUnit> = (0..4)
+        .map(|unit| DrivenUnit { unit: Unit::channel(unit), control: unit == 3, deviation: 1.0, spread: None })
+        .collect();
     count.set(0);
     let block = AttackBlock {
         attack: &attack,

@@ -15,7 +15,7 @@ fn victim(name: &str, network: Linear, classes: i64, samples: &[Sample]) -> Vict
 }
 
 fn run_with(model: &Model, samples: &[Sample], attack: &AttackConfig, victims: &[Victim]) -> AttackOutcome {
-    let driven = [DrivenUnit { unit: Unit::channel(0), control: false, deviation: 1.0 }];
+    let driven = [DrivenUnit { unit: Unit::channel(0), control: false, deviation: 1.0, spread: None }];
     run_before(victims, model, samples, attack, &driven, 4)
 }
 

@@ -93,7 +93,8 @@ impl DamageProfile {
     fn most(&self) -> f64 {
         let points = self.lines.iter().flat_map(|line| &line.points);
         points
-            .flat_map(|(_, change, shuffled)| [change.point, *shuffled])
+            // Bands are shown whole, but for those so wide that they would flatten what they are about.
+            .flat_map(|(_, change, shuffled)| [change.hi.min(2.0 * change.point), *shuffled])
             .filter(|value| value.is_finite())
             .fold(0.1, f64::max)
             * 1.08

@@ -180,6 +180,18 @@ fn composed(
 fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems) -> Option<AttackConfig> {
     let applies = chosen_models(raw.models, names, problems);
     let units = raw.units.as_ref().and_then(|units| selection(units, base, problems));
+    if let (Some(UnitSelection::Listed(listed)), Some(direction)) = (&units, &raw.direction)
+        && direction.value == Direction::Suppress
+        && listed.iter().any(|unit| unit.is_chosen_by_sample())
+    {
+        problems
+            .add(
+                direction.span.clone(),
+                "units chosen for each sample go the way that changes its prediction",
+                "not used",
+            )
+            .help("leave `direction` out");
+    }
     let controls = controls(raw.controls, units.as_ref(), problems);
     if let Some(stop) = raw.stop.as_ref().filter(|stop| stop.value == Stop::Target) {
         problems
@@ -346,6 +358,18 @@ pub(super) fn selection(units: &At<RawUnits>, base: &Path, problems: &mut Proble
         units.iter_mut().for_each(|unit| *unit = unit.within(base));
     }
     Some(selection)
+}
+
+/// The same, of units that are the same for all samples.
+pub(super) fn fixed_selection(units: &At<RawUnits>, base: &Path, problems: &mut Problems) -> Option<UnitSelection> {
+    if let RawUnits::Listed(listed) = &units.value
+        && let Some(unit) = listed.iter().find(|unit| unit.value.0.is_chosen_by_sample())
+    {
+        problems
+            .add(unit.span.clone(), format!("`{}` is another unit for each sample", unit.value.0), "for attacks alone")
+            .help("use it in an `[[attack]]` of kind `unit`, or write `{ top = 4, by = \"sensitivity\" }`");
+    }
+    selection(units, base, problems)
 }
 
 fn controls(raw: Option<At<Vec<At<Control>>>>, units: Option<&UnitSelection>, problems: &mut Problems) -> Vec<Control> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::attack::{ball, chosen_models, selection};
+use super::attack::{ball, chosen_models, fixed_selection};
 use super::distinct;
 use crate::suite::config::{AttackConfig, Direction, Goal};
 use crate::suite::inside::{DamageConfig, SliceAcross, TrajectoryConfig, UniversalConfig, UniversalSource};
@@ -41,7 +41,7 @@ pub(super) fn damage(
         attacks: named(raw.attacks.as_ref(), attacks, |_| true, problems),
         samples: raw.samples.map_or(DAMAGE_SAMPLES, |samples| samples.value.size()),
         patch: raw.patch.map_or_else(Vec::new, |patch| patch.value.into_iter().map(|layer| layer.value.0).collect()),
-        patch_units: raw.patch_units.as_ref().and_then(|units| selection(units, base, problems)),
+        patch_units: raw.patch_units.as_ref().and_then(|units| fixed_selection(units, base, problems)),
     }
 }
 
@@ -99,7 +99,7 @@ fn one(raw: RawUniversal, names: &[At<String>], base: &Path, problems: &mut Prob
             .help("use `source = \"images\"`, or leave `train` out");
     }
     let models = chosen_models(raw.models, names, problems);
-    let units = raw.units.as_ref().and_then(|units| selection(units, base, problems));
+    let units = raw.units.as_ref().and_then(|units| fixed_selection(units, base, problems));
     if let Some(norm) = raw.norm.as_ref().filter(|norm| !matches!(norm.value.0, Norm::Linf | Norm::L2)) {
         let message = format!("universal perturbations are not made in {}", norm.value.0);
         problems.add(norm.span.clone(), message, "not in this norm").help("use the norm `linf` or `l2`");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::attack::{chosen_models, selection};
+use super::attack::{chosen_models, fixed_selection};
 use super::distinct;
 use crate::suite::choices::CanvasWord;
 use crate::suite::config::Direction;
@@ -34,7 +34,7 @@ fn one(raw: RawVisualize, names: &[At<String>], base: &Path, problems: &mut Prob
     let preset = raw.preset.as_ref().map_or(PicturePreset::default(), |preset| preset.value);
     let picture = picture(&raw, preset, problems);
     let models = chosen_models(raw.models, names, problems);
-    let units = raw.units.as_ref().and_then(|units| selection(units, base, problems));
+    let units = raw.units.as_ref().and_then(|units| fixed_selection(units, base, problems));
     if let Some(layers) = raw.layers.as_ref().filter(|layers| layers.value.is_empty())
         && problems.none_within(&layers.span)
     {
