@@ -56,8 +56,8 @@ fn layout(criterion: &mut Criterion) {
 /// One network of each family for ImageNet, and the larger ones for 32x32 images, in f32, without criterion's many repetitions.
 /// `cargo bench --bench layout -- resnet50` measures those of that name alone.
 fn larger(_: &mut Criterion) {
-    let asked = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    for arch in LARGER.into_iter().filter(|arch| arch.contains(&asked)) {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    for arch in LARGER.into_iter().filter(|arch| arch.contains(&wanted)) {
         let pixels = noise(arch, FEW);
         let form = |channels_last| model(arch, Compute { channels_last, ..Compute::f32(Device::Cpu) });
         let (plain, last) = (form(false), form(true));

@@ -50,7 +50,7 @@ impl Inventory {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn of(dir: &RunDir) -> Result<Self, StoreError> {
+    pub fn read(dir: &RunDir) -> Result<Self, StoreError> {
         let planned = dir.plan()?.unwrap_or_default();
         let mut inventory = Inventory { planned, ..Inventory::default() };
         for key in dir.block_keys()? {
@@ -147,9 +147,9 @@ fn difference(first: &Manifest, other: &Manifest, mixed_devices: bool) -> Option
         manifest.models.iter().map(|model| model.weights_hash.clone()).collect()
     };
     let mut parts = Vec::new();
-    let mut compare = |what: &str, same: bool| {
+    let mut compare = |part: &str, same: bool| {
         if !same {
-            parts.push(what.to_owned());
+            parts.push(part.to_owned());
         }
     };
     compare("the suite", settings(first) == settings(other));

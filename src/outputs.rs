@@ -239,9 +239,9 @@ impl WorstExamples {
         let known = self.groups.iter().position(|group| group_of(&group[0]) == group_of(example));
         let Some(known) = known else { return self.groups.push(vec![example.clone()]) };
         let group = &mut self.groups[known];
-        let place = group.partition_point(|kept| {
-            let radius = kept.cell.epsilon.cmp(&example.cell.epsilon);
-            radius.then(example.confidence_adv.total_cmp(&kept.confidence_adv)).is_le()
+        let place = group.partition_point(|listed| {
+            let radius = listed.cell.epsilon.cmp(&example.cell.epsilon);
+            radius.then(example.confidence_adv.total_cmp(&listed.confidence_adv)).is_le()
         });
         if place < EXAMPLES {
             group.insert(place, example.clone());
@@ -402,12 +402,12 @@ impl Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
+        let verb = match self.kind {
             DamageKind::Missing => "is missing",
             DamageKind::Changed => "was changed",
             DamageKind::Foreign => "is not of this run",
         };
-        write!(f, "{} {what}", self.file)
+        write!(f, "{} {verb}", self.file)
     }
 }
 
@@ -447,8 +447,8 @@ fn gate_damages(dir: &RunDir) -> Vec<Damage> {
             std::fs::read_to_string(&page).ok().zip(bare_page(&page)).is_some_and(|(page, bare)| page != bare);
         return if verdict_changed { vec![Damage::new(GATE_ON_PAGE, DamageKind::Changed)] } else { Vec::new() };
     }
-    let whole = std::fs::read(dir.path().join(GATE)).is_ok_and(|text| seal::check(&text) == Seal::Whole);
-    let Some(stored) = read_gate(dir).filter(|_| whole) else { return vec![Damage::new(GATE, DamageKind::Changed)] };
+    let intact = std::fs::read(dir.path().join(GATE)).is_ok_and(|text| seal::check(&text) == Seal::Whole);
+    let Some(stored) = read_gate(dir).filter(|_| intact) else { return vec![Damage::new(GATE, DamageKind::Changed)] };
     let changed = stored.files.iter().filter_map(|(name, hash)| {
         let part = if name == PAGE { GATE_ON_PAGE } else { name };
         match content_hash(&dir.path().join(name)) {

@@ -261,8 +261,8 @@ fn a_file_without_a_marker_is_no_comment() {
         let output = command.envs(set.iter().copied()).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
-    let (code, said) = script("comment.sh", &[("PULL_REQUEST", "7"), ("GITHUB_REPOSITORY", "o/r")]);
-    assert!(code == 2 && said.contains("am-eval gate RUN --comment FILE"), "{said}");
+    let (code, message) = script("comment.sh", &[("PULL_REQUEST", "7"), ("GITHUB_REPOSITORY", "o/r")]);
+    assert!(code == 2 && message.contains("am-eval gate RUN --comment FILE"), "{message}");
     let gitlab = [("CI_MERGE_REQUEST_IID", "7"), ("GITLAB_TOKEN", "t"), ("CI_API_V4_URL", "u"), ("CI_PROJECT_ID", "1")];
     assert_eq!(script("gitlab-comment.sh", &gitlab).0, 2);
     assert_eq!(script("comment.sh", &[]).0, 0, "a push has no pull request");
@@ -327,6 +327,6 @@ fn the_hook_of_pre_commit_validates_suites() {
         .env("AM_EVAL", env!("CARGO_BIN_EXE_am-eval"))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && said.contains("did you mean `name`"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && stderr.contains("did you mean `name`"), "{stderr}");
 }

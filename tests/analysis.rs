@@ -92,8 +92,8 @@ fn the_lines_of_pandas_and_polars_run() {
         let lines = block(heading);
         assert_eq!(lines.lines().count(), 3, "three lines of {heading}");
         let output = execute(&lines.replace("RUN", run.to_str().unwrap()), folder.path());
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("resnet20") && said.contains("vit"), "{said}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.contains("resnet20") && stdout.contains("vit"), "{stdout}");
     }
 }
 
@@ -117,7 +117,7 @@ fn the_notebook_runs_and_agrees_with_the_summary() {
             }
         }
         let output = execute(&program.replace("../reports/example", run.to_str().unwrap()), folder.path());
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("cells agree"), "{said}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.contains("cells agree"), "{stdout}");
     }
 }

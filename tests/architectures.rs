@@ -84,8 +84,8 @@ fn the_smallest_images_are_those_that_the_networks_can_take() {
         let architecture = Architecture::find(name).unwrap();
         let model = architecture.outline(Geometry::rgb(least, 5)).unwrap();
         assert_eq!(model.layers().pop().unwrap().shape, [5], "{name}");
-        let said = architecture.outline(Geometry::rgb(least - 1, 5)).err().unwrap().to_string();
-        assert!(said.contains(&format!("needs images of at least {least}x{least}")), "{name}: {said}");
+        let message = architecture.outline(Geometry::rgb(least - 1, 5)).err().unwrap().to_string();
+        assert!(message.contains(&format!("needs images of at least {least}x{least}")), "{name}: {message}");
     }
 }
 

@@ -22,11 +22,11 @@ fn files() -> Vec<PathBuf> {
 #[test]
 fn each_kind_is_told_and_gets_its_own_lines() {
     let folder = fixtures().display().to_string();
-    let said = files().into_iter().map(|path| {
-        let what = instead(&path).unwrap_or_else(|| "nothing is known of it".to_owned());
-        format!("{}: {}", path.file_name().unwrap().to_string_lossy(), what.replace(&folder, "FOLDER"))
+    let lines = files().into_iter().map(|path| {
+        let description = instead(&path).unwrap_or_else(|| "nothing is known of it".to_owned());
+        format!("{}: {}", path.file_name().unwrap().to_string_lossy(), description.replace(&folder, "FOLDER"))
     });
-    insta::assert_snapshot!(said.collect::<Vec<_>>().join("\n"));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
@@ -51,8 +51,8 @@ fn the_lines_convert_what_is_there() {
         }
         let copy = folder.path().join(&name);
         std::fs::copy(&path, &copy).unwrap();
-        let what = instead(&copy).unwrap();
-        let (_, code) = what.split_once("in Python:\n").unwrap_or_else(|| panic!("{name}: {what}"));
+        let advice = instead(&copy).unwrap();
+        let (_, code) = advice.split_once("in Python:\n").unwrap_or_else(|| panic!("{name}: {advice}"));
         let code: Vec<&str> = code.lines().map(str::trim).collect();
         let out = python(&code.join("\n"), folder.path());
         assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));

@@ -70,7 +70,7 @@ fn two_runs_give_a_table_two_csv_files_and_a_page_with_pictures() {
     let runs = Runs::new();
     let (before, after, out) = (runs.run("before", 0..30), runs.run("after", 20..70), runs.path("out"));
     with_thumbnails(&after);
-    let said = contains("reference guarded-before (300 samples of synthetic)")
+    let expected = contains("reference guarded-before (300 samples of synthetic)")
         .and(contains("cnn in guarded-after: less robust"))
         .and(contains("worst case · ℓ∞ ε 8/255"))
         .and(contains("-6.7 points"))
@@ -78,7 +78,7 @@ fn two_runs_give_a_table_two_csv_files_and_a_page_with_pictures() {
         .and(contains("20 newly fixed (test-000"))
         .and(contains("the only cell differs significantly"))
         .and(contains("compare.html"));
-    compare(&[&before, &after], &out).assert().success().stdout(said);
+    compare(&[&before, &after], &out).assert().success().stdout(expected);
 
     let table = std::fs::read_to_string(out.join("compare.csv")).unwrap();
     let lines: Vec<&str> = table.lines().collect();
@@ -115,10 +115,11 @@ fn formats_and_the_default_folder() {
     let runs = Runs::new();
     let (a, b, c) = (runs.run("a", 0..30), runs.run("b", 0..31), runs.run("c", 0..90));
     let three = || compare(&[&a, &b, &c], &runs.path("out"));
-    let said = contains("cnn in guarded-b: no significant difference").and(contains("cnn in guarded-c: less robust"));
-    three().assert().success().stdout(said);
-    let said = contains("## Comparison with `guarded-a`").and(contains("| worst case"));
-    three().args(["--format", "markdown"]).assert().success().stdout(said);
+    let expected =
+        contains("cnn in guarded-b: no significant difference").and(contains("cnn in guarded-c: less robust"));
+    three().assert().success().stdout(expected);
+    let expected = contains("## Comparison with `guarded-a`").and(contains("| worst case"));
+    three().args(["--format", "markdown"]).assert().success().stdout(expected);
     let json = three().args(["--format", "json"]).assert().success().get_output().stdout.clone();
     let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(value["contrasts"].as_array().unwrap().len(), 2);
@@ -140,8 +141,8 @@ fn models_of_other_names_are_paired_on_request_or_when_they_are_the_only_ones() 
     let both = of_models(&runs, "both", &[("small", 0..30), ("large", 0..20)]);
     let out = runs.path("out");
     compare(&[&cnn, &vit], &out).assert().success().stdout(contains("cnn → vit in guarded-vit: less robust"));
-    let said = contains("small → large in guarded-both").and(contains("10 newly fixed (test-020"));
-    compare(&[&both], &out).args(["--model", "small=large"]).assert().success().stdout(said);
+    let expected = contains("small → large in guarded-both").and(contains("10 newly fixed (test-020"));
+    compare(&[&both], &out).args(["--model", "small=large"]).assert().success().stdout(expected);
     compare(&[&cnn, &both], &out).assert().code(4).stderr(contains("--model cnn=small"));
     compare(&[&cnn, &both], &out).args(["--model", "cnn=large"]).assert().success();
     let near = contains("run guarded-both has no model `larg`").and(contains("did you mean `large`"));
@@ -156,11 +157,11 @@ fn runs_under_other_conditions_are_refused_unless_asked_for() {
     let runs = Runs::new();
     let (run, out) = (runs.run("run", 0..30), runs.path("out"));
     let other = runs.made("other", &SUITE.replace("steps = 20", "steps = 10"), 0..30, |_| {});
-    let said = contains("attack logit.steps: 20 in the reference, 10 in the run").and(contains("--allow-mismatch"));
-    compare(&[&run, &other], &out).assert().code(3).stderr(said);
+    let expected = contains("attack logit.steps: 20 in the reference, 10 in the run").and(contains("--allow-mismatch"));
+    compare(&[&run, &other], &out).assert().code(3).stderr(expected);
     assert!(!out.exists(), "nothing is written");
-    let said = contains("differs: attack logit.steps");
-    compare(&[&run, &other], &out).arg("--allow-mismatch").assert().success().stdout(said);
+    let expected = contains("differs: attack logit.steps");
+    compare(&[&run, &other], &out).arg("--allow-mismatch").assert().success().stdout(expected);
     let page = std::fs::read_to_string(out.join("compare.html")).unwrap();
     assert!(page.contains("made under different conditions; they were compared all the same"));
     let changes: [fn(&mut Manifest); 2] = [
@@ -180,19 +181,19 @@ fn a_run_that_is_not_whole_or_was_changed_is_refused() {
     let half = runs.made("half", SUITE, 0..30, |manifest| {
         (manifest.status, manifest.blocks_total) = (RunStatus::Incomplete, 4);
     });
-    let said = || contains("is incomplete: 1 of 4 blocks").and(contains("missing shards"));
-    compare(&[&run, &half], &out).assert().code(5).stderr(said());
-    compare(&[&half, &run], &out).assert().code(5).stderr(said());
+    let expected = || contains("is incomplete: 1 of 4 blocks").and(contains("missing shards"));
+    compare(&[&run, &half], &out).assert().code(5).stderr(expected());
+    compare(&[&half, &run], &out).assert().code(5).stderr(expected());
 
     let changed = runs.run("tampered", 0..70);
     let table = changed.join("samples.csv");
     let text = std::fs::read_to_string(&table).unwrap();
     std::fs::write(&table, text.replacen("true,true,", "false,false,", 40)).unwrap();
-    let said = contains("samples.csv").and(contains("am-eval report"));
-    compare(&[&run, &changed], &out).assert().code(101).stderr(said);
+    let expected = contains("samples.csv").and(contains("am-eval report"));
+    compare(&[&run, &changed], &out).assert().code(101).stderr(expected);
     // Changed together with its hash: the table itself is read with care.
     let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
-    for (broken, said) in [
+    for (broken, expected) in [
         (text.replacen(",linf,0.0313", ",l7,0.0313", 1), "samples.csv:2"),
         (text[..text.len() / 2].to_owned(), "samples.csv:"),
         (text.replacen("sample_id", "sample", 1), "missing columns: sample_id"),
@@ -201,7 +202,7 @@ fn a_run_that_is_not_whole_or_was_changed_is_refused() {
         let (dir, mut manifest) = RunDir::open(&changed).unwrap();
         manifest.outputs.insert("samples.csv".to_owned(), hash(broken.as_bytes()));
         manifest.save(&dir.manifest_path()).unwrap();
-        compare(&[&run, &changed], &out).assert().code(101).stderr(contains(said));
+        compare(&[&run, &changed], &out).assert().code(101).stderr(contains(expected));
     }
 
     let newer = runs.made("newer", SUITE, 0..30, |manifest| manifest.format = ManifestFormat::new(99));
@@ -236,10 +237,10 @@ fn runs_that_share_no_sample_or_attack_say_so() {
             samples.write(&record).unwrap();
         }
     });
-    let said = contains("clean accuracy")
+    let expected = contains("clean accuracy")
         .and(contains("only the reference has 1 cell of logit"))
         .and(contains("the worst case of cnn · linf 8/255 is left out"));
-    compare(&[&run, &other], &out).assert().success().stdout(said);
+    compare(&[&run, &other], &out).assert().success().stdout(expected);
 }
 
 #[test]
@@ -268,6 +269,6 @@ fn distances_are_compared_with_their_own_unit() {
         run
     };
     let (before, after) = (made("near", 0.0), made("far", 0.05));
-    let said = contains("cnn in guarded-far: more robust").and(contains("median distance (path) · ℓ2  0.34"));
-    compare(&[&before, &after], &runs.path("out")).assert().success().stdout(said.and(contains("+0.0500")));
+    let expected = contains("cnn in guarded-far: more robust").and(contains("median distance (path) · ℓ2  0.34"));
+    compare(&[&before, &after], &runs.path("out")).assert().success().stdout(expected.and(contains("+0.0500")));
 }

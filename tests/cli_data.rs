@@ -58,9 +58,9 @@ impl Place {
     }
 
     fn says(&self, words: &[&str]) {
-        let said = self.complaint();
+        let message = self.complaint();
         for word in words {
-            assert!(said.contains(word), "`{word}` is not in: {said}");
+            assert!(message.contains(word), "`{word}` is not in: {message}");
         }
     }
 }
@@ -127,8 +127,8 @@ fn idx_files() {
     place.accepts();
     place.write("m/MNIST/raw/t10k-labels-idx1-ubyte.gz", &gzipped(&idx(&[3], &[0, 9, 1])));
     place.says(&["has 3 labels", "has 2 images"]);
-    let whole = gzipped(&idx(&[2, 28, 28], &[7; 2 * 784]));
-    place.write("m/MNIST/raw/t10k-images-idx3-ubyte.gz", &whole[..whole.len() - 9]);
+    let archive = gzipped(&idx(&[2, 28, 28], &[7; 2 * 784]));
+    place.write("m/MNIST/raw/t10k-images-idx3-ubyte.gz", &archive[..archive.len() - 9]);
     place.says(&["t10k-images-idx3-ubyte.gz: is truncated"]);
 }
 

@@ -23,13 +23,13 @@ fn the_same_again_passes_and_a_regression_fails_with_a_message() {
     let same = runs.run("same", 0..30);
     gate(&same, &baseline).assert().success().stdout(contains("gate: passed"));
     let worse = runs.run("worse", 0..70);
-    let said = contains("gate: failed: the rule failed")
+    let expected = contains("gate: failed: the rule failed")
         .and(contains("cnn · linf 8/255: 76.7 % (71.6–81.1), was 90.0 %"))
         .and(contains("-13.3 points"))
         .and(contains("p < 0.0001, n = 300"))
         .and(contains("40 newly broken (test-030, test-031"))
         .and(contains("report.html"));
-    gate(&worse, &baseline).assert().code(100).stdout(said);
+    gate(&worse, &baseline).assert().code(100).stdout(expected);
     for (file, text) in [
         ("gate.json", "\"conclusion\": \"failed\""),
         ("junit.xml", "<failure message=\"worst-case robust accuracy of cnn"),
@@ -45,13 +45,13 @@ fn each_format_is_printed_and_github_gets_its_summary() {
     let runs = Runs::new();
     let (baseline, worse, summary) = (runs.baseline(), runs.run("worse", 0..70), runs.path("step.md"));
     std::fs::write(&summary, "before\n").unwrap();
-    for (format, said) in [
+    for (format, expected) in [
         ("json", "\"verdict\": \"regressed\""),
         ("github", "::error title=am-eval gate%3A regressed::"),
         ("gitlab", "\"severity\": \"critical\""),
         ("markdown", "## gate: failed"),
     ] {
-        gate(&worse, &baseline).args(["--format", format]).assert().code(100).stdout(contains(said));
+        gate(&worse, &baseline).args(["--format", format]).assert().code(100).stdout(contains(expected));
     }
     let mut in_a_job = gate(&worse, &baseline);
     in_a_job.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
@@ -67,8 +67,8 @@ fn a_run_under_other_conditions_is_refused_unless_asked_for() {
     let runs = Runs::new();
     let baseline = runs.baseline();
     let other = runs.made("other", &SUITE.replace("steps = 20", "steps = 10"), 0..30, |_| {});
-    let said = contains("attack logit.steps: 20 in the baseline, 10 in the run").and(contains("--allow-mismatch"));
-    gate(&other, &baseline).assert().code(3).stdout(said);
+    let expected = contains("attack logit.steps: 20 in the baseline, 10 in the run").and(contains("--allow-mismatch"));
+    gate(&other, &baseline).assert().code(3).stdout(expected);
     gate(&other, &baseline).arg("--allow-mismatch").assert().success();
     let data = runs.made("data", SUITE, 0..30, |manifest| manifest.data_hash = "e".repeat(64));
     gate(&data, &baseline).assert().code(3).stdout(contains("labels or images of the same sample ids"));
@@ -117,14 +117,14 @@ fn a_baseline_that_is_not_what_was_saved_is_refused() {
     let (baseline, run) = (runs.baseline(), runs.run("run", 0..30));
     let text = std::fs::read_to_string(&baseline).unwrap();
     let bad = runs.path("bad.json");
-    for (content, said) in [
+    for (content, expected) in [
         (text.replace("\"am-eval-baseline\": 2", "\"am-eval-baseline\": 3"), "use a newer am-eval"),
         (text[..text.len() / 2].to_owned(), "it is cut off"),
         (text.replace("\"seed\": 0", "\"seed\": 1"), "was changed after it was saved"),
         ("{}".to_owned(), "is not a baseline"),
     ] {
         std::fs::write(&bad, content).unwrap();
-        gate(&run, &bad).assert().code(2).stderr(contains(said).and(contains("bad.json")));
+        gate(&run, &bad).assert().code(2).stderr(contains(expected).and(contains("bad.json")));
         am_eval().args(["baseline", "show"]).arg(&bad).assert().code(2);
     }
     gate(&run, &runs.path("none.json")).assert().code(2).stderr(contains("none.json"));
@@ -143,9 +143,9 @@ fn a_run_that_is_not_whole_is_refused() {
     let half = runs.made("half", SUITE, 0..30, |manifest| {
         (manifest.status, manifest.blocks_total) = (RunStatus::Incomplete, 4);
     });
-    let said = || contains("is incomplete: 1 of 4 blocks").and(contains("missing shards"));
-    gate(&half, &baseline).assert().code(5).stderr(said());
-    am_eval().args(["baseline", "save"]).arg(&half).arg(runs.path("x.json")).assert().code(5).stderr(said());
+    let expected = || contains("is incomplete: 1 of 4 blocks").and(contains("missing shards"));
+    gate(&half, &baseline).assert().code(5).stderr(expected());
+    am_eval().args(["baseline", "save"]).arg(&half).arg(runs.path("x.json")).assert().code(5).stderr(expected());
     assert!(!runs.path("x.json").exists());
 
     let changed = runs.run("changed", 0..70);
@@ -181,10 +181,10 @@ fn a_cell_without_samples_is_nothing_selected() {
 fn a_baseline_is_shown_and_is_the_same_each_time() {
     let runs = Runs::new();
     let baseline = runs.baseline();
-    let said = contains("run       guarded-trusted (suite guarded, seed 0)")
+    let expected = contains("run       guarded-trusted (suite guarded, seed 0)")
         .and(contains("300 samples"))
         .and(contains("worst case cnn · linf 8/255: 90.0 %"));
-    am_eval().args(["baseline", "show"]).arg(&baseline).assert().success().stdout(said);
+    am_eval().args(["baseline", "show"]).arg(&baseline).assert().success().stdout(expected);
     let again = runs.path("again.json");
     am_eval().args(["baseline", "save"]).arg(runs.path("trusted")).arg(&again).assert().success();
     assert_eq!(std::fs::read(&baseline).unwrap(), std::fs::read(&again).unwrap());
@@ -217,6 +217,6 @@ fn validate_warns_of_a_margin_that_the_data_cannot_show() {
     std::fs::copy(shipped, runs.path("cnn.safetensors")).unwrap();
     let suite = SUITE.replace("mean = [0.5], std = [0.25]", "mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25]");
     std::fs::write(&path, suite).unwrap();
-    let said = contains("300 samples show a drop of").and(contains("samples would do"));
-    am_eval().arg("validate").arg(&path).assert().stderr(said);
+    let expected = contains("300 samples show a drop of").and(contains("samples would do"));
+    am_eval().arg("validate").arg(&path).assert().stderr(expected);
 }

@@ -35,14 +35,14 @@ fn history(runs: &Runs) -> assert_cmd::Command {
 #[test]
 fn runs_are_put_in_order_and_a_drift_is_told() {
     let runs = drifting();
-    let said = || {
+    let expected = || {
         contains("guarded (300 samples of synthetic, seed 0), 6 runs")
             .and(contains("from 2023-11-14 ccccccc to 2023-11-19 ccccccc"))
             .and(contains("drifts down, though no single step is significant"))
             .and(contains("over the last 6 states of the model"))
     };
-    history(&runs).assert().success().stdout(said());
-    history(&runs).args(["--order", "commit"]).assert().success().stdout(said());
+    history(&runs).assert().success().stdout(expected());
+    history(&runs).args(["--order", "commit"]).assert().success().stdout(expected());
     history(&runs).arg("--fail-on-drift").assert().code(100);
     let table = std::fs::read_to_string(runs.path("out/history.csv")).unwrap();
     let order: Vec<&str> = table

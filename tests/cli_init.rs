@@ -139,9 +139,9 @@ fn grey_digits_get_their_own_radii_and_normalization() {
 fn checkpoints_that_need_conversion_are_named_with_the_way() {
     let place = Place::new();
     place.copy("tests/fixtures/checkpoints/plain.pth", "plain.pth").classes("images", 32, 32);
-    let said =
+    let expected =
         contains("plain.pth: ").and(contains("safetensors")).and(contains("fill in:")).and(contains("[[model]]"));
-    place.init().assert().code(4).stdout(said);
+    place.init().assert().code(4).stdout(expected);
     let suite = place.suite();
     assert!(suite.contains("# Fill in before it runs:") && suite.contains("# [[model]]"), "{suite}");
     assert!(suite.contains("kind = \"image-folder\""), "what is known is there: {suite}");

@@ -77,10 +77,10 @@ impl Place {
         let assert = command.assert().code(2);
         let text = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
         let frame = |c: char| c.is_whitespace() || "│×├╰─▶·".contains(c);
-        let said: Vec<&str> = text.lines().map(|line| line.trim_matches(frame)).collect();
-        let said = said.join(" ");
+        let lines: Vec<&str> = text.lines().map(|line| line.trim_matches(frame)).collect();
+        let sentence = lines.join(" ");
         for word in words {
-            assert!(said.contains(word), "`{word}` is not in: {said}");
+            assert!(sentence.contains(word), "`{word}` is not in: {sentence}");
         }
     }
 }

@@ -48,7 +48,7 @@ static WHOLE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     folder
 });
 
-fn whole(file: &str) -> Vec<u8> {
+fn undamaged(file: &str) -> Vec<u8> {
     std::fs::read(WHOLE.path().join(file)).unwrap()
 }
 
@@ -103,18 +103,18 @@ fn copy(from: &Path, to: &Path) {
 /// The exit code, after a look at the message.
 fn exit(mut command: Command) -> Exit {
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("panicked at"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("panicked at"), "{stderr}");
     let code = output.status.code().unwrap_or_else(|| panic!("ended by a signal: {}", output.status));
     let exit = Exit::ALL.into_iter().find(|exit| i32::from(exit.code()) == code);
-    let exit = exit.unwrap_or_else(|| panic!("exit code {code} is in no table: {said}"));
-    assert!(matches!(exit, Exit::Success | Exit::GateFailed) || !(said.is_empty() && output.stdout.is_empty()));
+    let exit = exit.unwrap_or_else(|| panic!("exit code {code} is in no table: {stderr}"));
+    assert!(matches!(exit, Exit::Success | Exit::GateFailed) || !(stderr.is_empty() && output.stdout.is_empty()));
     exit
 }
 
 /// Cut, with changed bytes, or with other bytes in the middle.
-fn damaged(whole: &[u8], cut: Option<Index>, changes: &[(Index, u8)], splice: &(Index, Vec<u8>)) -> Vec<u8> {
-    let mut bytes = whole.to_vec();
+fn damaged(original: &[u8], cut: Option<Index>, changes: &[(Index, u8)], splice: &(Index, Vec<u8>)) -> Vec<u8> {
+    let mut bytes = original.to_vec();
     for (at, byte) in changes {
         let at = at.index(bytes.len());
         bytes[at] = *byte;
@@ -188,8 +188,8 @@ proptest! {
     #[test]
     fn a_changed_table_is_never_judged((cut, changes, splice) in damage(), distances in any::<bool>()) {
         let file = if distances { "run/distances.csv" } else { "run/samples.csv" };
-        let bytes = damaged(&whole(file), cut, &changes, &splice);
-        let expected = if bytes == whole(file) { Exit::Success } else { Exit::RunFailed };
+        let bytes = damaged(&undamaged(file), cut, &changes, &splice);
+        let expected = if bytes == undamaged(file) { Exit::Success } else { Exit::RunFailed };
         let run = Damaged::new(file, &bytes);
         prop_assert_eq!((exit(run.gate()), exit(run.save())), (expected, expected));
         // The blocks are whole: the tables can be made again.
@@ -199,28 +199,28 @@ proptest! {
     #[test]
     fn a_changed_block_is_never_reported((cut, changes, splice) in damage()) {
         let file = "run/blocks/000--00000.block";
-        let bytes = damaged(&whole(file), cut, &changes, &splice);
-        let expected = if bytes == whole(file) { Exit::Success } else { Exit::RunFailed };
+        let bytes = damaged(&undamaged(file), cut, &changes, &splice);
+        let expected = if bytes == undamaged(file) { Exit::Success } else { Exit::RunFailed };
         prop_assert_eq!(exit(Damaged::new(file, &bytes).report()), expected);
     }
 
     #[test]
     fn a_changed_baseline_is_refused((cut, changes, splice) in damage()) {
         let file = "baseline.json";
-        let bytes = damaged(&whole(file), cut, &changes, &splice);
+        let bytes = damaged(&undamaged(file), cut, &changes, &splice);
         let run = Damaged::new(file, &bytes);
         let mut show = am_eval();
         show.args(["baseline", "show"]).arg(run.path(file));
         let found = [exit(run.gate()), exit(show)];
         // White space may differ.
-        let same = bytes == whole(file) || found == [Exit::Success; 2];
+        let same = bytes == undamaged(file) || found == [Exit::Success; 2];
         prop_assert!(same || found == [Exit::Usage; 2], "{found:?}");
     }
 
     #[test]
     fn any_manifest_is_read_or_refused((cut, changes, splice) in damage()) {
         let file = "run/manifest.json";
-        let bytes = damaged(&whole(file), cut, &changes, &splice);
+        let bytes = damaged(&undamaged(file), cut, &changes, &splice);
         let readable = serde_json::from_slice::<Value>(&bytes).is_ok();
         let run = Damaged::new(file, &bytes);
         for command in [run.gate(), run.save(), run.report()] {
@@ -232,7 +232,7 @@ proptest! {
     #[test]
     fn any_edited_manifest_is_read_or_refused(path in prop::collection::vec(any::<Index>(), 1..5), with in other_value()) {
         let file = "run/manifest.json";
-        let run = Damaged::new(file, &edited(&whole(file), &path, &with));
+        let run = Damaged::new(file, &edited(&undamaged(file), &path, &with));
         exit(run.gate());
         exit(run.save());
         exit(run.report());
@@ -309,12 +309,12 @@ fn no_changed_byte_goes_unnoticed() {
     };
     assert_eq!(found(), 0);
     for (name, at, bit) in changes {
-        let whole = std::fs::read(judged.path(&name)).unwrap();
-        let mut bytes = whole.clone();
+        let original = std::fs::read(judged.path(&name)).unwrap();
+        let mut bytes = original.clone();
         bytes[at] ^= bit;
         std::fs::write(judged.path(&name), &bytes).unwrap();
         assert_ne!(found(), 0, "byte {at} of {name}");
-        std::fs::write(judged.path(&name), &whole).unwrap();
+        std::fs::write(judged.path(&name), &original).unwrap();
     }
     assert_eq!(found(), 0, "each change was taken back");
 }
@@ -336,8 +336,11 @@ fn every_command_tells(count: usize) {
             compare.arg("compare").arg(run.path("run")).arg(WHOLE.path().join("run")).arg("--out").arg(run.path("out"));
             let mut command = [run.save(), run.gate(), run.report(), compare].into_iter().nth(*command).unwrap();
             let output = command.output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(!said.is_empty() && !said.contains("panicked at"), "byte {at} of {name}, {command:?}: {said}");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                !stderr.is_empty() && !stderr.contains("panicked at"),
+                "byte {at} of {name}, {command:?}: {stderr}"
+            );
         }
     }
 }

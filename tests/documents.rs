@@ -133,7 +133,7 @@ fn every_command_is_on_its_page() {
 /// Every `am-eval` line of a page that shows commands parses as one.
 #[test]
 fn commands_on_the_pages_are_the_programs() {
-    let mut seen = 0;
+    let mut count = 0;
     for (page, text) in [("ci.md", CI), ("commands.md", COMMANDS), ("gate.md", GATE)] {
         for line in
             text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with("am-eval "))
@@ -142,10 +142,10 @@ fn commands_on_the_pages_are_the_programs() {
             if let Err(error) = Cli::try_parse_from(words) {
                 panic!("docs/{page}: {line}\n{error}");
             }
-            seen += 1;
+            count += 1;
         }
     }
-    assert!(seen >= 8, "{seen} commands");
+    assert!(count >= 8, "{count} commands");
 }
 
 #[test]

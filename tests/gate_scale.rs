@@ -114,7 +114,7 @@ fn check(samples: u32, cells: usize) {
     let before = baseline::load(&file).unwrap();
     assert_eq!(before, snapshot);
     let saved = start.elapsed();
-    let margin = |metric| Rule { max_drop: Some(0.01), ..Rule::of(metric) };
+    let margin = |metric| Rule { max_drop: Some(0.01), ..Rule::unbounded(metric) };
     let rules =
         RuleSet { rules: [Metric::WorstCaseAccuracy, Metric::RobustAccuracy].map(margin).into(), waivers: Vec::new() };
     let options = Options { allow_mismatch: false, today: "2026-01-01".parse().unwrap(), samples_hash: String::new() };

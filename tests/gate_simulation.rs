@@ -44,7 +44,7 @@ fn run(
                 epsilon: Epsilon::new(level / 255.0).unwrap(),
             };
             let flipped = (0..n).filter(|sample| flips(model, *level, *sample)).collect();
-            cells.push(CellSamples { cell, seen: all.clone(), flipped, health: Vec::new() });
+            cells.push(CellSamples { cell, samples: all.clone(), flipped, health: Vec::new() });
         }
     }
     let provenance = Provenance {
@@ -66,7 +66,7 @@ fn run(
             .iter()
             .map(|model| ModelSamples {
                 model: (*model).to_owned(),
-                seen: all.clone(),
+                samples: all.clone(),
                 correct: all.clone(),
                 ..ModelSamples::default()
             })
@@ -81,7 +81,7 @@ fn options() -> Options {
 }
 
 fn rules(metrics: &[Metric], margin: f64) -> RuleSet {
-    let rules = metrics.iter().map(|metric| Rule { max_drop: Some(margin), ..Rule::of(*metric) });
+    let rules = metrics.iter().map(|metric| Rule { max_drop: Some(margin), ..Rule::unbounded(*metric) });
     RuleSet { rules: rules.collect(), waivers: Vec::new() }
 }
 

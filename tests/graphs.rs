@@ -95,8 +95,8 @@ fn a_pass_that_ends_at_a_layer_gives_the_activation_of_the_whole_pass() {
         let mut taps = Taps::new(&layers);
         let ControlFlow::Continue(logits) = model.forward(&pixels, &mut taps) else { panic!("the pass ended early") };
         assert_eq!(logits.size()[0], 3);
-        for (layer, whole) in layers.iter().zip(taps.into_activations()) {
-            assert!(model.tap(&pixels, layer).unwrap().equal(&whole.unwrap()), "{name}: {layer}");
+        for (layer, tensor) in layers.iter().zip(taps.into_activations()) {
+            assert!(model.tap(&pixels, layer).unwrap().equal(&tensor.unwrap()), "{name}: {layer}");
         }
     }
 }
@@ -174,14 +174,14 @@ steps = 5
     am_eval().arg("validate").arg(&suite).assert().success();
     std::fs::write(&suite, text.replace("conv1", "conv7")).unwrap();
     let refused = am_eval().arg("validate").arg(&suite).assert().code(2);
-    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("no layer") && said.contains("layer1.0.conv1"), "{said}");
+    let stderr = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("no layer") && stderr.contains("layer1.0.conv1"), "{stderr}");
 
     std::fs::write(&suite, text.replace("resnet.pt2", "vit.pt2")).unwrap();
     let refused = am_eval().arg("validate").arg(&suite).assert().code(2);
-    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("exported for images"), "{said}");
+    let stderr = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    let words = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("exported for images"), "{words}");
 }
 
 /// The entries of an archive whose entries are stored as they are.
@@ -254,7 +254,7 @@ fn word(text: &str) -> Vec<u8> {
     [&b"X"[..], &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
 }
 
-fn whole(number: i64) -> Vec<u8> {
+fn small_integer(number: i64) -> Vec<u8> {
     [&b"J"[..], &(number as i32).to_le_bytes()[..]].concat()
 }
 
@@ -276,7 +276,7 @@ fn saved(parts: &[(String, Vec<u8>)], folder: &str, command: &str) -> Vec<u8> {
         let bytes = entry(&format!("{folder}/{}", payload["path_name"].as_str().unwrap()));
         let sizes = |field: &str| -> Vec<Vec<u8>> {
             let sizes = payload["tensor_meta"][field].as_array().unwrap().iter();
-            sizes.map(|size| whole(size["as_int"].as_i64().unwrap())).collect()
+            sizes.map(|size| small_integer(size["as_int"].as_i64().unwrap())).collect()
         };
         let class = if payload["tensor_meta"]["dtype"] == 5 { "LongStorage" } else { "FloatStorage" };
         let storage = tuple(&[
@@ -284,9 +284,10 @@ fn saved(parts: &[(String, Vec<u8>)], folder: &str, command: &str) -> Vec<u8> {
             format!("ctorch\n{class}\n").into_bytes(),
             word(&key.to_string()),
             word("cpu"),
-            whole(bytes.len() as i64 / 4),
+            small_integer(bytes.len() as i64 / 4),
         ]);
-        let place = [[storage, b"Q".to_vec()].concat(), whole(0), tuple(&sizes("sizes")), tuple(&sizes("strides"))];
+        let place =
+            [[storage, b"Q".to_vec()].concat(), small_integer(0), tuple(&sizes("sizes")), tuple(&sizes("strides"))];
         let rest = [b"\x89".to_vec(), ORDERED.to_vec()];
         let tensor =
             [b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec(), tuple(&[&place[..], &rest[..]].concat()), b"R".to_vec()];
@@ -335,8 +336,8 @@ fn programs_in_the_older_layouts_are_read_and_nothing_runs() {
     let parts = [(layouts[0][0].to_owned(), graph), (layouts[0][1].to_owned(), archive(&short))];
     let path = folder.path().join("short.pt2");
     std::fs::write(&path, archive(&parts)).unwrap();
-    let said = open_file(&path, 16).err().unwrap();
-    assert!(said.contains("`serialized_state_dict.pt` holds a tensor `conv.bias` that has shape [8]"), "{said}");
+    let message = open_file(&path, 16).err().unwrap();
+    assert!(message.contains("`serialized_state_dict.pt` holds a tensor `conv.bias` that has shape [8]"), "{message}");
 }
 
 /// What no attack can follow is named with its node.
@@ -349,8 +350,8 @@ fn networks_without_a_gradient_are_refused_with_the_node() {
     let random = said_of("parts", 12, |json| json.replace("aten.silu.default", "aten.bernoulli.default"));
     assert!(random.contains("random numbers") && random.contains("`silu`, `silu_1`"), "{random}");
     let quantized = "quantized_decomposed.quantize_per_tensor.default";
-    let said = said_of("parts", 12, |json| json.replace("aten.silu.default", quantized));
-    assert!(said.contains("before quantization") && said.contains("`silu`"), "{said}");
+    let message = said_of("parts", 12, |json| json.replace("aten.silu.default", quantized));
+    assert!(message.contains("before quantization") && message.contains("`silu`"), "{message}");
 }
 
 /// Every value of a graph is listed once, and answers to each of its names.
@@ -367,13 +368,13 @@ fn layers_are_listed_once_under_all_their_names() {
     assert_eq!(names.len(), count);
     assert_eq!(model.layer(&"layer1.0".into()).unwrap().name.as_str(), "layer1.0");
     let pixels = pixels(&answers("resnet"));
-    let seen = |name: &LayerName| model.tap(&pixels, name).unwrap();
-    assert!(block.also.iter().all(|name| seen(name).equal(&seen(&block.name))));
+    let activation = |name: &LayerName| model.tap(&pixels, name).unwrap();
+    assert!(block.also.iter().all(|name| activation(name).equal(&activation(&block.name))));
 }
 
 #[test]
 fn unusable_programs_are_refused_with_what_would_be_right() {
-    let whole = std::fs::read(fixtures().join("parts.pt2")).unwrap();
+    let archive = std::fs::read(fixtures().join("parts.pt2")).unwrap();
     let bytes = |bytes: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.pt2");
@@ -384,10 +385,10 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
     let mut messages = vec![
         ("as it is", said_of("parts", 12, str::to_owned)),
         ("other size", said_of("parts", 16, str::to_owned)),
-        ("cut off", bytes(&whole[..whole.len() / 2])),
+        ("cut off", bytes(&archive[..archive.len() / 2])),
         (
             "flipped byte",
-            bytes(&whole.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>()),
+            bytes(&archive.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>()),
         ),
         ("no archive", bytes(b"PK\x03\x04 and nothing more")),
         ("unknown operator", replaced("aten.silu.default", "aten.mystery.default")),
@@ -404,7 +405,7 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
         let set = |value: bool| format!("\"name\":\"{key}\",\"arg\":{{\"as_bool\":{value}}}");
         messages.push((key, said_of(name, 32, |json| json.replace(&set(false), &set(true)))));
     }
-    let text: Vec<String> = messages.iter().map(|(what, said)| format!("{what}: {said}")).collect();
+    let text: Vec<String> = messages.iter().map(|(name, message)| format!("{name}: {message}")).collect();
     insta::assert_snapshot!(text.join("\n"));
 }
 

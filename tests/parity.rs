@@ -35,22 +35,22 @@ fn build(source: &ModelSource, channels_last: bool) -> Model {
 /// The gradient of each image, or of each the values at every [`STRIDE`]th place. Where an input of a ReLU lies within rounding of
 /// zero, libtorch's own gradient depends on the number of its threads; so one image at least must be exact, and all of
 /// them near.
-fn assert_gradient(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), what: &str) {
+fn assert_gradient(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), label: &str) {
     let (images, each) = (ours.size()[0], ours.numel() as i64 / ours.size()[0]);
     let (ours, stride) = (ours.flatten(0, -1), if shape.len() > 1 { 1 } else { STRIDE });
     let (ours, theirs) = (ours.slice(0, 0, None, stride), Tensor::from_slice(values));
-    assert_eq!(ours.size(), theirs.size(), "{what}");
+    assert_eq!(ours.size(), theirs.size(), "{label}");
     let errors = |image: i64| {
         let place = |image: i64| (image * each + stride - 1) / stride;
         let part = |all: &Tensor| all.slice(0, place(image), place(image + 1), 1);
         let scale = part(&theirs).abs().max().double_value(&[]);
-        assert!(scale > 1e-9, "{what}: PyTorch's values for image {image} are all but zero");
+        assert!(scale > 1e-9, "{label}: PyTorch's values for image {image} are all but zero");
         (part(&ours) - part(&theirs)).abs().max().double_value(&[]) / scale
     };
     let errors: Vec<f64> = (0..images).map(errors).collect();
     let (best, worst) =
         errors.iter().fold((f64::MAX, 0.0f64), |(best, worst), &error| (best.min(error), worst.max(error)));
-    assert!(best <= TOLERANCE && worst <= 0.05, "{what}: relative errors of the images {errors:?}");
+    assert!(best <= TOLERANCE && worst <= 0.05, "{label}: relative errors of the images {errors:?}");
 }
 
 fn compare(name: &str, arch: &str) {
@@ -68,10 +68,10 @@ fn compare(name: &str, arch: &str) {
         }
         for (objective, theirs) in fixture.floats("gradient.") {
             let objective: PixelObjective = objective.parse().unwrap();
-            let what = format!("{arch}, {layout}: gradient of {objective}");
+            let label = format!("{arch}, {layout}: gradient of {objective}");
             let predictor = Predictor::new(&model, Vec::new(), Some(objective)).unwrap();
             let gradient = predictor.predict(&pixels).gradient.unwrap();
-            assert_gradient(&gradient, &theirs, &what);
+            assert_gradient(&gradient, &theirs, &label);
         }
     }
 }

@@ -40,9 +40,9 @@ fn shell(line: &str, folder: &Path) -> String {
         command.env_remove(name);
     }
     let output = command.arg("-c").arg(&line).current_dir(folder).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}\n{said}");
-    said
+    let stderr = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}\n{stderr}");
+    stderr
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn the_walk_leads_from_a_checkpoint_to_its_line() {
         !["git clone", "make ", "python3 -m venv", "mkdir -p data"].iter().any(|start| line.starts_with(start))
     };
     let commands = commands();
-    let said: Vec<String> = commands.iter().filter(there).map(|line| shell(line, folder)).collect();
-    assert_eq!(said.len(), 4, "convert, validate, run, export");
-    assert!(said[0].contains("under `state_dict`, without the prefix `module.`"), "{}", said[0]);
+    let outputs: Vec<String> = commands.iter().filter(there).map(|line| shell(line, folder)).collect();
+    assert_eq!(outputs.len(), 4, "convert, validate, run, export");
+    assert!(outputs[0].contains("under `state_dict`, without the prefix `module.`"), "{}", outputs[0]);
     let line = std::fs::read(folder.join("leaderboard/synthetic/Linf/checkpoint.json")).unwrap();
     let line: Value = serde_json::from_slice(&line).unwrap();
     let share = |field: &str| line[field].as_str().unwrap().parse::<f64>().unwrap();

@@ -42,15 +42,15 @@ fn tensor(file: &SafeTensors, name: &str) -> Tensor {
 /// that the machine decides. PyTorch 2.11 itself, in either layout, differs by 1.5e-3 from what it said elsewhere.
 const AT_A_KINK: (usize, f64) = (3, 2e-3);
 
-fn assert_close(ours: &Tensor, theirs: &Tensor, what: &str) {
-    assert_within(TOLERANCE, ours, theirs, what);
+fn assert_close(ours: &Tensor, theirs: &Tensor, label: &str) {
+    assert_within(TOLERANCE, ours, theirs, label);
 }
 
-fn assert_within(tolerance: f64, ours: &Tensor, theirs: &Tensor, what: &str) {
-    assert_eq!(ours.size(), theirs.size(), "{what}");
+fn assert_within(tolerance: f64, ours: &Tensor, theirs: &Tensor, label: &str) {
+    assert_eq!(ours.size(), theirs.size(), "{label}");
     let error = (ours - theirs).abs().max().double_value(&[]) / theirs.abs().max().double_value(&[]);
-    eprintln!("{what}: largest relative error {error:.1e}");
-    assert!(error <= tolerance, "{what}: relative error {error:e}");
+    eprintln!("{label}: largest relative error {error:.1e}");
+    assert!(error <= tolerance, "{label}: relative error {error:e}");
 }
 
 fn gradient(model: &Model, objective: PixelObjective, pixels: &Tensor) -> Tensor {

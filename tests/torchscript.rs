@@ -34,32 +34,36 @@ fn logits_layers_and_gradients_are_pytorchs() {
 
 #[test]
 fn other_files_are_refused_with_what_would_be_right() {
-    let said = |file: &str, size| open(file, size).err().unwrap_or_else(|| "accepted".to_owned());
+    let message = |file: &str, size| open(file, size).err().unwrap_or_else(|| "accepted".to_owned());
     let mut messages: Vec<String> =
         ["logits.pt", "tuple.pt", "nameless.pt", "one-row.pt", "state.pt", "make.py", "absent.pt"]
             .iter()
-            .map(|file| format!("{file}: {}", said(file, [32, 32])))
+            .map(|file| format!("{file}: {}", message(file, [32, 32])))
             .collect();
-    messages.push(format!("too small: {}", said("features.pt", [3, 3])));
+    messages.push(format!("too small: {}", message("features.pt", [3, 3])));
     insta::assert_snapshot!(messages.join("\n"));
 }
 
 /// Those of `make_refused.py`.
 #[test]
 fn scripts_that_cannot_be_attacked_say_why() {
-    let said = |file: &str| open(file, [8, 8]).map(|_| "accepted".to_owned()).unwrap_or_else(|error| error);
+    let message = |file: &str| open(file, [8, 8]).map(|_| "accepted".to_owned()).unwrap_or_else(|error| error);
     for file in ["detached.pt", "no-grad.pt", "constant.pt", "quantized.pt"] {
-        assert!(said(file).contains("it gives no gradient with respect to its input"), "{}", said(file));
+        assert!(message(file).contains("it gives no gradient with respect to its input"), "{}", message(file));
     }
     for (file, operator) in [("saves.pt", "`torch.save`"), ("from-file.pt", "`torch.from_file`")] {
-        let said = said(file);
-        assert!(said.contains(operator) && said.contains("so it is not run"), "{said}");
+        let refusal = message(file);
+        assert!(refusal.contains(operator) && refusal.contains("so it is not run"), "{refusal}");
     }
     for file in ["column.pt", "vector.pt"] {
-        assert!(said(file).contains("return torch.stack([-z, z], 1), with z before the sigmoid"), "{}", said(file));
+        assert!(
+            message(file).contains("return torch.stack([-z, z], 1), with z before the sigmoid"),
+            "{}",
+            message(file)
+        );
     }
-    assert!(said("spatial.pt").contains("return logits.flatten(1)"), "{}", said("spatial.pt"));
-    let device = said("cuda.pt");
+    assert!(message("spatial.pt").contains("return logits.flatten(1)"), "{}", message("spatial.pt"));
+    let device = message("cuda.pt");
     assert!(device.contains("cuda:1") && !device.contains("frame #"), "{device}");
     assert!(!Path::new("written").exists() && !Path::new("mapped").exists());
 }
@@ -84,9 +88,9 @@ fn validate_reads_scripts_and_runs_none() {
     for file in ["detached.pt", "no-grad.pt", "constant.pt", "quantized.pt", "saves.pt", "from-file.pt", "state.pt"] {
         assert_eq!(validate(file).0, Some(2), "{file}");
     }
-    let (code, said) = validate("endless.pt");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("TorchScript files are programs"), "{said}");
+    let (code, message) = validate("endless.pt");
+    assert_eq!(code, Some(0), "{message}");
+    assert!(message.contains("TorchScript files are programs"), "{message}");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 }
 
@@ -141,6 +145,6 @@ steps = 5
 
     std::fs::write(&suite, text.replace("layer = \"hidden\"", "layer = \"hiden\"")).unwrap();
     let refused = am_eval().arg("validate").arg(&suite).assert().code(2);
-    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("no layer `hiden`") && said.contains("`hidden`"), "{said}");
+    let stderr = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("no layer `hiden`") && stderr.contains("`hidden`"), "{stderr}");
 }

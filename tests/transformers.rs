@@ -67,10 +67,10 @@ fn compare(name: &str, architecture: &'static Architecture) {
         assert_close(&unit_means(activation, model.tokens()), theirs, &format!("{name}: {layer}"));
     }
     for (objective, theirs) in fixture.floats("gradient.") {
-        let what = format!("{name}: gradient of {objective}");
+        let label = format!("{name}: gradient of {objective}");
         let objective: PixelObjective = objective.parse().unwrap();
         let gradient = Predictor::new(&model, Vec::new(), Some(objective)).unwrap().predict(&pixels).gradient.unwrap();
-        assert_close(&gradient.flatten(0, -1).slice(0, 0, None, STRIDE), &theirs, &what);
+        assert_close(&gradient.flatten(0, -1).slice(0, 0, None, STRIDE), &theirs, &label);
     }
 }
 
@@ -152,9 +152,9 @@ fn looking_at_all_layers_changes_the_logits_by_rounding_alone() {
     for (name, architecture) in [("vit-distilled", &DISTILLED), ("swin-44x36", &SWIN), ("swin-32x32", &SWIN)] {
         let (model, pixels) = opened(&Fixture::read(name), architecture);
         let layers = model.layers().into_iter().map(|info| info.name).collect();
-        let seen = Predictor::new(&model, layers, None).unwrap().predict(&pixels);
-        let difference = (tch::no_grad(|| model.logits(&pixels)) - &seen.logits).abs().max().double_value(&[]);
-        assert!(difference <= 1e-5 * seen.logits.abs().max().double_value(&[]), "{name}: {difference}");
+        let prediction = Predictor::new(&model, layers, None).unwrap().predict(&pixels);
+        let difference = (tch::no_grad(|| model.logits(&pixels)) - &prediction.logits).abs().max().double_value(&[]);
+        assert!(difference <= 1e-5 * prediction.logits.abs().max().double_value(&[]), "{name}: {difference}");
     }
 }
 

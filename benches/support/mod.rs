@@ -51,8 +51,8 @@ pub fn samples(model: &Model, count: usize) -> Vec<Sample> {
     let sample = |index| Sample { id: data.id(index), label: 0, image: data.image(index).expect("an image") };
     let mut samples: Vec<Sample> = (0..count).map(sample).collect();
     let logits = tch::no_grad(|| model.logits(&pixels(&samples, model.device())));
-    let seen = Vec::<i64>::try_from(logits.argmax(-1, false)).expect("one class for each image");
-    for (sample, class) in samples.iter_mut().zip(seen) {
+    let classes = Vec::<i64>::try_from(logits.argmax(-1, false)).expect("one class for each image");
+    for (sample, class) in samples.iter_mut().zip(classes) {
         sample.label = class as u32;
     }
     samples

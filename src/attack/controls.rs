@@ -80,8 +80,9 @@ impl<'a> ControlBlock<'a> {
             }
         }
         // What the attack flipped has nothing to tell.
-        let here = |record: &&Record| record.cell.epsilon == self.epsilon && record.flipped;
-        let flipped: BTreeSet<&SampleId> = attacked.iter().filter(here).map(|record| &record.sample_id).collect();
+        let flipped_in_ball = |record: &&Record| record.cell.epsilon == self.epsilon && record.flipped;
+        let flipped: BTreeSet<&SampleId> =
+            attacked.iter().filter(flipped_in_ball).map(|record| &record.sample_id).collect();
         let open = |sample: &usize| {
             is_searched(self.first + sample, self.samples)
                 && self.clean().attackable(*sample)
@@ -213,7 +214,7 @@ impl<'a> ControlBlock<'a> {
             None => (center.shallow_clone(), *clean, 0),
         };
         let attacked = forwards > 0;
-        let lengths = Lengths::of(&image, &center)[0];
+        let lengths = Lengths::measure(&image, &center)[0];
         let flipped = judged.breaks(clean.prediction)
             && (attacked || !clean.decided)
             && clean.prediction == self.clean().labels[sample];

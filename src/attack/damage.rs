@@ -169,7 +169,7 @@ impl DamageStudy<'_> {
         }
         let mut tallies = Vec::new();
         for layer in layers {
-            let (Ok(own), Ok(strange)) = (model.tap(&clean, &layer.name), model.tap(&other, &layer.name)) else {
+            let (Ok(activation), Ok(strange)) = (model.tap(&clean, &layer.name), model.tap(&other, &layer.name)) else {
                 continue;
             };
             let answer = |source: &Tensor, unit: Unit| {
@@ -180,11 +180,11 @@ impl DamageStudy<'_> {
                 }
             };
             for target in self.plan.targets.iter().filter(|target| target.layer.name == layer.name) {
-                let whole = Unit { part: Part::Layer, place: Place::Mean };
-                let logits = answer(&own, target.unit.unwrap_or(whole));
+                let layer_unit = Unit { part: Part::Layer, place: Place::Mean };
+                let logits = answer(&activation, target.unit.unwrap_or(layer_unit));
                 let control = match target.control {
-                    Some(control) => answer(&own, control),
-                    None => answer(&strange, target.unit.unwrap_or(whole)),
+                    Some(control) => answer(&activation, control),
+                    None => answer(&strange, target.unit.unwrap_or(layer_unit)),
                 };
                 tallies.push(tally(origin, target, &predictions, [&logits, &control, &expected]));
             }
@@ -283,8 +283,8 @@ impl Compare<'_> {
 impl Probe for Compare<'_> {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
         let place = self.layers.iter().position(|info| info.name == site.name);
-        let seen = |tallies: &[DamageTally], place: usize| tallies.iter().any(|tally| tally.place == place);
-        if let Some(place) = place.filter(|&place| !seen(&self.tallies, place)) {
+        let has_tally = |tallies: &[DamageTally], place: usize| tallies.iter().any(|tally| tally.place == place);
+        if let Some(place) = place.filter(|&place| !has_tally(&self.tallies, place)) {
             let tokens = self.model.tokens();
             let apart = activation.dim() == 3 && tokens.prefix > 0 && tokens.grid_of(activation.size()[1]).is_some();
             if apart {

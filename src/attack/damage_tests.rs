@@ -84,9 +84,10 @@ fn a_planted_direction_is_what_flips() {
     let name = crate::terms::DirectionName::new("planted.txt");
     model.directions.set(&"features".into(), name, direction());
     let along = Unit { part: Part::Direction(name), place: Place::Mean };
-    let whole = |name: &str| PatchTarget { layer: layer(name), unit: None, control: None };
+    let layer_target = |name: &str| PatchTarget { layer: layer(name), unit: None, control: None };
     let unit = PatchTarget { layer: layer("features"), unit: Some(along), control: Some(Unit::channel(0)) };
-    let (damage, patches) = study(&model, vec![whole("other"), whole("features"), unit], vec![layer("features")]);
+    let (damage, patches) =
+        study(&model, vec![layer_target("other"), layer_target("features"), unit], vec![layer("features")]);
     let restored: Vec<u64> = patches.iter().map(|patch| patch.restored).collect();
     assert_eq!(restored, [0, 6, 6], "the branch beside the backdoor carries no flip");
     assert_eq!((patches[2].n, patches[2].control, patches[2].only), (6, 0, 6));

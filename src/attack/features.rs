@@ -177,9 +177,9 @@ fn guides(block: &AttackBlock) -> Vec<Tensor> {
     let noise: Noise = block.noise("guide");
     let guide = |sample: usize| {
         let others: Vec<usize> = (0..clean.len()).filter(|&other| predictions[other] != predictions[sample]).collect();
-        let own = clean.pixels.narrow(0, sample as i64, 1);
+        let image = clean.pixels.narrow(0, sample as i64, 1);
         match others.len() {
-            0 => own.full_like(0.5),
+            0 => image.full_like(0.5),
             count => clean.pixels.narrow(0, others[noise.below(clean.ids[sample].as_str(), count)] as i64, 1),
         }
     };

@@ -53,7 +53,7 @@ impl AttackBlock<'_> {
         let labels: Vec<i64> = attacked.iter().map(|&sample| clean.labels[sample]).collect();
         let judged = judge(bench.verifier, &images, &labels, None, bench.capacity);
         let judged_u8 = judge(bench.verifier, &rounded, &labels, None, bench.capacity);
-        let lengths = Lengths::of(&images, &entrants.center);
+        let lengths = Lengths::measure(&images, &entrants.center);
         rows.into_iter()
             .enumerate()
             .map(|(at, row)| {

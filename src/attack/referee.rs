@@ -58,7 +58,7 @@ impl Referee for ByDistance<'_> {
         let samples: Vec<i64> = rows.iter().map(|row| row.sample as i64).collect();
         let centers = clean.index_select(0, &Tensor::from_slice(&samples).to_device(clean.device()));
         let mut verdicts = verdicts(&self.bench, rows, images, None, |_, _| 0.0);
-        for (verdict, lengths) in verdicts.iter_mut().zip(Lengths::of(images, &centers)) {
+        for (verdict, lengths) in verdicts.iter_mut().zip(Lengths::measure(images, &centers)) {
             verdict.measure = -lengths.get(self.norm);
             verdict.level = verdict.level.min(1);
         }

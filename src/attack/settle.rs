@@ -26,23 +26,23 @@ impl AttackBlock<'_> {
     pub(super) fn settled(&self, cell: &Arc<Cell>, sample: usize, rows: &[Finished], driven: bool) -> Entry {
         let epsilon = cell.epsilon;
         let runs = || rows.iter().filter(|row| row.row.sample == sample && row.row.epsilon <= epsilon);
-        let own = runs().filter(|row| row.row.epsilon == epsilon);
+        let same_radius = runs().filter(|row| row.row.epsilon == epsilon);
         let better = |a: &&Finished, b: &&Finished| {
             // At the same level the cell's own radius comes first, and for class logits the smallest that flips.
-            let own = |row: &Finished| row.row.epsilon == epsilon;
-            let radius = if driven { own(a).cmp(&own(b)) } else { b.row.epsilon.cmp(&a.row.epsilon) };
-            let radius = if a.level() == 0 { own(a).cmp(&own(b)) } else { radius };
+            let at_radius = |row: &Finished| row.row.epsilon == epsilon;
+            let radius = if driven { at_radius(a).cmp(&at_radius(b)) } else { b.row.epsilon.cmp(&a.row.epsilon) };
+            let radius = if a.level() == 0 { at_radius(a).cmp(&at_radius(b)) } else { radius };
             a.level().cmp(&b.level()).then(radius).then(a.measure.total_cmp(&b.measure))
         };
         let Some(best) = runs().max_by(better) else { return self.skipped(cell, sample) };
         let mut entry = self.entry(cell, best);
         // Work is counted in the cell whose radius it was done for.
-        entry.still_moves = own.clone().map(|row| row.still_moves).reduce(|a, b| Some(a? && b?)).flatten();
+        entry.still_moves = same_radius.clone().map(|row| row.still_moves).reduce(|a, b| Some(a? && b?)).flatten();
         entry.still_moves = entry.still_moves.filter(|_| !entry.record.flipped);
         let record = &mut entry.record;
         let (mut zero, mut broken, mut ran) = (true, record.status == Status::NonFinite, false);
         (record.steps, record.forwards, record.backwards) = (0, 0, 0);
-        for row in own {
+        for row in same_radius {
             record.steps += row.steps;
             record.forwards += row.forwards;
             record.backwards += row.backwards;

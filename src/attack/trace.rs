@@ -108,9 +108,9 @@ impl AttackBlock<'_> {
                 continue;
             }
             let score = scored.score.detach();
-            let seen =
+            let observed =
                 Seen { score: &score, gradient: slope.as_ref(), level: scored.level.as_ref(), pass: pass.as_ref() };
-            tch::no_grad(|| optimizer.tell(&seen, &*region));
+            tch::no_grad(|| optimizer.tell(&observed, &*region));
         }
         Some(trace)
     }
@@ -134,7 +134,7 @@ impl AttackBlock<'_> {
 
 impl Trace {
     fn add(&mut self, norm: Norm, image: &Tensor, center: &Tensor, score: &Tensor, logits: &Tensor, clean: i64) {
-        let lengths = Lengths::of(image, center)[0];
+        let lengths = Lengths::measure(image, center)[0];
         let class = Tensor::from_slice(&[clean]).to_device(logits.device());
         self.steps.push(Step {
             length: match norm {

@@ -161,11 +161,11 @@ impl Choice {
 
     /// The channel or feature that is driven of a sample, if the way depends on the sample.
     fn index(&self, driven: &DrivenUnit, sample: usize) -> Option<usize> {
-        let own = self.samples.get(sample).filter(|_| driven.spread.is_some())?;
+        let sample_units = self.samples.get(sample).filter(|_| driven.spread.is_some())?;
         match driven.unit.part {
-            Part::Sensitive(rank) => own.order.get(rank.wrapping_sub(1)).copied(),
+            Part::Sensitive(rank) => sample_units.order.get(rank.wrapping_sub(1)).copied(),
             // The controls beside them.
-            Part::Channel(index) if index < own.lowered.len() => Some(index),
+            Part::Channel(index) if index < sample_units.lowered.len() => Some(index),
             _ => None,
         }
     }

@@ -91,7 +91,7 @@ pub fn choose(
 ) -> Result<Vec<DrivenUnit>, ModelError> {
     let Selected { layer, units: selection, controls, .. } = selected;
     let info = model.layer(layer)?;
-    let seen = reference.layer(layer).ok_or_else(|| model.unknown_layer(layer))?;
+    let features = reference.layer(layer).ok_or_else(|| model.unknown_layer(layer))?;
     let mut units: Vec<Unit> = match selection {
         UnitSelection::Listed(units) => units.clone(),
         UnitSelection::All => (0..info.units).map(Unit::channel).collect(),
@@ -101,7 +101,7 @@ pub fn choose(
         // What another measure ranks is listed before; for checks any units do.
         UnitSelection::Top { count, .. } => (0..info.units).take(*count).map(Unit::channel).collect(),
         UnitSelection::TopActivation(count) => {
-            let (mean, _) = spread(&seen.means);
+            let (mean, _) = spread(&features.means);
             let mut order: Vec<usize> = (0..mean.len()).collect();
             order.sort_by(|&a, &b| mean[b].total_cmp(&mean[a]).then(a.cmp(&b)));
             order.into_iter().take(*count).map(Unit::channel).collect()
@@ -115,11 +115,11 @@ pub fn choose(
         units.extend(control_units(&units, &info, model, noise));
     }
     let by_sample = units.iter().any(|unit| unit.is_chosen_by_sample());
-    let spread = by_sample.then(|| Rc::new(spread(&seen.means).1));
+    let spread = by_sample.then(|| Rc::new(spread(&features.means).1));
     let driven = units.into_iter().enumerate();
     Ok(driven
         .map(|(at, unit)| {
-            let (control, deviation) = (at >= attacked, deviation(seen, unit));
+            let (control, deviation) = (at >= attacked, deviation(features, unit));
             let spread = spread.clone().filter(|_| control || unit.is_chosen_by_sample());
             DrivenUnit { unit, control, deviation, spread }
         })
@@ -139,8 +139,8 @@ fn control_units(units: &[Unit], info: &LayerInfo, model: &Model, noise: &Noise)
 }
 
 /// Standard deviation of a unit's activation over the reference images.
-fn deviation(seen: &Features, unit: Unit) -> f64 {
-    seen.of_unit(unit).map_or(0.0, |values| spread(&values.unsqueeze(1)).1[0])
+fn deviation(features: &Features, unit: Unit) -> f64 {
+    features.of_unit(unit).map_or(0.0, |values| spread(&values.unsqueeze(1)).1[0])
 }
 
 /// Mean and standard deviation of each column.

@@ -53,9 +53,9 @@ impl BoundaryBlock<'_> {
         let clean = self.bench.clean;
         let ends: Vec<Tensor> = places.iter().map(|&at| self.image(&rays[at], rays[at].high.unwrap_or(0.0))).collect();
         let samples: Vec<i64> = places.iter().map(|&at| rays[at].sample as i64).collect();
-        let own: Vec<i64> = places.iter().map(|&at| clean.judgements[rays[at].sample].prediction).collect();
+        let predictions: Vec<i64> = places.iter().map(|&at| clean.judgements[rays[at].sample].prediction).collect();
         let centers = clean.pixels.index_select(0, &Tensor::from_slice(&samples).to_device(clean.pixels.device()));
-        let planes = self.planes(&Tensor::cat(&ends, 0), &centers, &own);
+        let planes = self.planes(&Tensor::cat(&ends, 0), &centers, &predictions);
         let (mut candidates, mut points) = (Vec::new(), Vec::new());
         for (row, (&at, &length)) in places.iter().zip(&planes.lengths).enumerate() {
             let ray = &mut rays[at];
@@ -82,12 +82,12 @@ impl BoundaryBlock<'_> {
     }
 
     /// From `centers` to the nearest of the boundaries that the linear likenesses at `images` have, inside the box.
-    fn planes(&self, images: &Tensor, centers: &Tensor, own: &[i64]) -> Planes {
+    fn planes(&self, images: &Tensor, centers: &Tensor, predictions: &[i64]) -> Planes {
         let norm = self.config.norm;
         let pixels = images.detach().set_requires_grad(true);
         let logits = self.bench.verifier.logits(&pixels);
-        let own = Tensor::from_slice(own).to_device(logits.device()).unsqueeze(1);
-        let taken = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &own, 1);
+        let predicted = Tensor::from_slice(predictions).to_device(logits.device()).unsqueeze(1);
+        let taken = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &predicted, 1);
         let ranked = logits.detach().masked_fill(&taken, f64::NEG_INFINITY).argsort(-1, true);
         let tried = (RIVALS as i64).min(logits.size()[1] - 1);
         let (pass, away) = (Pass::new(&logits, &pixels), centers - images);
@@ -96,7 +96,7 @@ impl BoundaryBlock<'_> {
         for rank in 0..tried {
             let other = ranked.narrow(1, rank, 1);
             let at = |logits: &Tensor, class: &Tensor| logits.gather(1, class, false).squeeze_dim(1);
-            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &own));
+            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &predicted));
             // What is missing at the centre, as far as the likeness tells.
             let gap = -(value + rows(&(&normal * &away)));
             let delta = displacement(norm, centers, &normal, &gap.clamp_min(0.0));
@@ -106,9 +106,9 @@ impl BoundaryBlock<'_> {
             let length = length.masked_fill(&usable.logical_not(), f64::INFINITY);
             nearest = Some(match nearest {
                 None => (length, delta),
-                Some((shortest, kept)) => {
+                Some((shortest, nearest_delta)) => {
                     let nearer = length.lt_tensor(&shortest).view([-1, 1, 1, 1]);
-                    (length.minimum(&shortest), delta.where_self(&nearer, &kept))
+                    (length.minimum(&shortest), delta.where_self(&nearer, &nearest_delta))
                 }
             });
         }

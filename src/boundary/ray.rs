@@ -286,7 +286,7 @@ impl BoundaryBlock<'_> {
             record.status = Status::Censored;
             return;
         };
-        let length = |image: &Tensor| Lengths::of(image, &center)[0].get(self.config.norm);
+        let length = |image: &Tensor| Lengths::measure(image, &center)[0].get(self.config.norm);
         record.distance = length(&image);
         record.bracket = (record.distance - length(&self.image(ray, ray.low))).max(0.0);
         record.censored = false;

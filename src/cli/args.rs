@@ -484,8 +484,8 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// What the schema is of
-    #[arg(value_enum, default_value_t = SchemaOf::Suite)]
-    pub of: SchemaOf,
+    #[arg(value_name = "OF", value_enum, default_value_t = SchemaOf::Suite)]
+    pub file: SchemaOf,
 }
 
 /// What a JSON Schema is of.

@@ -43,7 +43,7 @@ fn outline(snapshot: &Snapshot) -> String {
         counted(snapshot.distances.len(), "distance table")
     );
     for model in &snapshot.models {
-        let clean = wilson(model.correct.len(), model.seen.len());
+        let clean = wilson(model.correct.len(), model.samples.len());
         let weights = about.models.iter().find(|known| known.name == model.model);
         let weights = weights.and_then(|known| known.weights_hash.get(..12)).unwrap_or("unknown");
         text += &format!("model     {}, clean {}, weights {weights}\n", model.model, format::rate(&clean));

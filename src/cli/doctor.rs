@@ -9,14 +9,14 @@ use super::output::print;
 
 /// One thing that was looked at.
 struct Finding {
-    what: String,
+    subject: String,
     found: String,
     remedy: Option<&'static str>,
 }
 
 impl Finding {
-    fn new(what: impl Into<String>, found: impl Into<String>) -> Self {
-        Finding { what: what.into(), found: found.into(), remedy: None }
+    fn new(subject: impl Into<String>, found: impl Into<String>) -> Self {
+        Finding { subject: subject.into(), found: found.into(), remedy: None }
     }
 
     fn remedy(self, remedy: &'static str) -> Self {
@@ -31,8 +31,8 @@ pub fn doctor(_args: &DoctorArgs) -> Result<Exit, Failure> {
     findings.push(cpu());
     findings.extend(files(Path::new(".")));
     let mut text = format!("am-eval {}\n", env!("CARGO_PKG_VERSION"));
-    for Finding { what, found, remedy } in findings {
-        text.push_str(&format!("  {what:<10} {found}\n"));
+    for Finding { subject, found, remedy } in findings {
+        text.push_str(&format!("  {subject:<10} {found}\n"));
         if let Some(remedy) = remedy {
             text.push_str(&format!("  {:<10} -> {remedy}\n", ""));
         }
@@ -144,7 +144,7 @@ mod networks {
         let gpus = gpus.unwrap_or_default();
         (0..Cuda::device_count())
             .map(|index| {
-                let what = format!("cuda:{index}");
+                let name = format!("cuda:{index}");
                 let about = usize::try_from(index).ok().and_then(|index| gpus.get(index)).map_or_else(
                     || "unnamed GPU".to_owned(),
                     |gpu| {
@@ -156,7 +156,7 @@ mod networks {
                 let kinds = [("f32", Kind::Float), ("bf16", Kind::BFloat16)];
                 let works: Vec<&str> =
                     kinds.iter().filter(|(_, kind)| probe(device, *kind).is_ok()).map(|(name, _)| *name).collect();
-                Finding::new(what, format!("{about}; {}", works.join(", ")))
+                Finding::new(name, format!("{about}; {}", works.join(", ")))
             })
             .collect()
     }

@@ -71,12 +71,12 @@ fn choice(args: &ExportArgs, manifest: &Manifest) -> Result<Choice, Failure> {
     })
 }
 
-fn known(what: &str, wanted: &[String], known: &[&str]) -> Result<(), Failure> {
+fn known(noun: &str, wanted: &[String], known: &[&str]) -> Result<(), Failure> {
     match wanted.iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) => Err(Failure::message(
             Exit::Usage,
-            format!("the run has no {what} `{name}`"),
+            format!("the run has no {noun} `{name}`"),
             did_you_mean(name, known.iter().copied()),
         )),
     }

@@ -47,7 +47,7 @@ pub fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
         ));
     }
     runs.sort_by(|(a, _), (b, _)| a.moment.seconds.cmp(&b.moment.seconds).then_with(|| a.folder.cmp(&b.folder)));
-    let history = History::of(runs, unusable, args.last);
+    let history = History::from_runs(runs, unusable, args.last);
     let command: Vec<String> = std::env::args().collect();
     write_history_pages(&args.out, &history, &command).or_exit(Exit::RunFailed)?;
     tell_exactly(&match args.format {

@@ -55,7 +55,7 @@ fn table(layers: &[LayerInfo]) -> String {
         let shape: Vec<String> = layer.shape.iter().map(i64::to_string).collect();
         let (name, kind, units) = (layer.name.to_string(), layer.kind.to_string(), layer.units.to_string());
         let also: Vec<&str> = layer.also.iter().map(|name| name.as_str()).collect();
-        [name, kind, shape.join("x"), units, percent(layer.own), percent(layer.share), also.join(", ")]
+        [name, kind, shape.join("x"), units, percent(layer.own_share), percent(layer.share), also.join(", ")]
     });
     let rows: Vec<[String; 7]> = std::iter::once(head).chain(lines).collect();
     let align = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];

@@ -25,7 +25,7 @@ pub fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
 
 /// Writes the outputs of a directory whose blocks are all there; names those that are not.
 pub(super) fn conclude(dir: &RunDir) -> Result<Exit, Failure> {
-    let inventory = Inventory::of(dir).or_exit(Exit::RunFailed)?;
+    let inventory = Inventory::read(dir).or_exit(Exit::RunFailed)?;
     if !inventory.missing().is_empty() || inventory.finished.is_empty() {
         tell(&missing(dir, &inventory));
         return Ok(Exit::Incomplete);

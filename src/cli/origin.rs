@@ -17,9 +17,9 @@ pub fn origin(suite: &Path) -> Origin {
     let folder = suite.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut git = Command::new("git");
     git.arg("-C").arg(folder).args(["--no-optional-locks", "--no-pager", "log", "-1", "--format=%H %ct"]);
-    let said = git.stdin(Stdio::null()).output().ok().filter(|output| output.status.success());
-    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let found = said.as_deref().and_then(|said| said.trim().split_once(' '));
+    let output = git.stdin(Stdio::null()).output().ok().filter(|output| output.status.success());
+    let printed = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let found = printed.as_deref().and_then(|text| text.trim().split_once(' '));
     match found {
         Some((commit, time)) => Origin { started, commit: Some(commit.to_owned()), committed: time.parse().ok() },
         None => Origin { started, commit: ["GITHUB_SHA", "CI_COMMIT_SHA"].iter().find_map(commit_in), committed: None },
@@ -58,7 +58,7 @@ fn suite_path(manifest: &Manifest) -> PathBuf {
 fn address(path: &Path) -> String {
     let working = std::env::current_dir().unwrap_or_default();
     let root = working.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&working);
-    let whole = plain(&working.join(path));
+    let full = plain(&working.join(path));
     let parts = |path: &Path| {
         let parts = path.components().filter_map(|part| match part {
             Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
@@ -66,9 +66,9 @@ fn address(path: &Path) -> String {
         });
         escape::uri(&parts.collect::<Vec<_>>().join("/"))
     };
-    match whole.strip_prefix(root) {
+    match full.strip_prefix(root) {
         Ok(inside) => parts(inside),
-        Err(_) => format!("file:///{}", parts(&whole)),
+        Err(_) => format!("file:///{}", parts(&full)),
     }
 }
 

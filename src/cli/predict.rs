@@ -65,7 +65,7 @@ impl Request {
                 let text = format!("{} has no model `{name}`", path.display());
                 return Err(Failure::message(Exit::Usage, text, did_you_mean(name, known)));
             };
-            return Ok(Request::of(model.clone(), suite.data.preprocess));
+            return Ok(Request::for_model(model.clone(), suite.data.preprocess));
         }
         let (Some(arch), Some(weights)) = (&args.arch, &args.weights) else {
             return Err(Failure::message(
@@ -79,10 +79,10 @@ impl Request {
             ModelFolder::at(weights).map_err(|error| Failure::message(Exit::Usage, error.problem, error.help))?;
         let layer_norm_epsilon = folder.layer_norm_epsilon;
         let model = ModelConfig { layer_norm_epsilon, ..ModelConfig::of_file(arch, &folder.weights, normalize) };
-        Ok(Request::of(model, Preprocess::default()))
+        Ok(Request::for_model(model, Preprocess::default()))
     }
 
-    fn of(model: ModelConfig, mut preprocess: Preprocess) -> Self {
+    fn for_model(model: ModelConfig, mut preprocess: Preprocess) -> Self {
         let grey = model.normalize.mean.len() == 1;
         preprocess.channels = Some(if grey { Channels::Grey } else { Channels::Rgb });
         Request { model, preprocess }

@@ -22,7 +22,7 @@ pub struct Progress {
     total: usize,
     done: usize,
     /// Blocks that were there already.
-    kept: usize,
+    resumed: usize,
     task: String,
     attacked: u64,
     flipped: u64,
@@ -39,7 +39,7 @@ impl Progress {
         }
         bar.set_prefix(name.to_owned());
         let (started, task) = (Instant::now(), String::new());
-        Progress { bar, plain, started, said_at: None, total: 0, done: 0, kept: 0, task, attacked: 0, flipped: 0 }
+        Progress { bar, plain, started, said_at: None, total: 0, done: 0, resumed: 0, task, attacked: 0, flipped: 0 }
     }
 
     /// Takes the bar away.
@@ -55,7 +55,7 @@ impl Progress {
     }
 
     fn remaining(&self) -> String {
-        let fresh = self.done - self.kept;
+        let fresh = self.done - self.resumed;
         if fresh == 0 {
             return String::new();
         }
@@ -66,7 +66,7 @@ impl Progress {
 
 impl Observer for Progress {
     fn begin(&mut self, done: usize, total: usize) {
-        (self.done, self.kept, self.total) = (done, done, total);
+        (self.done, self.resumed, self.total) = (done, done, total);
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
         self.bar.reset_eta();

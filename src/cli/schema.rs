@@ -9,7 +9,7 @@ use crate::summary::summary_schema_text;
 
 /// Prints the text of `suites/suite.schema.json` or `docs/summary.schema.json`.
 pub fn schema(args: &SchemaArgs) -> Result<Exit, Failure> {
-    let text = match args.of {
+    let text = match args.file {
         SchemaOf::Suite => schema_text(),
         SchemaOf::Summary => summary_schema_text(),
     };

@@ -82,7 +82,7 @@ fn shard_manifest(manifest: &Manifest, shard: Shard, blocks: usize) -> ShardMani
 
 /// Writes the outputs if no block is missing and no other shard is at work; else says what is missing.
 fn finish(prepared: &Prepared, dir: &RunDir, shard: Shard, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
-    let inventory = Inventory::of(dir).or_exit(Exit::RunFailed)?;
+    let inventory = Inventory::read(dir).or_exit(Exit::RunFailed)?;
     let (missing, total) = (inventory.missing().len(), inventory.planned.len());
     if missing > 0 {
         let done = total - missing;

@@ -14,7 +14,7 @@ pub fn status(args: &StatusArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for path in &args.runs {
         let (dir, manifest) = RunDir::open(path).or_exit(Exit::Usage)?;
-        let inventory = Inventory::of(&dir).or_exit(Exit::RunFailed)?;
+        let inventory = Inventory::read(&dir).or_exit(Exit::RunFailed)?;
         let shards = dir.shard_manifests().or_exit(Exit::RunFailed)?;
         let complete = inventory.missing().is_empty() && inventory.finished.len() as u64 >= manifest.blocks_total;
         let mut text = match complete {

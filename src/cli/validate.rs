@@ -87,7 +87,7 @@ mod networks {
         let problem = |(index, model): (usize, &crate::suite::ModelConfig)| {
             let error = TensorFile::open(&model.weights).err()?;
             let problem = match instead(&model.weights) {
-                Some(what) => format!("{}: {what}", model.weights.display()),
+                Some(description) => format!("{}: {description}", model.weights.display()),
                 None => error.with_cause(),
             };
             Some(suite.error_at(Place::Model(index, "weights"), problem, "name the file of the model's weights"))
@@ -164,12 +164,12 @@ mod networks {
         let layers = outline.layers();
         let problem = |layer: &LayerName, unit: Unit| {
             let known = outline.layer(layer).ok()?;
-            let told = size.is_some() || !unit.has_position();
+            let decidable = size.is_some() || !unit.has_position();
             let file = || match unit.direction()?.source() {
                 DirectionSource::File(path) => file_vector(std::path::Path::new(path), known.units).err(),
                 DirectionSource::Classes(..) => None,
             };
-            missing(&outline, unit, &known).filter(|_| told).or_else(file)
+            missing(&outline, unit, &known).filter(|_| decidable).or_else(file)
         };
         suite.check_units(&model.name, &depths(&layers), problem).err()
     }

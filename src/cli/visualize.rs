@@ -258,7 +258,7 @@ struct Request {
 
 impl Request {
     fn new(args: &VisualizeArgs) -> Result<Self, Failure> {
-        let own = own_visualization(args)?;
+        let from_options = own_visualization(args)?;
         let Some(path) = &args.suite else {
             let (Some(arch), Some(weights)) = (&args.arch, &args.weights) else {
                 let help = "give a suite, or --arch, --weights, --mean and --std";
@@ -269,7 +269,7 @@ impl Request {
             let normalize = Normalize { mean: args.mean.clone(), std: args.std.clone() };
             let layer_norm_epsilon = folder.layer_norm_epsilon;
             let model = ModelConfig { layer_norm_epsilon, ..ModelConfig::of_file(arch, &folder.weights, normalize) };
-            let Some(own) = own else {
+            let Some(visualization) = from_options else {
                 return Err(Failure::message(
                     Exit::Usage,
                     "no layer is given",
@@ -277,7 +277,13 @@ impl Request {
                 ));
             };
             let preprocess = fitting(arch, args.mean.len()).or_exit(Exit::Usage)?;
-            return Ok(Request { suite: None, models: vec![model], visualizations: vec![own], preprocess, seed: 0 });
+            return Ok(Request {
+                suite: None,
+                models: vec![model],
+                visualizations: vec![visualization],
+                preprocess,
+                seed: 0,
+            });
         };
         let mut suite = Suite::load(path).map_err(|errors| Failure::diagnostic(Exit::Usage, errors))?;
         if let Some(folder) = &args.data_root {
@@ -291,7 +297,8 @@ impl Request {
             let text = format!("{} has no model `{name}`", path.display());
             return Err(Failure::message(Exit::Usage, text, did_you_mean(name, known)));
         }
-        let visualizations = own.map_or_else(|| suite.visualizations.clone(), |own| vec![own]);
+        let visualizations =
+            from_options.map_or_else(|| suite.visualizations.clone(), |visualization| vec![visualization]);
         if visualizations.is_empty() {
             let text = format!("{} asks for no pictures", path.display());
             return Err(Failure::message(Exit::Usage, text, "add a `[[visualize]]` to it, or give --layer"));

@@ -166,13 +166,13 @@ impl Contrast {
     pub fn changed(&self, fixed: bool) -> Vec<(u32, &Row)> {
         let rates = || self.rows.iter().filter(|row| row.metric != Metric::DistanceMedian && !row.is_control());
         let worst = rates().any(|row| row.metric == Metric::WorstCaseAccuracy);
-        let mut seen = SampleSet::default();
+        let mut counted = SampleSet::default();
         let mut changed = Vec::new();
         for row in rates().filter(|row| row.is_headline() || !worst) {
             let set = if fixed { &row.fixed } else { &row.broken };
-            let new = set.and_not(&seen);
+            let new = set.and_not(&counted);
             changed.extend(new.iter().map(|sample| (sample, row)));
-            seen.add_all(&new);
+            counted.add_all(&new);
         }
         changed
     }

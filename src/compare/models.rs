@@ -46,16 +46,20 @@ impl fmt::Display for ModelPair {
 }
 
 /// The pairs that were asked for; or else models of the same name, in the reference's order; or else the only models.
-pub(super) fn pairs(reference: &Snapshot, run: &Snapshot, asked: &[ModelPair]) -> Result<Vec<ModelPair>, CompareError> {
+pub(super) fn pairs(
+    reference: &Snapshot,
+    run: &Snapshot,
+    requested: &[ModelPair],
+) -> Result<Vec<ModelPair>, CompareError> {
     let (theirs, others) = (names(reference), names(run));
-    for pair in asked {
+    for pair in requested {
         let sides = [(reference, &theirs, &pair.reference), (run, &others, &pair.run)];
         if let Some((snapshot, known, name)) = sides.into_iter().find(|(_, known, name)| !known.contains(name)) {
             return Err(CompareError::unknown_model(&snapshot.provenance.run, name, known));
         }
     }
-    if !asked.is_empty() {
-        return Ok(asked.to_vec());
+    if !requested.is_empty() {
+        return Ok(requested.to_vec());
     }
     let shared: Vec<ModelPair> =
         theirs.iter().filter(|name| others.contains(name)).map(|name| ModelPair::same(name)).collect();

@@ -89,7 +89,7 @@ fn distances_shift_with_interval_and_both_tests() {
 fn a_sample_that_one_side_did_not_measure_does_not_count() {
     let at = |sample: usize| if sample < 5 { Distance::Missing } else { Distance::At(sample as f64) };
     let mut now = with_distances(run(20, 0..2), at);
-    now.cells[0].seen = (0..15).collect();
+    now.cells[0].samples = (0..15).collect();
     let contrast = only(&with_distances(old(20, 15..20), |sample| Distance::At(sample as f64)), &now);
     let cell = row_of(&contrast, Metric::RobustAccuracy);
     assert_eq!((cell.change.n, cell.reference.point), (15, 1.0));
@@ -108,12 +108,12 @@ fn models_are_paired_by_name_by_wish_or_because_they_are_the_only_ones() {
     both.provenance.models.push(ModelProvenance { name: "vit".to_owned(), ..ModelProvenance::default() });
     assert_eq!(only(&both, &other).models.to_string(), "vit");
 
-    let asked = |text: &str| Options { models: vec![text.parse().unwrap()], allow_mismatch: false };
-    let within = compare(&both, std::slice::from_ref(&both), &asked("cnn=vit")).unwrap();
+    let options = |text: &str| Options { models: vec![text.parse().unwrap()], allow_mismatch: false };
+    let within = compare(&both, std::slice::from_ref(&both), &options("cnn=vit")).unwrap();
     assert_eq!(numbers(&row_of(&within.contrasts[0], Metric::RobustAccuracy).broken), [3, 4]);
     let error =
         |options: &Options, run: &Snapshot| compare(&both, std::slice::from_ref(run), options).unwrap_err().to_string();
-    insta::assert_snapshot!(error(&asked("cnn=vti"), &other), @"run suite-new has no model `vti`; did you mean `vit`?");
+    insta::assert_snapshot!(error(&options("cnn=vti"), &other), @"run suite-new has no model `vti`; did you mean `vit`?");
     insta::assert_snapshot!(error(&Options::default(), &called(other.clone(), "mlp")), @"the runs have no model of the same name: cnn, vit in suite-old, mlp in suite-new; name pairs with --model cnn=mlp");
     for text in ["", "=", "a=", "=b", "a=b=c"] {
         assert!(text.parse::<ModelPair>().is_err(), "{text}");

@@ -239,9 +239,9 @@ mod tests {
 
     #[test]
     fn wrong_files_say_what_would_be_right() {
-        let said = |bytes: Vec<u8>| read(bytes, 1, Cifar100Labels::Fine).unwrap_err();
-        insta::assert_snapshot!(said(bytes(&[[1, 1]])[1..].to_vec()), @"test.bin: is 3073 bytes long; the whole file has 3074 (1 records of 3074): fetch it again");
-        insta::assert_snapshot!(said(bytes(&[[20, 3]])), @"test.bin: record 0 has the labels 20 and 3; they go from 0 to 19 and from 0 to 99");
+        let error = |bytes: Vec<u8>| read(bytes, 1, Cifar100Labels::Fine).unwrap_err();
+        insta::assert_snapshot!(error(bytes(&[[1, 1]])[1..].to_vec()), @"test.bin: is 3073 bytes long; the whole file has 3074 (1 records of 3074): fetch it again");
+        insta::assert_snapshot!(error(bytes(&[[20, 3]])), @"test.bin: record 0 has the labels 20 and 3; they go from 0 to 19 and from 0 to 99");
         let root = tempfile::tempdir().unwrap();
         let open = || open(root.path(), Split::Test, Cifar100Labels::Fine).unwrap_err().to_string();
         assert!(open().ends_with("has no test.bin of CIFAR-100's binary version, here or in cifar-100-binary/"));

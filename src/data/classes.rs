@@ -19,8 +19,8 @@ pub enum Numbering {
 pub fn misfit(dataset: &dyn Dataset, classes: usize) -> Option<String> {
     let names = dataset.classes();
     match dataset.numbering() {
-        Numbering::Places(what) if names.len() != classes => Some(format!(
-            "{what} {} are classes {} in alphabetical order, but the model has {classes} classes; `class_names` in [data] \
+        Numbering::Places(noun) if names.len() != classes => Some(format!(
+            "{noun} {} are classes {} in alphabetical order, but the model has {classes} classes; `class_names` in [data] \
              tells which classes they are",
             first(names.iter().map(|name| format!("`{name}`")), names.len()),
             first((0..names.len()).map(|class| class.to_string()), names.len()),
@@ -40,8 +40,8 @@ pub fn misfit(dataset: &dyn Dataset, classes: usize) -> Option<String> {
 fn begins_at_one(dataset: &dyn Dataset, classes: usize) -> bool {
     let labels: BTreeSet<u32> = (0..dataset.len()).map(|index| dataset.label(index)).collect();
     let last = labels.last().map_or(0, |last| *last as usize);
-    let whole = labels.len() > 1 && labels.first() == Some(&1) && last == labels.len();
-    !labels.contains(&0) && (whole || last == classes)
+    let gapless = labels.len() > 1 && labels.first() == Some(&1) && last == labels.len();
+    !labels.contains(&0) && (gapless || last == classes)
 }
 
 /// The number of classes that the labels speak of.

@@ -55,7 +55,7 @@ impl<'f> Table<'f> {
         };
         let (path, label) = (column("path")?, column("label")?);
         let mut table = Table { file, paths: Vec::new(), labels: Vec::new(), lines: Vec::new() };
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut first_lines: HashMap<String, usize> = HashMap::new();
         for row in reader.records() {
             let row = row.map_err(|error| unreadable(file, &error))?;
             let line = row.position().map_or(1, |position| line_of(file, position));
@@ -63,7 +63,7 @@ impl<'f> Table<'f> {
             if path.is_empty() {
                 return Err(file.wrong(line, "the path is empty"));
             }
-            if let Some(first) = seen.insert(path.to_owned(), line) {
+            if let Some(first) = first_lines.insert(path.to_owned(), line) {
                 return Err(
                     file.wrong(line, format!("`{path}` stands on line {first} already; samples are told apart by it"))
                 );
@@ -138,9 +138,9 @@ mod tests {
         }
         let file = root.path().join("labels.csv");
         std::fs::write(&file, table).unwrap();
-        let said = |error: DataError| error.to_string().replace(&root.path().display().to_string(), "ROOT");
-        let data = open(&file, &root.path().join("images"), None).map_err(said)?;
-        (0..data.len()).try_for_each(|index| data.image(index).map(drop)).map_err(said)?;
+        let message = |error: DataError| error.to_string().replace(&root.path().display().to_string(), "ROOT");
+        let data = open(&file, &root.path().join("images"), None).map_err(message)?;
+        (0..data.len()).try_for_each(|index| data.image(index).map(drop)).map_err(message)?;
         Ok(data)
     }
 
@@ -155,15 +155,15 @@ mod tests {
 
     #[test]
     fn wrong_tables_name_the_line() {
-        let said = |table: &str| opened(table.as_bytes()).unwrap_err();
-        insta::assert_snapshot!(said("file,label\na.png,1"), @"ROOT/labels.csv:1: has no column `path`; the first line names the columns, path and label; known are `file`, `label`");
-        insta::assert_snapshot!(said("path,label\n"), @"ROOT/labels.csv: has no rows below its header");
-        insta::assert_snapshot!(said("path,label\na.png,1\nb c.png\n"), @"ROOT/labels.csv:3: has another number of columns (1) than the first line (2)");
-        insta::assert_snapshot!(said("path,label\na.png,1\n,1\n"), @"ROOT/labels.csv:3: the path is empty");
-        insta::assert_snapshot!(said("path,label\na.png,1\n\nb c.png,\n"), @"ROOT/labels.csv:4: the label is empty");
-        insta::assert_snapshot!(said("path,label\na.png,1\ndeep/d.png,1\na.png,2\n"), @"ROOT/labels.csv:4: `a.png` stands on line 2 already; samples are told apart by it");
-        insta::assert_snapshot!(said("path,label\na.png,1\nc.png,1\ne.png,1\n"), @"ROOT/labels.csv:3: no file ROOT/images/c.png (and 1 more); paths are relative to `root` in [data], by default the table's folder");
-        insta::assert_snapshot!(said("path,label\na.png,1\ndeep/d.png,dog\n"), @"ROOT/labels.csv:3: label `dog` is a class name, but the first label is a class index; name all classes in a file, `class_names` in [data], or use one of both");
+        let error = |table: &str| opened(table.as_bytes()).unwrap_err();
+        insta::assert_snapshot!(error("file,label\na.png,1"), @"ROOT/labels.csv:1: has no column `path`; the first line names the columns, path and label; known are `file`, `label`");
+        insta::assert_snapshot!(error("path,label\n"), @"ROOT/labels.csv: has no rows below its header");
+        insta::assert_snapshot!(error("path,label\na.png,1\nb c.png\n"), @"ROOT/labels.csv:3: has another number of columns (1) than the first line (2)");
+        insta::assert_snapshot!(error("path,label\na.png,1\n,1\n"), @"ROOT/labels.csv:3: the path is empty");
+        insta::assert_snapshot!(error("path,label\na.png,1\n\nb c.png,\n"), @"ROOT/labels.csv:4: the label is empty");
+        insta::assert_snapshot!(error("path,label\na.png,1\ndeep/d.png,1\na.png,2\n"), @"ROOT/labels.csv:4: `a.png` stands on line 2 already; samples are told apart by it");
+        insta::assert_snapshot!(error("path,label\na.png,1\nc.png,1\ne.png,1\n"), @"ROOT/labels.csv:3: no file ROOT/images/c.png (and 1 more); paths are relative to `root` in [data], by default the table's folder");
+        insta::assert_snapshot!(error("path,label\na.png,1\ndeep/d.png,dog\n"), @"ROOT/labels.csv:3: label `dog` is a class name, but the first label is a class index; name all classes in a file, `class_names` in [data], or use one of both");
     }
 
     proptest! {

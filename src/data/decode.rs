@@ -44,7 +44,8 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Image, DataError> {
         Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Pnm) => {}
         Some(ImageFormat::Tiff) => return Err(wrong("is a TIFF image, which is not read; convert it to PNG")),
         _ => {
-            let instead = foreign(bytes, bytes.len() as u64).map(|what| format!(": {what}")).unwrap_or_default();
+            let instead =
+                foreign(bytes, bytes.len() as u64).map(|description| format!(": {description}")).unwrap_or_default();
             return Err(wrong(&format!("is not a JPEG, PNG, WebP, BMP or PNM image{instead}")));
         }
     }
@@ -183,12 +184,12 @@ mod tests {
     #[test]
     fn a_truncated_file_is_an_error_at_any_length() {
         for name in ["rgb.jpg", "grey.jpg", "cmyk.jpg", "grey.png", "palette.png"] {
-            let whole = fixture(name);
-            assert!(decode(&whole, Path::new(name)).is_ok(), "{name}");
+            let bytes = fixture(name);
+            assert!(decode(&bytes, Path::new(name)).is_ok(), "{name}");
             // A PNG's last chunk holds nothing of the picture.
-            let end = if name.ends_with("png") { whole.len() - 16 } else { whole.len() - 1 };
-            for length in (0..end).step_by(whole.len() / 50).chain([end]) {
-                assert!(decode(&whole[..length], Path::new(name)).is_err(), "{name} cut to {length} bytes");
+            let end = if name.ends_with("png") { bytes.len() - 16 } else { bytes.len() - 1 };
+            for length in (0..end).step_by(bytes.len() / 50).chain([end]) {
+                assert!(decode(&bytes[..length], Path::new(name)).is_err(), "{name} cut to {length} bytes");
             }
         }
         let error = decode(&fixture("rgb.jpg")[..4000], Path::new("cut.jpg")).unwrap_err();
@@ -197,11 +198,11 @@ mod tests {
 
     #[test]
     fn a_thumbnail_does_not_end_the_image_around_it() {
-        let mut whole = fixture("grey.jpg");
+        let mut bytes = fixture("grey.jpg");
         let thumbnail: Vec<u8> = [&[0xFF, 0xE1, 0, 6][..], &[0xFF, 0xDA, 0xFF, 0xD9]].concat();
-        whole.splice(2..2, thumbnail);
-        assert!(jpeg_ends(&whole));
-        assert!(!jpeg_ends(&whole[..whole.len() - 2]));
+        bytes.splice(2..2, thumbnail);
+        assert!(jpeg_ends(&bytes));
+        assert!(!jpeg_ends(&bytes[..bytes.len() - 2]));
     }
 
     proptest! {

@@ -129,11 +129,11 @@ fn values(path: &Path) -> Result<(Vec<usize>, Vec<u8>), DataError> {
     let mut start = Vec::new();
     file.by_ref().take(2).read_to_end(&mut start).map_err(DataError::read(path))?;
     let gzipped = start == [0x1F, 0x8B];
-    let whole = start.as_slice().chain(file);
+    let content = start.as_slice().chain(file);
     if !gzipped {
-        return parse(path, whole);
+        return parse(path, content);
     }
-    parse(path, MultiGzDecoder::new(whole))
+    parse(path, MultiGzDecoder::new(content))
 }
 
 fn parse(path: &Path, mut source: impl Read) -> Result<(Vec<usize>, Vec<u8>), DataError> {
@@ -254,19 +254,19 @@ mod tests {
     #[test]
     fn wrong_files_say_what_would_be_right() {
         let labels = idx(&[2], &[0, 1]);
-        let said = |images: &[u8], labels: &[u8]| pair(images, labels).unwrap_err();
-        insta::assert_snapshot!(said(&two()[..15], &labels), @"ROOT/images: is truncated: it ends within its header or its gzip stream");
-        insta::assert_snapshot!(said(&two()[..20], &labels), @"ROOT/images: its header announces 12 bytes ([2, 2, 3]), but it has only 4: fetch it again");
-        insta::assert_snapshot!(said(&[two(), vec![0]].concat(), &labels), @"ROOT/images: its header announces 12 bytes ([2, 2, 3]), but it has more: fetch it again");
-        insta::assert_snapshot!(said(b"PNG.....", &labels), @"ROOT/images: is not an IDX file: it begins with [50, 4e, 47, 2e], not with two zero bytes");
-        insta::assert_snapshot!(said(&[0, 0, 13, 1, 0, 0, 0, 0], &labels), @"ROOT/images: holds values of type 0x0d; only unsigned bytes (0x08) are read");
-        insta::assert_snapshot!(said(&labels, &labels), @"ROOT/images: has the shape [2]; images are [N, rows, columns] or [N, channels, rows, columns]");
-        insta::assert_snapshot!(said(&two(), &two()), @"ROOT/labels: has the shape [2, 2, 3]; labels are [N]");
-        insta::assert_snapshot!(said(&two(), &idx(&[1], &[0])), @"ROOT/labels: has 1 labels, but ROOT/images has 2 images; they must be of the same split");
-        insta::assert_snapshot!(said(&idx(&[2, 0, 3], &[]), &labels), @"ROOT/images: its images have no pixels");
-        insta::assert_snapshot!(said(&idx(&[u32::MAX, u32::MAX, 3], &[]), &labels), @"ROOT/images: its header announces 18446744073709551615 bytes, more than the 8589934592 that are read");
+        let error = |images: &[u8], labels: &[u8]| pair(images, labels).unwrap_err();
+        insta::assert_snapshot!(error(&two()[..15], &labels), @"ROOT/images: is truncated: it ends within its header or its gzip stream");
+        insta::assert_snapshot!(error(&two()[..20], &labels), @"ROOT/images: its header announces 12 bytes ([2, 2, 3]), but it has only 4: fetch it again");
+        insta::assert_snapshot!(error(&[two(), vec![0]].concat(), &labels), @"ROOT/images: its header announces 12 bytes ([2, 2, 3]), but it has more: fetch it again");
+        insta::assert_snapshot!(error(b"PNG.....", &labels), @"ROOT/images: is not an IDX file: it begins with [50, 4e, 47, 2e], not with two zero bytes");
+        insta::assert_snapshot!(error(&[0, 0, 13, 1, 0, 0, 0, 0], &labels), @"ROOT/images: holds values of type 0x0d; only unsigned bytes (0x08) are read");
+        insta::assert_snapshot!(error(&labels, &labels), @"ROOT/images: has the shape [2]; images are [N, rows, columns] or [N, channels, rows, columns]");
+        insta::assert_snapshot!(error(&two(), &two()), @"ROOT/labels: has the shape [2, 2, 3]; labels are [N]");
+        insta::assert_snapshot!(error(&two(), &idx(&[1], &[0])), @"ROOT/labels: has 1 labels, but ROOT/images has 2 images; they must be of the same split");
+        insta::assert_snapshot!(error(&idx(&[2, 0, 3], &[]), &labels), @"ROOT/images: its images have no pixels");
+        insta::assert_snapshot!(error(&idx(&[u32::MAX, u32::MAX, 3], &[]), &labels), @"ROOT/images: its header announces 18446744073709551615 bytes, more than the 8589934592 that are read");
         let zipped = gzipped(&two());
-        insta::assert_snapshot!(said(&zipped[..zipped.len() / 2], &labels), @"ROOT/images: is truncated: it ends within its header or its gzip stream");
+        insta::assert_snapshot!(error(&zipped[..zipped.len() / 2], &labels), @"ROOT/images: is truncated: it ends within its header or its gzip stream");
         assert!((0..zipped.len()).all(|length| pair(&zipped[..length], &labels).is_err()));
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "t10k-images-idx3-ubyte", &two());

@@ -219,7 +219,7 @@ mod tests {
         folder(&["dog/b/2.png", "dog/10.png", "dog/9.png", "cat/1.bmp"])
     }
 
-    fn said(error: DataError, root: &Path) -> String {
+    fn message(error: DataError, root: &Path) -> String {
         error.to_string().replace(&root.display().to_string(), "ROOT")
     }
 
@@ -227,7 +227,7 @@ mod tests {
         let path = root.join("names.txt");
         std::fs::write(&path, text).unwrap();
         let list = ClassList::open(&ClassNames::File(path)).unwrap();
-        open(root, Some(&list)).map_err(|error| said(error, root))
+        open(root, Some(&list)).map_err(|error| message(error, root))
     }
 
     #[test]
@@ -315,13 +315,13 @@ mod tests {
     #[test]
     fn unusable_folders_and_files_are_named() {
         let root = animals();
-        let at = |path: &Path| said(open(path, None).unwrap_err(), root.path());
+        let at = |path: &Path| message(open(path, None).unwrap_err(), root.path());
         insta::assert_snapshot!(at(&root.path().join("gone")), @"ROOT/gone: is not a folder; it should hold one folder of images per class");
         insta::assert_snapshot!(at(&root.path().join("cat")), @"ROOT/cat: has no folders; it should hold one folder of images per class");
         std::fs::create_dir(root.path().join("empty")).unwrap();
         insta::assert_snapshot!(at(root.path()), @"ROOT/empty: has no images; expected files ending in jpg, jpeg, png, webp, bmp, ppm, pgm, tif, tiff; remove the folder, or name all classes in `class_names` in [data], so that it can stay empty");
         std::fs::write(root.path().join("empty/a.jpg"), b"not an image").unwrap();
         let data = open(root.path(), None).unwrap();
-        insta::assert_snapshot!(said(data.image(4).unwrap_err(), root.path()), @r#"ROOT/empty/a.jpg: is not a JPEG, PNG, WebP, BMP or PNM image: it is a short text that begins with "not an image"; download the file again"#);
+        insta::assert_snapshot!(message(data.image(4).unwrap_err(), root.path()), @r#"ROOT/empty/a.jpg: is not a JPEG, PNG, WebP, BMP or PNM image: it is a short text that begins with "not an image"; download the file again"#);
     }
 }

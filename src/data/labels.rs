@@ -103,8 +103,8 @@ pub(super) fn classify(
 /// Whether a text is meant as a number: digits, with a sign or a point, as tables of numbers write them.
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
-    !whole.is_empty() && whole.bytes().chain(rest.bytes()).all(|byte| byte.is_ascii_digit())
+    let (integer, rest) = digits.split_once('.').unwrap_or((digits, ""));
+    !integer.is_empty() && integer.bytes().chain(rest.bytes()).all(|byte| byte.is_ascii_digit())
 }
 
 /// The class index that a text writes as a number: `7`, `007`, and `7.0` as tables with gaps in a column have it.
@@ -114,9 +114,9 @@ pub(super) fn number(text: &str) -> Option<u32> {
         return None;
     }
     let digits = text.strip_prefix('+').unwrap_or(text);
-    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+    let (integer, rest) = digits.split_once('.').unwrap_or((digits, ""));
     let exact = rest.bytes().all(|byte| byte == b'0');
-    whole.parse::<u32>().ok().filter(|number| exact && *number <= LARGEST)
+    integer.parse::<u32>().ok().filter(|number| exact && *number <= LARGEST)
 }
 
 #[cfg(test)]
@@ -158,13 +158,13 @@ mod tests {
         let found = read(&["2.0", "10", "007", "+1", "0."], None).unwrap();
         assert_eq!((found.labels, found.numbering), (vec![2, 10, 7, 1, 0], Numbering::Numbers));
         for label in ["-1", "1.5", "-0.5", "12345678901"] {
-            let said = read(&["0", label], None).unwrap_err();
-            assert!(said.contains("is no class index; they are whole numbers"), "{label}: {said}");
+            let error = read(&["0", label], None).unwrap_err();
+            assert!(error.contains("is no class index; they are whole numbers"), "{label}: {error}");
         }
         assert_eq!(read(&["v1.0", "1e3"], None).unwrap().numbering, Numbering::Places("labels"));
         assert_eq!(read(&["1", "0.0"], Some("0\n1")).unwrap().labels, [1, 0]);
-        let said = read(&["2"], Some("0\n1\n10\n2")).unwrap_err();
-        assert!(said.contains("label 2 is class 2 by its number, but class 3 by its name"), "{said}");
+        let error = read(&["2"], Some("0\n1\n10\n2")).unwrap_err();
+        assert!(error.contains("label 2 is class 2 by its number, but class 3 by its name"), "{error}");
     }
 
     #[test]

@@ -178,9 +178,9 @@ mod tests {
         let files = labelled_files(root.path(), root.path(), &["cat".into()], false).unwrap();
         let found: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
         assert_eq!(found, ["cat/.hidden.png", "cat/9.png", "cat/10.PNG", "cat/deep/1.png"]);
-        let seen = ids(root.path(), &image_files(root.path(), false).unwrap()).unwrap();
+        let listed = ids(root.path(), &image_files(root.path(), false).unwrap()).unwrap();
         assert_eq!(
-            seen.iter().map(SampleId::as_str).collect::<Vec<_>>(),
+            listed.iter().map(SampleId::as_str).collect::<Vec<_>>(),
             ["cat/9.png", "cat/10.PNG", "cat/deep/1.png"]
         );
     }

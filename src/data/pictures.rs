@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    fn said(error: DataError, root: &Path) -> String {
+    fn message(error: DataError, root: &Path) -> String {
         error.to_string().replace(&root.display().to_string(), "ROOT")
     }
 
@@ -169,14 +169,15 @@ mod tests {
         assert_eq!((pictures.len(), pictures.id(1).as_str()), (2, "1"));
         assert_eq!(pictures.image(1).unwrap().pixels, bytes[12..]);
         let wrong = [save("x", &[2, 3, 1, 4]).unwrap_err(), save(PIXELS, &[2, 12]).unwrap_err()];
-        insta::assert_snapshot!(wrong.map(|error| said(error, root.path())).join("\n"));
+        insta::assert_snapshot!(wrong.map(|error| message(error, root.path())).join("\n"));
     }
 
     #[test]
     fn what_is_missing_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let open =
-            |name: &str| said(Pictures::open(&root.path().join(name), Preprocess::default()).unwrap_err(), root.path());
+        let open = |name: &str| {
+            message(Pictures::open(&root.path().join(name), Preprocess::default()).unwrap_err(), root.path())
+        };
         assert_eq!(open("gone.png"), "failed to read ROOT/gone.png");
         assert!(open("").starts_with("ROOT/: has no images"), "{}", open(""));
     }

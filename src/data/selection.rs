@@ -65,12 +65,12 @@ pub fn select(
     let mut selection = Selection { indices: balanced_order(dataset, wanted, seed), skipped: Vec::new() };
     if on_error == OnDataError::Skip {
         selection.leave_out_broken(dataset);
-        let (kept, left_out) = (selection.len(), selection.skipped.len());
-        if let Some(first) = selection.skipped.first().filter(|_| left_out > kept) {
+        let (usable, left_out) = (selection.len(), selection.skipped.len());
+        if let Some(first) = selection.skipped.first().filter(|_| left_out > usable) {
             return Err(DataError::Dataset(format!(
                 "{left_out} of {} images would be left out, the first being {}: {}; `on_error = \"skip\"` is for the few that \
                  are broken",
-                left_out + kept,
+                left_out + usable,
                 first.id,
                 first.reason
             )));
@@ -311,9 +311,9 @@ mod tests {
     fn broken_images_fail_or_are_left_out_and_counted() {
         let mut data = Labels::new((0..20).map(|index| index % 5).collect());
         data.broken = vec![3, 7];
-        let kept = select(&data, None, 1, OnDataError::Skip).unwrap();
-        assert_eq!(kept.len(), 18);
-        let mut reasons: Vec<&str> = kept.skipped().iter().map(|skipped| skipped.reason.as_str()).collect();
+        let selection = select(&data, None, 1, OnDataError::Skip).unwrap();
+        assert_eq!(selection.len(), 18);
+        let mut reasons: Vec<&str> = selection.skipped().iter().map(|skipped| skipped.reason.as_str()).collect();
         reasons.sort_unstable();
         assert_eq!(reasons, ["sample 3 is broken", "sample 7 is broken"]);
         let all = select(&data, None, 1, OnDataError::Fail).unwrap();

@@ -124,7 +124,7 @@ mod tests {
         (folder, path)
     }
 
-    fn whole() -> Vec<u8> {
+    fn example_file() -> Vec<u8> {
         let (one, two) = ([1, 2, 3, 4, 5, 6], [7, 8]);
         let view = |shape: &[usize], bytes| TensorView::new(Dtype::U8, shape.to_vec(), bytes).unwrap();
         let notes = [("about".to_owned(), "a test".to_owned())].into();
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn parts_of_tensors_are_read_in_place() {
-        let (_folder, path) = written(&whole());
+        let (_folder, path) = written(&example_file());
         let file = TensorFile::open(&path).unwrap();
         assert_eq!(file.names(), ["one", "two"]);
         assert_eq!(file.tensor("one"), Some((Dtype::U8, [3, 2].as_slice())));
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_file_cut_anywhere_or_with_a_tail_is_an_error() {
-        let whole = whole();
-        for length in 0..whole.len() {
-            let (_folder, path) = written(&whole[..length]);
+        let bytes = example_file();
+        for length in 0..bytes.len() {
+            let (_folder, path) = written(&bytes[..length]);
             assert!(TensorFile::open(&path).is_err(), "cut to {length}");
         }
-        let (_folder, path) = written(&[whole.as_slice(), &[0]].concat());
+        let (_folder, path) = written(&[bytes.as_slice(), &[0]].concat());
         assert!(TensorFile::open(&path).unwrap_err().to_string().contains("its header needs"));
         let (_folder, path) = written(&u64::MAX.to_le_bytes());
         assert!(TensorFile::open(&path).unwrap_err().to_string().contains("says that its header has"));
@@ -160,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_files_never_panic(damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-            let mut bytes = whole();
+            let mut bytes = example_file();
             for (place, value) in damage {
                 let place = place.index(bytes.len());
                 bytes[place] = value;

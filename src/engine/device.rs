@@ -36,14 +36,14 @@ pub fn resolve(choice: DeviceChoice) -> Result<Device, DeviceError> {
             if (index as i64) < count {
                 return Ok(Device::Cuda(index));
             }
-            let seen = match count {
+            let available = match count {
                 0 => unseen(cuda::register(), &cuda::gpus()).unwrap_or_else(|| {
                     "this machine has no NVIDIA driver that shows a GPU; use `--device cpu`".to_owned()
                 }),
                 1 => "libtorch sees one CUDA device, cuda:0".to_owned(),
                 _ => format!("libtorch sees {count} CUDA devices, cuda:0 to cuda:{}", count - 1),
             };
-            Err(DeviceError(format!("device cuda:{index} cannot be used: {seen}")))
+            Err(DeviceError(format!("device cuda:{index} cannot be used: {available}")))
         }
     }
 }

@@ -10,8 +10,8 @@ pub fn strike() {
     if !cfg!(debug_assertions) {
         return;
     }
-    let Ok(asked) = std::env::var("AM_EVAL_FAULT") else { return };
-    let Some((fault, block)) = asked.split_once(':') else { return };
+    let Ok(request) = std::env::var("AM_EVAL_FAULT") else { return };
+    let Some((fault, block)) = request.split_once(':') else { return };
     let now = BLOCKS.fetch_add(1, Ordering::Relaxed) + 1;
     if block.parse() == Ok(now) {
         fail(fault);

@@ -35,12 +35,12 @@ impl LibtorchError {
     }
 
     fn new(words: &str) -> Self {
-        LibtorchError { reason: sentence(words), cause: Cause::of(words) }
+        LibtorchError { reason: sentence(words), cause: Cause::from_message(words) }
     }
 }
 
 impl Cause {
-    fn of(words: &str) -> Self {
+    fn from_message(words: &str) -> Self {
         let says = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
         if says(&["does not have a deterministic implementation", "Deterministic behavior was enabled"]) {
             return Cause::Repeatability;
@@ -182,7 +182,7 @@ mod tests {
             ("index out of bounds", Cause::Other),
         ];
         for (words, cause) in cases {
-            assert_eq!(Cause::of(words), cause, "{words}");
+            assert_eq!(Cause::from_message(words), cause, "{words}");
         }
     }
 

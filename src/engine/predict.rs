@@ -159,7 +159,7 @@ impl<'m> Predictor<'m> {
     /// # Errors
     /// See [`PredictError`].
     pub fn write(&self, pictures: &Pictures, out: &Path) -> Result<Duration, PredictError> {
-        let means = PredictionsFormat::of(out)? == PredictionsFormat::Csv;
+        let means = PredictionsFormat::from_path(out)? == PredictionsFormat::Csv;
         let tapped = &self.layers[..self.tapped];
         let infos = tapped.iter().map(|layer| self.model.layer(layer)).collect::<Result<Vec<_>, _>>()?;
         let mut writer = PredictionsWriter::create(out, self.fields(&infos, means), self.notes())?;

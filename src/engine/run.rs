@@ -226,10 +226,10 @@ impl<'a> Run<'a> {
                 }
                 .run();
                 let controls = self.controls(unit, index, (bench, &readouts), &outcome.records);
-                for beside in controls {
+                for control in controls {
                     let first = outcome.records.len();
-                    beside.images.iter().for_each(|(row, image)| outcome.images.push(first + row, image));
-                    outcome.records.extend(beside.records);
+                    control.images.iter().for_each(|(row, image)| outcome.images.push(first + row, image));
+                    outcome.records.extend(control.records);
                 }
                 if self.save_adversarial {
                     outcome.images.write(self.dir, &unit.key)?;
@@ -302,8 +302,8 @@ impl<'a> Run<'a> {
     ) -> Vec<ControlOutcome> {
         let suite = &self.prepared.suite;
         let places = control_places(suite, &suite.models[unit.model]);
-        let beside = places.into_values().filter(|(index, _)| *index == attack);
-        let outcomes = beside.map(|(_, epsilon)| {
+        let control_places = places.into_values().filter(|(index, _)| *index == attack);
+        let outcomes = control_places.map(|(_, epsilon)| {
             ControlBlock {
                 attack: &suite.attacks[attack],
                 epsilon,
@@ -415,8 +415,8 @@ impl<'a> Run<'a> {
 
     /// Begins to decode the next block that will be asked for.
     fn look_ahead(&mut self, unit: &WorkUnit, later: &[WorkUnit]) {
-        let held = |next: &&WorkUnit| next.model == unit.model && self.clean.contains_key(&next.block);
-        if let (None, Some(next)) = (&self.ahead, later.iter().find(|next| !held(next))) {
+        let ready = |next: &&WorkUnit| next.model == unit.model && self.clean.contains_key(&next.block);
+        if let (None, Some(next)) = (&self.ahead, later.iter().find(|next| !ready(next))) {
             let indices = self.prepared.selection.indices()[next.samples.clone()].to_vec();
             self.ahead = Some((next.block, Loading::start(self.prepared.dataset.clone(), indices)));
         }

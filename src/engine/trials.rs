@@ -129,8 +129,8 @@ impl Answers {
 /// Whether every row `[N, K]` lies in [0, 1] and sums up to 1.
 fn are_probabilities(answers: &Tensor) -> bool {
     let inside = answers.ge(-PROBABILITY).logical_and(&answers.le(1.0 + PROBABILITY)).all();
-    let whole = (answers.sum_dim_intlist([1i64].as_slice(), false, Kind::Double) - 1.0).abs().le(PROBABILITY).all();
-    inside.logical_and(&whole).int64_value(&[]) != 0
+    let complete = (answers.sum_dim_intlist([1i64].as_slice(), false, Kind::Double) - 1.0).abs().le(PROBABILITY).all();
+    inside.logical_and(&complete).int64_value(&[]) != 0
 }
 
 /// How many images no change of pixels by less than 1 flips, going by the gradient: the boundary of a network that learned something is

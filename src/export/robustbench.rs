@@ -84,7 +84,8 @@ fn entries(summary: &RunSummary, manifest: &Manifest) -> Vec<(String, Entry)> {
     let mut entries = Vec::new();
     for model in &summary.models {
         for (norm, threat) in [(Norm::Linf, "Linf"), (Norm::L2, "L2")] {
-            let radii = model.worst_case.iter().filter(|(of, ..)| *of == norm).map(|(_, epsilon, _)| *epsilon);
+            let radii =
+                model.worst_case.iter().filter(|(ball_norm, ..)| *ball_norm == norm).map(|(_, epsilon, _)| *epsilon);
             if let Some(epsilon) = headline_radius(norm, radii) {
                 let place = format!("{}/{threat}/{}.json", manifest.dataset, model.model);
                 entries.extend(entry(summary, manifest, model, norm, epsilon).map(|entry| (place, entry)));
@@ -101,12 +102,15 @@ fn entry(
     norm: Norm,
     epsilon: Epsilon,
 ) -> Option<Entry> {
-    let worst =
-        model.worst_case.iter().find(|(of, radius, _)| (*of, *radius) == (norm, epsilon)).map(|(.., at)| *at)?;
+    let worst = model
+        .worst_case
+        .iter()
+        .find(|(ball_norm, radius, _)| (*ball_norm, *radius) == (norm, epsilon))
+        .map(|(.., at)| *at)?;
     let listed = manifest.models.iter().find(|entry| entry.name == model.model);
     let standard = summary.cells.iter().find(|summary| {
-        let Cell { model: of, norm: ball, epsilon: radius, kind, .. } = &summary.cell;
-        let same = *of == model.model && (*ball, *radius, *kind) == (norm, epsilon, CellKind::ClassLogit);
+        let Cell { model: name, norm: ball, epsilon: radius, kind, .. } = &summary.cell;
+        let same = *name == model.model && (*ball, *radius, *kind) == (norm, epsilon, CellKind::ClassLogit);
         same && is_standard(manifest, &summary.cell.attack)
     });
     let standard = standard.map(|cell| cell.robust_accuracy);

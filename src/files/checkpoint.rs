@@ -201,13 +201,13 @@ fn states_advice(path: &Path, states: &[StateDict], foreign: &[String]) -> Strin
     let others: Vec<&StateDict> =
         others.iter().filter(|other| other.tensors.len() * 2 >= state.tensors.len()).collect();
     if !others.is_empty() {
-        let shown: Vec<String> = others.iter().take(3).map(|other| format!("`{}`", other.keys.join("."))).collect();
-        more = format!("; other tensors are under {}", shown.join(", "));
+        let prefixes: Vec<String> = others.iter().take(3).map(|other| format!("`{}`", other.keys.join("."))).collect();
+        more = format!("; other tensors are under {}", prefixes.join(", "));
     }
     let full = state.class.is_some() || !foreign.is_empty();
     if state.class.is_none() && full {
-        let shown: Vec<&str> = foreign.iter().take(3).map(String::as_str).collect();
-        more += &format!("; it also holds {}, which only a full unpickling loads", shown.join(", "));
+        let classes: Vec<&str> = foreign.iter().take(3).map(String::as_str).collect();
+        more += &format!("; it also holds {}, which only a full unpickling loads", classes.join(", "));
     }
     let load =
         format!("torch.load(SOURCE, map_location=\"cpu\", weights_only={})", if full { "False" } else { "True" });

@@ -9,7 +9,9 @@ pub fn foreign(bytes: &[u8], length: u64) -> Option<String> {
     let text = std::str::from_utf8(&bytes[..bytes.len().min(2048)])
         .or_else(|error| std::str::from_utf8(&bytes[..error.valid_up_to()]))
         .unwrap_or("");
-    pointer(text).or_else(|| page(text, length)).or_else(|| format(bytes).map(|what| format!("it is {what}")))
+    pointer(text)
+        .or_else(|| page(text, length))
+        .or_else(|| format(bytes).map(|description| format!("it is {description}")))
 }
 
 /// Files of version control that stand for others.
@@ -43,9 +45,9 @@ fn page(text: &str, length: u64) -> Option<String> {
     if begins(&["<?xml", "<error"]) {
         return Some(format!("it is an XML document: {again}"));
     }
-    let whole = length <= SHORT && text.len() as u64 == length;
+    let complete = length <= SHORT && text.len() as u64 == length;
     let printable = |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
-    if whole && start.len() >= 8 && printable(start) {
+    if complete && start.len() >= 8 && printable(start) {
         let line: String = start.lines().next().unwrap_or_default().chars().take(60).collect();
         return Some(format!("it is a short text that begins with \"{line}\"; download the file again"));
     }
@@ -73,7 +75,7 @@ fn format(bytes: &[u8]) -> Option<&'static str> {
         (0, b"\x7fELF", "a program"),
     ];
     let at = |(place, mark, _): &&(usize, &[u8], &str)| bytes.get(*place..place + mark.len()) == Some(*mark);
-    KNOWN.iter().find(at).map(|(.., what)| *what)
+    KNOWN.iter().find(at).map(|(.., description)| *description)
 }
 
 #[cfg(test)]
@@ -96,8 +98,9 @@ mod tests {
             b"\x1f\x8b\x08\x00\x00",
             &tar,
         ];
-        let said = cases.map(|bytes| foreign(bytes, bytes.len() as u64).unwrap_or_else(|| "nothing".to_owned()));
-        insta::assert_snapshot!(said.join("\n"));
+        let descriptions =
+            cases.map(|bytes| foreign(bytes, bytes.len() as u64).unwrap_or_else(|| "nothing".to_owned()));
+        insta::assert_snapshot!(descriptions.join("\n"));
         assert_eq!(foreign(b"\x00\x01\x02\x03 bytes of a kind of their own \xff", 1 << 20), None);
     }
 }

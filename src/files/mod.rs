@@ -24,8 +24,8 @@ pub fn instead(path: &Path) -> Option<String> {
     let length = file.metadata().ok()?.len();
     let mut head = Vec::new();
     file.take(4096).read_to_end(&mut head).ok()?;
-    if let Some(what) = foreign(&head, length) {
-        return Some(format!("this is no safetensors file: {what}"));
+    if let Some(description) = foreign(&head, length) {
+        return Some(format!("this is no safetensors file: {description}"));
     }
     if let Some(checkpoint) = Checkpoint::look(path) {
         return Some(advice(path, &checkpoint));

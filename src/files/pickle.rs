@@ -204,8 +204,8 @@ impl<'b> Machine<'b> {
                 let number = self.little(4)? as u32 as i32;
                 self.push(Node::Number(i64::from(number)));
             }
-            b'K' => self.whole(1)?,
-            b'M' => self.whole(2)?,
+            b'K' => self.push_number(1)?,
+            b'M' => self.push_number(2)?,
             0x84 => self.skip(4)?,
             0x82 => self.skip(1)?,
             0x83 => self.skip(2)?,
@@ -286,10 +286,10 @@ impl<'b> Machine<'b> {
                 self.call(class, None);
             }
             b'b' => {
-                let given = self.stack.pop()?;
+                let argument = self.stack.pop()?;
                 let place = *self.stack.last()?;
                 if let Node::Object { state, .. } = &mut self.nodes[place] {
-                    *state = Some(given);
+                    *state = Some(argument);
                 }
             }
             b'p' => {
@@ -370,7 +370,7 @@ impl<'b> Machine<'b> {
         Some(self.stack.split_off(from))
     }
 
-    fn whole(&mut self, size: usize) -> Option<()> {
+    fn push_number(&mut self, size: usize) -> Option<()> {
         let number = self.little(size)?;
         self.push(Node::Number(number as i64));
         Some(())

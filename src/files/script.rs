@@ -90,7 +90,8 @@ impl ScriptCode {
                 })
                 .or_else(|| {
                     // An operator that is asked for by a string.
-                    let (line, text) = source::asked_for(text).find(|(_, asked)| REACHING_OUT.contains(asked))?;
+                    let (line, text) =
+                        source::asked_for(text).find(|(_, attribute)| REACHING_OUT.contains(attribute))?;
                     Some(format!("`getattr(…, \"{text}\")` {}", place(line)))
                 })
         })

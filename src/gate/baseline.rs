@@ -86,7 +86,8 @@ struct ModelEntry {
     model: String,
     n: u64,
     clean_accuracy: Estimate,
-    seen: String,
+    #[serde(rename = "seen")]
+    samples: String,
     correct: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     fooled: Vec<(Norm, Epsilon, String)>,
@@ -101,7 +102,8 @@ struct CellEntry {
     robust_accuracy: Estimate,
     flip_rate: Option<Estimate>,
     health: Vec<HealthSign>,
-    seen: String,
+    #[serde(rename = "seen")]
+    samples: String,
     flipped: String,
 }
 
@@ -151,7 +153,8 @@ struct DistanceEntry {
     method: String,
     norm: Norm,
     searched: f64,
-    seen: String,
+    #[serde(rename = "seen")]
+    samples: String,
     /// Of the samples seen, in order; none is a censored one.
     values: Vec<Option<f64>>,
 }
@@ -252,16 +255,16 @@ fn text(content: &Value) -> String {
 fn content(snapshot: &Snapshot) -> Content {
     let models = snapshot.models.iter().map(|model| ModelEntry {
         model: model.model.clone(),
-        n: model.seen.len(),
-        clean_accuracy: wilson(model.correct.len(), model.seen.len()),
-        seen: hexadecimal(&model.seen),
+        n: model.samples.len(),
+        clean_accuracy: wilson(model.correct.len(), model.samples.len()),
+        samples: hexadecimal(&model.samples),
         correct: hexadecimal(&model.correct),
         fooled: model.fooled.iter().map(|((norm, epsilon), set)| (*norm, *epsilon, hexadecimal(set))).collect(),
     });
     let cells = snapshot.cells.iter().map(|cell| {
         let model = snapshot.models.iter().find(|model| model.model == cell.cell.model);
-        let correct = model.map(|model| model.correct.and(&cell.seen).len()).unwrap_or_default();
-        let (n, flipped) = (cell.seen.len(), cell.flipped.len());
+        let correct = model.map(|model| model.correct.and(&cell.samples).len()).unwrap_or_default();
+        let (n, flipped) = (cell.samples.len(), cell.flipped.len());
         CellEntry {
             cell: StoredCell::from(&cell.cell),
             n,
@@ -269,7 +272,7 @@ fn content(snapshot: &Snapshot) -> Content {
             robust_accuracy: wilson(correct.saturating_sub(flipped), n),
             flip_rate: (correct > 0).then(|| wilson(flipped, correct)),
             health: cell.health.clone(),
-            seen: hexadecimal(&cell.seen),
+            samples: hexadecimal(&cell.samples),
             flipped: hexadecimal(&cell.flipped),
         }
     });
@@ -284,7 +287,7 @@ fn content(snapshot: &Snapshot) -> Content {
             method: distances.method.clone(),
             norm: distances.norm,
             searched: distances.searched,
-            seen: hexadecimal(&measured().map(|(_, sample)| sample).collect()),
+            samples: hexadecimal(&measured().map(|(_, sample)| sample).collect()),
             values: measured().map(|(value, _)| number(value)).collect(),
         }
     });
@@ -310,14 +313,19 @@ fn snapshot(content: Content) -> Result<Snapshot, String> {
         .map(|entry| {
             let fooled = entry.fooled.iter().map(|(norm, epsilon, text)| Ok(((*norm, *epsilon), set(text)?)));
             let fooled = fooled.collect::<Result<_, String>>()?;
-            Ok(ModelSamples { seen: set(&entry.seen)?, correct: set(&entry.correct)?, fooled, model: entry.model })
+            Ok(ModelSamples {
+                samples: set(&entry.samples)?,
+                correct: set(&entry.correct)?,
+                fooled,
+                model: entry.model,
+            })
         })
         .collect::<Result<Vec<_>, String>>()?;
     let cells = cells
         .into_iter()
         .map(|entry| {
             Ok(CellSamples {
-                seen: set(&entry.seen)?,
+                samples: set(&entry.samples)?,
                 flipped: set(&entry.flipped)?,
                 cell: entry.cell.cell(),
                 health: entry.health,
@@ -329,12 +337,12 @@ fn snapshot(content: Content) -> Result<Snapshot, String> {
     }
     let mut all = Vec::new();
     for entry in distances {
-        let seen = set(&entry.seen)?;
-        if seen.len() != entry.values.len() as u64 {
-            return Err(format!("{} samples have {} distances", seen.len(), entry.values.len()));
+        let measured = set(&entry.samples)?;
+        if measured.len() != entry.values.len() as u64 {
+            return Err(format!("{} samples have {} distances", measured.len(), entry.values.len()));
         }
         let mut values = vec![Distance::Missing; samples.len()];
-        for (sample, value) in seen.iter().zip(&entry.values) {
+        for (sample, value) in measured.iter().zip(&entry.values) {
             values[sample as usize] = match value {
                 Some(distance) if *distance >= 0.0 => Distance::At(*distance),
                 Some(distance) => return Err(format!("{distance} is no distance")),

@@ -58,9 +58,9 @@ pub fn drift(baseline: &Provenance, run: &Provenance, side: &str) -> Vec<String>
              `am-eval run SUITE` and `am-eval baseline save RUN FILE`"
         ));
     }
-    let mut compare = |what: &str, old: &str, new: &str| {
+    let mut compare = |setting: &str, old: &str, new: &str| {
         if old != new {
-            found.push(format!("{what}: {old} in the {side}, {new} in the run"));
+            found.push(format!("{setting}: {old} in the {side}, {new} in the run"));
         }
     };
     compare("suite", &baseline.suite, &run.suite);
@@ -85,8 +85,8 @@ fn samples(count: usize) -> String {
     if count == 1 { "1 sample".to_owned() } else { format!("{count} samples") }
 }
 
-fn mismatch(attack: Option<&str>, what: &str, baseline: String, run: String) -> Mismatch {
-    Mismatch { attack: attack.map(str::to_owned), what: what.to_owned(), baseline, run }
+fn mismatch(attack: Option<&str>, setting: &str, baseline: String, run: String) -> Mismatch {
+    Mismatch { attack: attack.map(str::to_owned), setting: setting.to_owned(), baseline, run }
 }
 
 /// Adds each value in which two configurations differ, with its path.

@@ -38,8 +38,8 @@ pub fn measures(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
 fn clean(snapshot: &Snapshot) -> Vec<Measure> {
     let of_model = snapshot.models.iter().map(|model| Measure {
         subject: Subject::model(&model.model),
-        population: model.seen.clone(),
-        yes: model.correct.and(&model.seen),
+        population: model.samples.clone(),
+        yes: model.correct.and(&model.samples),
         attacks: BTreeSet::new(),
         signs: BTreeSet::new(),
         doubts: BTreeSet::new(),
@@ -50,10 +50,10 @@ fn clean(snapshot: &Snapshot) -> Vec<Measure> {
 fn cells(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
     let of_cells = snapshot.cells.iter().filter_map(|cell| {
         let correct = &snapshot.models.iter().find(|model| model.model == cell.cell.model)?.correct;
-        let attacked = cell.seen.and(correct);
+        let attacked = cell.samples.and(correct);
         let (population, yes) = match metric {
             Metric::FlipRate => (attacked.clone(), cell.flipped.and(&attacked)),
-            _ => (cell.seen.clone(), attacked.and_not(&cell.flipped)),
+            _ => (cell.samples.clone(), attacked.and_not(&cell.flipped)),
         };
         Some(Measure {
             subject: Subject::cell(&cell.cell),
@@ -84,7 +84,7 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
                 signs: BTreeSet::new(),
                 doubts: BTreeSet::new(),
             });
-            ball.population.add_all(&cell.seen);
+            ball.population.add_all(&cell.samples);
             ball.yes.add_all(&cell.flipped); // flips until the union is complete
             ball.attacks.insert(cell.cell.attack.clone());
             ball.signs.extend(grave(&cell.health));

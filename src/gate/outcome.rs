@@ -201,7 +201,8 @@ pub struct Mismatch {
     /// The attack that it concerns, or `boundary`; none if it concerns everything.
     pub attack: Option<String>,
     /// What differs, such as `data.source.preprocess.crop`.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub setting: String,
     /// The baseline's value.
     pub baseline: String,
     /// The run's value.
@@ -211,7 +212,7 @@ pub struct Mismatch {
 impl Mismatch {
     /// The sentence, with `side` as the name of what the run is compared with.
     pub fn against(&self, side: &str) -> String {
-        format!("{}: {} in the {side}, {} in the run", self.what, self.baseline, self.run)
+        format!("{}: {} in the {side}, {} in the run", self.setting, self.baseline, self.run)
     }
 }
 

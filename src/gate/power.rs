@@ -34,12 +34,12 @@ pub struct Design {
 impl Design {
     /// The chance that a true drop of `drop` is called a regression. A drop cannot exceed the share of pairs that differ.
     pub fn power(&self, drop: f64) -> f64 {
-        Table::of(self).map_or_else(|| self.normal_power(drop), |table| table.power(drop))
+        Table::for_design(self).map_or_else(|| self.normal_power(drop), |table| table.power(drop))
     }
 
     /// The smallest true drop that is called a regression with the chance [`POWER`]; none if not even the largest one is.
     pub fn smallest_drop(&self) -> Option<f64> {
-        let table = Table::of(self);
+        let table = Table::for_design(self);
         let power = |drop: f64| table.as_ref().map_or_else(|| self.normal_power(drop), |table| table.power(drop));
         if power(self.discordant) < POWER {
             return None;
@@ -73,7 +73,7 @@ struct Table {
 
 impl Table {
     /// None if the normal approximation serves.
-    fn of(design: &Design) -> Option<Self> {
+    fn for_design(design: &Design) -> Option<Self> {
         let Design { n, discordant, alpha, margin } = *design;
         let mean = n as f64 * discordant;
         if mean > MANY {

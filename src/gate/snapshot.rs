@@ -115,7 +115,7 @@ fn json(config: &impl Serialize) -> Value {
 
 impl Provenance {
     /// What the manifest tells.
-    pub fn of(manifest: &Manifest) -> Self {
+    pub fn from_manifest(manifest: &Manifest) -> Self {
         let suite = &manifest.suite;
         let models = manifest.models.iter().map(|model| {
             let config = suite.models.iter().find(|config| config.name == model.name);
@@ -153,7 +153,7 @@ pub struct ModelSamples {
     /// The model.
     pub model: String,
     /// Samples that the model was shown.
-    pub seen: SampleSet,
+    pub samples: SampleSet,
     /// Those whose clean prediction is the label.
     pub correct: SampleSet,
     /// Those that no cell of the ball flips, and something else does inside it: images made on other models, or for another ball or norm.
@@ -166,7 +166,7 @@ pub struct CellSamples {
     /// The cell.
     pub cell: Cell,
     /// Samples with a record.
-    pub seen: SampleSet,
+    pub samples: SampleSet,
     /// Clean-correct samples that were flipped.
     pub flipped: SampleSet,
     /// Suspicious signs.
@@ -243,7 +243,7 @@ impl Snapshot {
             }
         }
         let summary = summarizer.finish_run(manifest);
-        Ok((collector.finish(Provenance::of(manifest), &summary), summary))
+        Ok((collector.finish(Provenance::from_manifest(manifest), &summary), summary))
     }
 
     /// What concerns the model `name`, which is called `as_name` from then on.
@@ -273,12 +273,12 @@ impl Snapshot {
             *set = set.iter().filter_map(|sample| numbers.get(sample as usize).copied().flatten()).collect();
         };
         for model in &mut self.models {
-            set(&mut model.seen);
+            set(&mut model.samples);
             set(&mut model.correct);
             model.fooled.values_mut().for_each(set);
         }
         for cell in &mut self.cells {
-            set(&mut cell.seen);
+            set(&mut cell.samples);
             set(&mut cell.flipped);
         }
         for distances in &mut self.distances {
@@ -334,11 +334,11 @@ impl Collector {
     pub fn add_record(&mut self, record: &Record) {
         let sample = self.sample(&record.sample_id);
         let place = self.cell(&record.cell);
-        let (place_of_model, seen, flipped) = &mut self.bits[place];
+        let (place_of_model, samples, flipped) = &mut self.bits[place];
         let place_of_model = *place_of_model;
         let model = &mut self.models[place_of_model];
-        model.seen.insert(sample);
-        seen.insert(sample);
+        model.samples.insert(sample);
+        samples.insert(sample);
         if record.clean_correct() {
             model.correct.insert(sample);
             if record.flipped {
@@ -451,12 +451,12 @@ impl Collector {
         let rank = |name: &str| summary.models.iter().position(|model| model.model == name).unwrap_or(usize::MAX);
         let cells = summary.cells.iter().filter_map(|cell| {
             let place = *self.cells.get(&cell.cell)?;
-            let (_, seen, flipped) = std::mem::take(&mut self.bits[place]);
-            Some(CellSamples { cell: cell.cell.clone(), seen, flipped, health: cell.health.clone() })
+            let (_, samples, flipped) = std::mem::take(&mut self.bits[place]);
+            Some(CellSamples { cell: cell.cell.clone(), samples, flipped, health: cell.health.clone() })
         });
         let cells = cells.collect();
         // A model that is shown images and no cell tells of has no samples of its own.
-        self.models.retain(|model| !model.seen.is_empty());
+        self.models.retain(|model| !model.samples.is_empty());
         self.models.sort_by_key(|model| rank(&model.model));
         self.distances.sort_by(|a, b| {
             let key = |distances: &Distances| (rank(&distances.model), distances.method.clone(), distances.norm);

@@ -74,15 +74,15 @@ pub fn write_history(path: &Path, history: &History) -> Result<(), StoreError> {
 }
 
 fn numbers(series: &Series, point: &Point) -> Vec<String> {
-    let of = &series.subject;
+    let subject = &series.subject;
     let three = |estimate: &Estimate| [estimate.point, estimate.lo, estimate.hi].map(float_text);
     let step = point.step.as_ref();
     let mut row = vec![
-        of.model.clone(),
+        subject.model.clone(),
         series.metric.as_str().to_owned(),
-        of.norm.map_or("", |norm| norm.as_str()).to_owned(),
-        of.epsilon.map(Epsilon::value).map(float_text).unwrap_or_default(),
-        of.method.clone().unwrap_or_default(),
+        subject.norm.map_or("", |norm| norm.as_str()).to_owned(),
+        subject.epsilon.map(Epsilon::value).map(float_text).unwrap_or_default(),
+        subject.method.clone().unwrap_or_default(),
         point.n.to_string(),
     ];
     row.extend(three(&point.estimate));

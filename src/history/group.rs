@@ -44,13 +44,14 @@ fn differences(first: &Snapshot, run: &Snapshot) -> Vec<String> {
     let (old, new) = (&first.provenance, &run.provenance);
     let mut found: Vec<String> =
         comparability::mismatches(first, run).iter().map(|found| found.against("group before")).collect();
-    let mut compare = |what: &str, old: String, new: String| {
+    let mut compare = |setting: &str, old: String, new: String| {
         if old != new {
-            found.push(format!("{what}: {old} in the group before, {new} in the run"));
+            found.push(format!("{setting}: {old} in the group before, {new} in the run"));
         }
     };
-    let attacks = |of: &Provenance| of.attacks.keys().cloned().collect::<Vec<_>>().join(", ");
-    let searched = |of: &Provenance| if of.boundary.is_null() { "not measured" } else { "measured" }.to_owned();
+    let attacks = |provenance: &Provenance| provenance.attacks.keys().cloned().collect::<Vec<_>>().join(", ");
+    let searched =
+        |provenance: &Provenance| if provenance.boundary.is_null() { "not measured" } else { "measured" }.to_owned();
     compare("suite", old.suite.clone(), new.suite.clone());
     compare("seed", old.seed.to_string(), new.seed.to_string());
     compare("attacks", attacks(old), attacks(new));

@@ -155,7 +155,7 @@ pub struct History {
 impl History {
     /// The history of `runs`, which stand in their order. A trend looks back on `last` states of a model. The same run found twice
     /// counts once.
-    pub fn of(runs: Vec<(Entry, Snapshot)>, mut unusable: Vec<Unusable>, last: usize) -> Self {
+    pub fn from_runs(runs: Vec<(Entry, Snapshot)>, mut unusable: Vec<Unusable>, last: usize) -> Self {
         let groups = group::group(runs, &mut unusable);
         let groups = groups.into_iter().map(|bench| bench.finish(last)).collect();
         History { format: HISTORY_FORMAT, last, groups, unusable }

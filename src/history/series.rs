@@ -39,10 +39,15 @@ pub(super) fn series(runs: &[(Entry, Snapshot)], last: usize) -> Vec<Series> {
 
 fn values(snapshot: &Snapshot, metric: Metric) -> Vec<(Subject, Value)> {
     match metric {
-        Metric::DistanceMedian => {
-            snapshot.distances.iter().map(|of| (distances::subject(of), Value::Distance(of.clone()))).collect()
-        }
-        _ => measures(snapshot, metric).into_iter().map(|of| (of.subject.clone(), Value::Rate(of))).collect(),
+        Metric::DistanceMedian => snapshot
+            .distances
+            .iter()
+            .map(|distances| (distances::subject(distances), Value::Distance(distances.clone())))
+            .collect(),
+        _ => measures(snapshot, metric)
+            .into_iter()
+            .map(|measure| (measure.subject.clone(), Value::Rate(measure)))
+            .collect(),
     }
 }
 
@@ -81,7 +86,7 @@ fn one(runs: &[(Entry, Snapshot)], subject: Subject, metric: Metric, row: &[(usi
 fn estimate(value: &Value) -> Option<(u64, Estimate)> {
     match value {
         Value::Rate(measure) => Some((measure.population.len(), rate(measure)?)),
-        Value::Distance(of) => Some(distances::median(of)).filter(|(n, _)| *n > 0),
+        Value::Distance(distances) => Some(distances::median(distances)).filter(|(n, _)| *n > 0),
     }
 }
 
@@ -98,14 +103,14 @@ fn step(before: &Value, now: &Value, snapshot: &Snapshot) -> Option<Step> {
 /// The trend over the samples that every state measured. Distances beyond the smallest radius that was searched count as that radius.
 fn trend_of(states: &[&Value]) -> Option<Trend> {
     let searched = states.iter().filter_map(|value| match value {
-        Value::Distance(of) => Some(of.searched),
+        Value::Distance(distances) => Some(distances.searched),
         Value::Rate(_) => None,
     });
     let end = searched.fold(f64::MAX, f64::min);
     let number = |value: &Value, sample: u32| match value {
         Value::Rate(measure) if !measure.population.contains(sample) => None,
         Value::Rate(measure) => Some(f64::from(u8::from(measure.yes.contains(sample)))),
-        Value::Distance(of) => match of.values.get(sample as usize) {
+        Value::Distance(distances) => match distances.values.get(sample as usize) {
             None | Some(Distance::Missing) => None,
             Some(Distance::Censored) => Some(end),
             Some(Distance::At(distance)) => Some(distance.min(end)),
@@ -113,7 +118,7 @@ fn trend_of(states: &[&Value]) -> Option<Trend> {
     };
     let samples: Vec<u32> = match states.first()? {
         Value::Rate(measure) => measure.population.iter().collect(),
-        Value::Distance(of) => (0..of.values.len() as u32).collect(),
+        Value::Distance(distances) => (0..distances.values.len() as u32).collect(),
     };
     let row = |sample: &u32| states.iter().map(|value| number(value, *sample)).collect::<Option<Vec<f64>>>();
     let rows: Vec<Vec<f64>> = samples.iter().filter_map(row).collect();

@@ -26,7 +26,7 @@ fn made(place: u64, flipped: Range<u32>) -> (Entry, Snapshot) {
 
 fn history(flips: &[u32]) -> History {
     let runs = flips.iter().zip(0..).map(|(flips, place)| made(place, 0..*flips)).collect();
-    History::of(runs, Vec::new(), 10)
+    History::from_runs(runs, Vec::new(), 10)
 }
 
 fn worst(history: &History) -> &Series {
@@ -61,7 +61,7 @@ fn the_same_weights_count_once() {
     for (_, snapshot) in &mut runs[3..] {
         snapshot.provenance.models[0].weights_hash = "same".to_owned();
     }
-    let history = History::of(runs, Vec::new(), 10);
+    let history = History::from_runs(runs, Vec::new(), 10);
     let changed: Vec<bool> = worst(&history).points.iter().map(|point| point.changed).collect();
     assert_eq!(changed, [true, true, true, true, false, false]);
     assert_eq!(worst(&history).trend.as_ref().unwrap().measurements, 4);
@@ -75,13 +75,13 @@ fn other_conditions_are_groups_of_their_own_and_copies_are_named() {
     data.1.provenance.data_hash = "other".to_owned();
     let mut copy = made(0, 0..10);
     copy.0.folder = PathBuf::from("reports/copy");
-    let history = History::of(vec![made(0, 0..10), seed, attack, data, made(4, 0..12), copy], Vec::new(), 10);
+    let history = History::from_runs(vec![made(0, 0..10), seed, attack, data, made(4, 0..12), copy], Vec::new(), 10);
     let runs: Vec<usize> = history.groups.iter().map(|group| group.runs.len()).collect();
     assert_eq!(runs, [2, 1, 1, 1]);
     assert_eq!(history.groups[0].differs, Vec::<String>::new());
     let differs: String = history.groups[1..].iter().map(|group| group.differs.join("; ") + "\n").collect();
-    for said in ["seed: 17 in the group before, 18 in the run", "attacks: a in", "labels or images"] {
-        assert!(differs.contains(said), "{differs}");
+    for expected in ["seed: 17 in the group before, 18 in the run", "attacks: a in", "labels or images"] {
+        assert!(differs.contains(expected), "{differs}");
     }
     assert!(history.unusable[0].why.contains("the same run as reports/suite-00"), "{:?}", history.unusable);
 }
@@ -93,7 +93,7 @@ fn distances_have_steps_and_trends_too() {
         let (entry, snapshot) = made(place, 0..10);
         (entry, with_distances(snapshot, at(0.002 * place as f64)))
     });
-    let history = History::of(runs.collect(), Vec::new(), 10);
+    let history = History::from_runs(runs.collect(), Vec::new(), 10);
     let series = history.groups[0].series.iter().find(|series| series.metric == Metric::DistanceMedian).unwrap();
     assert!(matches!(series.finding, Finding::Fell(4)), "{series:?}");
     assert!((series.trend.as_ref().unwrap().slope.point + 0.002).abs() < 1e-9);

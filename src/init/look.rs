@@ -122,12 +122,13 @@ impl Walk {
         images
     }
 
-    fn models(&mut self, folder: &Path, entries: &Entries, whole: bool) {
-        if whole {
+    fn models(&mut self, folder: &Path, entries: &Entries, described: bool) {
+        if described {
             self.found.model_folders.push(folder.to_owned());
         }
-        let own = |file: &&PathBuf| whole && file.file_name().is_some_and(|name| name == "model.safetensors");
-        let weights = entries.files.iter().filter(|file| ends(file, &WEIGHTS) && !own(file));
+        let listed_already =
+            |file: &&PathBuf| described && file.file_name().is_some_and(|name| name == "model.safetensors");
+        let weights = entries.files.iter().filter(|file| ends(file, &WEIGHTS) && !listed_already(file));
         let data = |file: &&PathBuf| {
             let name = file.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
             let batch = name.starts_with("data_batch") || name.starts_with("test_batch");
@@ -191,9 +192,9 @@ impl Walk {
         if !entries.files.iter().any(named) {
             return false;
         }
-        let beside = [Some(folder), folder.parent(), folder.parent().and_then(Path::parent)];
+        let folders = [Some(folder), folder.parent(), folder.parent().and_then(Path::parent)];
         let names = ["LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt", "val.txt", "synset_labels.txt"];
-        let mut places = beside.into_iter().flatten().flat_map(|place| names.map(|name| place.join(name)));
+        let mut places = folders.into_iter().flatten().flat_map(|place| names.map(|name| place.join(name)));
         match places.find(|path| path.is_file()) {
             Some(labels) => {
                 self.add("imagenet-val", vec![("labels", labels), ("root", folder.to_owned())]);

@@ -46,16 +46,16 @@ pub(super) fn choose(
         match candidates(file, data, knowledge) {
             Err(why) => draft.left.push(format!("{place}: {why}")),
             Ok(candidates) => {
-                let told = candidates.into_iter().map(|candidate| {
+                let tried = candidates.into_iter().map(|candidate| {
                     let (arch, normalize, side) = (candidate.arch.clone(), candidate.normalize, candidate.side);
                     let model = Model { lines: candidate.lines(&name, &place), side };
                     let tried = data.map(|data| text::trial(data, &model));
                     let problems = tried.map(|text| knowledge.problems(suite, &text)).unwrap_or_default();
                     (model, arch, normalize, problems)
                 });
-                let told: Vec<_> = told.collect();
-                let good = told.iter().position(|(_, _, _, problems)| problems.is_empty());
-                let Some((model, arch, normalize, problems)) = told.into_iter().nth(good.unwrap_or(0)) else {
+                let tried: Vec<_> = tried.collect();
+                let good = tried.iter().position(|(_, _, _, problems)| problems.is_empty());
+                let Some((model, arch, normalize, problems)) = tried.into_iter().nth(good.unwrap_or(0)) else {
                     continue;
                 };
                 if good.is_none() {
@@ -140,8 +140,8 @@ fn candidates(file: &Path, data: Option<&Data>, knowledge: &dyn Knowledge) -> Re
             );
         }
     }
-    if let Some(what) = instead(file) {
-        return Err(what);
+    if let Some(description) = instead(file) {
+        return Err(description);
     }
     native(file, None, true, data, knowledge)
 }
@@ -149,13 +149,13 @@ fn candidates(file: &Path, data: Option<&Data>, knowledge: &dyn Knowledge) -> Re
 /// The architectures whose tensors the file has.
 fn native(
     file: &Path,
-    told: Option<String>,
+    named: Option<String>,
     normalize: bool,
     data: Option<&Data>,
     knowledge: &dyn Knowledge,
 ) -> Result<Vec<Candidate>, String> {
     let known = knowledge.architectures(file);
-    if known.is_empty() && told.is_none() {
+    if known.is_empty() && named.is_none() {
         return Err(match knowledge.knows_networks() {
             true => "its tensors are those of no architecture that `am-eval models` lists; save the model as a program with \
                      `torch.export` (docs/models.md), and run `am-eval init` again"
@@ -171,7 +171,7 @@ fn native(
         side,
         remark,
     };
-    if told.is_some() {
+    if named.is_some() {
         return Ok(vec![make(None, None, None)]);
     }
     let remark = (known.len() > 1).then(|| format!("the tensors are also those of {also}"));

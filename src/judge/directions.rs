@@ -115,7 +115,7 @@ fn class_vector(
     match (sums[0].1, sums[1].1) {
         (0, _) => missing(format!("class {class}")),
         (_, 0) => missing(other.map_or("another class".to_owned(), |other| format!("class {other}"))),
-        (own, others) => Ok(Ok(Some(&sums[0].0 / own as f64 - &sums[1].0 / others as f64))),
+        (class_images, others) => Ok(Ok(Some(&sums[0].0 / class_images as f64 - &sums[1].0 / others as f64))),
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Lengths {
 
 impl Lengths {
     /// The norms of `image - clean`, for each row of `[R, C, H, W]`.
-    pub fn of(image: &Tensor, clean: &Tensor) -> Vec<Lengths> {
+    pub fn measure(image: &Tensor, clean: &Tensor) -> Vec<Lengths> {
         let delta = image.to_kind(Kind::Double) - clean.to_kind(Kind::Double);
         let flat = delta.flatten(1, -1);
         let linf = doubles(&shape(Norm::Linf).length(&delta));

@@ -38,7 +38,7 @@ pub fn scores(
 ) -> Result<Vec<f64>, ModelError> {
     let parts = images.iter().map(|batch| Seen::new(model, layer, ranking, batch)).collect::<Result<Vec<_>, _>>()?;
     let cat = |value: fn(&Seen) -> &Tensor| Tensor::cat(&parts.iter().map(value).collect::<Vec<_>>(), 0);
-    let means = cat(|seen| &seen.means).to_kind(Kind::Double);
+    let means = cat(|batch| &batch.means).to_kind(Kind::Double);
     let mean = means.mean_dim([0i64].as_slice(), false, Kind::Double);
     let deviation = (&means - &mean).square().mean_dim([0i64].as_slice(), false, Kind::Double).sqrt();
     let sign = if direction == Direction::Maximize { 1.0 } else { -1.0 };
@@ -50,12 +50,12 @@ pub fn scores(
             selectivity(&means, &labels, &deviation)
         }
         UnitRanking::Gradient => {
-            let pushes = cat(|seen| &seen.pushes).to_kind(Kind::Double) * sign;
+            let pushes = cat(|batch| &batch.pushes).to_kind(Kind::Double) * sign;
             pushes.mean_dim([0i64].as_slice(), false, Kind::Double)
         }
         UnitRanking::Sensitivity => {
             // [N, U, rivals] in reciprocals of the unit's own scale.
-            let pushes = cat(|seen| &seen.pushes).to_kind(Kind::Double) * sign;
+            let pushes = cat(|batch| &batch.pushes).to_kind(Kind::Double) * sign;
             let nearest = pushes.amax([2i64].as_slice(), false).clamp_min(0.0) * deviation;
             nearest.mean_dim([0i64].as_slice(), false, Kind::Double)
         }
@@ -158,7 +158,7 @@ impl Seen {
         };
         let means = unit_means(&leaf.detach(), model.tokens());
         let labels = Tensor::from_slice(&batch.labels).to_device(logits.device());
-        let own = pick(&logits, &labels);
+        let label_logits = pick(&logits, &labels);
         let slope = |score: Tensor| -> Tensor {
             if !score.requires_grad() {
                 return means.zeros_like();
@@ -170,7 +170,7 @@ impl Seen {
             }
         };
         if ranking == UnitRanking::Gradient {
-            return Ok(Seen { pushes: slope(own), means });
+            return Ok(Seen { pushes: slope(label_logits), means });
         }
         let others = logits.detach().scatter_value(1, &labels.unsqueeze(1), f64::NEG_INFINITY);
         let (_, rivals) = others.topk(RIVALS.min(model.classes - 1), 1, true, true);
@@ -178,8 +178,8 @@ impl Seen {
         let pushes: Vec<Tensor> = (0..rivals.size()[1])
             .map(|place| {
                 let rival = pick(&logits, &rivals.select(1, place));
-                let lacks = (&own - &rival).detach().clamp_min(1e-6);
-                slope(rival - &own) / lacks.unsqueeze(1)
+                let lacks = (&label_logits - &rival).detach().clamp_min(1e-6);
+                slope(rival - &label_logits) / lacks.unsqueeze(1)
             })
             .collect();
         Ok(Seen { pushes: Tensor::stack(&pushes, 2).index_select(0, &right), means })

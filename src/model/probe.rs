@@ -227,7 +227,7 @@ pub struct LayerInfo {
     /// Number of units: channels, features or heads.
     pub units: usize,
     /// Multiply-adds of this layer alone, as a share of the whole forward pass.
-    pub own: f64,
+    pub own_share: f64,
     /// Multiply-adds of the network up to and with this layer, as a share of the whole forward pass.
     pub share: f64,
 }
@@ -243,7 +243,7 @@ impl LayerInfo {
             shape: shape.to_vec(),
             channels_inner: false,
             units: units as usize,
-            own: 0.0,
+            own_share: 0.0,
             share: 1.0,
         }
     }
@@ -279,7 +279,7 @@ impl Recorder {
             .into_iter()
             .map(|(mut info, macs)| {
                 so_far += macs;
-                (info.own, info.share) = (share(macs), share(so_far));
+                (info.own_share, info.share) = (share(macs), share(so_far));
                 info
             })
             .collect()
@@ -304,7 +304,7 @@ impl Probe for Recorder {
             shape,
             channels_inner: site.channels_inner,
             units: units as usize,
-            own: 0.0,
+            own_share: 0.0,
             share: 0.0,
         };
         self.seen.push((info, macs));

@@ -40,9 +40,9 @@ pub fn patched(model: &Model, layer: &LayerName, changed: &Tensor, clean: &Tenso
             difference * window(features, start, length, &flat).view([1, -1, 1])
         }
     };
-    let whole = Tensor::ones([positions], (flat.kind(), flat.device()));
+    let everywhere = Tensor::ones([positions], (flat.kind(), flat.device()));
     let places = match unit.place {
-        Place::Mean | Place::Max | Place::Top(_) => whole,
+        Place::Mean | Place::Max | Place::Top(_) => everywhere,
         Place::At(row, column) => window(positions, prefix + row as i64 * columns + column as i64, 1, &flat),
         Place::Prefix(token) if prefix == 0 => window(positions, token as i64 * columns, columns, &flat),
         Place::Prefix(token) => window(positions, token as i64, 1, &flat),

@@ -73,7 +73,7 @@ mod tests {
     fn other_texts_are_explained() {
         let wrong =
             ["", "class", "class:", "class:-1", "class:cat", "logit:3", "unit:conv1", "unit::3", "unit:conv1:x"];
-        let said = wrong.map(|text| text.parse::<PixelObjective>().unwrap_err().to_string());
-        insta::assert_snapshot!(said.join("\n"));
+        let errors = wrong.map(|text| text.parse::<PixelObjective>().unwrap_err().to_string());
+        insta::assert_snapshot!(errors.join("\n"));
     }
 }

@@ -24,8 +24,8 @@ fn absent(unit: Unit, layer: &LayerInfo, known: &Known) -> Option<String> {
         [_, features] => features,
         _ => shape.iter().product(),
     };
-    let none_of = |what: &str, count: i64, index: usize| {
-        (index as i64 >= count).then(|| format!("it has {count} {what}, 0 to {}", count - 1))
+    let none_of = |noun: &str, count: i64, index: usize| {
+        (index as i64 >= count).then(|| format!("it has {count} {noun}, 0 to {}", count - 1))
     };
     let part = match unit.part {
         Part::Channel(index) => none_of("units", features, index),

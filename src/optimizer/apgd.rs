@@ -106,12 +106,12 @@ impl Optimizer for Apgd {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let Some(gradient) = seen.gradient else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let Some(gradient) = observed.gradient else { return };
         let wide = |rows: &Tensor| rows.view([-1, 1, 1, 1]);
         let first = self.looks.eq(0);
         // An objective that is not a number never counts as the best.
-        let score = seen.score.nan_to_num(f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
+        let score = observed.score.nan_to_num(f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
         self.rises += score.gt_tensor(&self.last).to_kind(Kind::Float);
         self.last = score.shallow_clone();
         let better = score.gt_tensor(&self.best).logical_or(&first);

@@ -120,9 +120,9 @@ impl Optimizer for SparseApgd {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let (Some(gradient), Some(shape)) = (seen.gradient, region.shape()) else { return };
-        let score = seen.score.nan_to_num(f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let (Some(gradient), Some(shape)) = (observed.gradient, region.shape()) else { return };
+        let score = observed.score.nan_to_num(f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
         let begins = self.schedule.begins.index_select(0, &self.looks);
         let better = score.gt_tensor(&self.best).logical_or(&begins);
         self.best = score.where_self(&better, &self.best);

@@ -92,8 +92,8 @@ fn found(model: &Linear, images: &Tensor, norm: Norm, name: OptimizerName, steps
         let pass = Pass::new(&logits, &pixels);
         let pass = (optimizer.needs() == Needs::Logits).then_some(&pass);
         tch::no_grad(|| {
-            let seen = Seen { score: &score.detach(), gradient: gradient.as_ref(), level: Some(&level), pass };
-            optimizer.tell(&seen, &region);
+            let observed = Seen { score: &score.detach(), gradient: gradient.as_ref(), level: Some(&level), pass };
+            optimizer.tell(&observed, &region);
         });
     }
     Vec::try_from(nearest.to_kind(Kind::Double)).unwrap()

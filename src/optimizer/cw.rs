@@ -74,13 +74,13 @@ impl Optimizer for CarliniWagner {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let (Some(gradient), Some(level)) = (seen.gradient, seen.level) else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let (Some(gradient), Some(level)) = (observed.gradient, observed.level) else { return };
         let image = self.unlimited();
         let hit = level.ge(self.level).view([-1, 1, 1, 1]);
         self.flipped = self.flipped.logical_or(&hit);
         let first = self.age.eq(0);
-        self.constant = constant(seen.score, gradient).where_self(&first, &self.constant);
+        self.constant = constant(observed.score, gradient).where_self(&first, &self.constant);
         let pull = (&image - region.center()) * 2.0;
         let push = gradient.masked_fill(&hit, 0.0) * &self.constant;
         let slope = (&image * (1.0 - &image)) * 2.0;

@@ -49,8 +49,10 @@ impl Optimizer for Ddn {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let (Some(gradient), Some(level), Some(shape)) = (seen.gradient, seen.level, region.shape()) else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let (Some(gradient), Some(level), Some(shape)) = (observed.gradient, observed.level, region.shape()) else {
+            return;
+        };
         let center = region.center();
         let share = (&self.age * (PI / self.steps as f64)).cos() * (0.5 * (1.0 - LAST)) + 0.5 * (1.0 + LAST);
         let delta = &self.image - center + shape.steepest(gradient) * share;

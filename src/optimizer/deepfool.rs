@@ -35,8 +35,8 @@ impl Optimizer for DeepFool {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let (Some(pass), Some(shape)) = (seen.pass, region.shape()) else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let (Some(pass), Some(shape)) = (observed.pass, region.shape()) else { return };
         let boundary = self.rivals.nearest(pass, shape);
         let length = shape.dual(&boundary.normal);
         let distance = boundary.value.abs().view([-1, 1, 1, 1]) / length.clamp_min(f64::from(f32::MIN_POSITIVE));

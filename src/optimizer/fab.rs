@@ -40,8 +40,8 @@ impl Optimizer for Fab {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let (Some(pass), Some(shape), Some(level)) = (seen.pass, region.shape(), seen.level) else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let (Some(pass), Some(shape), Some(level)) = (observed.pass, region.shape(), observed.level) else { return };
         let boundary = self.rivals.nearest(pass, shape);
         let center = region.center();
         let back = center + (&self.image - center) * BACK;

@@ -88,8 +88,10 @@ impl Optimizer for Fmn {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let (Some(gradient), Some(level), Some(shape)) = (seen.gradient, seen.level, region.shape()) else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let (Some(gradient), Some(level), Some(shape)) = (observed.gradient, observed.level, region.shape()) else {
+            return;
+        };
         let wide = |rows: &Tensor| rows.view([-1, 1, 1, 1]);
         let now = |curve: &Tensor| wide(&curve.index_select(0, &self.looks));
         let flipped = wide(&level.gt(0));
@@ -101,7 +103,7 @@ impl Optimizer for Fmn {
         let change = now(&self.falling.change);
         let shrunk = (&self.radius * (-&change + 1.0)).minimum(&self.nearest);
         let grown = &self.radius * (change + 1.0);
-        let margin = wide(&seen.score.nan_to_num(0.0, 0.0, 0.0)).abs();
+        let margin = wide(&observed.score.nan_to_num(0.0, 0.0, 0.0)).abs();
         let linear = (length + margin / shape.dual(gradient).clamp_min(1e-12)) * BEYOND;
         let searching = grown.where_self(&self.found, &linear);
         self.radius = shrunk.where_self(&flipped, &searching).minimum(&self.farthest);

@@ -107,7 +107,7 @@ pub trait Optimizer: RowState {
     fn query(&self) -> Tensor;
 
     /// What was seen there. Afterwards `query` is the next point.
-    fn tell(&mut self, seen: &Seen, region: &dyn Region);
+    fn tell(&mut self, observed: &Seen, region: &dyn Region);
 
     /// Besides `query`, the image with which rows would rather end whose steps are used up: none, or the best that was seen. Both are
     /// verified, and the better one counts.

@@ -51,8 +51,8 @@ impl Optimizer for Momentum {
         self.query.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let Some(gradient) = seen.gradient else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let Some(gradient) = observed.gradient else { return };
         let scale = gradient.flatten(1, -1).abs().mean_dim([1i64].as_slice(), false, None).view([-1, 1, 1, 1]);
         // Tiny gradients count as much as large ones; a zero one leaves the velocity as it is.
         self.velocity = &self.velocity * DECAY + gradient / scale.clamp_min(1e-30);

@@ -52,8 +52,8 @@ impl Optimizer for SigmaZero {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let (Some(gradient), Some(level)) = (seen.gradient, seen.level) else { return };
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let (Some(gradient), Some(level)) = (observed.gradient, observed.level) else { return };
         let center = region.center();
         let delta = &self.image - center;
         let values = delta.size()[1..].iter().product::<i64>() as f64;
@@ -69,8 +69,8 @@ impl Optimizer for SigmaZero {
         let up: Tensor = 1.0 - short.to_kind(Kind::Float) * 2.0;
         let shifted: Tensor = up * &self.step * THRESHOLD_RATE + &self.threshold;
         self.threshold = shifted.clamp(0.0, 1.0);
-        let kept = moved.masked_fill(&moved.abs().lt_tensor(&self.threshold), 0.0);
-        self.image = region.project(&(center + kept));
+        let sparse = moved.masked_fill(&moved.abs().lt_tensor(&self.threshold), 0.0);
+        self.image = region.project(&(center + sparse));
         self.age = &self.age + 1.0;
     }
 }

@@ -238,15 +238,15 @@ impl Square {
         let delta = &self.best - region.center();
         let channels = delta.size()[1] as f64;
         let plane = |values: &Tensor| values.square().sum_dim_intlist([2i64, 3].as_slice(), true, Kind::Float).sqrt();
-        let whole = |values: &Tensor| values.square().sum_dim_intlist([1i64, 2, 3].as_slice(), true, Kind::Float);
+        let energy = |values: &Tensor| values.square().sum_dim_intlist([1i64, 2, 3].as_slice(), true, Kind::Float);
         let inside = &delta * window.to_kind(Kind::Float);
         let moved = pattern + &inside / (plane(&inside) + 1e-12);
-        let given = whole(&(&delta * window.logical_or(other).to_kind(Kind::Float)));
-        let free = (region.size().square() - whole(&delta)).clamp_min(0.0) / channels;
-        let moved = &moved / (plane(&moved) + 1e-12) * (given + free).sqrt();
+        let window_energy = energy(&(&delta * window.logical_or(other).to_kind(Kind::Float)));
+        let free = (region.size().square() - energy(&delta)).clamp_min(0.0) / channels;
+        let moved = &moved / (plane(&moved) + 1e-12) * (window_energy + free).sqrt();
         let rest = delta.masked_fill(&window.logical_or(other), 0.0);
         let next = rest + moved;
-        let length = whole(&next).sqrt() + 1e-12;
+        let length = energy(&next).sqrt() + 1e-12;
         region.center() + next / length * region.size()
     }
 }
@@ -269,9 +269,9 @@ impl Optimizer for Square {
         self.query.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        let better = seen.score.gt_tensor(&self.score);
-        self.score = seen.score.where_self(&better, &self.score);
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        let better = observed.score.gt_tensor(&self.score);
+        self.score = observed.score.where_self(&better, &self.score);
         self.best = self.query.where_self(&better.view([-1, 1, 1, 1]), &self.best);
         self.looks += 1;
         self.query = self.propose(region);

@@ -29,8 +29,8 @@ impl Optimizer for Steepest {
         self.image.shallow_clone()
     }
 
-    fn tell(&mut self, seen: &Seen, region: &dyn Region) {
-        if let Some(gradient) = seen.gradient {
+    fn tell(&mut self, observed: &Seen, region: &dyn Region) {
+        if let Some(gradient) = observed.gradient {
             self.image = region.project(&region.ascend(&self.image, gradient, &self.share));
         }
     }

@@ -89,8 +89,8 @@ fn target(path: &Path) -> io::Result<PathBuf> {
         } else if about.is_file() {
             return Ok(place);
         } else {
-            let what = if about.is_dir() { "a folder" } else { "a pipe, a socket or a device" };
-            return Err(io::Error::other(format!("{} is {what}, not a regular file", place.display())));
+            let kind = if about.is_dir() { "a folder" } else { "a pipe, a socket or a device" };
+            return Err(io::Error::other(format!("{} is {kind}, not a regular file", place.display())));
         }
     }
     Err(io::Error::other("its links lead in a circle"))

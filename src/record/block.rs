@@ -159,7 +159,7 @@ impl Block {
         let transfers = csv_of(&self.transfers, |row, transfer| {
             rows::write_transfer(row, cells.place(&transfer.cell), transfer);
         })?;
-        let entries: Vec<ExampleEntry> = self.examples.iter().map(ExampleEntry::of).collect();
+        let entries: Vec<ExampleEntry> = self.examples.iter().map(ExampleEntry::from_example).collect();
         let pictures: Vec<&[u8]> = self
             .examples
             .iter()
@@ -218,9 +218,9 @@ pub fn decode_rehashed(bytes: &[u8]) -> Result<Block, String> {
     let mut header: Header = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let body = &bytes[line.len() + 1..];
     header.blake3 = hash(&header, body)?;
-    let mut whole = json(&header)?;
-    whole.extend_from_slice(body);
-    decode(&whole).map(|(block, _)| block)
+    let mut file = json(&header)?;
+    file.extend_from_slice(body);
+    decode(&file).map(|(block, _)| block)
 }
 
 fn newer_format(bytes: &[u8]) -> Option<u64> {
@@ -350,7 +350,7 @@ fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
 }
 
 impl ExampleEntry {
-    fn of(example: &Example) -> Self {
+    fn from_example(example: &Example) -> Self {
         let pictures = [example.clean.len(), example.perturbation.len(), example.adversarial.len()];
         // JSON has no infinities and no NaN; one of them in a caption must not cost the block.
         let finite = |value: f32| if value.is_finite() { value } else { 0.0 };

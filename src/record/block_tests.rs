@@ -96,15 +96,15 @@ proptest! {
         cut in any::<proptest::sample::Index>(),
         at in any::<proptest::sample::Index>(),
     ) {
-        let whole = block_with_transfers("b").encode("r").unwrap();
+        let file = block_with_transfers("b").encode("r").unwrap();
         let _ = decode(&bytes);
         let _ = newer_format(&bytes);
-        let mut spliced = whole[..cut.index(whole.len())].to_vec();
+        let mut spliced = file[..cut.index(file.len())].to_vec();
         spliced.extend(&bytes);
         let _ = decode(&spliced);
         // Past the hash: the sections themselves are nonsense.
-        let mut header: Header = serde_json::from_slice(first_line(&whole).unwrap()).unwrap();
-        let mut body = whole[first_line(&whole).unwrap().len() + 1..].to_vec();
+        let mut header: Header = serde_json::from_slice(first_line(&file).unwrap()).unwrap();
+        let mut body = file[first_line(&file).unwrap().len() + 1..].to_vec();
         let at = at.index(body.len());
         for (place, byte) in body[at..].iter_mut().zip(&bytes) {
             *place = *byte;

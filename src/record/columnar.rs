@@ -95,7 +95,7 @@ impl Column {
         if field.is_empty() {
             return Ok(());
         }
-        let wrong = |what: &str| format!("column `{}`: `{field}` is {what}", self.name);
+        let wrong = |problem: &str| format!("column `{}`: `{field}` is {problem}", self.name);
         match &mut self.values {
             Values::Boolean(values) => values.push(field.parse().map_err(|_| wrong("neither true nor false"))?),
             Values::Whole(values) => values.push(field.parse().map_err(|_| wrong("no whole number"))?),
@@ -166,8 +166,8 @@ pub fn write_parquet(csv: &Path) -> Result<(PathBuf, String), StoreError> {
     let mut row = StringRecord::new();
     loop {
         let more = reader.read_record(&mut row).map_err(|error| StoreError::table(csv, error))?;
-        let held = columns.first().map_or(0, |column| column.present.len());
-        if held == GROUP || (!more && held > 0) {
+        let pending = columns.first().map_or(0, |column| column.present.len());
+        if pending == GROUP || (!more && pending > 0) {
             write_group(&mut writer, &mut columns).map_err(failed)?;
         }
         if !more {

@@ -61,14 +61,14 @@ pub(super) trait Field: Sized {
 
 /// Declares structs whose fields are columns; the documentation of a field is the column's meaning.
 ///
-/// The fields under `given` are no columns: whoever writes or reads a row sees to them, at the place where they stand. Each struct has the
+/// The fields under `supplied` are no columns: whoever writes or reads a row sees to them, at the place where they stand. Each struct has the
 /// columns `BEFORE` and `AFTER` that place, and `write_row` and `read_row`.
 macro_rules! columns {
     ($(
         $(#[$attribute:meta])*
         $visibility:vis struct $name:ident {
             $($(#[doc = $early_meaning:literal])+ $early:ident: $early_type:ty,)*
-            given { $($(#[doc = $given_meaning:literal])+ $given:ident: $given_type:ty,)* }
+            supplied { $($(#[doc = $supplied_meaning:literal])+ $supplied:ident: $supplied_type:ty,)* }
             $($(#[doc = $late_meaning:literal])+ $late:ident: $late_type:ty,)*
         }
     )+) => {$(
@@ -76,12 +76,12 @@ macro_rules! columns {
         #[derive(Debug, Clone, PartialEq)]
         $visibility struct $name {
             $($(#[doc = $early_meaning])+ pub $early: $early_type,)*
-            $($(#[doc = $given_meaning])+ pub $given: $given_type,)*
+            $($(#[doc = $supplied_meaning])+ pub $supplied: $supplied_type,)*
             $($(#[doc = $late_meaning])+ pub $late: $late_type,)*
         }
 
         impl $name {
-            /// The columns before what is given.
+            /// The columns before what is supplied.
             #[allow(dead_code, reason = "not every struct has some")]
             pub(super) const BEFORE: &'static [$crate::record::Column] =
                 &[$($crate::record::columns::column!($early, $early_type, $($early_meaning)+),)*];
@@ -91,26 +91,26 @@ macro_rules! columns {
             pub(super) const AFTER: &'static [$crate::record::Column] =
                 &[$($crate::record::columns::column!($late, $late_type, $($late_meaning)+),)*];
 
-            /// Append the columns to a row; `given` writes what stands between them.
+            /// Append the columns to a row; `supplied` writes what stands between them.
             pub(super) fn write_row(
                 &self,
                 row: &mut $crate::record::fields::Row,
-                given: impl FnOnce(&mut $crate::record::fields::Row),
+                supplied: impl FnOnce(&mut $crate::record::fields::Row),
             ) {
                 $($crate::record::columns::Field::write(&self.$early, row);)*
-                given(row);
+                supplied(row);
                 $($crate::record::columns::Field::write(&self.$late, row);)*
             }
 
-            /// Read what [`Self::write_row`] wrote; `given` tells what is no column of this struct, and may read it.
+            /// Read what [`Self::write_row`] wrote; `supplied` tells what is no column of this struct, and may read it.
             pub(super) fn read_row(
                 fields: &mut $crate::record::fields::Fields<'_>,
-                given: impl FnOnce(&mut $crate::record::fields::Fields<'_>) -> Result<($($given_type,)*), String>,
+                supplied: impl FnOnce(&mut $crate::record::fields::Fields<'_>) -> Result<($($supplied_type,)*), String>,
             ) -> Result<Self, String> {
                 $(let $early = <$early_type as $crate::record::columns::Field>::read(fields)?;)*
-                let ($($given,)*) = given(fields)?;
+                let ($($supplied,)*) = supplied(fields)?;
                 $(let $late = <$late_type as $crate::record::columns::Field>::read(fields)?;)*
-                Ok($name { $($early,)* $($given,)* $($late,)* })
+                Ok($name { $($early,)* $($supplied,)* $($late,)* })
             }
         }
     )+};

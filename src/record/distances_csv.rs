@@ -12,7 +12,7 @@ columns! {
     struct Heading {
         /// the run's identity
         run: Arc<str>,
-        given {}
+        supplied {}
     }
 }
 

@@ -100,14 +100,14 @@ impl<'a> Fields<'a> {
     }
 
     /// The error about the field that was read last.
-    pub(super) fn wrong(&self, text: &str, what: &str) -> String {
+    pub(super) fn wrong(&self, text: &str, problem: &str) -> String {
         let column = self.at.checked_sub(1).and_then(|at| self.columns.get(at)).copied().unwrap_or_default();
-        format!("column `{column}`: `{text}` {what}")
+        format!("column `{column}`: `{text}` {problem}")
     }
 
-    pub(super) fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, String> {
+    pub(super) fn parse<T: FromStr>(&mut self, problem: &str) -> Result<T, String> {
         let text = self.text();
-        text.parse().map_err(|_| self.wrong(text, what))
+        text.parse().map_err(|_| self.wrong(text, problem))
     }
 }
 

@@ -47,7 +47,8 @@ pub struct PictureRecord {
     /// Number of real samples that it is compared with.
     pub compared: usize,
     /// What the model sees in it.
-    pub seen: Seen,
+    #[serde(rename = "seen")]
+    pub answer: Seen,
     /// What the suite's other models see in it.
     pub others: Vec<Seen>,
     /// Standard deviation of the objective over the unit's pictures, as a share of its mean's size.
@@ -160,8 +161,8 @@ impl PictureDir {
     pub fn block(&self, key: &str, identity: &str) -> Option<PictureBlock> {
         let block: PictureBlock = serde_json::from_slice(&fs::read(self.block_path(key)).ok()?).ok()?;
         let files = || block.pictures.iter().flat_map(PictureRecord::files);
-        let whole = block.format == PICTURES_FORMAT && block.identity == identity;
-        (whole && files().all(|file| self.path.join(file).is_file())).then_some(block)
+        let usable = block.format == PICTURES_FORMAT && block.identity == identity;
+        (usable && files().all(|file| self.path.join(file).is_file())).then_some(block)
     }
 
     /// All pictures of finished blocks, in the order of the blocks' names.
@@ -251,9 +252,10 @@ pub fn write_visualize(path: &Path, pictures: &[PictureRecord]) -> Result<String
 fn row(picture: &PictureRecord) -> Vec<String> {
     let number = |value: f64| float_text(value);
     let maybe = |value: Option<f64>| value.map(number).unwrap_or_default();
-    let other = |seen: &Seen| format!("{}:{}:{}", seen.model, seen.class, float_text(f64::from(seen.confidence)));
+    let other =
+        |answer: &Seen| format!("{}:{}:{}", answer.model, answer.class, float_text(f64::from(answer.confidence)));
     let others: Vec<String> = picture.others.iter().map(other).collect();
-    let agree = picture.others.iter().filter(|seen| seen.class == picture.seen.class).count();
+    let agree = picture.others.iter().filter(|answer| answer.class == picture.answer.class).count();
     let agree = (!picture.others.is_empty()).then(|| agree as f64 / picture.others.len() as f64);
     vec![
         picture.visualization.clone(),
@@ -269,8 +271,8 @@ fn row(picture: &PictureRecord) -> Vec<String> {
         maybe(picture.percentile),
         maybe(picture.gain),
         picture.compared.to_string(),
-        picture.seen.class.to_string(),
-        float_text(f64::from(picture.seen.confidence)),
+        picture.answer.class.to_string(),
+        float_text(f64::from(picture.answer.confidence)),
         others.join(" "),
         maybe(agree),
         maybe(picture.seed_sensitivity),

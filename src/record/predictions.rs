@@ -24,7 +24,7 @@ impl PredictionsFormat {
     ///
     /// # Errors
     /// If it is neither `csv` nor `safetensors`, or `path` is a folder.
-    pub fn of(path: &Path) -> Result<Self, StoreError> {
+    pub fn from_path(path: &Path) -> Result<Self, StoreError> {
         let content = |problem: &str| StoreError::Content { path: path.to_owned(), problem: problem.to_owned() };
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         match extension.to_ascii_lowercase().as_str() {
@@ -86,7 +86,7 @@ impl PredictionsWriter {
         fields: Vec<PredictionField>,
         notes: BTreeMap<String, String>,
     ) -> Result<Self, StoreError> {
-        let form = match PredictionsFormat::of(path)? {
+        let form = match PredictionsFormat::from_path(path)? {
             PredictionsFormat::Csv => {
                 let values: Vec<String> = fields.iter().flat_map(PredictionField::columns).collect();
                 let columns: Vec<&str> =
@@ -246,13 +246,13 @@ mod tests {
 
     #[test]
     fn the_extension_tells_the_form() {
-        assert_eq!(PredictionsFormat::of(Path::new("a/b.CSV")).unwrap(), PredictionsFormat::Csv);
-        assert_eq!(PredictionsFormat::of(Path::new("b.safetensors")).unwrap(), PredictionsFormat::Safetensors);
+        assert_eq!(PredictionsFormat::from_path(Path::new("a/b.CSV")).unwrap(), PredictionsFormat::Csv);
+        assert_eq!(PredictionsFormat::from_path(Path::new("b.safetensors")).unwrap(), PredictionsFormat::Safetensors);
         for name in ["b", "b.json", ".csv"] {
-            let error = PredictionsFormat::of(Path::new(name)).unwrap_err().to_string();
+            let error = PredictionsFormat::from_path(Path::new(name)).unwrap_err().to_string();
             assert!(error.contains(".csv or .safetensors"), "{error}");
         }
         let folder = tempfile::tempdir().unwrap();
-        assert!(PredictionsFormat::of(folder.path()).unwrap_err().to_string().contains("is a folder"));
+        assert!(PredictionsFormat::from_path(folder.path()).unwrap_err().to_string().contains("is a folder"));
     }
 }

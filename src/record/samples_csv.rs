@@ -41,7 +41,7 @@ columns! {
         norm: Norm,
         /// the ball's radius, in pixel units of [0, 1]
         epsilon: Epsilon,
-        given {}
+        supplied {}
     }
 }
 

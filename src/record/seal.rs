@@ -51,16 +51,16 @@ mod tests {
 
     #[test]
     fn every_changed_byte_breaks_the_seal() {
-        let whole = sealed(&serde_json::json!({ "a": { "b": [1, 2.5] }, "c": "}\n}" })).unwrap();
-        assert_eq!(check(&whole), Seal::Whole);
-        let read: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+        let file = sealed(&serde_json::json!({ "a": { "b": [1, 2.5] }, "c": "}\n}" })).unwrap();
+        assert_eq!(check(&file), Seal::Whole);
+        let read: serde_json::Value = serde_json::from_slice(&file).unwrap();
         assert_eq!(read["c"], "}\n}");
-        for at in 0..whole.len() {
-            let mut changed = whole.clone();
+        for at in 0..file.len() {
+            let mut changed = file.clone();
             changed[at] ^= 1;
             assert_ne!(check(&changed), Seal::Whole, "byte {at}");
         }
-        assert_eq!(check(&whole[..whole.len() - 1]), Seal::Broken);
+        assert_eq!(check(&file[..file.len() - 1]), Seal::Broken);
         assert_eq!(check(b"{}\n"), Seal::None);
     }
 }

@@ -187,16 +187,16 @@ impl RunDir {
     /// directory: each claims `Some((index, count))`, which excludes the same shard and the whole run. A claim on the
     /// whole run removes what killed processes left half-written.
     pub fn lock(&self, shard: Option<(usize, usize)>) -> Result<RunLock, StoreError> {
-        let whole = self.open_lock(".lock")?;
+        let run_lock = self.open_lock(".lock")?;
         let Some((index, count)) = shard else {
-            self.claimed(whole.try_lock())?;
+            self.claimed(run_lock.try_lock())?;
             self.remove_partial_files()?;
-            return Ok(RunLock { _files: vec![whole] });
+            return Ok(RunLock { _files: vec![run_lock] });
         };
-        self.claimed(whole.try_lock_shared())?;
+        self.claimed(run_lock.try_lock_shared())?;
         let share = self.open_lock(&format!(".lock-{index}-of-{count}"))?;
         self.claimed(share.try_lock())?;
-        Ok(RunLock { _files: vec![whole, share] })
+        Ok(RunLock { _files: vec![run_lock, share] })
     }
 
     fn open_lock(&self, name: &str) -> Result<File, StoreError> {

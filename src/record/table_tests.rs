@@ -22,10 +22,10 @@ fn tables_hold_the_blocks_in_the_given_order() {
     for key in ["b-0", "b-1"] {
         block(key).write(&dir).unwrap();
     }
-    let mut seen = Vec::new();
+    let mut visited = Vec::new();
     let keys = ["b-1".to_owned(), "b-0".to_owned()];
-    let assembled = assemble_tables(&dir, &keys, |block| seen.push(block.key.clone())).unwrap();
-    assert_eq!(seen, keys);
+    let assembled = assemble_tables(&dir, &keys, |block| visited.push(block.key.clone())).unwrap();
+    assert_eq!(visited, keys);
     assert_eq!((assembled.samples, assembled.distances), (8, 4));
     let samples = std::fs::read_to_string(dir.samples_path()).unwrap();
     assert_eq!(assembled.samples_hash, blake3::hash(samples.as_bytes()).to_hex().as_str());

@@ -116,12 +116,12 @@ impl Thumbnails {
 }
 
 fn decode(bytes: &[u8]) -> Result<Thumbnails, String> {
-    let said = |error: safetensors::SafeTensorError| error.to_string();
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(said)?;
+    let message = |error: safetensors::SafeTensorError| error.to_string();
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(message)?;
     let ids = header.metadata().as_ref().and_then(|notes| notes.get("ids")).ok_or("its header has no `ids`")?;
     let ids: Vec<SampleId> = serde_json::from_str(ids).map_err(|error| format!("its `ids`: {error}"))?;
-    let file = SafeTensors::deserialize(bytes).map_err(said)?;
-    let (ends, png) = (file.tensor("ends").map_err(said)?, file.tensor("png").map_err(said)?);
+    let file = SafeTensors::deserialize(bytes).map_err(message)?;
+    let (ends, png) = (file.tensor("ends").map_err(message)?, file.tensor("png").map_err(message)?);
     if (ends.dtype(), png.dtype()) != (Dtype::I64, Dtype::U8) {
         return Err("its tensors are not `ends` (I64) and `png` (U8)".to_owned());
     }

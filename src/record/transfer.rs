@@ -11,7 +11,7 @@ columns! {
     /// selects, each other model (the victim), and each sample that the attacked model (the source) and the victim both classify
     /// rightly; the image is the one that the source's record in the cell tells of.
     pub struct TransferRecord {
-        given {
+        supplied {
             /// the source's cell
             cell: Arc<Cell>,
         }

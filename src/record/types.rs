@@ -31,7 +31,7 @@ words! {
 columns! {
     /// What is known about one sample in one cell: one row of `samples.csv`.
     pub struct Record {
-        given {
+        supplied {
             /// the cell
             cell: Arc<Cell>,
             /// the sample
@@ -103,7 +103,7 @@ columns! {
         distance: f64,
         /// width of the last bracket: the boundary on the path lies within it below `distance`
         bracket: f64,
-        given {
+        supplied {
             /// largest radius that was searched: where a censored observation ends
             searched: f64,
         }

@@ -100,28 +100,28 @@ pub fn write_universal(path: &Path, records: &[UniversalRecord]) -> Result<Strin
     writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
 }
 
-fn row(of: &UniversalRecord) -> Vec<String> {
-    let rate = wilson(of.flips, of.n);
+fn row(record: &UniversalRecord) -> Vec<String> {
+    let rate = wilson(record.flips, record.n);
     let share = |count: u64, all: u64| float_text(count as f64 / all.max(1) as f64);
     vec![
-        of.name.clone(),
-        of.model.clone(),
-        of.source.clone(),
-        of.layer.to_string(),
-        of.unit.clone(),
-        of.norm.to_string(),
-        float_text(of.epsilon.value()),
-        of.made_from.to_string(),
-        of.n.to_string(),
+        record.name.clone(),
+        record.model.clone(),
+        record.source.clone(),
+        record.layer.to_string(),
+        record.unit.clone(),
+        record.norm.to_string(),
+        float_text(record.epsilon.value()),
+        record.made_from.to_string(),
+        record.n.to_string(),
         float_text(rate.point),
         float_text(rate.lo),
         float_text(rate.hi),
-        float_text(of.control_rate()),
-        float_text(of.p()),
-        of.hits.map(|hits| share(hits, of.n)).unwrap_or_default(),
-        of.top_class.map(|(class, _)| class.to_string()).unwrap_or_default(),
-        of.top_class.map(|(_, count)| share(count, of.flips)).unwrap_or_default(),
-        of.gain.map(float_text).unwrap_or_default(),
-        of.status.as_str().to_owned(),
+        float_text(record.control_rate()),
+        float_text(record.p()),
+        record.hits.map(|hits| share(hits, record.n)).unwrap_or_default(),
+        record.top_class.map(|(class, _)| class.to_string()).unwrap_or_default(),
+        record.top_class.map(|(_, count)| share(count, record.flips)).unwrap_or_default(),
+        record.gain.map(float_text).unwrap_or_default(),
+        record.status.as_str().to_owned(),
     ]
 }

@@ -40,9 +40,9 @@ impl BallShape for L0 {
         let rank = Tensor::arange(count, (Kind::Float, flat.device())).expand_as(&flat);
         let rank = flat.zeros_like().scatter(1, &order, &rank);
         let allowed = bounds.radius.view([-1, 1]).floor();
-        let kept = rank.lt_tensor(&allowed).logical_and(&flat.ne(0.0)).view_as(&delta);
+        let changed = rank.lt_tensor(&allowed).logical_and(&flat.ne(0.0)).view_as(&delta);
         // Unchanged values are the centre's own to the last bit.
-        image.clamp(0.0, 1.0).where_self(&kept, bounds.center)
+        image.clamp(0.0, 1.0).where_self(&changed, bounds.center)
     }
 
     /// One value, anywhere.

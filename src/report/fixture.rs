@@ -107,8 +107,8 @@ pub fn realistic(models: &[&str]) -> RunSummary {
 
 /// The same with the images of the attack `margin-untargeted` shown to the other models.
 pub fn with_transfers(mut summary: RunSummary) -> RunSummary {
-    let models: Vec<String> = summary.models.iter().map(|of| of.model.clone()).collect();
-    let sources: Vec<Cell> = summary.cells.iter().map(|of| of.cell.clone()).collect();
+    let models: Vec<String> = summary.models.iter().map(|model| model.model.clone()).collect();
+    let sources: Vec<Cell> = summary.cells.iter().map(|cell| cell.cell.clone()).collect();
     for source in sources.into_iter().filter(|cell| cell.attack == "margin-untargeted") {
         for (place, victim) in models.iter().enumerate().filter(|(_, victim)| **victim != source.model) {
             let rate = (source.epsilon.value() * 255.0 * (0.02 + 0.03 * place as f64)).min(0.7);

@@ -43,7 +43,7 @@ pub fn write_reports(
         written.push(path);
         Ok::<(), ReportError>(())
     };
-    let figures = chart::Figures::of(summary)?;
+    let figures = chart::Figures::draw(summary)?;
     for chart in &figures.charts {
         save(charts.join(format!("{}.png", chart.slug)), &chart.png)?;
     }

@@ -26,7 +26,7 @@ pub fn advice(summary: &RunSummary) -> Vec<String> {
             if clean <= 0.0 || model.n < 2 {
                 continue;
             }
-            let what = if *most <= NOTHING_LEFT * clean {
+            let problem = if *most <= NOTHING_LEFT * clean {
                 format!(
                     "nothing is left at any radius in {}, the smallest of which is {}",
                     format::norm(norm),
@@ -42,7 +42,7 @@ pub fn advice(summary: &RunSummary) -> Vec<String> {
                 continue;
             };
             lines.push(format!(
-                "{}: {what}: the radii tell nothing apart. {}",
+                "{}: {problem}: the radii tell nothing apart. {}",
                 model.model,
                 remedy(summary, &model.model, norm, *smallest)
             ));
@@ -53,9 +53,14 @@ pub fn advice(summary: &RunSummary) -> Vec<String> {
 
 /// Radii from the distances that the run measured, else how to measure some.
 fn remedy(summary: &RunSummary, model: &str, norm: Norm, smallest: Epsilon) -> String {
-    let of_model = || summary.distances.iter().filter(|of| of.model == model && of.norm == norm && of.median.is_some());
-    let found = of_model().find(|of| of.method == ENVELOPE).or_else(|| of_model().next());
-    let proposed = found.map(|of| proposed(of, norm)).unwrap_or_default();
+    let of_model = || {
+        summary
+            .distances
+            .iter()
+            .filter(|distance| distance.model == model && distance.norm == norm && distance.median.is_some())
+    };
+    let found = of_model().find(|distance| distance.method == ENVELOPE).or_else(|| of_model().next());
+    let proposed = found.map(|distance| proposed(distance, norm)).unwrap_or_default();
     if proposed.is_empty() {
         return format!(
             "Measure distances in {} ([boundary] with norm = \"{norm}\") to see which would; those of this run begin at {}",

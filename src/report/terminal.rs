@@ -66,12 +66,12 @@ pub fn table(summary: &RunSummary) -> String {
 fn strongest<'s>(summary: &'s RunSummary, model: &str) -> Vec<(String, &'s CellSummary)> {
     let mut best: Vec<&CellSummary> = Vec::new();
     let heads = headlines(summary);
-    let is_head = |of: &CellSummary| heads.contains(&Headline { norm: of.cell.norm, epsilon: of.cell.epsilon });
+    let is_head = |cell: &CellSummary| heads.contains(&Headline { norm: cell.cell.norm, epsilon: cell.cell.epsilon });
     for cell in summary.cells.iter().filter(|cell| cell.cell.model == model && !cell.cell.kind.is_control()) {
         match best.iter_mut().find(|known| known.cell.attack == cell.cell.attack) {
             None => best.push(cell),
             Some(known) => {
-                let rank = |of: &CellSummary| ((is_head(of), of.cell.epsilon), of.flip_rate_all.point);
+                let rank = |cell: &CellSummary| ((is_head(cell), cell.cell.epsilon), cell.flip_rate_all.point);
                 let (new, old) = (rank(cell), rank(known));
                 if new.0 > old.0 || (new.0 == old.0 && new.1 > old.1) {
                     *known = cell;

@@ -7,7 +7,7 @@ use crate::record::RunStatus;
 const MODELS: [&str; 3] = ["resnet20", "resnet20-adv", "vit-tiny"];
 
 fn page(manifest: &Manifest, summary: &RunSummary, examples: &[Example]) -> String {
-    page::page(manifest, summary, examples, &chart::Figures::of(summary).unwrap(), &page::UnitPictures::default())
+    page::page(manifest, summary, examples, &chart::Figures::draw(summary).unwrap(), &page::UnitPictures::default())
         .unwrap()
 }
 
@@ -39,11 +39,11 @@ fn the_page_of_a_small_run() {
 #[test]
 fn charts_as_text() {
     let mut summary = realistic(&["resnet20", "vit-tiny"]);
-    for of in &mut summary.distances {
-        of.curve.truncate(5);
+    for distances in &mut summary.distances {
+        distances.curve.truncate(5);
     }
     summary.cells.retain(|cell| cell.cell.layer.is_none() || cell.cell.unit_text() == "6");
-    for chart in chart::Figures::of(&summary).unwrap().charts {
+    for chart in chart::Figures::draw(&summary).unwrap().charts {
         insta::assert_snapshot!(chart.slug.clone(), chart.svg);
     }
 }
@@ -55,8 +55,8 @@ fn transfer_stands_in_a_section_of_its_own() {
     let plain = page(&manifest, &realistic(&models), &[]);
     assert!(!plain.contains("id=\"transfer\"") && !plain.contains("transfer rate"));
     let with = |manifest: &Manifest| page(manifest, &with_transfers(realistic(&models)), &[]);
-    let shown = outline(&with(&manifest));
-    let (_, section) = shown.split_once("<section id=\"transfer\"").unwrap();
+    let text = outline(&with(&manifest));
+    let (_, section) = text.split_once("<section id=\"transfer\"").unwrap();
     insta::assert_snapshot!(section.split_once("</section>").unwrap().0);
     // A search that uses its whole budget in one radius gives no such images.
     manifest.suite = suite("quick", "budget");
@@ -79,14 +79,14 @@ fn hostile_names_stay_text() {
     manifest.classes = vec![hostile.to_owned(); 10];
     manifest.skipped = vec![hostile.to_owned()];
     manifest.command = vec![hostile.to_owned()];
-    let mut of = realistic(&[hostile]);
-    for cell in &mut of.cells {
+    let mut summary = realistic(&[hostile]);
+    for cell in &mut summary.cells {
         cell.cell.attack = hostile.to_owned();
         cell.cell.layer = cell.cell.layer.as_ref().map(|_| hostile.into());
     }
     let mut example = example(hostile, hostile, 1, 8);
     example.sample_id = hostile.into();
-    let page = page(&manifest, &of, &[example]);
+    let page = page(&manifest, &summary, &[example]);
     assert_eq!(page.matches("<script>").count(), 1, "only the page's own script");
     assert_eq!(page.matches("</script>").count(), 1);
     assert_eq!(page.matches("</style>").count(), 1);

@@ -155,7 +155,7 @@ mod tests {
         Pair { value: Tensor::from_slice(values), maybe: None, scale: 2.0 }
     }
 
-    fn seen(state: &Pair) -> Vec<f32> {
+    fn values(state: &Pair) -> Vec<f32> {
         Vec::try_from(&state.value).unwrap()
     }
 
@@ -166,9 +166,9 @@ mod tests {
         RowState::keep(&mut state, &Tensor::from_slice(&[2i64, 0]));
         RowState::append(&mut state, out);
         RowState::append(&mut state, RowState::park(Box::new(pair(&[9.0]))));
-        assert_eq!(seen(&state), [3.0, 1.0, 2.0, 9.0]);
+        assert_eq!(values(&state), [3.0, 1.0, 2.0, 9.0]);
         RowState::keep(&mut state, &Tensor::from_slice(&[] as &[i64]));
         RowState::append(&mut state, RowState::park(Box::new(pair(&[4.0]))));
-        assert_eq!((seen(&state), state.scale), (vec![4.0], 2.0));
+        assert_eq!((values(&state), state.scale), (vec![4.0], 2.0));
     }
 }

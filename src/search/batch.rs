@@ -179,11 +179,11 @@ impl Batch {
 
     /// A forward and a backward pass for each view; what was seen, the number of views, and forward passes beside them.
     fn look_around(&self, model: &Model, query: &Tensor, views: &RowViews) -> (Look, u32, u32) {
-        let (whole, plain) = (self.is_whole(), views.views.begins_plain());
+        let (full_pass, plain) = (self.is_whole(), views.views.begins_plain());
         let look = |place: usize| {
             let pixels = query.detach().set_requires_grad(true);
             let image = views.image(&pixels, place);
-            let pass = || self.objective.score(model, &image, whole && plain && place == 0);
+            let pass = || self.objective.score(model, &image, full_pass && plain && place == 0);
             let (Scored { score, level, .. }, gradient) = match views.views.backward {
                 Some(backward) => {
                     let (scored, rewired) = model.rewired(backward, pass);
@@ -210,7 +210,7 @@ impl Batch {
             sum.add(look(place));
         }
         sum.gradient = sum.gradient.map(|gradient| tch::no_grad(|| views.blurred(gradient)));
-        let aside = !plain && (whole || !self.objective.truncates());
+        let aside = !plain && (full_pass || !self.objective.truncates());
         if aside {
             sum.level = tch::no_grad(|| self.objective.score(model, query, true)).level;
         }
@@ -226,13 +226,13 @@ impl Batch {
     /// One forward pass, and a backward pass if the optimizer needs one.
     fn look(&self, model: &Model, query: &Tensor) -> Look {
         let needs = self.optimizer.needs();
-        let whole = needs == Needs::Logits || self.is_whole();
+        let full_pass = needs == Needs::Logits || self.is_whole();
         if needs == Needs::Score {
-            let Scored { score, level, .. } = tch::no_grad(|| self.score(model, query, whole));
+            let Scored { score, level, .. } = tch::no_grad(|| self.score(model, query, full_pass));
             return Look { score, level, gradient: None, zero: None, graph: None };
         }
         let pixels = query.detach().set_requires_grad(true);
-        let Scored { score, level, logits } = self.score(model, &pixels, whole);
+        let Scored { score, level, logits } = self.score(model, &pixels, full_pass);
         if needs == Needs::Logits {
             return Look {
                 score: score.detach(),
@@ -246,10 +246,10 @@ impl Batch {
         Look { score: score.detach(), level, gradient, zero: None, graph: None }
     }
 
-    fn score(&self, model: &Model, query: &Tensor, whole: bool) -> Scored {
+    fn score(&self, model: &Model, query: &Tensor, full_pass: bool) -> Scored {
         match &self.canvas {
-            Some(canvas) => self.objective.score(model, &canvas.image(query), whole),
-            None => self.objective.score(model, query, whole),
+            Some(canvas) => self.objective.score(model, &canvas.image(query), full_pass),
+            None => self.objective.score(model, query, full_pass),
         }
     }
 
@@ -272,13 +272,13 @@ impl Batch {
         let counts = self.optimizer.counts();
         let level = level
             .map(|level| counts.map_or_else(|| level.shallow_clone(), |counts| level * counts.to_kind(Kind::Int64)));
-        let seen = Seen { score: &look.score, gradient, level: level.as_ref(), pass: pass.as_ref() };
-        self.track.keep_best(criterion, query, &seen, &*self.region);
+        let observed = Seen { score: &look.score, gradient, level: level.as_ref(), pass: pass.as_ref() };
+        self.track.keep_best(criterion, query, &observed, &*self.region);
         self.track.note(&finite, look.zero.as_ref());
         if let Some(late) = self.late {
             self.track.follow(&look.score, late);
         }
-        self.optimizer.tell(&seen, &*self.region);
+        self.optimizer.tell(&observed, &*self.region);
         let taken = pass.map_or(0, |pass| pass.backwards());
         taken + if gradient.is_some() { looks } else { 0 }
     }

@@ -80,14 +80,14 @@ impl Track {
     }
 
     /// Keeps `image` where it is better than what was seen before.
-    pub(super) fn keep_best(&mut self, criterion: Criterion, image: &Tensor, seen: &Seen, region: &dyn Region) {
-        let Some(level) = seen.level else { return };
+    pub(super) fn keep_best(&mut self, criterion: Criterion, image: &Tensor, observed: &Seen, region: &dyn Region) {
+        let Some(level) = observed.level else { return };
         let level = (level * self.moved.to_kind(Kind::Int64)).clamp_max(criterion.most);
         let value = match criterion.prefer {
-            Prefer::First | Prefer::Score => seen.score.shallow_clone(),
+            Prefer::First | Prefer::Score => observed.score.shallow_clone(),
             Prefer::Nearest => match region.shape() {
                 Some(shape) => -shape.length(&(image - region.center())).flatten(0, -1),
-                None => seen.score.shallow_clone(),
+                None => observed.score.shallow_clone(),
             },
         };
         let mut better = level.gt_tensor(&self.level);

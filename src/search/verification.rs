@@ -82,7 +82,7 @@ impl Search<'_> {
         let samples = chosen.iter().zip(left).filter(|(judged, _)| judged.is_some());
         let samples: Vec<i64> = samples.map(|(_, left)| left.active.row.sample as i64).collect();
         let centers = clean.index_select(0, &Tensor::from_slice(&samples).to_device(clean.device()));
-        let mut lengths = Lengths::of(&Tensor::cat(&images, 0), &centers).into_iter();
+        let mut lengths = Lengths::measure(&Tensor::cat(&images, 0), &centers).into_iter();
         chosen.iter().map(|judged| judged.as_ref().and_then(|_| lengths.next())).collect()
     }
 

@@ -82,11 +82,11 @@ impl RowViews {
             (Some(cells), Some(clean)) => clean + (pixels - clean) * self.perturbed(cells, place as i64, pixels),
             _ => pixels.shallow_clone(),
         };
-        let beside = match &self.places {
+        let moved = match &self.places {
             Some(places) if copy > 0 => pixels + places.select(1, copy as i64 - 1),
             _ => pixels,
         };
-        let darker = if scale > 0 { beside / f64::from(1u32 << scale) } else { beside };
+        let darker = if scale > 0 { moved / f64::from(1u32 << scale) } else { moved };
         match &self.draws {
             Some(draws) => self.diverse(&darker, draws, place as i64),
             None => darker,
@@ -106,9 +106,9 @@ impl RowViews {
         let now = self.now(cells, place, rows * columns);
         let count = ((rows * columns) as f64 * self.views.patches).round().max(1.0) as i64;
         let (last, _) = now.kthvalue(count, 1, true);
-        let kept = now.le_tensor(&last).to_kind(Kind::Float).view([-1, 1, rows, columns]);
+        let perturbed = now.le_tensor(&last).to_kind(Kind::Float).view([-1, 1, rows, columns]);
         let size = pixels.size();
-        kept.upsample_nearest2d([size[2], size[3]], None, None)
+        perturbed.upsample_nearest2d([size[2], size[3]], None, None)
     }
 
     /// The same images, some of them shrunk and moved, on black.
@@ -170,14 +170,14 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_shrunk_stays() {
-        let whole = |share: f64, offset: f64| {
+        let resampled = |share: f64, offset: f64| {
             let one = |value: f64| Tensor::from_slice(&[value as f32]).view([1, 1, 1]);
             resampling(&one(share), &one(offset), 4, Device::Cpu)
         };
-        assert_eq!(values(&(whole(1.0, 0.0) - Tensor::eye(4, (Kind::Float, Device::Cpu)).unsqueeze(0))), [0.0; 16]);
+        assert_eq!(values(&(resampled(1.0, 0.0) - Tensor::eye(4, (Kind::Float, Device::Cpu)).unsqueeze(0))), [0.0; 16]);
         // Half as long, moved to the end: each value is the mean of two.
         let line = Tensor::from_slice(&[1.0f32, 3.0, 5.0, 7.0]).view([1, 4, 1]);
-        assert_eq!(values(&whole(0.5, 0.5).matmul(&line)), [0.0, 0.0, 2.0, 6.0]);
+        assert_eq!(values(&resampled(0.5, 0.5).matmul(&line)), [0.0, 0.0, 2.0, 6.0]);
     }
 
     #[test]
@@ -199,8 +199,8 @@ mod tests {
         let age = Tensor::zeros([1], (Kind::Int64, Device::Cpu));
         let rows = RowViews { age, draws: None, places, cells: None, clean: None, views, grid: GRID };
         let image = Tensor::full([1, 1, 2, 2], 0.5, options);
-        let seen: Vec<f64> = (0..4).map(|place| rows.image(&image, place).double_value(&[0, 0, 0, 0])).collect();
-        assert_eq!(seen, [0.5, 0.25, 0.75, 0.375]);
+        let means: Vec<f64> = (0..4).map(|place| rows.image(&image, place).double_value(&[0, 0, 0, 0])).collect();
+        assert_eq!(means, [0.5, 0.25, 0.75, 0.375]);
     }
 
     #[test]
@@ -210,9 +210,9 @@ mod tests {
         let age = Tensor::zeros([2], (Kind::Int64, Device::Cpu));
         let rows = RowViews { age, draws: Some(draws), places: None, cells: None, clean: None, views, grid: GRID };
         let image = Tensor::ones([2, 1, 22, 22], (Kind::Float, Device::Cpu));
-        let seen = rows.image(&image, 0);
-        assert_eq!(seen.get(0).sum(Kind::Double).double_value(&[]), 22.0 * 22.0, "the first stays");
-        let share = seen.get(1).sum(Kind::Double).double_value(&[]) / (22.0 * 22.0);
+        let view = rows.image(&image, 0);
+        assert_eq!(view.get(0).sum(Kind::Double).double_value(&[]), 22.0 * 22.0, "the first stays");
+        let share = view.get(1).sum(Kind::Double).double_value(&[]) / (22.0 * 22.0);
         assert!((share - 1.0 / 1.21).abs() < 0.01, "{share}");
     }
 
@@ -225,12 +225,12 @@ mod tests {
         let age = Tensor::zeros([1], (Kind::Int64, Device::Cpu));
         let mut rows = RowViews { age, draws: None, places: None, cells: Some(cells), clean, views, grid: [2, 2] };
         let image = Tensor::ones([1, 1, 4, 4], options);
-        let seen = |rows: &RowViews| -> Vec<f64> {
+        let corner_values = |rows: &RowViews| -> Vec<f64> {
             let corners = rows.image(&image, 0);
             [[0, 0], [0, 3], [3, 0], [3, 3]].map(|[y, x]| corners.double_value(&[0, 0, y, x])).into()
         };
-        assert_eq!(seen(&rows), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(corner_values(&rows), [1.0, 0.0, 0.0, 1.0]);
         rows.advance();
-        assert_eq!(seen(&rows), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(corner_values(&rows), [0.0, 1.0, 1.0, 0.0]);
     }
 }

@@ -13,7 +13,7 @@ impl ExactSum {
         if !x.is_finite() {
             return;
         }
-        let mut kept = 0;
+        let mut count = 0;
         for at in 0..self.parts.len() {
             let mut y = self.parts[at];
             if x.abs() < y.abs() {
@@ -22,12 +22,12 @@ impl ExactSum {
             let high = x + y;
             let low = y - (high - x);
             if low != 0.0 {
-                self.parts[kept] = low;
-                kept += 1;
+                self.parts[count] = low;
+                count += 1;
             }
             x = high;
         }
-        self.parts.truncate(kept);
+        self.parts.truncate(count);
         self.parts.push(x);
     }
 

@@ -162,12 +162,12 @@ proptest! {
             values.iter().for_each(|&value| sum.add(value));
             sum
         };
-        let whole = sum(&values).value();
+        let total = sum(&values).value();
         let (head, tail) = values.split_at(cut.min(values.len()));
         let mut merged = sum(tail);
         merged.merge(&sum(head));
-        prop_assert_eq!(merged.value(), whole);
+        prop_assert_eq!(merged.value(), total);
         values.sort_by(f64::total_cmp);
-        prop_assert_eq!(sum(&values).value(), whole);
+        prop_assert_eq!(sum(&values).value(), total);
     }
 }

@@ -45,7 +45,7 @@ pub fn trend(samples: &[Vec<f64>]) -> Option<Trend> {
     let slopes: Vec<f64> = samples.iter().map(|values| slope_of(values)).collect();
     let count = n as f64;
     let slope = slopes.iter().sum::<f64>() / count;
-    let variance = slopes.iter().map(|of| (of - slope).powi(2)).sum::<f64>() / (count - 1.0);
+    let variance = slopes.iter().map(|sample_slope| (sample_slope - slope).powi(2)).sum::<f64>() / (count - 1.0);
     let means: Vec<f64> = (0..k).map(|index| samples.iter().map(|values| values[index]).sum::<f64>() / count).collect();
     let level = means.iter().sum::<f64>() / k as f64;
     let rest = |(index, mean): (usize, &f64)| (mean - level - slope * place(index)).powi(2);

@@ -71,14 +71,14 @@ impl Goal {
     pub fn driven(&self, layer_units: Option<u64>) -> Driven {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let Some(units) = self.units() else { return Driven { count: 1, at_least: false } };
-        let asked = match units {
+        let requested = match units {
             UnitSelection::TopActivation(top) | UnitSelection::Top { count: top, .. } => count(*top),
             UnitSelection::Random(drawn) => count(*drawn),
             UnitSelection::Listed(listed) => count(listed.len()),
             UnitSelection::All => layer_units.unwrap_or(1),
         };
         // A layer may have fewer units than the suite asks for.
-        let count = layer_units.map_or(asked, |layer| asked.min(layer));
+        let count = layer_units.map_or(requested, |layer| requested.min(layer));
         Driven { count, at_least: *units == UnitSelection::All && layer_units.is_none() }
     }
 }
@@ -86,11 +86,11 @@ impl Goal {
 impl AttackConfig {
     /// Every kind of cell that a run may have for the attack.
     pub fn cell_kinds(&self) -> Vec<CellKind> {
-        let asked = self.goal.controls().iter().map(|control| match control {
+        let controls = self.goal.controls().iter().map(|control| match control {
             Control::Noise => CellKind::ControlNoise,
             Control::RandomUnit => CellKind::ControlRandomUnit,
         });
-        let mut kinds: Vec<CellKind> = std::iter::once(self.goal.cell_kind()).chain(asked).collect();
+        let mut kinds: Vec<CellKind> = std::iter::once(self.goal.cell_kind()).chain(controls).collect();
         if self.goal.cell_kind().seeks_flips() {
             kinds.extend([CellKind::ControlNoise, CellKind::ControlSearch]);
             kinds.extend(self.goal.can_be_longer().then_some(CellKind::ControlLonger));

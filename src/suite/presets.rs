@@ -121,9 +121,9 @@ mod tests {
             let passes = |preset: Preset| {
                 preset.parts(norm, 10).iter().fold(Passes::default(), |sum, part| sum + part.passes(10))
             };
-            let (own, reference) = (passes(Preset::AmStandard), passes(Preset::Standard));
-            assert!(own.forwards * 5 <= reference.forwards, "{norm}: {own:?}, {reference:?}");
-            assert!(own.backwards * 5 <= reference.backwards, "{norm}: {own:?}, {reference:?}");
+            let (am_standard, reference) = (passes(Preset::AmStandard), passes(Preset::Standard));
+            assert!(am_standard.forwards * 5 <= reference.forwards, "{norm}: {am_standard:?}, {reference:?}");
+            assert!(am_standard.backwards * 5 <= reference.backwards, "{norm}: {am_standard:?}, {reference:?}");
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Question {
     /// The answer over all models of the run: the worst.
     pub answer: Answer,
     /// What the answer rests on: models that fail, numbers.
-    pub seen: String,
+    pub evidence: String,
     /// What to do if it failed or was not tested.
     pub advice: &'static str,
 }
@@ -154,7 +154,7 @@ impl Asked<'_> {
         &self,
         question: &'static str,
         good: impl Fn(&Trial) -> bool,
-        seen: impl Fn(&Trial) -> String,
+        describe: impl Fn(&Trial) -> String,
         advice: &'static str,
     ) -> Question {
         let trials = self.manifest.models.iter().filter_map(|model| Some((&model.name, model.trial.as_ref()?)));
@@ -166,8 +166,9 @@ impl Asked<'_> {
             (false, false) => Answer::Failed,
         };
         let listed = if bad.is_empty() { trials.iter().take(3).collect() } else { bad };
-        let seen: Vec<String> = listed.into_iter().map(|(name, trial)| format!("{name}: {}", seen(trial))).collect();
-        Question { question, answer, seen: seen.join("; "), advice }
+        let evidence: Vec<String> =
+            listed.into_iter().map(|(name, trial)| format!("{name}: {}", describe(trial))).collect();
+        Question { question, answer, evidence: evidence.join("; "), advice }
     }
 
     fn signs(
@@ -177,30 +178,30 @@ impl Asked<'_> {
         bad: impl Fn(&HealthSign) -> bool,
         advice: &'static str,
     ) -> Question {
-        let mut seen: Vec<String> = Vec::new();
+        let mut evidence: Vec<String> = Vec::new();
         for cell in &self.summary.cells {
             for sign in cell.health.iter().filter(|sign| bad(sign)) {
                 let (model, attack) = (&cell.cell.model, &cell.cell.attack);
                 let text = format!("{model} · {attack} at {} {}: {}", cell.cell.norm, cell.cell.epsilon, sign.code());
-                seen.push(text);
+                evidence.push(text);
             }
         }
-        seen.dedup();
-        let answer = match (looked, seen.is_empty()) {
+        evidence.dedup();
+        let answer = match (looked, evidence.is_empty()) {
             (_, false) => Answer::Failed,
             (true, true) => Answer::Passed,
             (false, true) => Answer::NotTested,
         };
-        let more = seen.len().saturating_sub(4);
-        seen.truncate(4);
+        let more = evidence.len().saturating_sub(4);
+        evidence.truncate(4);
         if more > 0 {
-            seen.push(format!("and {more} more"));
+            evidence.push(format!("and {more} more"));
         }
         if answer == Answer::Passed {
             let cells = self.summary.cells.len();
-            seen.push(format!("no such sign in {cells} {}", if cells == 1 { "cell" } else { "cells" }));
+            evidence.push(format!("no such sign in {cells} {}", if cells == 1 { "cell" } else { "cells" }));
         }
-        Question { question, answer, seen: seen.join("; "), advice }
+        Question { question, answer, evidence: evidence.join("; "), advice }
     }
 
     /// Of a random model it cannot be told.
@@ -233,9 +234,9 @@ impl Asked<'_> {
         let none: Vec<String> = models.map(|model| format!("{}: zero in the trial", model.name)).collect();
         if !none.is_empty() {
             if std::mem::replace(&mut question.answer, Answer::Failed) == Answer::Passed {
-                question.seen.clear();
+                question.evidence.clear();
             }
-            question.seen = [none.join("; "), question.seen]
+            question.evidence = [none.join("; "), question.evidence]
                 .into_iter()
                 .filter(|text| !text.is_empty())
                 .collect::<Vec<_>>()
@@ -260,7 +261,7 @@ impl Asked<'_> {
         if question.answer == Answer::Passed {
             let (moving, all) =
                 followed.iter().fold((0, 0), |(moving, all), piece| (moving + piece.found, all + piece.n));
-            question.seen =
+            question.evidence =
                 format!("of {all} samples that hold, counted for each attack and radius, {moving} still move");
         }
         question
@@ -268,7 +269,7 @@ impl Asked<'_> {
 
     fn self_test(&self) -> Question {
         let tests = || self.manifest.evidence.iter().filter(|test| test.check == CheckKind::SelfTest && test.n > 0);
-        let seen: Vec<String> = tests()
+        let questions: Vec<String> = tests()
             .map(|test| {
                 let share = clopper_pearson(test.found, test.n);
                 let noise = self.manifest.evidence.iter().find(|other| {
@@ -291,7 +292,7 @@ impl Asked<'_> {
                 )
             })
             .collect();
-        let answer = match (seen.is_empty(), tests().any(|test| misled(test) == Some(true))) {
+        let answer = match (questions.is_empty(), tests().any(|test| misled(test) == Some(true))) {
             (true, _) => Answer::NotTested,
             (false, false) => Answer::Passed,
             (false, true) => Answer::Failed,
@@ -299,7 +300,7 @@ impl Asked<'_> {
         let advice = "Add `[selftest]` to the suite. If planted points are missed, no robustness can be read from the run: look for \
                       operations that hide the gradient.";
         let question = "Do the attacks find adversarial images that are there by construction?";
-        Question { question, answer, seen: seen.join("; "), advice }
+        Question { question, answer, evidence: questions.join("; "), advice }
     }
 
     /// Hits that verification or rounding undo: a tenth of all flips is too many.
@@ -325,7 +326,7 @@ impl Asked<'_> {
         Question {
             question: "Do flips survive verification and rounding to 8 bits?",
             answer,
-            seen: format!(
+            evidence: format!(
                 "{flips} flips; {rounded} undone by rounding, {unconfirmed} hits of the search not confirmed"
             ),
             advice: "Read flip_rate_u8, or set precision = \"f32\".",

@@ -21,9 +21,9 @@ pub(super) struct Envelope {
 
 impl Envelope {
     /// Takes note of a distance, as an observation.
-    pub(super) fn measure(&mut self, norm: Norm, sample: u32, seen: Observation) {
-        let known = self.measured.entry((norm, sample)).or_insert(seen);
-        *known = nearer(*known, seen);
+    pub(super) fn measure(&mut self, norm: Norm, sample: u32, observation: Observation) {
+        let known = self.measured.entry((norm, sample)).or_insert(observation);
+        *known = nearer(*known, observation);
     }
 
     /// Takes note of a record's flip: it has a length in every norm.
@@ -38,16 +38,16 @@ impl Envelope {
     /// Samples that some record flips within `radius` of their clean image, whatever ball it was made for.
     pub(super) fn flipped_within(&self, norm: Norm, radius: f64) -> impl Iterator<Item = u32> {
         // Lengths are verified up to the rounding that a ball allows.
-        let inside = move |((of, sample), length): (&(Norm, u32), &f64)| {
-            (*of == norm && *length <= radius * (1.0 + 1e-6)).then_some(*sample)
+        let inside = move |((flip_norm, sample), length): (&(Norm, u32), &f64)| {
+            (*flip_norm == norm && *length <= radius * (1.0 + 1e-6)).then_some(*sample)
         };
         self.flips.iter().filter_map(inside)
     }
 
     /// Add what is known of the same model; `numbers` gives the place of each of the other's samples.
     pub(super) fn merge(&mut self, other: &Envelope, numbers: &[u32]) {
-        for (&(norm, sample), &seen) in &other.measured {
-            self.measure(norm, numbers[sample as usize], seen);
+        for (&(norm, sample), &observation) in &other.measured {
+            self.measure(norm, numbers[sample as usize], observation);
         }
         for (&(norm, sample), &length) in &other.flips {
             let shortest = self.flips.entry((norm, numbers[sample as usize])).or_insert(length);
@@ -58,9 +58,9 @@ impl Envelope {
     /// The envelope in each norm that was measured, samples in order.
     pub(super) fn observations(&self) -> BTreeMap<Norm, Vec<Observation>> {
         let mut all: BTreeMap<Norm, Vec<Observation>> = BTreeMap::new();
-        for (&(norm, sample), &seen) in &self.measured {
+        for (&(norm, sample), &observation) in &self.measured {
             let flip = self.flips.get(&(norm, sample)).map(|&distance| Observation { distance, event: true });
-            all.entry(norm).or_default().push(flip.map_or(seen, |flip| nearer(seen, flip)));
+            all.entry(norm).or_default().push(flip.map_or(observation, |flip| nearer(observation, flip)));
         }
         all
     }
@@ -92,10 +92,15 @@ pub(super) fn observation(distance: &DistanceRecord) -> Observation {
 /// of a method and of the `envelope`, over the largest such area there can be. Areas end at the envelope's farthest flip; samples without
 /// one are robust up to there. 1 where the envelope has no area to lose.
 pub(super) fn optimality(method: &[Observation], envelope: &[Observation]) -> f64 {
-    let farthest = envelope.iter().filter(|seen| seen.event).map(|seen| seen.distance).fold(0.0, f64::max);
-    let reach = |seen: &Observation| if seen.event { seen.distance.min(farthest) } else { farthest };
+    let farthest = envelope
+        .iter()
+        .filter(|observation| observation.event)
+        .map(|observation| observation.distance)
+        .fold(0.0, f64::max);
+    let reach =
+        |observation: &Observation| if observation.event { observation.distance.min(farthest) } else { farthest };
     let area = |all: &[Observation]| all.iter().map(reach).sum::<f64>() / all.len().max(1) as f64;
-    let alive = envelope.iter().filter(|seen| !seen.event || seen.distance > 0.0).count() as f64;
+    let alive = envelope.iter().filter(|observation| !observation.event || observation.distance > 0.0).count() as f64;
     let (reached, best) = (area(method), area(envelope));
     let most = alive / envelope.len().max(1) as f64 * farthest - best;
     if most > 0.0 { 1.0 - (reached - best) / most } else { 1.0 }
@@ -130,7 +135,7 @@ mod tests {
         envelope.flips.insert((Norm::Linf, 1), 0.1);
         let known = envelope.observations();
         assert_eq!(
-            known[&Norm::L2].iter().map(|seen| (seen.distance, seen.event)).collect::<Vec<_>>(),
+            known[&Norm::L2].iter().map(|observation| (observation.distance, observation.event)).collect::<Vec<_>>(),
             [(1.5, true), (0.5, true)]
         );
         assert!(!known.contains_key(&Norm::Linf), "the run measures no distance there");

@@ -60,7 +60,7 @@ impl HealthSign {
 
 impl fmt::Display for HealthSign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counted = |count: &u64, what: &str| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
+        let counted = |count: &u64, noun: &str| format!("{count} {noun}{}", if *count == 1 { "" } else { "s" });
         match self {
             HealthSign::ZeroGradient(count) => {
                 let samples = counted(count, "sample");
@@ -291,7 +291,7 @@ fn missed(model: &ModelTally) -> BTreeMap<(Norm, Epsilon), Missed> {
     let searched = model.cumulative().filter(|(_, _, threat, _)| threat.searched);
     let count = searched.map(|(norm, epsilon, threat, flipped)| {
         let missed = |set: &SampleSet| {
-            set.iter().filter(|&sample| threat.seen.contains(sample) && !flipped.contains(sample)).count() as u64
+            set.iter().filter(|&sample| threat.samples.contains(sample) && !flipped.contains(sample)).count() as u64
         };
         let missed = Missed {
             noise: missed(&threat.flipped_by_noise),

@@ -202,8 +202,8 @@ impl Summarizer {
         self.models.sort_by_key(|model| model_rank(&model.name));
         let inside = self.inside.finish(&model_rank, &attack_rank);
         let transfers = self.transfers.finish(model_rank, attack_rank);
-        let seen = self.models.iter().filter(|model| !model.samples.is_empty());
-        RunSummary { cells, models: seen.map(model_summary).collect(), distances, transfers, left_out: 0, inside }
+        let attacked = self.models.iter().filter(|model| !model.samples.is_empty());
+        RunSummary { cells, models: attacked.map(model_summary).collect(), distances, transfers, left_out: 0, inside }
     }
 
     /// The summary of the run of `manifest`, with what the trials of its models told.
@@ -220,13 +220,13 @@ impl Summarizer {
         let known = std::mem::take(&mut self.distances);
         for tally in &self.models {
             for (norm, envelope) in tally.envelope.observations() {
-                for ((model, method, distance_norm), seen) in known
+                for ((model, method, distance_norm), observations) in known
                     .iter()
                     .filter(|((model, _, distance_norm), _)| **model == *tally.name && *distance_norm == norm)
                 {
-                    let optimality = optimality(seen, &envelope);
+                    let optimality = optimality(observations, &envelope);
                     summaries.push(distance_summary(
-                        ((model.clone(), method.clone(), *distance_norm), seen.clone()),
+                        ((model.clone(), method.clone(), *distance_norm), observations.clone()),
                         optimality,
                     ));
                 }
@@ -271,7 +271,7 @@ fn cell_summary(tally: &CellTally) -> CellSummary {
 fn model_summary(tally: &ModelTally) -> ModelSummary {
     let worst_case = tally.broken().map(|(norm, epsilon, threat, flipped)| {
         let robust = |sample: &u32| tally.correct.contains(*sample) && !flipped.contains(*sample);
-        let estimate: Estimate = wilson(threat.seen.iter().filter(robust).count() as u64, threat.seen.len());
+        let estimate: Estimate = wilson(threat.samples.iter().filter(robust).count() as u64, threat.samples.len());
         (norm, epsilon, estimate)
     });
     let n = tally.samples.len();

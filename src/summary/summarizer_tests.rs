@@ -323,8 +323,8 @@ fn the_worst_case_over_norms_is_taken_per_sample() {
     let worst = summarizer.worst_samples();
     let rows = |norm: Option<Norm>| -> Vec<_> { worst.iter().filter(|row| row.norm == norm).collect() };
     assert_eq!([Some(Norm::Linf), Some(Norm::L2), None].map(|norm| rows(norm).len()), [12, 12, 12]);
-    let held = |norm: Option<Norm>| rows(norm).iter().filter(|row| row.robust).count();
-    assert_eq!([Some(Norm::Linf), Some(Norm::L2), None].map(held), [7, 8, 5]);
+    let robust = |norm: Option<Norm>| rows(norm).iter().filter(|row| row.robust).count();
+    assert_eq!([Some(Norm::Linf), Some(Norm::L2), None].map(robust), [7, 8, 5]);
     let radius = |value: f64| Some(Epsilon::new(value).unwrap());
     let l2 = rows(Some(Norm::L2));
     assert_eq!((l2[3].robust_at, l2[3].broken_at), (None, radius(0.25)));

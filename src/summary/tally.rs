@@ -122,7 +122,7 @@ fn drives_own_class(record: &Record) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Threat {
     /// Samples that an attack (not a control) saw.
-    pub(super) seen: SampleSet,
+    pub(super) samples: SampleSet,
     /// Samples that an attack flipped.
     pub(super) flipped: SampleSet,
     /// Samples that random noise flipped.
@@ -197,7 +197,7 @@ impl ModelTally {
         let cell = &record.cell;
         let threat = self.threats.entry((cell.norm, cell.epsilon)).or_default();
         if !cell.kind.is_control() {
-            threat.seen.insert(sample);
+            threat.samples.insert(sample);
             threat.searched |= cell.kind.seeks_flips();
         } else if cell.kind.role() == Role::GradientFree {
             threat.looked_at.insert(sample);
@@ -226,7 +226,7 @@ impl ModelTally {
         }
         for (ball, theirs) in &other.threats {
             let threat = self.threats.entry(*ball).or_default();
-            threat.seen.add_renumbered(&theirs.seen, numbers);
+            threat.samples.add_renumbered(&theirs.samples, numbers);
             threat.flipped.add_renumbered(&theirs.flipped, numbers);
             threat.flipped_by_noise.add_renumbered(&theirs.flipped_by_noise, numbers);
             threat.flipped_by_search.add_renumbered(&theirs.flipped_by_search, numbers);
@@ -280,7 +280,7 @@ impl ModelTally {
             self.envelope.flipped_within(norm, epsilon.value()).for_each(|sample| flipped.insert(sample));
             (norm, epsilon, threat, flipped.clone())
         });
-        all.filter(|(_, _, threat, _)| !threat.seen.is_empty())
+        all.filter(|(_, _, threat, _)| !threat.samples.is_empty())
     }
 
     /// Each ball with the samples that attacks flipped in it or in a smaller ball of its norm: what lies in a ball lies

@@ -158,13 +158,13 @@ mod tests {
             records in proptest::collection::vec(any_transfer(), 0..40),
             cut in any::<proptest::sample::Index>(),
         ) {
-            let whole = summaries(&records);
-            for summary in &whole {
+            let undivided = summaries(&records);
+            for summary in &undivided {
                 prop_assert!(summary.fooled <= summary.n && summary.n <= summary.n_both_correct && summary.fooled <= summary.fooled_all);
                 prop_assert!(summary.fooled_all - summary.fooled <= summary.n_both_correct - summary.n);
                 prop_assert_eq!(summary.transfer_rate.is_some(), summary.n > 0);
             }
-            let total: u64 = whole.iter().map(|summary| summary.n_both_correct).sum();
+            let total: u64 = undivided.iter().map(|summary| summary.n_both_correct).sum();
             prop_assert_eq!(total, records.len() as u64);
             let (head, tail) = records.split_at(if records.is_empty() { 0 } else { cut.index(records.len()) });
             let mut parts = TransferTallies::default();
@@ -172,7 +172,7 @@ mod tests {
             let mut other = TransferTallies::default();
             head.iter().for_each(|record| other.add(record));
             parts.merge(&other);
-            prop_assert_eq!(parts.finish(|name: &str| name.to_owned(), |name: &str| name.to_owned()), whole);
+            prop_assert_eq!(parts.finish(|name: &str| name.to_owned(), |name: &str| name.to_owned()), undivided);
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct SampleWorst {
 struct Ball {
     norm: Norm,
     epsilon: Epsilon,
-    seen: SampleSet,
+    samples: SampleSet,
     flipped: SampleSet,
 }
 
@@ -52,7 +52,7 @@ fn balls(model: &ModelTally) -> Vec<Ball> {
     let ball = |(norm, epsilon, threat, flipped): (Norm, Epsilon, &Threat, SampleSet)| Ball {
         norm,
         epsilon,
-        seen: threat.seen.clone(),
+        samples: threat.samples.clone(),
         flipped,
     };
     model.broken().map(ball).collect()
@@ -70,20 +70,20 @@ fn headlines(balls: &[Ball]) -> Vec<&Ball> {
 
 /// Samples that every one of these balls' attacks saw.
 fn seen_by_all(balls: &[&Ball]) -> SampleSet {
-    let first = balls.first().map(|ball| ball.seen.clone()).unwrap_or_default();
-    balls.iter().fold(first, |seen, ball| seen.and(&ball.seen))
+    let first = balls.first().map(|ball| ball.samples.clone()).unwrap_or_default();
+    balls.iter().fold(first, |common, ball| common.and(&ball.samples))
 }
 
 /// The worst case over the headline balls of all norms; none if there is one norm only.
 pub(super) fn over_all_norms(model: &ModelTally) -> Option<AllNorms> {
     let balls = balls(model);
     let headlines = headlines(&balls);
-    let seen = seen_by_all(&headlines);
-    if headlines.len() < 2 || seen.is_empty() {
+    let common = seen_by_all(&headlines);
+    if headlines.len() < 2 || common.is_empty() {
         return None;
     }
     let holds = |sample: &u32| headlines.iter().all(|ball| ball.holds(model, *sample));
-    let estimate = wilson(seen.iter().filter(holds).count() as u64, seen.len());
+    let estimate = wilson(common.iter().filter(holds).count() as u64, common.len());
     Some(AllNorms { balls: headlines.iter().map(|ball| (ball.norm, ball.epsilon)).collect(), estimate })
 }
 
@@ -102,11 +102,11 @@ pub(super) fn of_samples(model: &ModelTally, ids: &[&SampleId]) -> Vec<SampleWor
     };
     let mut rows = Vec::new();
     for headline in &headlines {
-        for sample in headline.seen.iter() {
-            let own = || balls.iter().filter(|ball| ball.norm == headline.norm && ball.seen.contains(sample));
+        for sample in headline.samples.iter() {
+            let same_norm = || balls.iter().filter(|ball| ball.norm == headline.norm && ball.samples.contains(sample));
             rows.push(SampleWorst {
-                robust_at: own().filter(|ball| ball.holds(model, sample)).map(|ball| ball.epsilon).max(),
-                broken_at: own().filter(|ball| ball.flipped.contains(sample)).map(|ball| ball.epsilon).min(),
+                robust_at: same_norm().filter(|ball| ball.holds(model, sample)).map(|ball| ball.epsilon).max(),
+                broken_at: same_norm().filter(|ball| ball.flipped.contains(sample)).map(|ball| ball.epsilon).min(),
                 robust: headline.holds(model, sample),
                 ..worst(sample, Some(headline.norm))
             });
@@ -133,13 +133,14 @@ pub fn worst_sample_columns() -> Vec<String> {
 
 /// Write `worst_case.csv` to `path`: whole and synced, or not at all. Returns its blake3 hash.
 pub fn write_worst_case(path: &Path, summary: &RunSummary) -> Result<String, StoreError> {
-    let row = |model: &str, norm: &str, epsilon: String, of: &Estimate| {
-        let [point, lo, hi] = [of.point, of.lo, of.hi].map(float_text);
+    let row = |model: &str, norm: &str, epsilon: String, estimate: &Estimate| {
+        let [point, lo, hi] = [estimate.point, estimate.lo, estimate.hi].map(float_text);
         vec![model.to_owned(), norm.to_owned(), epsilon, point, lo, hi]
     };
     let rows = summary.models.iter().flat_map(|model| {
         let balls = model.worst_case.iter();
-        let balls = balls.map(|(norm, epsilon, of)| row(&model.model, norm.as_str(), epsilon_text(*epsilon), of));
+        let balls =
+            balls.map(|(norm, epsilon, estimate)| row(&model.model, norm.as_str(), epsilon_text(*epsilon), estimate));
         let all = model.all_norms.iter().map(|all| row(&model.model, ALL, all.to_string(), &all.estimate));
         balls.chain(all).collect::<Vec<_>>()
     });
@@ -149,15 +150,15 @@ pub fn write_worst_case(path: &Path, summary: &RunSummary) -> Result<String, Sto
 /// Write `worst_case_samples.csv` to `path`: whole and synced, or not at all. Returns its blake3 hash.
 pub fn write_worst_samples(path: &Path, samples: &[SampleWorst]) -> Result<String, StoreError> {
     let radius = |radius: Option<Epsilon>| radius.map(epsilon_text).unwrap_or_default();
-    let rows = samples.iter().map(|of| {
+    let rows = samples.iter().map(|worst| {
         vec![
-            of.model.clone(),
-            of.sample_id.to_string(),
-            of.clean_correct.to_string(),
-            of.norm.map_or(ALL, Norm::as_str).to_owned(),
-            radius(of.robust_at),
-            radius(of.broken_at),
-            of.robust.to_string(),
+            worst.model.clone(),
+            worst.sample_id.to_string(),
+            worst.clean_correct.to_string(),
+            worst.norm.map_or(ALL, Norm::as_str).to_owned(),
+            radius(worst.robust_at),
+            radius(worst.broken_at),
+            worst.robust.to_string(),
         ]
     });
     write(path, worst_sample_columns(), rows)

@@ -94,8 +94,8 @@ fn augment(image: &Image, recipe: &TrainRecipe, generator: &mut Stream) -> Vec<u
         for y in 0..height {
             let from_y = y + down;
             for x in 0..width {
-                let seen = x + right;
-                let from_x = if mirrored { width - 1 - seen } else { seen };
+                let shifted_x = x + right;
+                let from_x = if mirrored { width - 1 - shifted_x } else { shifted_x };
                 let hidden = (top..top + hole).contains(&y) && (left..left + hole).contains(&x);
                 if !hidden && (0..height).contains(&from_y) && (0..width).contains(&from_x) {
                     out[plane + (y * width + x) as usize] = image.pixels[plane + (from_y * width + from_x) as usize];

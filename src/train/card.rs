@@ -134,8 +134,8 @@ impl Trainer {
         let [channels, height, width] = source.geometry.image();
         let recipe_path = self.recipe_beside_weights();
         let mut card = format!("# {}\n\n", source.name);
-        let mut line = |what: &str, value: String| {
-            let _ = writeln!(card, "- **{what}**: {value}");
+        let mut line = |title: &str, value: String| {
+            let _ = writeln!(card, "- **{title}**: {value}");
         };
         line(
             "Network",

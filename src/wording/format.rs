@@ -91,11 +91,11 @@ pub fn duration(seconds: f64) -> String {
     if seconds < 9.95 {
         return format!("{seconds:.1} s");
     }
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    let total = seconds.round() as u64;
+    match total {
+        0..60 => format!("{total} s"),
+        60..3600 => format!("{} min {} s", total / 60, total % 60),
+        _ => format!("{} h {} min", total / 3600, total % 3600 / 60),
     }
 }
 

@@ -28,8 +28,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// "did you mean …?" if a known word is near, else the list of what is known; of more than twenty the five that are nearest.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 20;
-    let mut seen = std::collections::HashSet::new();
-    let known: Vec<&str> = known.into_iter().filter(|name| seen.insert(*name)).collect();
+    let mut distinct = std::collections::HashSet::new();
+    let known: Vec<&str> = known.into_iter().filter(|name| distinct.insert(*name)).collect();
     let last = with_last_part(word, &known);
     if !last.is_empty() {
         let named: Vec<String> = last.iter().map(|name| format!("`{name}`")).collect();
@@ -66,7 +66,7 @@ fn most_alike<'a>(word: &str, mut known: Vec<&'a str>) -> Vec<&'a str> {
 }
 
 /// Text of a file as a message shows it: control characters escaped, at most 60 characters.
-pub fn shown(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut escaped = text.chars().flat_map(char::escape_debug);
     let mut short: String = escaped.by_ref().take(LONGEST).collect();
@@ -94,9 +94,9 @@ mod tests {
     #[test]
     fn a_name_without_its_beginning_is_completed() {
         let known = ["cifar/resnet8", "cifar/resnet18", "timm/resnet18", "torchvision/resnet18", "torchvision/vgg11"];
-        let said = "did you mean `cifar/resnet18` or `timm/resnet18` or `torchvision/resnet18`?";
-        assert_eq!(did_you_mean("resnet18", known), said);
-        assert_eq!(did_you_mean("torch/ResNet18", known), said);
+        let expected = "did you mean `cifar/resnet18` or `timm/resnet18` or `torchvision/resnet18`?";
+        assert_eq!(did_you_mean("resnet18", known), expected);
+        assert_eq!(did_you_mean("torch/ResNet18", known), expected);
         assert_eq!(did_you_mean("conv2", ["layer1.conv1", "layer1.conv2"]), "did you mean `layer1.conv2`?");
     }
 
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn long_and_strange_text_is_shown_short_and_escaped() {
-        assert_eq!(shown("a\u{1b}[31m\n"), "a\\u{1b}[31m\\n");
-        assert_eq!(shown(&"x".repeat(1000)), format!("{}…", "x".repeat(60)));
+        assert_eq!(excerpt("a\u{1b}[31m\n"), "a\\u{1b}[31m\\n");
+        assert_eq!(excerpt(&"x".repeat(1000)), format!("{}…", "x".repeat(60)));
         assert_eq!(nearest(&"x".repeat(1_000_000), ["x"]), None);
     }
 }

@@ -118,8 +118,8 @@ fn write_pages(folder: &Path) {
 #[ignore = "needs node and Chromium: `make browser`"]
 fn reports_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
-    let kept = std::env::var_os("PAGES").map(std::path::PathBuf::from);
-    let folder = kept.as_deref().unwrap_or(folder.path());
+    let pages = std::env::var_os("PAGES").map(std::path::PathBuf::from);
+    let folder = pages.as_deref().unwrap_or(folder.path());
     write_pages(folder);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report.test.mjs");
     let status = std::process::Command::new("node").arg("--test").arg(script).env("REPORTS", folder).status();

@@ -132,14 +132,14 @@ fn an_empty_data_folder() {
 #[test]
 fn a_corrupt_image_stops_the_run_and_keeps_its_blocks() {
     let sandbox = image_folder(FOLDER, 2, 6);
-    let whole = fs::read(sandbox.path("images/01/3.png")).unwrap();
-    fs::write(sandbox.path("images/01/3.png"), &whole[..whole.len() / 2]).unwrap();
+    let picture = fs::read(sandbox.path("images/01/3.png")).unwrap();
+    fs::write(sandbox.path("images/01/3.png"), &picture[..picture.len() / 2]).unwrap();
     let text = sandbox.complaint(&[], 2);
     assert!(text.contains("DIR/images/01/3.png"), "{text}");
-    let kept = sandbox.finished_blocks();
-    assert!(kept < 3, "{kept}");
+    let finished = sandbox.finished_blocks();
+    assert!(finished < 3, "{finished}");
 
-    fs::write(sandbox.path("images/01/3.png"), whole).unwrap();
+    fs::write(sandbox.path("images/01/3.png"), picture).unwrap();
     sandbox.run(&[]).assert().success();
 }
 
@@ -204,11 +204,11 @@ fn a_full_disk_is_a_clear_error_that_keeps_finished_blocks() {
     );
     assert_ne!(in_nine_radii, parts[1]);
     let suite = format!("{}[[attack]]{units}[[attack]]{}[boundary]{boundary}", parts[0], in_nine_radii);
-    let whole = Sandbox::new(&suite);
-    whole.run(&[]).assert().success();
-    let sizes: Vec<u64> = files_of(&whole.run_dir().join("blocks")).iter().map(|path| size(path)).collect();
+    let undisturbed = Sandbox::new(&suite);
+    undisturbed.run(&[]).assert().success();
+    let sizes: Vec<u64> = files_of(&undisturbed.run_dir().join("blocks")).iter().map(|path| size(path)).collect();
     let (units, logit) = (sizes[..4].iter().max().unwrap(), sizes[4]);
-    let manifest = size(&whole.run_dir().join("manifest.json"));
+    let manifest = size(&undisturbed.run_dir().join("manifest.json"));
     let limit = units.max(&manifest).div_ceil(512);
     assert!(limit * 512 < logit, "a block of class logits must be larger than {limit} * 512: {sizes:?}");
 
@@ -220,11 +220,12 @@ fn a_full_disk_is_a_clear_error_that_keeps_finished_blocks() {
     assert_eq!(files_of(&sandbox.run_dir().join("blocks")).len(), 4, "nothing half-written");
 
     // All blocks fit, the page does not.
-    let largest = sizes.iter().max().unwrap().max(&size(&whole.run_dir().join("samples.csv"))).next_multiple_of(512);
+    let largest =
+        sizes.iter().max().unwrap().max(&size(&undisturbed.run_dir().join("samples.csv"))).next_multiple_of(512);
     let text = complaint_with_file_size(&sandbox, largest / 512);
     assert!(text.contains(".png") || text.contains("report.html"), "{text}");
     assert_eq!(sandbox.finished_blocks(), BLOCKS);
 
     sandbox.run(&[]).assert().success();
-    assert_same(&Results::of(&sandbox.run_dir()), &Results::of(&whole.run_dir()));
+    assert_same(&Results::read(&sandbox.run_dir()), &Results::read(&undisturbed.run_dir()));
 }

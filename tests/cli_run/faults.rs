@@ -6,9 +6,9 @@ use predicates::str::contains;
 use crate::sandbox::{BLOCKS, Results, Sandbox, UNDISTURBED, assert_same};
 
 /// Runs the small suite with a fault in it, and then, if that ended with another code than 0, once more without.
-fn disturbed(fault: &str, more: &[&str], code: i32, said: impl Predicate<str>) {
+fn disturbed(fault: &str, more: &[&str], code: i32, expected: impl Predicate<str>) {
     let sandbox = Sandbox::small();
-    let asserted = sandbox.run(more).env("AM_EVAL_FAULT", fault).assert().stderr(said);
+    let asserted = sandbox.run(more).env("AM_EVAL_FAULT", fault).assert().stderr(expected);
     match code {
         0 => drop(asserted.success()),
         // A crash has no exit code.
@@ -19,7 +19,7 @@ fn disturbed(fault: &str, more: &[&str], code: i32, said: impl Predicate<str>) {
         assert!((1..BLOCKS).contains(&sandbox.finished_blocks()), "{} blocks", sandbox.finished_blocks());
         sandbox.run(&[]).assert().success();
     }
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn a_crash_loses_the_block_at_hand_alone() {
 
 #[test]
 fn processes_that_lose_their_device_twice_end_the_run_with_that_code() {
-    let said = contains("is started once more").and(contains("failed with exit code 75"));
-    disturbed("device:2", &["--devices", "cpu:2"], 75, said.and(contains("unspecified launch failure")));
+    let expected = contains("is started once more").and(contains("failed with exit code 75"));
+    disturbed("device:2", &["--devices", "cpu:2"], 75, expected.and(contains("unspecified launch failure")));
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn report_makes_the_same_bytes_again() {
     }
     fs::remove_dir_all(dir.join("charts")).unwrap();
     am_eval().arg("report").arg(&dir).assert().success().stdout(contains("model / attack"));
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     assert_eq!(fs::read(dir.join("summary.csv")).unwrap(), summary);
     assert!(fs::read(dir.join("report.html")).unwrap() == page, "the page differs");
 
@@ -170,5 +170,5 @@ fn report_makes_the_same_bytes_again() {
     am_eval().arg("report").arg(sandbox.path("gone")).assert().code(2).stderr(contains("failed to read"));
 
     sandbox.run(&[]).assert().success();
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
 }

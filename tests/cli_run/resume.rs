@@ -49,7 +49,7 @@ fn killed_at_any_moment_a_run_ends_in_the_same_bytes() {
     assert!(killed >= 5, "{killed} of 7 runs were there to be killed");
     sandbox.run(&[]).assert().success();
     let dir = sandbox.run_dir();
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     assert_eq!(Manifest::load(&dir.join("manifest.json")).unwrap().status, RunStatus::Complete);
     assert_eq!(partial_files(&dir), Vec::<String>::new());
 }
@@ -68,7 +68,7 @@ fn random_kills_in_a_row_change_nothing() {
         child.wait().unwrap();
     }
     sandbox.run(&[]).assert().success();
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
 }
 
 #[test]
@@ -78,16 +78,16 @@ fn signals_stop_cleanly_and_the_same_command_goes_on() {
         let mut child = sandbox.start();
         assert!(wait_for(&mut child, || sandbox.finished_blocks() >= 2));
         signal(&child, name);
-        let (code, said) = end(child);
-        assert_eq!(code, Some(5), "{said}");
+        let (code, stderr) = end(child);
+        assert_eq!(code, Some(5), "{stderr}");
         let done = sandbox.finished_blocks();
         assert!((2..BLOCKS).contains(&done), "{done}");
         let message = format!("interrupted: {done} of {BLOCKS} blocks are finished and kept in ");
-        assert!(said.contains(&message) && said.contains("the same command goes on from there"), "{said}");
+        assert!(stderr.contains(&message) && stderr.contains("the same command goes on from there"), "{stderr}");
         assert_eq!(partial_files(&sandbox.run_dir()), Vec::<String>::new());
 
         sandbox.run(&[]).assert().success().stderr(contains(format!("{done} of {BLOCKS} blocks were finished before")));
-        assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+        assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
     }
 }
 
@@ -97,8 +97,8 @@ fn damaged_blocks_are_computed_again_and_half_written_files_removed() {
     sandbox.run(&[]).assert().success();
     let dir = sandbox.run_dir();
     let blocks = files_of(&dir.join("blocks"));
-    let whole = fs::read(&blocks[1]).unwrap();
-    fs::write(&blocks[1], &whole[..whole.len() / 2]).unwrap();
+    let bytes = fs::read(&blocks[1]).unwrap();
+    fs::write(&blocks[1], &bytes[..bytes.len() / 2]).unwrap();
     let mut flipped = fs::read(&blocks[6]).unwrap();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
@@ -108,16 +108,16 @@ fn damaged_blocks_are_computed_again_and_half_written_files_removed() {
         fs::write(dir.join(stray), b"half").unwrap();
     }
     let output = sandbox.run(&[]).assert().success();
-    let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
     for damaged in [1, 6, 9] {
         let name = blocks[damaged].display().to_string();
-        let warned = said.lines().any(|line| {
+        let warned = stderr.lines().any(|line| {
             line.starts_with("warning: ") && line.contains(&format!("{name} is damaged")) && line.contains("again now")
         });
-        assert!(warned, "{name}: {said}");
+        assert!(warned, "{name}: {stderr}");
     }
-    assert!(said.contains("9 of 12 blocks were finished before"), "{said}");
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert!(stderr.contains("9 of 12 blocks were finished before"), "{stderr}");
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     assert_eq!(partial_files(&dir), Vec::<String>::new());
 }
 
@@ -126,7 +126,7 @@ fn a_finished_run_is_left_alone_and_shown_again() {
     let sandbox = Sandbox::small();
     let first = sandbox.run(&[]).assert().success().get_output().stdout.clone();
     let dir = sandbox.run_dir();
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     let stamps = || {
         let files = ["samples.csv", "summary.csv", "distances.csv", "manifest.json"].map(|name| dir.join(name));
         let files = files.into_iter().chain(files_of(&dir.join("charts"))).chain(files_of(&dir.join("blocks")));
@@ -145,14 +145,14 @@ fn a_finished_run_is_left_alone_and_shown_again() {
     fs::remove_file(files_of(&dir.join("charts")).remove(0)).unwrap();
     fs::write(dir.join("samples.csv"), "run,model\n").unwrap();
     sandbox.run(&[]).assert().success().stdout(nothing.clone().not());
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     fs::remove_file(dir.join("report.html")).unwrap();
     sandbox.run(&[]).assert().success().stdout(nothing.clone().not());
     assert!(dir.join("report.html").exists());
 
     // Law 1.
     sandbox.run(&["--fresh"]).assert().success().stdout(nothing.not()).stderr(contains("finished before").not());
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_second_process_in_the_same_run_is_turned_away() {
     let mut child = sandbox.start();
     assert!(wait_for(&mut child, || sandbox.finished_blocks() >= 1));
     sandbox.run(&[]).assert().code(101).stderr(contains("is in use by another am-eval process"));
-    let (code, said) = end(child);
-    assert_eq!(code, Some(0), "{said}");
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    let (code, message) = end(child);
+    assert_eq!(code, Some(0), "{message}");
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
 }

@@ -163,7 +163,7 @@ pub fn files_of(folder: &Path) -> Vec<PathBuf> {
 pub struct Results(pub BTreeMap<String, Vec<u8>>);
 
 impl Results {
-    pub fn of(dir: &Path) -> Self {
+    pub fn read(dir: &Path) -> Self {
         let mut results = BTreeMap::new();
         for name in ["samples.csv", "distances.csv"] {
             results.insert(name.to_owned(), std::fs::read(dir.join(name)).unwrap());
@@ -195,8 +195,9 @@ fn without_seconds(path: &Path) -> Vec<u8> {
     let mut text = String::new();
     for row in reader.records() {
         let row = row.unwrap();
-        let kept: Vec<&str> = row.iter().enumerate().filter(|(at, _)| *at != seconds).map(|(_, field)| field).collect();
-        text += &(kept.join(",") + "\n");
+        let fields: Vec<&str> =
+            row.iter().enumerate().filter(|(at, _)| *at != seconds).map(|(_, field)| field).collect();
+        text += &(fields.join(",") + "\n");
     }
     text.into_bytes()
 }
@@ -205,7 +206,7 @@ fn without_seconds(path: &Path) -> Vec<u8> {
 pub static UNDISTURBED: LazyLock<Results> = LazyLock::new(|| {
     let sandbox = Sandbox::small();
     sandbox.run(&[]).assert().success();
-    Results::of(&sandbox.run_dir())
+    Results::read(&sandbox.run_dir())
 });
 
 /// Waits until `condition` holds or the child has ended; whether the condition came first.

@@ -65,7 +65,7 @@ fn every_flip_is_confirmed_from_its_saved_image() {
     let sandbox = Sandbox::small();
     sandbox.run(&["--save-adversarial"]).assert().success();
     let dir = sandbox.run_dir();
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     let samples = Samples::read(&dir.join("samples.csv"));
     let model = model();
     let (mut confirmed, mut saved) = (BTreeSet::new(), BTreeSet::new());
@@ -110,17 +110,17 @@ fn images_can_be_asked_for_after_a_run_is_finished() {
     let dir = sandbox.run_dir();
     assert!(!dir.join("adversarial").exists());
     sandbox.run(&["--save-adversarial"]).assert().success();
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     let saved = files_of(&dir.join("adversarial"));
     assert_eq!(saved.len(), 2);
     let first = fs::read(&saved[0]).unwrap();
 
     // A truncated file of images is computed again with its block.
     let block = dir.join("blocks/000-cnn--logit--00001.adv.safetensors");
-    let whole = fs::read(&block).unwrap();
-    fs::write(&block, &whole[..whole.len() - 5]).unwrap();
+    let bytes = fs::read(&block).unwrap();
+    fs::write(&block, &bytes[..bytes.len() - 5]).unwrap();
     fs::remove_file(&saved[0]).unwrap();
-    let said = sandbox.run(&["--save-adversarial"]).assert().success().get_output().stderr.clone();
-    assert!(String::from_utf8_lossy(&said).contains("00001.adv.safetensors is damaged"));
-    assert!(fs::read(&saved[0]).unwrap() == first && fs::read(&block).unwrap() == whole);
+    let stderr = sandbox.run(&["--save-adversarial"]).assert().success().get_output().stderr.clone();
+    assert!(String::from_utf8_lossy(&stderr).contains("00001.adv.safetensors is damaged"));
+    assert!(fs::read(&saved[0]).unwrap() == first && fs::read(&block).unwrap() == bytes);
 }

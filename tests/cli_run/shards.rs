@@ -24,16 +24,16 @@ fn the_last_of_four_shards_writes_the_outputs() {
     }
     let dir = sandbox.run_dir();
     assert!(!dir.join("samples.csv").exists());
-    let said = || contains("9 of 12 blocks").and(contains("missing 000-cnn--logit--00001"));
-    am_eval().arg("merge").arg(&dir).assert().code(5).stdout(said());
+    let expected = || contains("9 of 12 blocks").and(contains("missing 000-cnn--logit--00001"));
+    am_eval().arg("merge").arg(&dir).assert().code(5).stdout(expected());
     let shards = contains("shard 2/4").and(contains("not begun")).and(contains("shard 3/4"));
-    am_eval().arg("status").arg(&dir).assert().code(5).stdout(said().and(shards));
+    am_eval().arg("status").arg(&dir).assert().code(5).stdout(expected().and(shards));
 
     // The scheduler says which one is left.
     let mut last = sandbox.run(&["--shard", "auto"]);
     let array = [("SLURM_ARRAY_TASK_ID", "11"), ("SLURM_ARRAY_TASK_MIN", "10"), ("SLURM_ARRAY_TASK_COUNT", "4")];
     last.envs(array).assert().success().stdout(contains("report: "));
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
     am_eval().arg("status").arg(&dir).assert().success().stdout(contains("all 12 blocks are finished"));
 
     // Once more, by merge, by a shard, and as a whole: nothing changes.
@@ -42,7 +42,7 @@ fn the_last_of_four_shards_writes_the_outputs() {
     assert_eq!(Manifest::load(&dir.join("manifest.json")).unwrap(), before);
     sandbox.run(&["--shard", "2/4"]).assert().success();
     sandbox.run(&[]).assert().success().stdout(contains("nothing to do"));
-    assert_same(&Results::of(&dir), &UNDISTURBED);
+    assert_same(&Results::read(&dir), &UNDISTURBED);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn shards_of_several_machines_are_merged_in_any_order() {
         let mut merge = am_eval();
         merge.arg("merge").args(order.map(|index| &dirs[index])).arg("--out").arg(&merged);
         merge.assert().success().stdout(contains("report: "));
-        assert_same(&Results::of(&below(&merged)), &UNDISTURBED);
+        assert_same(&Results::read(&below(&merged)), &UNDISTURBED);
     }
 
     // One of them alone lacks the others' blocks; all but one still do.
@@ -72,12 +72,12 @@ fn shards_of_several_machines_are_merged_in_any_order() {
 
     // A damaged block is a missing one.
     let block = files_of(&dirs[1].join("blocks")).remove(0);
-    let whole = fs::read(&block).unwrap();
-    fs::write(&block, &whole[..whole.len() / 2]).unwrap();
+    let bytes = fs::read(&block).unwrap();
+    fs::write(&block, &bytes[..bytes.len() / 2]).unwrap();
     am_eval().arg("merge").args([&dirs[0], &dirs[1]]).assert().code(5).stdout(contains("11 of 12 blocks"));
-    fs::write(&block, whole).unwrap();
+    fs::write(&block, bytes).unwrap();
     am_eval().arg("merge").args([&dirs[0], &dirs[1]]).assert().success();
-    assert_same(&Results::of(&dirs[0]), &UNDISTURBED);
+    assert_same(&Results::read(&dirs[0]), &UNDISTURBED);
 }
 
 #[test]
@@ -93,13 +93,13 @@ fn contradictions_are_refused_by_name() {
     let key = "000-cnn--logit--00000";
     let block = dir.block(key).unwrap().unwrap();
     Block { unconfirmed_hits: block.unconfirmed_hits + 1, ..block }.write(&dir).unwrap();
-    let said = contains(key).and(contains("different results"));
-    am_eval().arg("merge").args([&first, &second]).assert().code(3).stderr(said);
+    let expected = contains(key).and(contains("different results"));
+    am_eval().arg("merge").args([&first, &second]).assert().code(3).stderr(expected);
 
     sandbox.run(&["--shard", "1/2", "--seed", "6", "--out", sandbox.path("c").to_str().unwrap()]).assert().success();
     let other = below(&sandbox.path("c"));
-    let said = contains("are not of one run").and(contains("the seed"));
-    am_eval().arg("merge").args([&first, &other]).assert().code(3).stderr(said);
+    let expected = contains("are not of one run").and(contains("the seed"));
+    am_eval().arg("merge").args([&first, &other]).assert().code(3).stderr(expected);
     am_eval().arg("merge").args([&first, &other]).arg("--allow-mixed-devices").assert().code(3);
 }
 
@@ -118,20 +118,20 @@ fn devices_are_mixed_only_when_asked() {
     for key in dir.block_keys().unwrap() {
         dir.block(&key).unwrap().unwrap().write(&other).unwrap();
     }
-    let said = contains("NVIDIA H100").and(contains("--allow-mixed-devices"));
-    am_eval().arg("merge").args([&first, other.path()]).assert().code(3).stderr(said);
+    let expected = contains("NVIDIA H100").and(contains("--allow-mixed-devices"));
+    am_eval().arg("merge").args([&first, other.path()]).assert().code(3).stderr(expected);
     am_eval().arg("merge").args([first.as_path(), other.path()]).arg("--allow-mixed-devices").assert().success();
-    assert_same(&Results::of(&first), &UNDISTURBED);
+    assert_same(&Results::read(&first), &UNDISTURBED);
 }
 
 #[test]
 fn fresh_shards_forget_their_own_blocks_alone() {
     let sandbox = Sandbox::small();
     sandbox.run(&[]).assert().success();
-    let said = contains("finished before").not();
-    sandbox.run(&["--shard", "2/3", "--fresh"]).assert().success().stderr(said);
+    let expected = contains("finished before").not();
+    sandbox.run(&["--shard", "2/3", "--fresh"]).assert().success().stderr(expected);
     assert_eq!(sandbox.finished_blocks(), BLOCKS);
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
 }
 
 #[test]

@@ -69,19 +69,19 @@ impl Workshop {
 
 #[test]
 fn interrupted_training_ends_in_the_same_weights() {
-    let whole = Workshop::new(RECIPE);
+    let undisturbed = Workshop::new(RECIPE);
     let wrote = contains("tiny.safetensors").and(contains("tiny.md"));
-    whole.train(&[]).assert().success().stdout(wrote).stderr(contains("epoch 2/2: loss "));
-    assert!(!whole.path("tiny.checkpoint").exists());
+    undisturbed.train(&[]).assert().success().stdout(wrote).stderr(contains("epoch 2/2: loss "));
+    assert!(!undisturbed.path("tiny.checkpoint").exists());
 
     let interrupted = Workshop::new(RECIPE);
     let checkpoint = || interrupted.path("tiny.checkpoint").exists();
     let mut child = interrupted.start();
     assert!(wait_for(&mut child, checkpoint));
     signal(&child, "INT");
-    let (code, said) = end(child);
-    assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("interrupted after epoch 1; the same command goes on from ") && checkpoint(), "{said}");
+    let (code, message) = end(child);
+    assert_eq!(code, Some(5), "{message}");
+    assert!(message.contains("interrupted after epoch 1; the same command goes on from ") && checkpoint(), "{message}");
     assert!(!interrupted.path("tiny.safetensors").exists());
 
     // Killed without warning on top of it.
@@ -91,12 +91,12 @@ fn interrupted_training_ends_in_the_same_weights() {
     child.wait().unwrap();
 
     interrupted.train(&[]).assert().success().stderr(contains("epoch 1/2").not());
-    assert!(interrupted.read("tiny.safetensors") == whole.read("tiny.safetensors"), "the weights differ");
-    assert_eq!(interrupted.read("tiny.md"), whole.read("tiny.md"));
+    assert!(interrupted.read("tiny.safetensors") == undisturbed.read("tiny.safetensors"), "the weights differ");
+    assert_eq!(interrupted.read("tiny.md"), undisturbed.read("tiny.md"));
     let left: Vec<_> = fs::read_dir(interrupted.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 
-    the_card_says_what_the_weights_are(&whole);
+    the_card_says_what_the_weights_are(&undisturbed);
 }
 
 fn false_after_a_moment() -> bool {
@@ -117,8 +117,8 @@ fn the_card_says_what_the_weights_are(workshop: &Workshop) {
     ] {
         assert!(card.contains(part), "`{part}` is missing in {card}");
     }
-    let rate = |what: &str| {
-        let line = card.lines().find(|line| line.starts_with(&format!("- **{what}**: "))).unwrap();
+    let rate = |split: &str| {
+        let line = card.lines().find(|line| line.starts_with(&format!("- **{split}**: "))).unwrap();
         let number = line.split_once("**: ").unwrap().1.split_once(" %").unwrap().0;
         number.parse::<f64>().unwrap()
     };
@@ -137,10 +137,10 @@ fn a_stop_before_the_first_epoch_is_over_says_so() {
     let mut child = workshop.start();
     wait_for(&mut child, false_after_a_moment);
     signal(&child, "TERM");
-    let (code, said) = end(child);
+    let (code, message) = end(child);
     if code.is_some() {
-        assert_eq!(code, Some(5), "{said}");
-        assert!(said.contains("before the first epoch was over; the same command starts anew"), "{said}");
+        assert_eq!(code, Some(5), "{message}");
+        assert!(message.contains("before the first epoch was over; the same command starts anew"), "{message}");
     }
     assert!(!workshop.path("tiny.safetensors").exists() && !workshop.path("tiny.md").exists());
 }

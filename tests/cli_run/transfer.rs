@@ -164,7 +164,7 @@ fn every_count_follows_from_the_saved_images() {
 fn a_run_leaves_the_table_its_charts_and_the_same_again() {
     let sandbox = Sandbox::new(SUITE);
     sandbox.run(&[]).assert().success();
-    let (dir, undisturbed) = (sandbox.run_dir(), Results::of(&sandbox.run_dir()));
+    let (dir, undisturbed) = (sandbox.run_dir(), Results::read(&sandbox.run_dir()));
     assert!(undisturbed.0.contains_key("transfer.csv"));
     let charts: Vec<&String> = undisturbed.0.keys().filter(|name| name.starts_with("transfer-")).collect();
     assert_eq!(charts, ["transfer-early-linf.png", "transfer-whole-l2.png"]);
@@ -175,7 +175,7 @@ fn a_run_leaves_the_table_its_charts_and_the_same_again() {
 
     fs::write(dir.join("transfer.csv"), "source\n").unwrap();
     am_eval().arg("report").arg(&dir).assert().success();
-    assert_same(&Results::of(&dir), &undisturbed);
+    assert_same(&Results::read(&dir), &undisturbed);
     assert!(fs::read_to_string(dir.join("report.html")).unwrap() == page);
 
     // Killed, and with a damaged block, it comes out the same.
@@ -188,11 +188,11 @@ fn a_run_leaves_the_table_its_charts_and_the_same_again() {
         child.wait().unwrap();
     }
     let block = files_of(&killed.run_dir().join("blocks")).remove(0);
-    let whole = fs::read(&block).unwrap();
-    assert!(String::from_utf8_lossy(&whole).contains("\"transfers\":"), "it holds transfers");
-    fs::write(&block, &whole[..whole.len() - 1]).unwrap();
+    let bytes = fs::read(&block).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("\"transfers\":"), "it holds transfers");
+    fs::write(&block, &bytes[..bytes.len() - 1]).unwrap();
     killed.run(&[]).assert().success();
-    assert_same(&Results::of(&killed.run_dir()), &undisturbed);
+    assert_same(&Results::read(&killed.run_dir()), &undisturbed);
 
     // So do shards, the last first, each with the models that it needs. With as many threads as the sandbox gives the binary: the
     // rounding of sums depends on it.
@@ -209,7 +209,7 @@ fn a_run_leaves_the_table_its_charts_and_the_same_again() {
     }
     assert_eq!(sharded.finished_blocks(), BLOCKS);
     am_eval().arg("report").arg(&folder).assert().success();
-    assert_same(&Results::of(&folder), &undisturbed);
+    assert_same(&Results::read(&folder), &undisturbed);
 }
 
 struct Silent;

@@ -21,15 +21,15 @@ fn kill(id: u32) {
 #[test]
 fn two_processes_end_in_the_same_bytes() {
     let sandbox = Sandbox::small();
-    let said = contains("2 processes: cpu with 1 thread, cpu with 1 thread");
-    sandbox.run(&["--devices", "cpu:2"]).assert().success().stdout(contains("report: ")).stderr(said);
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    let expected = contains("2 processes: cpu with 1 thread, cpu with 1 thread");
+    sandbox.run(&["--devices", "cpu:2"]).assert().success().stdout(contains("report: ")).stderr(expected);
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
     // One process, or others, find it finished.
     sandbox.run(&[]).assert().success().stdout(contains("nothing to do"));
     sandbox.run(&["--devices", "cpu:3"]).assert().success().stdout(contains("nothing to do"));
     let fresh = contains("12/12 blocks");
     sandbox.run(&["--devices", "cpu:3", "--fresh"]).assert().success().stderr(fresh);
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn a_process_that_dies_is_started_once_more() {
     let workers = children(&parent);
     assert_eq!(workers.len(), 2);
     kill(workers[0]);
-    let (code, said) = end(parent);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("process 1 (cpu with 1 thread) was killed (signal 9;"), "{said}");
-    assert!(said.contains("it is started once more"), "{said}");
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    let (code, message) = end(parent);
+    assert_eq!(code, Some(0), "{message}");
+    assert!(message.contains("process 1 (cpu with 1 thread) was killed (signal 9;"), "{message}");
+    assert!(message.contains("it is started once more"), "{message}");
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn processes_stop_when_the_one_that_started_them_is_interrupted_or_gone() {
     let mut parent = sandbox.start_with(&["--devices", "cpu:2"], Stdio::piped());
     assert!(wait_for(&mut parent, || sandbox.finished_blocks() >= 1));
     signal(&parent, "INT");
-    let (code, said) = end(parent);
-    assert_eq!(code, Some(5), "{said}");
+    let (code, message) = end(parent);
+    assert_eq!(code, Some(5), "{message}");
     let after_interrupt = sandbox.finished_blocks();
     assert!(after_interrupt < BLOCKS, "{after_interrupt} blocks");
 
@@ -70,7 +70,7 @@ fn processes_stop_when_the_one_that_started_them_is_interrupted_or_gone() {
     }
     assert!(sandbox.finished_blocks() < BLOCKS);
     sandbox.run(&["--devices", "cpu:2"]).assert().success();
-    assert_same(&Results::of(&sandbox.run_dir()), &UNDISTURBED);
+    assert_same(&Results::read(&sandbox.run_dir()), &UNDISTURBED);
 }
 
 /// Whether a process with this number is there and not merely waiting to be reaped.
@@ -82,9 +82,9 @@ fn runs(id: u32) -> bool {
 #[test]
 fn devices_that_are_not_there_are_named() {
     let sandbox = Sandbox::small();
-    let said = contains("device cuda:63 cannot be used");
-    sandbox.run(&["--devices", "cuda:63"]).assert().code(2).stderr(said);
-    let said = contains("unknown device `gpu`").and(contains("cpu:N"));
-    sandbox.run(&["--devices", "gpu"]).assert().code(2).stderr(said);
+    let expected = contains("device cuda:63 cannot be used");
+    sandbox.run(&["--devices", "cuda:63"]).assert().code(2).stderr(expected);
+    let expected = contains("unknown device `gpu`").and(contains("cpu:N"));
+    sandbox.run(&["--devices", "gpu"]).assert().code(2).stderr(expected);
     sandbox.run(&["--devices", "all", "--device", "cpu"]).assert().code(2).stderr(contains("cannot be used with"));
 }

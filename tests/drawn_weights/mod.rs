@@ -152,11 +152,11 @@ fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
 }
 
 /// Fails unless the values are PyTorch's, with their shape, to [`TOLERANCE`] of the largest.
-pub fn assert_close(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), what: &str) {
-    assert_eq!(&ours.size(), shape, "{what}");
+pub fn assert_close(ours: &Tensor, (shape, values): &(Vec<i64>, Vec<f32>), label: &str) {
+    assert_eq!(&ours.size(), shape, "{label}");
     let theirs = Tensor::from_slice(values).view(shape.as_slice());
     let scale = theirs.abs().max().double_value(&[]);
     let error = (ours - &theirs).abs().max().double_value(&[]) / scale;
-    assert!(scale > 1e-6, "{what}: PyTorch's values are all but zero");
-    assert!(error <= TOLERANCE, "{what}: relative error {error:e}");
+    assert!(scale > 1e-6, "{label}: PyTorch's values are all but zero");
+    assert!(error <= TOLERANCE, "{label}: relative error {error:e}");
 }

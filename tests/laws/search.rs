@@ -316,14 +316,14 @@ fn minimal_norm_methods_end_at_the_closed_form_among_classes_and_in_the_box() {
         for (place, record) in records.iter().enumerate() {
             let sample = place % samples.len();
             let image: Vec<f64> = images[sample].iter().map(|&value| f64::from(value) / 255.0).collect();
-            let own = samples[sample].label as usize;
+            let class_of_sample = samples[sample].label as usize;
             let row = |class: usize| weight[class * PIXELS..(class + 1) * PIXELS].iter().map(|&w| f64::from(w));
             let logit = |class: usize| row(class).zip(&image).map(|(w, x)| w * x).sum::<f64>() + f64::from(bias[class]);
-            let others = (0..CLASSES).filter(|&class| class != own);
+            let others = (0..CLASSES).filter(|&class| class != class_of_sample);
             let nearest = others
                 .map(|class| {
-                    let normal: Vec<f64> = row(class).zip(row(own)).map(|(a, b)| a - b).collect();
-                    exact(&image, &normal, logit(own) - logit(class), norm)
+                    let normal: Vec<f64> = row(class).zip(row(class_of_sample)).map(|(a, b)| a - b).collect();
+                    exact(&image, &normal, logit(class_of_sample) - logit(class), norm)
                 })
                 .fold(f64::INFINITY, f64::min);
             let ratio = record.distance / nearest;

@@ -33,11 +33,11 @@ pub fn with_prefix<'a>(tensors: &'a BTreeMap<String, Tensor>, prefix: &str) -> V
     tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor))).collect()
 }
 
-pub fn assert_close(ours: &Tensor, theirs: &Tensor, tolerance: f64, what: &str) {
-    assert_eq!(ours.size(), theirs.size(), "{what}");
+pub fn assert_close(ours: &Tensor, theirs: &Tensor, tolerance: f64, label: &str) {
+    assert_eq!(ours.size(), theirs.size(), "{label}");
     let scale = theirs.abs().max().double_value(&[]);
     let error = (ours - theirs).abs().max().double_value(&[]) / scale;
-    assert!(scale > 1e-6 && error <= tolerance, "{what}: relative error {error:e}, largest value {scale:e}");
+    assert!(scale > 1e-6 && error <= tolerance, "{label}: relative error {error:e}, largest value {scale:e}");
 }
 
 /// Logits, activations of `layers` and gradients of `objectives`.
@@ -48,17 +48,17 @@ pub fn compare(
     layers: &[(String, &Tensor)],
     objectives: &[(String, &Tensor)],
     [tolerance, of_gradients]: [f64; 2],
-    what: &str,
+    label: &str,
 ) {
     let names = layers.iter().map(|(layer, _)| LayerName::from(layer.as_str())).collect();
-    let plain = Predictor::new(model, names, None).unwrap_or_else(|error| panic!("{what}: {error}")).predict(pixels);
-    assert_close(&plain.logits, logits, tolerance, &format!("{what}: logits"));
+    let plain = Predictor::new(model, names, None).unwrap_or_else(|error| panic!("{label}: {error}")).predict(pixels);
+    assert_close(&plain.logits, logits, tolerance, &format!("{label}: logits"));
     for ((layer, theirs), ours) in layers.iter().zip(&plain.activations) {
-        assert_close(ours, theirs, tolerance, &format!("{what}: {layer}"));
+        assert_close(ours, theirs, tolerance, &format!("{label}: {layer}"));
     }
     for (objective, theirs) in objectives {
         let predictor = Predictor::new(model, Vec::new(), Some(objective.parse().unwrap())).unwrap();
         let ours = predictor.predict(pixels).gradient.unwrap();
-        assert_close(&ours, theirs, of_gradients, &format!("{what}: gradient of {objective}"));
+        assert_close(&ours, theirs, of_gradients, &format!("{label}: gradient of {objective}"));
     }
 }

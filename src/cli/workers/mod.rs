@@ -69,7 +69,7 @@ pub fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, placements: &[
                     failed.get_or_insert_with(|| Failed {
                         worker: worker.title.clone(),
                         end,
-                        said: worker.last_words(),
+                        message: worker.last_words(),
                     });
                 }
             }
@@ -104,7 +104,7 @@ fn begin(prepared: &Prepared, args: &RunArgs, dir: &RunDir) -> Result<(), StoreE
     if args.fresh {
         execution::start_over(dir)?;
     }
-    let complete = !args.fresh && Inventory::of(dir)?.missing().is_empty() && dir.plan()?.is_some();
+    let complete = !args.fresh && Inventory::read(dir)?.missing().is_empty() && dir.plan()?.is_some();
     if !complete {
         prepared.manifest(std::env::args().collect()).save(&dir.manifest_path())?;
         dir.save_plan(execution::keys(prepared))?;
@@ -114,11 +114,11 @@ fn begin(prepared: &Prepared, args: &RunArgs, dir: &RunDir) -> Result<(), StoreE
 
 /// A process that could not do its share.
 #[derive(Debug, thiserror::Error)]
-#[error("{worker} {end}{said}")]
+#[error("{worker} {end}{message}")]
 struct Failed {
     worker: String,
     end: Ended,
-    said: String,
+    message: String,
 }
 
 /// Follows the blocks that appear in the directory.
@@ -132,7 +132,7 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn new(prepared: &'a Prepared, args: &RunArgs, dir: &'a RunDir) -> Result<Self, Failure> {
-        let finished = Inventory::of(dir).or_exit(Exit::RunFailed)?.finished;
+        let finished = Inventory::read(dir).or_exit(Exit::RunFailed)?.finished;
         let units = prepared.plan.units();
         let missing: Vec<&WorkUnit> = units.iter().filter(|unit| !finished.contains(&unit.key)).collect();
         let mut progress = execution::begin(prepared, args);

@@ -25,7 +25,7 @@ pub struct Worker {
     /// When this is closed, the process stops after its block: so also if this process is killed.
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    said: VecDeque<String>,
+    last_lines: VecDeque<String>,
 }
 
 impl Worker {
@@ -81,7 +81,7 @@ impl Worker {
                 }
             });
         }
-        Ok(Worker { title, attempt, command, child, input, lines, said: VecDeque::new() })
+        Ok(Worker { title, attempt, command, child, input, lines, last_lines: VecDeque::new() })
     }
 
     /// Asks for an end after the block at hand.
@@ -96,9 +96,9 @@ impl Worker {
             if let Some(warning) = line.strip_prefix("warning: ") {
                 warnings.push(warning.to_owned());
             }
-            self.said.push_back(line);
-            if self.said.len() > LAST_LINES {
-                self.said.pop_front();
+            self.last_lines.push_back(line);
+            if self.last_lines.len() > LAST_LINES {
+                self.last_lines.pop_front();
             }
         }
         warnings
@@ -113,7 +113,7 @@ impl Worker {
     pub fn last_words(&mut self) -> String {
         // Its lines end with it; those that are still on their way are few.
         let rest: Vec<String> = self.lines.iter().collect();
-        let lines = self.said.iter().chain(&rest).filter(|line| !line.is_empty());
+        let lines = self.last_lines.iter().chain(&rest).filter(|line| !line.is_empty());
         lines.map(|line| format!("\n  {line}")).collect()
     }
 }

@@ -149,9 +149,9 @@ fn read(path: &Path, imagenet: &ClassList, need_ids: bool) -> Result<BTreeMap<u3
 }
 
 fn checked(path: &Path, ids: BTreeMap<u32, String>) -> Result<BTreeMap<u32, String>, DataError> {
-    let mut seen: HashMap<&str, u32> = HashMap::new();
+    let mut first_ids: HashMap<&str, u32> = HashMap::new();
     for (id, synset) in &ids {
-        if let Some(first) = seen.insert(synset, *id) {
+        if let Some(first) = first_ids.insert(synset, *id) {
             return Err(DataError::content(path, format!("class ids {first} and {id} are both {synset}")));
         }
     }

@@ -170,8 +170,8 @@ mod tests {
         insta::assert_snapshot!(read_bytes(b"n01440764").unwrap_err(), @"ROOT/meta.mat: is not the devkit's meta.mat: it is no little-endian MATLAB file of level 5");
         insta::assert_snapshot!(read_bytes(&fixture("other.mat")).unwrap_err(), @"ROOT/meta.mat: is not the devkit's meta.mat: it has no variable `synsets`");
         for name in ["meta.mat", "meta-plain.mat"] {
-            let whole = fixture(name);
-            assert!((0..whole.len() - 8).all(|length| read_bytes(&whole[..length]).is_err()), "{name}");
+            let bytes = fixture(name);
+            assert!((0..bytes.len() - 8).all(|length| read_bytes(&bytes[..length]).is_err()), "{name}");
         }
     }
 

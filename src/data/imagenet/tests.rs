@@ -82,24 +82,24 @@ fn other_classes_are_those_of_their_list() {
 
 #[test]
 fn wrong_labels_say_what_would_be_right() {
-    let said = |files: &[(&str, &[u8])]| opened(files).unwrap_err();
+    let error = |files: &[(&str, &[u8])]| opened(files).unwrap_err();
     let truth = |text: &'static str| [("labels.txt", text.as_bytes())];
-    insta::assert_snapshot!(said(&truth("")), @"ROOT/labels.txt: has no labels");
-    insta::assert_snapshot!(said(&truth("name,label\n")), @"ROOT/labels.txt: has no labels");
-    insta::assert_snapshot!(said(&truth("1\n2\n3\n")), @"ROOT/labels.txt: has class ids, whose meaning is in the devkit's meta.mat: put it beside this file (ROOT/meta.mat is not there), or name it with `synsets` in [data]");
-    insta::assert_snapshot!(said(&[("labels.txt", b"1\n2\n3\n"), ("meta.mat", &meta())]), @"ROOT/labels.txt: has 3 labels, but ILSVRC2012_val_00000010.JPEG is image 10; ImageNet's list has 50000");
-    insta::assert_snapshot!(said(&[("labels.txt", b"1\n0\n1\n1\n1\n1\n1\n1\n1\n1\n"), ("meta.mat", &meta())]), @"ROOT/labels.txt:2: 0 is no class id; they go from 1 to 3");
-    insta::assert_snapshot!(said(&[("labels.txt", b"1\none\n"), ("meta.mat", &meta())]), @"ROOT/labels.txt:2: `one` is no class id, which is a whole number from 1 on");
-    insta::assert_snapshot!(said(&truth("n01440764\n5\n")), @"ROOT/labels.txt:2: is not one synset, such as n01440764, as the lines before are");
-    insta::assert_snapshot!(said(&truth("n01440764\nn00000000\n")), @"ROOT/labels.txt:2: `n00000000` is none of the 1000 synsets; for other classes than ImageNet's 1000, name a file of them with `synsets` in [data]");
-    insta::assert_snapshot!(said(&truth("ILSVRC2012_val_00000001 5\n")), @"ROOT/labels.txt: has no label for ILSVRC2012_val_00000002.JPEG in ROOT/val (nor for 1 more); every image in the folder needs one");
-    insta::assert_snapshot!(said(&truth("ILSVRC2012_val_00000001 5\nILSVRC2012_val_00000002.JPEG\n")), @"ROOT/labels.txt:2: has no label; a line is an image's name and its synset or class index");
-    insta::assert_snapshot!(said(&truth("ILSVRC2012_val_00000001 5\nILSVRC2012_val_00000001.JPEG 7\n")), @"ROOT/labels.txt:2: `ILSVRC2012_val_00000001.JPEG` stands on line 1 already");
-    insta::assert_snapshot!(said(&truth("ILSVRC2012_val_00000001 1000\nILSVRC2012_val_00000002 5\nILSVRC2012_val_00000010 5\n")), @"ROOT/labels.txt:1: `1000` is neither a synset such as n01440764 nor a class index from 0 to 999");
+    insta::assert_snapshot!(error(&truth("")), @"ROOT/labels.txt: has no labels");
+    insta::assert_snapshot!(error(&truth("name,label\n")), @"ROOT/labels.txt: has no labels");
+    insta::assert_snapshot!(error(&truth("1\n2\n3\n")), @"ROOT/labels.txt: has class ids, whose meaning is in the devkit's meta.mat: put it beside this file (ROOT/meta.mat is not there), or name it with `synsets` in [data]");
+    insta::assert_snapshot!(error(&[("labels.txt", b"1\n2\n3\n"), ("meta.mat", &meta())]), @"ROOT/labels.txt: has 3 labels, but ILSVRC2012_val_00000010.JPEG is image 10; ImageNet's list has 50000");
+    insta::assert_snapshot!(error(&[("labels.txt", b"1\n0\n1\n1\n1\n1\n1\n1\n1\n1\n"), ("meta.mat", &meta())]), @"ROOT/labels.txt:2: 0 is no class id; they go from 1 to 3");
+    insta::assert_snapshot!(error(&[("labels.txt", b"1\none\n"), ("meta.mat", &meta())]), @"ROOT/labels.txt:2: `one` is no class id, which is a whole number from 1 on");
+    insta::assert_snapshot!(error(&truth("n01440764\n5\n")), @"ROOT/labels.txt:2: is not one synset, such as n01440764, as the lines before are");
+    insta::assert_snapshot!(error(&truth("n01440764\nn00000000\n")), @"ROOT/labels.txt:2: `n00000000` is none of the 1000 synsets; for other classes than ImageNet's 1000, name a file of them with `synsets` in [data]");
+    insta::assert_snapshot!(error(&truth("ILSVRC2012_val_00000001 5\n")), @"ROOT/labels.txt: has no label for ILSVRC2012_val_00000002.JPEG in ROOT/val (nor for 1 more); every image in the folder needs one");
+    insta::assert_snapshot!(error(&truth("ILSVRC2012_val_00000001 5\nILSVRC2012_val_00000002.JPEG\n")), @"ROOT/labels.txt:2: has no label; a line is an image's name and its synset or class index");
+    insta::assert_snapshot!(error(&truth("ILSVRC2012_val_00000001 5\nILSVRC2012_val_00000001.JPEG 7\n")), @"ROOT/labels.txt:2: `ILSVRC2012_val_00000001.JPEG` stands on line 1 already");
+    insta::assert_snapshot!(error(&truth("ILSVRC2012_val_00000001 1000\nILSVRC2012_val_00000002 5\nILSVRC2012_val_00000010 5\n")), @"ROOT/labels.txt:1: `1000` is neither a synset such as n01440764 nor a class index from 0 to 999");
     let alphabetical: String = IMAGENET_SYNSETS.lines().map(|line| format!("{}\n", &line[..9])).collect();
-    insta::assert_snapshot!(said(&[("labels.txt", b"1\n"), ("synsets.txt", alphabetical.as_bytes())]), @"ROOT/synsets.txt: lists ImageNet's synsets in alphabetical order, which is not the order of the devkit's class ids; name the devkit's meta.mat instead, or a file of `id synset` lines");
-    insta::assert_snapshot!(said(&[("labels.txt", b"1\n"), ("synsets.txt", b"n01440764\nn01440764\n")]), @"ROOT/synsets.txt: class ids 1 and 2 are both n01440764");
-    insta::assert_snapshot!(said(&[("labels.txt", b"1\n"), ("synsets.txt", b"1 n01440764\nn01443537\n")]), @"ROOT/synsets.txt:2: either every line or none has a class id");
+    insta::assert_snapshot!(error(&[("labels.txt", b"1\n"), ("synsets.txt", alphabetical.as_bytes())]), @"ROOT/synsets.txt: lists ImageNet's synsets in alphabetical order, which is not the order of the devkit's class ids; name the devkit's meta.mat instead, or a file of `id synset` lines");
+    insta::assert_snapshot!(error(&[("labels.txt", b"1\n"), ("synsets.txt", b"n01440764\nn01440764\n")]), @"ROOT/synsets.txt: class ids 1 and 2 are both n01440764");
+    insta::assert_snapshot!(error(&[("labels.txt", b"1\n"), ("synsets.txt", b"1 n01440764\nn01443537\n")]), @"ROOT/synsets.txt:2: either every line or none has a class id");
 }
 
 const IMAGENET_SYNSETS: &str = include_str!("../imagenet_classes.txt");
@@ -107,10 +107,10 @@ const IMAGENET_SYNSETS: &str = include_str!("../imagenet_classes.txt");
 #[test]
 fn a_folder_of_folders_is_another_kind() {
     let root = tempfile::tempdir().unwrap();
-    let said = || open(root.path(), Path::new("labels.txt"), None).unwrap_err().to_string();
-    assert!(said().contains("has no images; expected files ending in jpg"), "{}", said());
+    let error = || open(root.path(), Path::new("labels.txt"), None).unwrap_err().to_string();
+    assert!(error().contains("has no images; expected files ending in jpg"), "{}", error());
     std::fs::create_dir(root.path().join("n01440764")).unwrap();
-    assert!(said().ends_with("has no images but folders of classes: use `kind = \"image-folder\"`"), "{}", said());
+    assert!(error().ends_with("has no images but folders of classes: use `kind = \"image-folder\"`"), "{}", error());
 }
 
 proptest! {

@@ -73,8 +73,8 @@ pub(super) fn open(
         DataError::content(&shards[*shard], format!("sample `{}`: {problem}", sample.key))
     };
     let Labelled { labels, classes, numbering } = classify(&texts, names, wrong)?;
-    let mut seen = HashSet::with_capacity(all.len());
-    let distinct = all.iter().all(|(_, sample)| seen.insert(sample.key.as_str()));
+    let mut keys = HashSet::with_capacity(all.len());
+    let distinct = all.iter().all(|(_, sample)| keys.insert(sample.key.as_str()));
     let id = |shard: usize, key: &str| -> SampleId {
         let name = shards[shard].file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if distinct { key.into() } else { format!("{name}/{key}").into() }

@@ -27,9 +27,9 @@ fn opened(shards: &[Vec<u8>], label_field: &str) -> Result<Webdataset, String> {
     for (at, bytes) in shards.iter().enumerate() {
         std::fs::write(root.path().join(format!("s-{at}.tar")), bytes).unwrap();
     }
-    let said = |error: DataError| error.to_string().replace(&root.path().display().to_string(), "ROOT");
-    let data = open(root.path(), &[], label_field, None).map_err(said)?;
-    (0..data.len()).try_for_each(|index| data.image(index).map(drop)).map_err(said)?;
+    let message = |error: DataError| error.to_string().replace(&root.path().display().to_string(), "ROOT");
+    let data = open(root.path(), &[], label_field, None).map_err(message)?;
+    (0..data.len()).try_for_each(|index| data.image(index).map(drop)).map_err(message)?;
     Ok(data)
 }
 
@@ -77,18 +77,18 @@ fn keys_of_two_shards_are_told_apart() {
 #[test]
 fn wrong_shards_name_the_sample() {
     let image = picture(1);
-    let said = |members: &[(&str, &[u8])]| opened(&[packed(members)], "id").unwrap_err();
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.txt", b"a dog")]), @"ROOT/s-0.tar: sample `1` has no label, a member `cls` or `json`; its members are png, txt");
-    insta::assert_snapshot!(said(&[("1.cls", b"1"), ("2.png", &image), ("2.cls", b"1")]), @"ROOT/s-0.tar: sample `1` has no image (one of jpg, jpeg, png, webp, bmp, ppm); its members are cls");
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.jpg", &image), ("1.cls", b"1")]), @"ROOT/s-0.tar: sample `1` has two images: png, jpg");
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.cls", b"1"), ("2.png", &image), ("2.cls", b"x")]), @"ROOT/s-0.tar: sample `2`: label `x` is a class name, but the first label is a class index; name all classes in a file, `class_names` in [data], or use one of both");
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.cls", b"1"), ("2.png", &image), ("2.cls", b"1"), ("1.json", b"")]), @"ROOT/s-0.tar: the members of sample `1` do not follow each other; make the shard again");
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.png", &image)]), @"ROOT/s-0.tar: sample `1` has two members `png`");
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.json", b"{\"label\": 1}")]), @"ROOT/s-0.tar: sample `1` has no field `id` in its json member; it has label; name the label's with `label_field` in [data]");
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.json", b"{\"id\": 1.5}")]), @"ROOT/s-0.tar: sample `1` has the label 1.5 in its json member; it must be a whole number or a text");
-    insta::assert_snapshot!(said(&[("1.png", &image), ("1.json", b"{")]), @"ROOT/s-0.tar: sample `1` has a json member that is no JSON: EOF while parsing an object at line 1 column 1");
-    insta::assert_snapshot!(said(&[("1.png", b"GIF89a"), ("1.cls", b"1")]), @"ROOT/s-0.tar (sample 1): is not a JPEG, PNG, WebP, BMP or PNM image");
-    insta::assert_snapshot!(said(&[("notes", b"")]), @"ROOT: the tar files have no samples");
+    let error = |members: &[(&str, &[u8])]| opened(&[packed(members)], "id").unwrap_err();
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.txt", b"a dog")]), @"ROOT/s-0.tar: sample `1` has no label, a member `cls` or `json`; its members are png, txt");
+    insta::assert_snapshot!(error(&[("1.cls", b"1"), ("2.png", &image), ("2.cls", b"1")]), @"ROOT/s-0.tar: sample `1` has no image (one of jpg, jpeg, png, webp, bmp, ppm); its members are cls");
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.jpg", &image), ("1.cls", b"1")]), @"ROOT/s-0.tar: sample `1` has two images: png, jpg");
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.cls", b"1"), ("2.png", &image), ("2.cls", b"x")]), @"ROOT/s-0.tar: sample `2`: label `x` is a class name, but the first label is a class index; name all classes in a file, `class_names` in [data], or use one of both");
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.cls", b"1"), ("2.png", &image), ("2.cls", b"1"), ("1.json", b"")]), @"ROOT/s-0.tar: the members of sample `1` do not follow each other; make the shard again");
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.png", &image)]), @"ROOT/s-0.tar: sample `1` has two members `png`");
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.json", b"{\"label\": 1}")]), @"ROOT/s-0.tar: sample `1` has no field `id` in its json member; it has label; name the label's with `label_field` in [data]");
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.json", b"{\"id\": 1.5}")]), @"ROOT/s-0.tar: sample `1` has the label 1.5 in its json member; it must be a whole number or a text");
+    insta::assert_snapshot!(error(&[("1.png", &image), ("1.json", b"{")]), @"ROOT/s-0.tar: sample `1` has a json member that is no JSON: EOF while parsing an object at line 1 column 1");
+    insta::assert_snapshot!(error(&[("1.png", b"GIF89a"), ("1.cls", b"1")]), @"ROOT/s-0.tar (sample 1): is not a JPEG, PNG, WebP, BMP or PNM image");
+    insta::assert_snapshot!(error(&[("notes", b"")]), @"ROOT: the tar files have no samples");
     insta::assert_snapshot!(opened(&[b"not a tar file, but a text that is long enough to be one".repeat(20)], "id").unwrap_err(), @"ROOT/s-0.tar: is no tar file, or damaged");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&packed(&[("1.png", &image), ("1.cls", b"1")])).unwrap();
@@ -98,13 +98,13 @@ fn wrong_shards_name_the_sample() {
 #[test]
 fn a_shard_cut_anywhere_is_an_error() {
     let image = picture(1);
-    let whole = packed(&[("1.png", &image), ("1.cls", b"1"), ("2.png", &image), ("2.cls", b"0")]);
-    assert_eq!(opened(std::slice::from_ref(&whole), "label").unwrap().len(), 2);
+    let archive = packed(&[("1.png", &image), ("1.cls", b"1"), ("2.png", &image), ("2.cls", b"0")]);
+    assert_eq!(opened(std::slice::from_ref(&archive), "label").unwrap().len(), 2);
     // The second of the two blocks of zeros at the end is no loss.
-    for length in (0..=whole.len() - 513).step_by(64).chain([1, whole.len() - 513]) {
-        assert!(opened(&[whole[..length].to_vec()], "label").is_err(), "cut to {length}");
+    for length in (0..=archive.len() - 513).step_by(64).chain([1, archive.len() - 513]) {
+        assert!(opened(&[archive[..length].to_vec()], "label").is_err(), "cut to {length}");
     }
-    let cut = opened(&[whole[..600].to_vec()], "label").unwrap_err();
+    let cut = opened(&[archive[..600].to_vec()], "label").unwrap_err();
     insta::assert_snapshot!(cut, @"ROOT/s-0.tar: is truncated: it has no end mark; fetch or make it again");
 }
 

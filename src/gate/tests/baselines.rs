@@ -115,12 +115,12 @@ proptest! {
 
     #[test]
     fn another_byte_never_passes_unseen(at in any::<prop::sample::Index>(), with in any::<u8>(), cut in any::<bool>()) {
-        let whole = sample();
-        let mut bytes = saved(&whole);
+        let snapshot = sample();
+        let mut bytes = saved(&snapshot);
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] = with }
         if let Ok(read) = read(&bytes) {
-            prop_assert_eq!(read, whole, "only white space may differ");
+            prop_assert_eq!(read, snapshot, "only white space may differ");
         }
     }
 

@@ -91,16 +91,20 @@ fn other_conditions_refuse_the_comparison_and_are_named() {
             provenance.attacks.get_mut("a").unwrap()["goal"]["target"] = json!("random");
         }),
     ];
-    for (what, change) in changes {
+    for (setting, change) in changes {
         let mut before = old(500, 0..10);
         change(&mut before.provenance);
         let outcome = judged(&run(500, 0..200), Some(&before), &rules([no_drop(0.02)]));
-        assert_eq!((outcome.verdict, outcome.conclusion), (Verdict::Incomparable, Conclusion::NotComparable), "{what}");
+        assert_eq!(
+            (outcome.verdict, outcome.conclusion),
+            (Verdict::Incomparable, Conclusion::NotComparable),
+            "{setting}"
+        );
         let why = outcome.rules[0].checks[0].why.as_ref().unwrap();
-        assert!(why.starts_with(what), "{what}: {why}");
+        assert!(why.starts_with(setting), "{setting}: {why}");
         let allowed = Options { allow_mismatch: true, ..options() };
         let outcome = judge(&run(500, 0..200), Some(&before), &rules([no_drop(0.02)]), &allowed);
-        assert_eq!(outcome.conclusion, Conclusion::Failed, "{what} is overridden");
+        assert_eq!(outcome.conclusion, Conclusion::Failed, "{setting} is overridden");
     }
 }
 
@@ -120,7 +124,7 @@ fn what_the_run_lost_is_incomparable_and_what_is_new_is_inconclusive() {
         snapshot.cells[0].cell.epsilon = Epsilon::new(4.0 / 255.0).unwrap();
         snapshot
     };
-    let rule = Rule { max_drop: Some(0.02), ..Rule::of(Metric::RobustAccuracy) };
+    let rule = Rule { max_drop: Some(0.02), ..Rule::unbounded(Metric::RobustAccuracy) };
     let outcome = judged(&smaller(run(500, 0..10)), Some(&old(500, 0..10)), &rules([rule]));
     let verdicts: Vec<Verdict> = outcome.rules[0].checks.iter().map(|check| check.verdict).collect();
     assert_eq!(verdicts, [Verdict::Inconclusive, Verdict::Incomparable]);
@@ -140,7 +144,7 @@ fn other_top_units_are_no_mismatch() {
         snapshot
     };
     let (before, after) = (unit(old(500, 0..10), ["1", "2"]), unit(run(500, 0..10), ["2", "3"]));
-    let mut rule = Rule { max_drop: Some(0.02), ..Rule::of(Metric::RobustAccuracy) };
+    let mut rule = Rule { max_drop: Some(0.02), ..Rule::unbounded(Metric::RobustAccuracy) };
     rule.select.kind = Some(Pattern::new("unit"));
     let outcome = judged(&after, Some(&before), &rules([rule]));
     let found: Vec<(&str, Verdict)> =
@@ -162,7 +166,7 @@ fn samples_are_paired_by_id_whatever_their_order() {
 
 #[test]
 fn floors_need_no_baseline() {
-    let floor = |min: f64| Rule { min: Some(min), ..Rule::of(Metric::WorstCaseAccuracy) };
+    let floor = |min: f64| Rule { min: Some(min), ..Rule::unbounded(Metric::WorstCaseAccuracy) };
     let found = |min: f64| {
         let outcome = judged(&run(500, 0..250), None, &rules([floor(min)]));
         (outcome.verdict, outcome.conclusion)
@@ -170,7 +174,7 @@ fn floors_need_no_baseline() {
     assert_eq!(found(0.4), (Verdict::Pass, Conclusion::Passed));
     assert_eq!(found(0.51), (Verdict::Inconclusive, Conclusion::Passed));
     assert_eq!(found(0.6), (Verdict::Regressed, Conclusion::Failed));
-    let ceiling = Rule { max: Some(0.3), ..Rule::of(Metric::FlipRate) };
+    let ceiling = Rule { max: Some(0.3), ..Rule::unbounded(Metric::FlipRate) };
     assert_eq!(judged(&run(500, 0..250), None, &rules([ceiling])).verdict, Verdict::Regressed);
 }
 
@@ -190,12 +194,12 @@ fn rules_of_level_error_share_one_chance_of_a_false_alarm() {
     let (before, after) = (old(100, 0..1), run(100, 1..9));
     let alone = judged(&after, Some(&before), &rules([no_drop(0.0)]));
     assert_eq!(alone.verdict, Verdict::Regressed);
-    let two = rules([no_drop(0.0), Rule { max_drop: Some(0.0), ..Rule::of(Metric::CleanAccuracy) }]);
+    let two = rules([no_drop(0.0), Rule { max_drop: Some(0.0), ..Rule::unbounded(Metric::CleanAccuracy) }]);
     assert_eq!(judged(&after, Some(&before), &two).verdict, Verdict::Regressed);
     let three = rules([
         no_drop(0.0),
-        Rule { max_drop: Some(0.0), ..Rule::of(Metric::CleanAccuracy) },
-        Rule { max_drop: Some(0.0), ..Rule::of(Metric::CleanAccuracy) },
+        Rule { max_drop: Some(0.0), ..Rule::unbounded(Metric::CleanAccuracy) },
+        Rule { max_drop: Some(0.0), ..Rule::unbounded(Metric::CleanAccuracy) },
     ]);
     let outcome = judged(&after, Some(&before), &three);
     assert_eq!(outcome.verdict, Verdict::Inconclusive);
@@ -237,13 +241,13 @@ fn nothing_selected_and_no_samples_are_told() {
     rule.level = Level::Warn;
     assert_eq!(judged(&run(500, 0..10), None, &rules([rule])).conclusion, Conclusion::Passed);
 
-    let flips = Rule { max: Some(0.5), ..Rule::of(Metric::FlipRate) };
+    let flips = Rule { max: Some(0.5), ..Rule::unbounded(Metric::FlipRate) };
     let mut wrong = run(500, []);
     wrong.models[0].correct = SampleSet::default();
     let outcome = judged(&wrong, None, &rules([flips]));
     assert_eq!(outcome.conclusion, Conclusion::NothingSelected);
     assert!(outcome.rules[0].checks[0].empty);
-    let empty = judged(&run(0, []), None, &rules([Rule { min: Some(0.1), ..Rule::of(Metric::CleanAccuracy) }]));
+    let empty = judged(&run(0, []), None, &rules([Rule { min: Some(0.1), ..Rule::unbounded(Metric::CleanAccuracy) }]));
     assert_eq!(empty.conclusion, Conclusion::NothingSelected);
 }
 
@@ -278,7 +282,7 @@ fn the_worst_case_is_the_union_and_grows_with_the_ball() {
 
 #[test]
 fn no_rule_passes_cleanly_on_a_number_in_doubt() {
-    let floor = || rules([Rule { min: Some(0.5), ..Rule::of(Metric::RobustAccuracy) }]);
+    let floor = || rules([Rule { min: Some(0.5), ..Rule::unbounded(Metric::RobustAccuracy) }]);
     let mut snapshot = run(100, 0..10);
     assert_eq!(judged(&snapshot, None, &floor()).verdict, Verdict::Pass);
     snapshot.cells[0].health = vec![HealthSign::ControlAsStrong, HealthSign::LostByRounding(2)];
@@ -295,7 +299,7 @@ fn no_rule_passes_cleanly_on_a_number_in_doubt() {
 #[test]
 fn distances_are_compared_by_their_medians() {
     let at = |shift: f64| move |sample: usize| Distance::At(0.02 + 0.0001 * sample as f64 + shift);
-    let (before, rule) = (with_distances(old(200, []), at(0.004)), Rule::of(Metric::DistanceMedian));
+    let (before, rule) = (with_distances(old(200, []), at(0.004)), Rule::unbounded(Metric::DistanceMedian));
     let drop = |max_drop: f64| Rule { max_drop: Some(max_drop), ..rule.clone() };
     let after = with_distances(run(200, []), at(0.0));
     let outcome = judged(&after, Some(&before), &rules([drop(0.001)]));

@@ -27,8 +27,8 @@ fn cells() -> Vec<Arc<Cell>> {
 
 /// A record whose perturbation has `share` of its ball's radius, and is `other` long in the other norm.
 fn at(cell: &Arc<Cell>, sample: usize, share: f32, other: f32) -> Record {
-    let own = share * cell.epsilon.value() as f32;
-    let [linf, l2] = [Norm::Linf, Norm::L2].map(|norm| if norm == cell.norm { own } else { other });
+    let length = share * cell.epsilon.value() as f32;
+    let [linf, l2] = [Norm::Linf, Norm::L2].map(|norm| if norm == cell.norm { length } else { other });
     Record { linf, l2, l1: 100.0, l0: 3000, ..record(cell, sample) }
 }
 
@@ -61,9 +61,9 @@ proptest! {
 
         let holds = |norm: Norm, radius: f64, sample: usize| {
             let inside = |record: &Record| f64::from(record.length(norm)) <= radius * (1.0 + 1e-6);
-            let mut own = records.iter().filter(|record| record.sample_id.as_str() == sample.to_string());
+            let mut of_sample = records.iter().filter(|record| record.sample_id.as_str() == sample.to_string());
             let near = near.get(&sample).is_some_and(|&near| norm == Norm::Linf && near <= radius);
-            !near && !own.any(|record| record.flipped && inside(record))
+            !near && !of_sample.any(|record| record.flipped && inside(record))
         };
         let worst = &summary.models[0].worst_case;
         let gate = worst_cases(&snapshot);

@@ -15,13 +15,13 @@ const DROP: f32 = 0.3;
 impl Drive for Fia {
     fn anchor(&self, setup: &Setup) -> Anchor {
         let values = setup.clean.size()[1..].iter().product::<i64>() as usize;
-        let kept = |key: &String, image: usize| {
+        let mask = |key: &String, image: usize| {
             let draws = setup.noise.uniform(&format!("{key}/dropped/{image}"), values);
-            let kept: Vec<f32> = draws.iter().map(|&draw| if draw < 2.0 * DROP - 1.0 { 0.0 } else { 1.0 }).collect();
-            Tensor::from_slice(&kept)
+            let values: Vec<f32> = draws.iter().map(|&draw| if draw < 2.0 * DROP - 1.0 { 0.0 } else { 1.0 }).collect();
+            Tensor::from_slice(&values)
         };
         let images = (0..IMPORTANCE_IMAGES).map(|image| {
-            let masks: Vec<Tensor> = setup.keys.iter().map(|key| kept(key, image)).collect();
+            let masks: Vec<Tensor> = setup.keys.iter().map(|key| mask(key, image)).collect();
             let masks = Tensor::stack(&masks, 0).view_as(setup.clean).to_device(setup.clean.device());
             setup.importance(&(setup.clean * masks))
         });

@@ -65,7 +65,8 @@ impl Readout {
     /// # Panics
     /// If there is no such layer, or no image.
     pub fn train(model: &Model, layer: &LayerName, batches: &[Tensor]) -> (Readout, f64) {
-        let parts: Vec<(Tensor, Tensor)> = batches.iter().map(|batch| seen(model, layer, batch)).collect();
+        let parts: Vec<(Tensor, Tensor)> =
+            batches.iter().map(|batch| features_and_predictions(model, layer, batch)).collect();
         let cat = |part: fn(&(Tensor, Tensor)) -> &Tensor| Tensor::cat(&parts.iter().map(part).collect::<Vec<_>>(), 0);
         let (values, classes) = (cat(|part| &part.0), cat(|part| &part.1));
         let mean = values.mean_dim([0i64].as_slice(), false, Kind::Float);
@@ -86,7 +87,7 @@ impl Readout {
 }
 
 /// What is read of a layer, and the model's predictions.
-fn seen(model: &Model, layer: &LayerName, pixels: &Tensor) -> (Tensor, Tensor) {
+fn features_and_predictions(model: &Model, layer: &LayerName, pixels: &Tensor) -> (Tensor, Tensor) {
     let mut tap = Tap::passing(layer);
     let logits = tch::no_grad(|| model.forward(pixels, &mut tap));
     let (std::ops::ControlFlow::Continue(logits), Some(features)) = (logits, tap.into_activation()) else {

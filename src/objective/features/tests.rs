@@ -54,7 +54,7 @@ fn narrow(values: [f64; 4]) -> [f32; 4] {
 }
 
 /// The objective and its gradient at `NOW`, around `CLEAN`.
-fn seen(objective: FeatureObjective, tokens: bool) -> (f64, Vec<f64>) {
+fn score_and_gradient(objective: FeatureObjective, tokens: bool) -> (f64, Vec<f64>) {
     let model = model(tokens);
     let layer = LayerName::from("features");
     let (clean, other) = (image(narrow(CLEAN)), image(narrow(OTHER)));
@@ -80,9 +80,9 @@ fn seen(objective: FeatureObjective, tokens: bool) -> (f64, Vec<f64>) {
     (score.double_value(&[0]), doubles(&slope))
 }
 
-fn assert_near(found: &[f64], expected: [f64; 4], what: &str) {
+fn assert_near(found: &[f64], expected: [f64; 4], name: &str) {
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{what}: {found} and {expected}");
+        assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{name}: {found} and {expected}");
     }
 }
 
@@ -94,15 +94,15 @@ fn minus(a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
 fn distances_of_features_have_their_gradients() {
     let (g, h, now) = (by_hand(CLEAN), by_hand(OTHER), by_hand(NOW));
     for tokens in [false, true] {
-        let (value, slope) = seen(FeatureObjective::Nrdm, tokens);
+        let (value, slope) = score_and_gradient(FeatureObjective::Nrdm, tokens);
         let change = minus(now, g);
         assert!((value - change.map(|d| d * d).iter().sum::<f64>() / 4.0).abs() < 1e-6);
         assert_near(&slope, back(change.map(|d| 2.0 * d / 4.0)), "nrdm");
-        let (value, slope) = seen(FeatureObjective::Guided, tokens);
+        let (value, slope) = score_and_gradient(FeatureObjective::Guided, tokens);
         let lack = minus(now, h);
         assert!((value + lack.map(|d| d * d).iter().sum::<f64>() / 4.0).abs() < 1e-6);
         assert_near(&slope, back(lack.map(|d| -2.0 * d / 4.0)), "guided");
-        let (value, slope) = seen(FeatureObjective::Ila, tokens);
+        let (value, slope) = score_and_gradient(FeatureObjective::Ila, tokens);
         let direction = minus(h, g);
         let square = direction.map(|d| d * d).iter().sum::<f64>();
         let along = (0..4).map(|at| change[at] * direction[at]).sum::<f64>() / square;
@@ -116,7 +116,7 @@ fn dispersion_falls_along_its_gradient() {
     let now = by_hand(NOW);
     let mean = now.iter().sum::<f64>() / 4.0;
     let deviation = (now.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 4.0).sqrt();
-    let (value, slope) = seen(FeatureObjective::Dr, false);
+    let (value, slope) = score_and_gradient(FeatureObjective::Dr, false);
     assert!((value + deviation).abs() < 1e-6);
     assert_near(&slope, back(now.map(|value| -(value - mean) / (4.0 * deviation))), "dr");
 }
@@ -131,11 +131,13 @@ fn low_features_rise_and_high_ones_fall() {
             let mean = (g[pair[0]] + g[pair[1]]) / 2.0;
             pair.iter().for_each(|&at| low[at] = g[at] < mean);
         }
-        let of = |wanted: bool| (0..4).filter(|&at| low[at] == wanted).map(|at| now[at] * now[at]).sum::<f64>();
-        let (value, slope) = seen(FeatureObjective::Fda, tokens);
-        assert!((value - (of(true) / of(false)).ln()).abs() < 1e-5, "{value}");
+        let energy = |wanted: bool| (0..4).filter(|&at| low[at] == wanted).map(|at| now[at] * now[at]).sum::<f64>();
+        let (value, slope) = score_and_gradient(FeatureObjective::Fda, tokens);
+        assert!((value - (energy(true) / energy(false)).ln()).abs() < 1e-5, "{value}");
         let expected: [f64; 4] =
-            std::array::from_fn(|at| if low[at] { 2.0 * now[at] / of(true) } else { -2.0 * now[at] / of(false) });
+            std::array::from_fn(
+                |at| if low[at] { 2.0 * now[at] / energy(true) } else { -2.0 * now[at] / energy(false) },
+            );
         assert_near(&slope, back(expected), "fda");
     }
 }
@@ -148,7 +150,7 @@ fn importance_of_features_is_that_of_the_predicted_class() {
         let class = model.logits(&image(narrow(CLEAN))).argmax(-1, false).int64_value(&[0]);
         let weights: [f64; 4] = std::array::from_fn(|at| if (at as i64) / 2 == class { 0.5 } else { -0.5 });
         let now = by_hand(NOW);
-        let (value, slope) = seen(objective, false);
+        let (value, slope) = score_and_gradient(objective, false);
         let expected = -(0..4).map(|at| now[at] * weights[at]).sum::<f64>();
         assert!((value - expected).abs() < 1e-5, "{objective:?}: {value}, {expected}");
         assert_near(&slope, back(weights.map(|weight| -weight)), objective.as_str());
@@ -167,8 +169,8 @@ fn a_readout_learns_what_the_network_says_and_falls_with_it() {
     let (again, _) = Readout::train(&model, &layer, &[images.narrow(0, 0, 200), images.narrow(0, 200, 56)]);
     let features = model.tap(&images, &layer).unwrap();
     assert_eq!(doubles(&readout.logits(&features)), doubles(&again.logits(&features)));
-    let said = readout.logits(&features).argmax(-1, false);
-    let same = said.eq_tensor(&model.logits(&images).argmax(-1, false)).to_kind(Kind::Float).mean(Kind::Float);
+    let predicted = readout.logits(&features).argmax(-1, false);
+    let same = predicted.eq_tensor(&model.logits(&images).argmax(-1, false)).to_kind(Kind::Float).mean(Kind::Float);
     assert!(same.double_value(&[]) > 0.95);
 }
 

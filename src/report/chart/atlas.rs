@@ -41,12 +41,12 @@ pub struct Atlas<'p> {
 fn compared(pictures: &[PictureRecord]) -> Vec<&PictureRecord> {
     let of_layer = |a: &PictureRecord, b: &PictureRecord| a.model == b.model && a.layer == b.layer;
     let count = |picture: &PictureRecord| {
-        let own = |other: &&PictureRecord| of_layer(other, picture) && other.visualization == picture.visualization;
-        pictures.iter().filter(own).count()
+        let same_visualization = |other: &&PictureRecord| of_layer(other, picture) && other.visualization == picture.visualization;
+        pictures.iter().filter(same_visualization).count()
     };
     let single: Vec<&PictureRecord> = pictures.iter().filter(|picture| count(picture) == 1).collect();
-    let beside = |picture: &&PictureRecord| single.iter().filter(|other| of_layer(other, picture)).count() > 1;
-    single.iter().copied().filter(beside).collect()
+    let has_neighbours = |picture: &&PictureRecord| single.iter().filter(|other| of_layer(other, picture)).count() > 1;
+    single.iter().copied().filter(has_neighbours).collect()
 }
 
 /// The atlases of some pictures, in their order.
@@ -193,8 +193,8 @@ impl Figure for Atlas<'_> {
                 (status, _) => status.to_string(),
             };
             canvas.text(left + f64::from(SIDE), line, &standing, small.align(Align::Right))?;
-            let seen = &picture.seen;
-            let class = format!("{} {:.0} %", class_name(self.classes, seen.class), seen.confidence * 100.0);
+            let answer = &picture.answer;
+            let class = format!("{} {:.0} %", class_name(self.classes, answer.class), answer.confidence * 100.0);
             let small = small.align(Align::Centre);
             canvas.text(middle, line + 14.0, &small.fit(&class, f64::from(SIDE)), small)?;
         }
@@ -241,7 +241,7 @@ mod tests {
             percentile: Some(0.995),
             gain: Some(3.0),
             compared: 10,
-            seen: Seen { model: "net".to_owned(), class: 1, confidence: 0.5 },
+            answer: Seen { model: "net".to_owned(), class: 1, confidence: 0.5 },
             others: vec![Seen { model: "other".to_owned(), class: 1, confidence: 0.25 }],
             seed_sensitivity: None,
             variation: 0.1,

@@ -84,8 +84,8 @@ impl Type {
             return text.to_owned();
         }
         let letters: Vec<char> = text.chars().take(400).collect();
-        for kept in (1..letters.len()).rev() {
-            let (head, tail) = (kept.div_ceil(2), kept / 2);
+        for length in (1..letters.len()).rev() {
+            let (head, tail) = (length.div_ceil(2), length / 2);
             let short: String =
                 letters[..head].iter().chain(['…'].iter()).chain(&letters[letters.len() - tail..]).collect();
             if self.width(&short) <= width {

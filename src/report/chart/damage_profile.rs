@@ -75,13 +75,13 @@ fn is_largest(row: &DamageSummary, rows: &[DamageSummary]) -> bool {
 }
 
 fn label(row: &DamageSummary) -> String {
-    let of = &row.origin;
+    let origin = &row.origin;
     let positions = match row.positions {
         Positions::All => "",
         Positions::Class => ", class token",
         Positions::Patches => ", patches",
     };
-    format!("{} {} {}{positions}", of.attack, format::norm(of.norm), format::epsilon(of.epsilon))
+    format!("{} {} {}{positions}", origin.attack, format::norm(origin.norm), format::epsilon(origin.epsilon))
 }
 
 impl DamageProfile {
@@ -166,10 +166,10 @@ impl Figure for DamageProfile {
         for (index, line) in self.lines.iter().enumerate() {
             let colour = palette::series(index).line;
             let edge = |value: fn(&Estimate) -> f64| {
-                line.points.iter().map(move |(place, of, _)| (x.at(*place as f64), y.at(value(of))))
+                line.points.iter().map(move |(place, estimate, _)| (x.at(*place as f64), y.at(value(estimate))))
             };
-            let mut band: Vec<(f64, f64)> = edge(|of| of.hi).collect();
-            band.extend(edge(|of| of.lo).rev());
+            let mut band: Vec<(f64, f64)> = edge(|estimate| estimate.hi).collect();
+            band.extend(edge(|estimate| estimate.lo).rev());
             canvas.polygon(&band, colour, 0.16)?;
             let shuffled: Vec<(f64, f64)> = line
                 .points
@@ -178,11 +178,15 @@ impl Figure for DamageProfile {
                 .map(|(place, _, shuffled)| (x.at(*place as f64), y.at(*shuffled)))
                 .collect();
             canvas.line(&shuffled, AXIS, 1.0)?;
-            let points: Vec<(f64, f64)> = edge(|of| of.point).collect();
+            let points: Vec<(f64, f64)> = edge(|estimate| estimate.point).collect();
             canvas.line(&points, colour, 2.0)?;
         }
-        let ends: Vec<f64> =
-            self.lines.iter().filter_map(|line| line.points.last()).map(|(_, of, _)| y.at(of.point)).collect();
+        let ends: Vec<f64> = self
+            .lines
+            .iter()
+            .filter_map(|line| line.points.last())
+            .map(|(_, estimate, _)| y.at(estimate.point))
+            .collect();
         let places = axis::spread(&ends, LABEL * 1.35, TOP, y.from);
         for (index, (line, place)) in self.lines.iter().zip(places).enumerate() {
             let face = Type::new(LABEL - 1.0, palette::series(index).text).bold();

@@ -86,8 +86,8 @@ fn staircase(steps: &[(f64, f64)]) -> Vec<(f64, f64)> {
     path
 }
 
-fn percent_whole(part: u64, whole: u64) -> String {
-    if whole == 0 { "–".to_owned() } else { format::percent(part as f64 / whole as f64) }
+fn percent_whole(part: u64, total: u64) -> String {
+    if total == 0 { "–".to_owned() } else { format::percent(part as f64 / total as f64) }
 }
 
 impl Figure for DistanceCdf<'_> {

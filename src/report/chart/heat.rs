@@ -13,7 +13,7 @@ pub fn most(rates: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The scale from 0 to `most`, at the upper right of a figure that is `right` wide; `what` names the rate.
-pub fn draw_scale<DB: DrawingBackend>(canvas: &mut Canvas<'_, DB>, right: f64, most: f64, what: &str) -> Drawn {
+pub fn draw_scale<DB: DrawingBackend>(canvas: &mut Canvas<'_, DB>, right: f64, most: f64, rate_name: &str) -> Drawn {
     let (left, width, steps) = (right - 152.0, 150.0, 75);
     for step in 0..steps {
         let share = (f64::from(step) + 0.5) / f64::from(steps);
@@ -23,7 +23,7 @@ pub fn draw_scale<DB: DrawingBackend>(canvas: &mut Canvas<'_, DB>, right: f64, m
     let face = Type::new(SMALL - 1.0, MUTED);
     canvas.text(left, 33.0, "0 %", face)?;
     canvas.text(left + width, 33.0, &format!("{:.0} %", most * 100.0), face.align(Align::Right))?;
-    canvas.text(left + width / 2.0, 33.0, what, face.align(Align::Centre))
+    canvas.text(left + width / 2.0, 33.0, rate_name, face.align(Align::Centre))
 }
 
 #[cfg(test)]

@@ -42,34 +42,34 @@ pub(in crate::report) struct Figures {
 }
 
 impl Figures {
-    pub fn of(summary: &RunSummary) -> Result<Self, ReportError> {
+    pub fn draw(summary: &RunSummary) -> Result<Self, ReportError> {
         let mut figures = Figures { charts: Vec::new() };
-        for of in robust_accuracy::worst_case(summary).iter().chain(&robust_accuracy::by_attack(summary)) {
-            figures.add(Section::Curves, of.slug(), of)?;
+        for figure in robust_accuracy::worst_case(summary).iter().chain(&robust_accuracy::by_attack(summary)) {
+            figures.add(Section::Curves, figure.slug(), figure)?;
         }
-        for of in &flip_heatmap::figures(summary) {
-            figures.add(Section::Units, of.slug(), of)?;
+        for figure in &flip_heatmap::figures(summary) {
+            figures.add(Section::Units, figure.slug(), figure)?;
         }
-        for of in &damage_profile::figures(summary) {
-            figures.add(Section::Inside, of.slug(), of)?;
+        for figure in &damage_profile::figures(summary) {
+            figures.add(Section::Inside, figure.slug(), figure)?;
         }
-        for of in &distance_cdf::figures(summary) {
-            figures.add(Section::Distances, of.slug(), of)?;
+        for figure in &distance_cdf::figures(summary) {
+            figures.add(Section::Distances, figure.slug(), figure)?;
         }
-        for of in &transfer::figures(summary) {
-            figures.add(Section::Transfer, of.slug(), of)?;
+        for figure in &transfer::figures(summary) {
+            figures.add(Section::Transfer, figure.slug(), figure)?;
         }
         Ok(figures)
     }
 
     /// Draw a figure; names that would be the same as files are told apart by a number.
-    fn add(&mut self, section: Section, slug: String, of: &impl figure::Figure) -> Result<(), ReportError> {
+    fn add(&mut self, section: Section, slug: String, drawing: &impl figure::Figure) -> Result<(), ReportError> {
         let taken = |slug: &str| self.charts.iter().any(|chart| chart.slug == slug);
         let free = (2..).map(|number| format!("{slug}-{number}")).find(|name| !taken(name));
         let slug = if taken(&slug) { free.unwrap_or_else(|| slug.clone()) } else { slug };
         let failed = |source| ReportError::Draw { chart: slug.clone(), source };
-        let png = figure::png(of).map_err(failed)?;
-        let svg = figure::svg(of, &slug).map_err(failed)?;
+        let png = figure::png(drawing).map_err(failed)?;
+        let svg = figure::svg(drawing, &slug).map_err(failed)?;
         self.charts.push(Chart { section, slug, png, svg });
         Ok(())
     }

@@ -215,12 +215,12 @@ impl RobustAccuracy {
 
     fn draw_multiples<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>) -> Drawn {
         let mut place = 0.0;
-        let mut seen = Vec::new();
+        let mut named = Vec::new();
         for curve in self.panels.iter().flat_map(|panel| &panel.curves) {
-            if seen.contains(&curve.index) || place > f64::from(WIDTH) - 60.0 {
+            if named.contains(&curve.index) || place > f64::from(WIDTH) - 60.0 {
                 continue;
             }
-            seen.push(curve.index);
+            named.push(curve.index);
             let colours = palette::series(curve.index);
             let face = Type::new(LABEL, colours.text).bold();
             let name = face.fit(&curve.model, 200.0);

@@ -179,7 +179,7 @@ impl Figure for TransferMatrix {
     fn description(&self) -> String {
         let mut text = String::from("Matrix of sources and victims.");
         for (source, fields) in &self.rows {
-            let said = fields.iter().zip(&self.models).map(|(field, victim)| match field {
+            let sentences = fields.iter().zip(&self.models).map(|(field, victim)| match field {
                 Field::Own(Some(rate)) => format!("flip {source} itself {}", format::rate(rate)),
                 Field::Other(Some((rate, n, noise))) => {
                     let noise =
@@ -188,7 +188,7 @@ impl Figure for TransferMatrix {
                 }
                 Field::Own(None) | Field::Other(None) => format!("fool {victim}: no sample to tell"),
             });
-            text += &format!(" Images of {source}: {}.", said.collect::<Vec<_>>().join("; "));
+            text += &format!(" Images of {source}: {}.", sentences.collect::<Vec<_>>().join("; "));
         }
         text
     }

@@ -98,16 +98,16 @@ impl<'a> WayFigure<'a> {
             let strength = 0.25 + 0.6 * slice.confidence[index].clamp(0.0, 1.0);
             Rgb(colour.map(|value| (255.0 - (255.0 - f32::from(value)) * strength) as u8))
         });
-        let (own, other) = self.radii(slice);
+        let (radius, other) = self.radii(slice);
         let [ink, faint] = [Rgb([20, 20, 20]), Rgb([110, 110, 110])];
         for y in 0..pixels {
             for x in 0..pixels {
                 let crosses = |inside: &dyn Fn(u32, u32) -> bool| {
-                    let here = inside(x, y);
+                    let centre = inside(x, y);
                     let neighbours = [(x + 1, y), (x + 2, y), (x, y + 1), (x, y + 2)];
-                    neighbours.into_iter().any(|(x, y)| x < pixels && y < pixels && inside(x, y) != here)
+                    neighbours.into_iter().any(|(x, y)| x < pixels && y < pixels && inside(x, y) != centre)
                 };
-                if crosses(&|x, y| self.length(slice, x, y, pixels, true) <= own) {
+                if crosses(&|x, y| self.length(slice, x, y, pixels, true) <= radius) {
                     picture.put_pixel(x, y, ink);
                 } else if (x + y) / 5 % 2 == 0 && crosses(&|x, y| self.length(slice, x, y, pixels, false) <= other) {
                     picture.put_pixel(x, y, faint);
@@ -124,11 +124,11 @@ impl<'a> WayFigure<'a> {
     }
 
     /// Length of the plane's offset at a pixel: in the attack's norm (or as l2 where the plane does not tell), or in the other.
-    fn length(&self, slice: &SliceRecord, x: u32, y: u32, pixels: u32, own: bool) -> f64 {
+    fn length(&self, slice: &SliceRecord, x: u32, y: u32, pixels: u32, attack_norm: bool) -> f64 {
         let place = |value: u32| (2.0 * (f64::from(value) + 0.5) / f64::from(pixels) - 1.0) * slice.reach;
         let l2 = place(x).hypot(place(y));
         let linf = self.way.norm == crate::terms::Norm::Linf;
-        if linf == own { interpolated(slice, x, y, pixels) } else { l2 }
+        if linf == attack_norm { interpolated(slice, x, y, pixels) } else { l2 }
     }
 
     /// The radius of the attack's ball, and the length of its perturbation in the other norm.
@@ -168,9 +168,10 @@ impl<'a> WayFigure<'a> {
         let x = Scale { lo: 0.0, hi: (points.len().saturating_sub(1)).max(1) as f64, from: 52.0, to: right };
         let y = Scale { lo: 0.0, hi: 1.0, from: CHART_BOTTOM - 130.0, to: CHART_TOP };
         axis::percent_grid(canvas, y, x.from, x.to, true)?;
-        let own = points.iter().enumerate().map(|(step, point)| (x.at(step as f64), y.at(f64::from(point.confidence))));
+        let label_line =
+            points.iter().enumerate().map(|(step, point)| (x.at(step as f64), y.at(f64::from(point.confidence))));
         let other = points.iter().enumerate().map(|(step, point)| (x.at(step as f64), y.at(f64::from(point.reached))));
-        let lines = [(own.collect::<Vec<_>>(), self.way.label), (other.collect(), self.way.reached)];
+        let lines = [(label_line.collect::<Vec<_>>(), self.way.label), (other.collect(), self.way.reached)];
         let ends: Vec<f64> = lines.iter().filter_map(|(line, _)| line.last()).map(|(_, y)| *y).collect();
         let places = axis::spread(&ends, 17.0, CHART_TOP, y.from);
         for (index, ((line, class), place)) in lines.iter().zip(places).enumerate() {

@@ -109,9 +109,9 @@ fn changed(comparison: &Comparison, contrast: &Contrast, fixed: bool, most: usiz
     let id = |sample: u32| comparison.samples.get(sample as usize).map_or("?", |id| id.as_str());
     let listed: Vec<&str> = samples.iter().take(most).map(|(sample, _)| id(*sample)).collect();
     let more = if samples.len() > listed.len() { ", …" } else { "" };
-    let what = if fixed { "newly fixed" } else { "newly broken" };
+    let verb = if fixed { "newly fixed" } else { "newly broken" };
     (!samples.is_empty())
-        .then(|| format!("{} {what} ({}{more})", format::count(samples.len() as u64), listed.join(", ")))
+        .then(|| format!("{} {verb} ({}{more})", format::count(samples.len() as u64), listed.join(", ")))
 }
 
 #[cfg(test)]

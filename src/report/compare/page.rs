@@ -100,7 +100,7 @@ struct Changed {
 
 #[derive(Debug, Serialize)]
 struct Group {
-    what: String,
+    label: String,
     count: String,
     thumbs: Vec<Thumb>,
 }
@@ -234,8 +234,8 @@ fn changed(comparison: &Comparison, contrast: &Contrast, fixed: bool, album: &mu
             let id = comparison.samples.get(*sample as usize)?;
             Some(album.thumb(id, cause(*sample, row)))
         });
-        let what = label(part[0].1);
-        groups.push(Group { what, count: format::count(part.len() as u64), thumbs: thumbs.collect() });
+        let cell_label = label(part[0].1);
+        groups.push(Group { label: cell_label, count: format::count(part.len() as u64), thumbs: thumbs.collect() });
     }
     Changed {
         count: format::count(samples.len() as u64),

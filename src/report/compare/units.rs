@@ -56,8 +56,9 @@ impl UnitPairs {
             let (Some(first), Some(second)) = (of_run(&comparison.reference)?, of_run(&contrast.run)?) else {
                 continue;
             };
-            let own = first.1.iter().filter(|picture| picture.model == contrast.models.reference && picture.seed == 0);
-            for picture in own {
+            let pictures =
+                first.1.iter().filter(|picture| picture.model == contrast.models.reference && picture.seed == 0);
+            for picture in pictures {
                 let same = |other: &&PictureRecord| {
                     other.model == contrast.models.run
                         && other.seed == 0
@@ -89,6 +90,6 @@ fn side(dir: &PictureDir, picture: &PictureRecord) -> Result<Side, StoreError> {
         source: data_uri(&png),
         objective: format!("{:.3}", picture.objective),
         percentile: picture.percentile.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0)),
-        class: format!("{} ({:.0} %)", picture.seen.class, picture.seen.confidence * 100.0),
+        class: format!("{} ({:.0} %)", picture.answer.class, picture.answer.confidence * 100.0),
     })
 }

@@ -59,9 +59,9 @@ fn differences(outcome: &GateOutcome) -> String {
     text += "|---|---|---|---|---|---|---|---|\n";
     for paired in outcome.differences.iter().take(MOST_CHECKS) {
         let metric = if paired.subject.norm.is_some() { Metric::WorstCaseAccuracy } else { Metric::CleanAccuracy };
-        let what = if paired.subject.norm.is_some() { "worst case" } else { "clean" };
+        let measured = if paired.subject.norm.is_some() { "worst case" } else { "clean" };
         text += &format!(
-            "| {} ({what}) | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {} ({measured}) | {} | {} | {} | {} | {} | {} | {} |\n",
             escaped(&paired.subject.to_string()),
             value(metric, &paired.now),
             value(metric, &paired.before),

@@ -92,11 +92,11 @@ fn sentence(metric: Metric, check: &Check) -> String {
 
 /// Which samples changed: `31 newly broken (a, b, …), 7 newly fixed (c, …)`; none if nothing did.
 fn changed(metric: Metric, change: &Change, most: usize) -> Option<String> {
-    let side = |count: u64, ids: &[SampleId], what: &str| {
+    let side = |count: u64, ids: &[SampleId], verb: &str| {
         (count > 0).then(|| {
             let listed: Vec<&str> = ids.iter().take(most).map(SampleId::as_str).collect();
             let more = if count > listed.len() as u64 { ", …" } else { "" };
-            format!("{} {what} ({}{more})", format::count(count), listed.join(", "))
+            format!("{} {verb} ({}{more})", format::count(count), listed.join(", "))
         })
     };
     let [worse, better] = match metric {

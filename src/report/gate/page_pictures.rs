@@ -20,7 +20,7 @@ pub struct Broken {
     rule: String,
     subject: String,
     change: String,
-    what: &'static str,
+    verb: &'static str,
     count: String,
     thumbs: Vec<Thumb>,
     /// Samples that are not shown.
@@ -46,7 +46,7 @@ pub fn broken(outcome: &GateOutcome, album: &mut Album<'_>) -> Vec<Broken> {
                 rule: rule.rule.clone(),
                 subject: check.subject.to_string(),
                 change: typeset(difference(rule.metric, &change.estimate)),
-                what: if rule.metric.is_share() { "newly broken" } else { "nearer to the boundary" },
+                verb: if rule.metric.is_share() { "newly broken" } else { "nearer to the boundary" },
                 count: format::count(change.broken),
                 more: change.broken - thumbs.len() as u64,
                 thumbs,

@@ -78,7 +78,7 @@ struct CheckView {
 #[derive(Debug, Serialize)]
 struct DifferenceView {
     model: String,
-    what: String,
+    measured: String,
     now: String,
     before: String,
     change: String,
@@ -112,13 +112,13 @@ pub fn view(outcome: &GateOutcome) -> View {
         checks: rule.checks.iter().take(MOST_CHECKS).map(|check| check_view(rule.metric, check)).collect(),
     });
     let differences = outcome.differences.iter().map(|change| {
-        let what = match (change.subject.norm, change.subject.epsilon) {
+        let measured = match (change.subject.norm, change.subject.epsilon) {
             (Some(norm), Some(epsilon)) => format!("worst case, {} ε {}", format::norm(norm), format::epsilon(epsilon)),
             _ => "clean".to_owned(),
         };
         DifferenceView {
             model: change.subject.model.clone(),
-            what,
+            measured,
             now: value(Metric::CleanAccuracy, &change.now),
             before: value(Metric::CleanAccuracy, &change.before),
             change: typeset(difference(Metric::CleanAccuracy, &change.change.estimate)),
@@ -212,8 +212,8 @@ fn finding(metric: Metric, check: &Check) -> String {
         }
         _ => numbers(metric, check),
     };
-    let said = check.change.is_some() && check.verdict == Verdict::Regressed;
-    let why = check.why.as_ref().filter(|_| !said).map_or(String::new(), |why| format!("; {why}"));
+    let explained = check.change.is_some() && check.verdict == Verdict::Regressed;
+    let why = check.why.as_ref().filter(|_| !explained).map_or(String::new(), |why| format!("; {why}"));
     format!("{}: {}{why}", check.subject, typeset(numbers))
 }
 

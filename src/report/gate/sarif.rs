@@ -137,9 +137,9 @@ fn result(sources: &Sources, number: usize, rule: &RuleOutcome, check: &Check) -
     if check.subject.attack.is_some() || check.subject.method.is_some() {
         related.push((sources.model(&check.subject), format!("the model {}", check.subject.model)));
     }
-    let related = related.into_iter().zip(0..).map(|((mut place, what), id)| {
+    let related = related.into_iter().zip(0..).map(|((mut place, text), id)| {
         place["id"] = id.into();
-        place["message"] = message(&what);
+        place["message"] = message(&text);
         place
     });
     let mut result = json!({
@@ -241,7 +241,7 @@ fn descriptors() -> Vec<Value> {
 }
 
 fn descriptor(metric: Metric) -> Value {
-    let (what, remedy) = match metric {
+    let (meaning, remedy) = match metric {
         Metric::CleanAccuracy => (
             "Share of images that the model classifies rightly, without any attack.",
             "Look at the images that are newly wrong: the weights, the normalization or the preprocessing changed.",
@@ -270,10 +270,10 @@ fn descriptor(metric: Metric) -> Value {
         "id": id(metric),
         "name": camel(metric.as_str()),
         "shortDescription": { "text": short },
-        "fullDescription": { "text": what },
+        "fullDescription": { "text": meaning },
         "help": {
-            "text": format!("{what} {remedy} A change counts if an exact paired test, adjusted over all rules, finds it larger than the rule's margin."),
-            "markdown": format!("{what}\n\n{remedy}\n\nA change counts if an exact paired test, adjusted over all rules, finds it larger than the rule's margin."),
+            "text": format!("{meaning} {remedy} A change counts if an exact paired test, adjusted over all rules, finds it larger than the rule's margin."),
+            "markdown": format!("{meaning}\n\n{remedy}\n\nA change counts if an exact paired test, adjusted over all rules, finds it larger than the rule's margin."),
         },
         "defaultConfiguration": { "level": "error" },
         "properties": { "tags": ["robustness"] },

@@ -45,8 +45,8 @@ fn checks(rule: &RuleOutcome) -> String {
     let quiet = |verdict: Verdict| verdict == Verdict::Pass;
     let noteworthy: Vec<_> = rule.checks.iter().filter(|check| !quiet(check.verdict)).collect();
     for check in noteworthy.iter().take(MOST_CHECKS) {
-        let what = numbers(rule.metric, check);
-        text += &format!("      {:<12}  {}: {what}\n", check.verdict.as_str(), check.subject);
+        let numbers_text = numbers(rule.metric, check);
+        text += &format!("      {:<12}  {}: {numbers_text}\n", check.verdict.as_str(), check.subject);
         let mut under = |line: String| text += &format!("      {:<12}  {line}\n", "");
         if let Some(why) = &check.why {
             under(why.clone());

@@ -2,7 +2,7 @@
 
 use plotters::prelude::DrawingBackend;
 
-use super::{short, what, word};
+use super::{series_name, short, word};
 use crate::history::{Entry, Finding, Group, Series};
 use crate::report::chart::axis::{self, SMALL, Scale};
 use crate::report::chart::canvas::{Align, Canvas, Drawn, Type};
@@ -79,8 +79,8 @@ impl Course<'_> {
     }
 
     fn line_name(&self, series: &Series) -> String {
-        let of = &series.subject;
-        match (of.epsilon, &of.method) {
+        let subject = &series.subject;
+        match (subject.epsilon, &subject.method) {
             (Some(epsilon), _) => format::epsilon(epsilon),
             (None, Some(method)) => method.clone(),
             _ => "clean".to_owned(),
@@ -95,7 +95,7 @@ impl Figure for Course<'_> {
 
     fn title(&self) -> String {
         match (self.metric, self.series.as_slice()) {
-            (_, [one]) => format!("{}: {}", self.model, what(one)),
+            (_, [one]) => format!("{}: {}", self.model, series_name(one)),
             (Metric::DistanceMedian, _) => format!("{}: median distances", self.model),
             (_, many) => {
                 let norm = many[0].subject.norm.map_or("", format::norm);
@@ -110,7 +110,7 @@ impl Figure for Course<'_> {
                 .points
                 .iter()
                 .map(|point| format!("run {} {}", point.run + 1, value(self.metric, &point.estimate)));
-            format!(" {}, {}: {}.", what(series), word(series.finding), values.collect::<Vec<_>>().join("; "))
+            format!(" {}, {}: {}.", series_name(series), word(series.finding), values.collect::<Vec<_>>().join("; "))
         };
         self.series.iter().map(line).collect::<String>().trim_start().to_owned()
     }

@@ -13,9 +13,9 @@ use crate::suite::gate::{Metric, utc};
 use crate::wording::format;
 
 /// What a series is about, without its model: `worst case, linf 8/255`.
-fn what(series: &Series) -> String {
-    let of = &series.subject;
-    let ball = match (of.norm, of.epsilon) {
+fn series_name(series: &Series) -> String {
+    let subject = &series.subject;
+    let ball = match (subject.norm, subject.epsilon) {
         (Some(norm), Some(epsilon)) => format!("{} {}", format::norm(norm), format::epsilon(epsilon)),
         (Some(norm), None) => format::norm(norm).to_owned(),
         _ => String::new(),
@@ -24,7 +24,7 @@ fn what(series: &Series) -> String {
         Metric::CleanAccuracy => "clean accuracy".to_owned(),
         Metric::WorstCaseAccuracy => format!("worst-case accuracy, {ball}"),
         Metric::DistanceMedian => {
-            format!("median distance, {ball}, {}", of.method.as_deref().unwrap_or("unknown method"))
+            format!("median distance, {ball}, {}", subject.method.as_deref().unwrap_or("unknown method"))
         }
         other => format!("{}, {ball}", other.words()),
     }

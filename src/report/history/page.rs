@@ -4,7 +4,7 @@ use minijinja::context;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::{chart, now, sentence, short, what, word};
+use super::{chart, now, sentence, series_name, short, word};
 use crate::history::{Finding, Group, History, Point, Series};
 use crate::report::ReportError;
 use crate::report::chart::figure;
@@ -69,7 +69,7 @@ struct RunView {
 #[derive(Debug, Serialize)]
 struct FindingView {
     model: String,
-    what: String,
+    series: String,
     now: String,
     point: f64,
     word: &'static str,
@@ -80,7 +80,7 @@ struct FindingView {
 #[derive(Debug, Serialize)]
 struct RowView {
     model: String,
-    what: String,
+    series: String,
     number: usize,
     run: String,
     value: String,
@@ -109,7 +109,7 @@ pub fn pages(history: &History, command: &[String]) -> Result<Pages, ReportError
     let mut suites: Vec<&str> = history.groups.iter().map(|group| group.suite.as_str()).collect();
     suites.dedup();
     let title = if suites.is_empty() { "no run".to_owned() } else { suites.join(", ") };
-    let unusable = history.unusable.iter().map(|of| (of.folder.display().to_string(), of.why.clone()));
+    let unusable = history.unusable.iter().map(|run| (run.folder.display().to_string(), run.why.clone()));
     let view = View {
         runs: history.groups.iter().map(|group| group.runs.len()).sum(),
         unusable: unusable.collect(),
@@ -183,7 +183,7 @@ fn finding(series: &Series, group: &Group) -> FindingView {
     };
     FindingView {
         model: series.subject.model.clone(),
-        what: what(series),
+        series: series_name(series),
         now: typeset(now(series)),
         point: series.points.last().map_or(0.0, |point| point.estimate.point),
         word: word(series.finding),
@@ -210,7 +210,7 @@ fn row(series: &Series, point: &Point, group: &Group) -> RowView {
     let step = point.step.as_ref();
     RowView {
         model: series.subject.model.clone(),
-        what: what(series),
+        series: series_name(series),
         number: point.run + 1,
         run: short(&group.runs[point.run]),
         value: typeset(value(series.metric, &point.estimate)),

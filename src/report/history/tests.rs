@@ -30,13 +30,13 @@ fn history(model: &str) -> History {
     };
     let runs = (0..6).zip([10, 14, 17, 21, 26, 30]).map(made).collect();
     let broken = Unusable { folder: PathBuf::from("reports/half"), why: "run suite-x is incomplete".to_owned() };
-    History::of(runs, vec![broken], 10)
+    History::from_runs(runs, vec![broken], 10)
 }
 
 #[test]
 fn the_text_says_what_drifts_and_what_is_left_out() {
     let text = text(&history("m"), Path::new("out"));
-    for said in [
+    for expected in [
         "suite (200 samples of synthetic, seed 17), 6 runs\n",
         "from 2023-11-14 to 2023-11-19 0123456\n",
         "clean accuracy",
@@ -46,15 +46,17 @@ fn the_text_says_what_drifts_and_what_is_left_out() {
         "left out: reports/half: run suite-x is incomplete\n",
         "look at out/history.html, out/history.csv\n",
     ] {
-        assert!(text.contains(said), "{said}\n{text}");
+        assert!(text.contains(expected), "{expected}\n{text}");
     }
 }
 
 #[test]
 fn the_page_shows_findings_charts_runs_and_what_is_left_out() {
     let made = pages(&history("m"), &["am-eval".to_owned(), "history".to_owned()]).unwrap();
-    for said in ["drifts down", "time of the file", "0123456789ab", "reports&#x2f;half", "is incomplete", "Left out"] {
-        assert!(made.page.contains(said), "{said}");
+    for expected in
+        ["drifts down", "time of the file", "0123456789ab", "reports&#x2f;half", "is incomplete", "Left out"]
+    {
+        assert!(made.page.contains(expected), "{expected}");
     }
     let names: Vec<&str> = made.charts.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["1-1-m-clean-accuracy.png", "1-2-m-worst-case-accuracy-linf.png"]);

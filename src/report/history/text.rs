@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{now, sentence, short, what};
+use super::{now, sentence, series_name, short};
 use crate::history::{Group, History};
 use crate::wording::columns::{Align, columns};
 use crate::wording::format;
@@ -38,7 +38,7 @@ fn of_group(group: &Group, place: usize, groups: usize) -> String {
     }
     let head = ["  model", "number", "now", "found"].map(str::to_owned);
     let rows = group.series.iter().map(|series| {
-        [format!("  {}", series.subject.model), what(series), now(series), sentence(series, &group.runs)]
+        [format!("  {}", series.subject.model), series_name(series), now(series), sentence(series, &group.runs)]
     });
     text + &columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), [Align::Left; 4]) + "\n\n"
 }

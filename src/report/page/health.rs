@@ -45,9 +45,9 @@ pub fn doubts(summary: &RunSummary) -> Vec<String> {
         all(summary).into_iter().filter(|(sign, _)| sign.is_grave() || sign.doubts_robustness() || sign.is_of_model());
     let line = |sign: Sign| {
         let word = if sign.grave { "warning" } else { "note" };
-        let (shown, more) = (sign.places.len().min(3), sign.places.len().saturating_sub(3));
+        let (listed, more) = (sign.places.len().min(3), sign.places.len().saturating_sub(3));
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{word}: {} ({}{more}): {}", sign.name, sign.places[..shown].join(", "), sign.meaning)
+        format!("{word}: {} ({}{more}): {}", sign.name, sign.places[..listed].join(", "), sign.meaning)
     };
     gather(doubted).into_iter().map(line).collect()
 }
@@ -67,15 +67,15 @@ fn all(summary: &RunSummary) -> Vec<(HealthSign, String)> {
 pub fn signs_of_model(summary: &RunSummary, model: &str) -> Vec<Sign> {
     let cells = summary.cells.iter().filter(|cell| cell.cell.model == model);
     let cells = cells.flat_map(|cell| cell.health.iter().map(|sign| (*sign, cell.cell.attack.clone())));
-    let whole = summary.models.iter().filter(|known| known.model == model).flat_map(|known| &known.health);
-    gather(cells.filter(|(sign, _)| !sign.is_of_model()).chain(whole.map(|sign| (*sign, String::new()))))
+    let of_models = summary.models.iter().filter(|known| known.model == model).flat_map(|known| &known.health);
+    gather(cells.filter(|(sign, _)| !sign.is_of_model()).chain(of_models.map(|sign| (*sign, String::new()))))
 }
 
 fn gather(signs: impl Iterator<Item = (HealthSign, String)>) -> Vec<Sign> {
     let mut gathered: Vec<(HealthSign, u64, Vec<String>)> = Vec::new();
     for (sign, place) in signs {
-        let same = |of: &HealthSign| std::mem::discriminant(of) == std::mem::discriminant(&sign);
-        let index = match gathered.iter().position(|(of, _, _)| same(of)) {
+        let same = |other: &HealthSign| std::mem::discriminant(other) == std::mem::discriminant(&sign);
+        let index = match gathered.iter().position(|(other, _, _)| same(other)) {
             Some(index) => index,
             None => {
                 gathered.push((sign, 0, Vec::new()));

@@ -83,7 +83,7 @@ fn render(
     gallery: &Gallery,
 ) -> Result<String, ReportError> {
     let (charts, dropped) = within_budget(&figures.charts);
-    let of = |section: Section| -> Vec<String> {
+    let charts_of = |section: Section| -> Vec<String> {
         charts.iter().filter(|chart| chart.section == section).map(|chart| chart.svg.clone()).collect()
     };
     let title = format!("{} · robustness report", view.suite());
@@ -94,12 +94,12 @@ fn render(
             view => Serde(view),
             gallery => Serde(gallery),
             pictures => Serde(pictures),
-            curves => of(Section::Curves),
-            units => of(Section::Units),
+            curves => charts_of(Section::Curves),
+            units => charts_of(Section::Units),
             inside => Serde(inside),
-            damage => of(Section::Inside),
-            distances => of(Section::Distances),
-            transfers => of(Section::Transfer),
+            damage => charts_of(Section::Inside),
+            distances => charts_of(Section::Distances),
+            transfers => charts_of(Section::Transfer),
             charts_dropped => dropped,
             gate_link_place => slots::place("gate-link"),
             gate_place => slots::place("gate"),
@@ -113,13 +113,13 @@ fn render(
 /// The charts that fit, and how many do not.
 fn within_budget(charts: &[Chart]) -> (Vec<&Chart>, usize) {
     let mut used = 0;
-    let kept: Vec<&Chart> = charts
+    let fitting: Vec<&Chart> = charts
         .iter()
         .filter(|chart| {
             used += chart.svg.len();
             used <= MOST_CHART_BYTES
         })
         .collect();
-    let dropped = charts.len() - kept.len();
-    (kept, dropped)
+    let dropped = charts.len() - fitting.len();
+    (fitting, dropped)
 }

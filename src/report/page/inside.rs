@@ -80,7 +80,7 @@ pub(in crate::report) fn inside(summary: &RunSummary, classes: &[String]) -> Ins
         hidden_units: units.len().saturating_sub(MOST_ROWS),
         patches: inside.patching.iter().take(MOST_ROWS).map(patch).collect(),
         layers: inside.layers.iter().take(MOST_ROWS).map(layer).collect(),
-        units: units.into_iter().take(MOST_ROWS).map(|of| unit(of, classes)).collect(),
+        units: units.into_iter().take(MOST_ROWS).map(|summary| unit(summary, classes)).collect(),
     }
 }
 
@@ -105,59 +105,59 @@ fn rate(estimate: &Estimate) -> Rate {
     Rate::new(estimate)
 }
 
-fn patch(of: &PatchSummary) -> Patch {
+fn patch(summary: &PatchSummary) -> Patch {
     Patch {
-        model: of.origin.model.clone(),
+        model: summary.origin.model.clone(),
         attack: format!(
             "{}, {} {}",
-            of.origin.attack,
-            format::norm(of.origin.norm),
-            format::epsilon(of.origin.epsilon)
+            summary.origin.attack,
+            format::norm(summary.origin.norm),
+            format::epsilon(summary.origin.epsilon)
         ),
-        layer: of.layer.to_string(),
-        unit: of.unit.clone().unwrap_or_else(|| "whole layer".to_owned()),
-        n: format::count(of.n),
-        restored: rate(&of.restored),
-        control: rate(&of.control),
-        p: p_text(Some(of.p_corrected)),
-        significant: stands_out(Some(of.p_corrected)),
-        complete: of.complete > 0.99,
+        layer: summary.layer.to_string(),
+        unit: summary.unit.clone().unwrap_or_else(|| "whole layer".to_owned()),
+        n: format::count(summary.n),
+        restored: rate(&summary.restored),
+        control: rate(&summary.control),
+        p: p_text(Some(summary.p_corrected)),
+        significant: stands_out(Some(summary.p_corrected)),
+        complete: summary.complete > 0.99,
     }
 }
 
-fn layer(of: &LayerSummary) -> Layer {
+fn layer(summary: &LayerSummary) -> Layer {
     Layer {
-        model: of.model.clone(),
-        attack: format!("{}, {} {}", of.attack, format::norm(of.norm), format::epsilon(of.epsilon)),
-        layer: of.layer.to_string(),
-        units: of.units,
-        any: rate(&of.any_unit),
-        strongest: of.strongest.clone(),
-        strongest_rate: rate(&of.strongest_rate),
-        mean: format::percent(of.mean_rate),
-        random: share(of.random_unit),
-        noise: share(of.noise),
-        reach: of.reach.as_ref().map(rate),
-        distance: of.distance.map_or_else(|| "beyond".to_owned(), |distance| format!("{:.4}", distance.point)),
-        p: p_text(of.p_corrected),
-        significant: stands_out(of.p_corrected),
+        model: summary.model.clone(),
+        attack: format!("{}, {} {}", summary.attack, format::norm(summary.norm), format::epsilon(summary.epsilon)),
+        layer: summary.layer.to_string(),
+        units: summary.units,
+        any: rate(&summary.any_unit),
+        strongest: summary.strongest.clone(),
+        strongest_rate: rate(&summary.strongest_rate),
+        mean: format::percent(summary.mean_rate),
+        random: share(summary.random_unit),
+        noise: share(summary.noise),
+        reach: summary.reach.as_ref().map(rate),
+        distance: summary.distance.map_or_else(|| "beyond".to_owned(), |distance| format!("{:.4}", distance.point)),
+        p: p_text(summary.p_corrected),
+        significant: stands_out(summary.p_corrected),
     }
 }
 
-fn unit(of: &UnitSummary, classes: &[String]) -> Unit {
+fn unit(summary: &UnitSummary, classes: &[String]) -> Unit {
     let class = |(class, count): &(u32, u64)| format!("{} ({count})", class_name(classes, *class));
     Unit {
-        model: of.model.clone(),
-        attack: format!("{}, {} {}", of.attack, format::norm(of.norm), format::epsilon(of.epsilon)),
-        layer: of.layer.to_string(),
-        unit: of.unit.clone(),
-        flips: rate(&of.flip_rate),
-        noise: share(of.noise),
-        random: share(of.random_unit),
-        class_attack: share(of.class_attack),
-        reach: of.reach.as_ref().map(rate),
-        p: p_text(of.p_corrected),
-        significant: stands_out(of.p_corrected),
-        classes: of.classes.iter().take(3).map(class).collect::<Vec<_>>().join(", "),
+        model: summary.model.clone(),
+        attack: format!("{}, {} {}", summary.attack, format::norm(summary.norm), format::epsilon(summary.epsilon)),
+        layer: summary.layer.to_string(),
+        unit: summary.unit.clone(),
+        flips: rate(&summary.flip_rate),
+        noise: share(summary.noise),
+        random: share(summary.random_unit),
+        class_attack: share(summary.class_attack),
+        reach: summary.reach.as_ref().map(rate),
+        p: p_text(summary.p_corrected),
+        significant: stands_out(summary.p_corrected),
+        classes: summary.classes.iter().take(3).map(class).collect::<Vec<_>>().join(", "),
     }
 }

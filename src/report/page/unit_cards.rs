@@ -54,8 +54,8 @@ pub(in crate::report) fn unit_cards(
             continue;
         }
         let card = card(dir, picture, inside, examples, classes)?;
-        used +=
-            card.picture.len() + card.samples.iter().chain(&card.worst).map(|shown| shown.source.len()).sum::<usize>();
+        used += card.picture.len()
+            + card.samples.iter().chain(&card.worst).map(|sample| sample.source.len()).sum::<usize>();
         cards.push(card);
     }
     Ok((cards, dropped))
@@ -103,8 +103,8 @@ fn card(
         measures: format!(
             "activation {:.3}{percentile}; given {} with {:.0} %",
             picture.objective,
-            class_name(classes, picture.seen.class),
-            picture.seen.confidence * 100.0
+            class_name(classes, picture.answer.class),
+            picture.answer.confidence * 100.0
         ),
         samples: samples.collect::<Result<_, ReportError>>()?,
         flips: driven.into_iter().map(|unit| flips(unit, classes)).collect(),
@@ -127,7 +127,7 @@ fn card(
 fn flips(unit: &UnitSummary, classes: &[String]) -> String {
     let to: Vec<String> =
         unit.classes.iter().map(|(class, count)| format!("{} ({count})", class_name(classes, *class))).collect();
-    let beside = |name: &str, rate: Option<f64>| rate.map(|rate| format!(", {name} {}", format::percent(rate)));
+    let compared = |name: &str, rate: Option<f64>| rate.map(|rate| format!(", {name} {}", format::percent(rate)));
     format!(
         "{} {} {}: flips {} of {}{}{}{}",
         unit.attack,
@@ -135,8 +135,8 @@ fn flips(unit: &UnitSummary, classes: &[String]) -> String {
         format::epsilon(unit.epsilon),
         format::percent(unit.flip_rate.point),
         format::count(unit.n),
-        beside("noise", unit.noise).unwrap_or_default(),
-        beside("random units", unit.random_unit).unwrap_or_default(),
+        compared("noise", unit.noise).unwrap_or_default(),
+        compared("random units", unit.random_unit).unwrap_or_default(),
         if to.is_empty() { String::new() } else { format!("; to {}", to.join(", ")) },
     )
 }

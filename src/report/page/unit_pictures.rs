@@ -141,10 +141,10 @@ impl UnitPictures {
         records: &[UniversalRecord],
         classes: &[String],
     ) -> Result<(), ReportError> {
-        let mut shown: Option<&str> = None;
+        let mut previous: Option<&str> = None;
         for record in records {
-            let first = shown != Some(record.file.as_str());
-            shown = Some(&record.file);
+            let first = previous != Some(record.file.as_str());
+            previous = Some(&record.file);
             let picture = || {
                 let failed = |error: std::io::Error| ReportError::Draw {
                     chart: record.file.clone(),
@@ -196,7 +196,7 @@ fn halved(png: &[u8]) -> Result<Vec<u8>, DrawError> {
 fn row(picture: &PictureRecord, classes: &[String]) -> Row {
     let maybe = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "–".to_owned(), text);
     let others = picture.others.len();
-    let agree = picture.others.iter().filter(|seen| seen.class == picture.seen.class).count();
+    let agree = picture.others.iter().filter(|answer| answer.class == picture.answer.class).count();
     Row {
         model: picture.model.clone(),
         layer: picture.layer.to_string(),
@@ -205,7 +205,7 @@ fn row(picture: &PictureRecord, classes: &[String]) -> Row {
         objective: format!("{:.3}", picture.objective),
         percentile: maybe(picture.percentile, |share| format!("{:.1} %", share * 100.0)),
         gain: maybe(picture.gain, |gain| format!("{gain:.1}")),
-        class: format!("{} ({:.0} %)", class_name(classes, picture.seen.class), picture.seen.confidence * 100.0),
+        class: format!("{} ({:.0} %)", class_name(classes, picture.answer.class), picture.answer.confidence * 100.0),
         agree: if others == 0 { "–".to_owned() } else { format!("{agree} of {others}") },
         seeds: maybe(picture.seed_sensitivity, |spread| format!("{:.0} %", spread * 100.0)),
         status: match picture.status {

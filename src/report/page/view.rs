@@ -185,7 +185,12 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
         duration: format::duration(manifest.seconds),
         version: manifest.versions.get("am-eval").cloned(),
         headline,
-        models: summary.models.iter().enumerate().map(|(index, of)| model_card(manifest, summary, index, of)).collect(),
+        models: summary
+            .models
+            .iter()
+            .enumerate()
+            .map(|(index, model)| model_card(manifest, summary, index, model))
+            .collect(),
         health: health::signs(manifest, summary),
         questions_passed: count(Answer::Passed),
         questions_failed: count(Answer::Failed),
@@ -205,16 +210,16 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
     }
 }
 
-fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &ModelSummary) -> ModelCard {
-    let entry = manifest.models.iter().find(|entry| entry.name == of.model);
+fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, model: &ModelSummary) -> ModelCard {
+    let entry = manifest.models.iter().find(|entry| entry.name == model.model);
     let ball = |norm: Norm, epsilon: Epsilon, estimate: &Estimate| Ball {
         norm: format::norm(norm),
         epsilon: format::epsilon(epsilon),
         rate: Rate::new(estimate),
-        doubted: is_doubted(summary, of, Some(norm)),
-        delta: delta_place(&Subject { norm: Some(norm), epsilon: Some(epsilon), ..Subject::model(&of.model) }),
+        doubted: is_doubted(summary, model, Some(norm)),
+        delta: delta_place(&Subject { norm: Some(norm), epsilon: Some(epsilon), ..Subject::model(&model.model) }),
     };
-    let distances = summary.distances.iter().filter(|distance| distance.model == of.model).map(|distance| {
+    let distances = summary.distances.iter().filter(|distance| distance.model == model.model).map(|distance| {
         let median = distance.median.as_ref().map_or("not reached".to_owned(), format::distance_estimate);
         let optimality = distance.optimality.filter(|_| distance.method != ENVELOPE);
         let optimality = optimality.map_or(String::new(), |share| format!(", optimality {share:.2}"));
@@ -222,19 +227,19 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, of: &Mode
     });
     let at = headlines(summary).into_iter();
     ModelCard {
-        name: of.model.clone(),
+        name: model.model.clone(),
         series: index % 7,
         arch: entry.map(|entry| entry.arch.clone()),
         parameters: entry.map(|entry| format::count(entry.parameters)),
-        n: format::count(of.n),
-        clean: Rate::new(&of.clean_accuracy),
-        clean_delta: delta_place(&Subject::model(&of.model)),
-        headline: at.filter_map(|at| Some(ball(at.norm, at.epsilon, &worst_case_at(of, at)?))).collect(),
-        all_norms: of.all_norms.as_ref().map(|all| (Rate::new(&all.estimate), together(&all.balls))),
-        worst_case: of.worst_case.iter().map(|(norm, epsilon, estimate)| ball(*norm, *epsilon, estimate)).collect(),
+        n: format::count(model.n),
+        clean: Rate::new(&model.clean_accuracy),
+        clean_delta: delta_place(&Subject::model(&model.model)),
+        headline: at.filter_map(|at| Some(ball(at.norm, at.epsilon, &worst_case_at(model, at)?))).collect(),
+        all_norms: model.all_norms.as_ref().map(|all| (Rate::new(&all.estimate), together(&all.balls))),
+        worst_case: model.worst_case.iter().map(|(norm, epsilon, estimate)| ball(*norm, *epsilon, estimate)).collect(),
         distances: distances.collect(),
-        doubted: is_doubted(summary, of, None),
-        health: health::signs_of_model(summary, &of.model),
+        doubted: is_doubted(summary, model, None),
+        health: health::signs_of_model(summary, &model.model),
     }
 }
 
@@ -267,12 +272,12 @@ fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
     balls.sort();
     balls.dedup();
     let groups = balls.into_iter().map(|(norm, epsilon)| {
-        let here = || {
+        let cells_in_ball = || {
             let cells = summary.cells.iter().filter(move |cell| cell.cell.norm == norm && cell.cell.epsilon == epsilon);
             cells.filter(|cell| !cell.cell.kind.is_control())
         };
         let mut attacks: Vec<(&str, CellKind)> = Vec::new();
-        for cell in here() {
+        for cell in cells_in_ball() {
             let attack = (cell.cell.attack.as_str(), cell.cell.kind);
             if !attacks.contains(&attack) {
                 attacks.push(attack);
@@ -280,7 +285,7 @@ fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
         }
         let rows = attacks.into_iter().map(|(attack, kind)| {
             let by_model = summary.models.iter().map(|model| {
-                let cells = here().filter(|cell| cell.cell.model == model.model && cell.cell.attack == attack);
+                let cells = cells_in_ball().filter(|cell| cell.cell.model == model.model && cell.cell.attack == attack);
                 cells.map(|cell| &cell.robust_accuracy).min_by(|a, b| a.point.total_cmp(&b.point)).map(Rate::new)
             });
             let note = if kind.drives_unit() { "strongest single unit" } else { "" };
@@ -288,7 +293,8 @@ fn attack_groups(summary: &RunSummary) -> Vec<AttackGroup> {
         });
         let union = summary.models.iter().map(|model| {
             let mut all = model.worst_case.iter();
-            all.find(|(of, at, _)| *of == norm && *at == epsilon).map(|(_, _, estimate)| Rate::new(estimate))
+            all.find(|(ball_norm, at, _)| *ball_norm == norm && *at == epsilon)
+                .map(|(_, _, estimate)| Rate::new(estimate))
         });
         let ball = format!("{} ε {}", format::norm(norm), format::epsilon(epsilon));
         AttackGroup { ball, rows: rows.collect(), union: union.collect() }
@@ -314,14 +320,14 @@ fn cell_rows(summary: &RunSummary, classes: &[String]) -> Vec<CellRow> {
 }
 
 fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
-    let of = &cell.cell;
+    let key = &cell.cell;
     CellRow {
-        model: of.model.clone(),
-        attack: of.attack.clone(),
-        kind: of.kind.label(),
-        on: on(of, classes),
-        ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),
-        epsilon: of.epsilon.value(),
+        model: key.model.clone(),
+        attack: key.attack.clone(),
+        kind: key.kind.label(),
+        on: on(key, classes),
+        ball: format!("{} ε {}", format::norm(key.norm), format::epsilon(key.epsilon)),
+        epsilon: key.epsilon.value(),
         n: cell.n,
         n_clean_correct: cell.n_clean_correct,
         robust: Rate::new(&cell.robust_accuracy),
@@ -335,29 +341,29 @@ fn cell_row(cell: &CellSummary, classes: &[String]) -> CellRow {
 }
 
 /// What an attack drives: the target rule, whose class is named, or layer and unit.
-fn on(of: &crate::record::Cell, classes: &[String]) -> String {
-    let name = match of.target {
+fn on(cell: &crate::record::Cell, classes: &[String]) -> String {
+    let name = match cell.target {
         Some(Target::Class(index)) => classes.get(index).filter(|name| !name.is_empty()),
         _ => None,
     };
-    match (&of.layer, &of.unit) {
+    match (&cell.layer, &cell.unit) {
         (Some(layer), Some(unit)) => format!("{layer} · {unit}"),
         (Some(layer), None) => layer.to_string(),
         (None, Some(unit)) => unit.to_string(),
-        (None, None) => name.map_or_else(|| of.target_text(), |name| format!("{} · {name}", of.target_text())),
+        (None, None) => name.map_or_else(|| cell.target_text(), |name| format!("{} · {name}", cell.target_text())),
     }
 }
 
 /// The caption of an example; its pictures are filled in by the page, within its budget.
 pub fn picture(manifest: &Manifest, example: &Example) -> Picture {
-    let of = &example.cell;
+    let cell = &example.cell;
     let class = |index: u32| gallery::class_name(&manifest.classes, index);
     Picture {
         sample: example.sample_id.to_string(),
-        model: of.model.clone(),
-        attack: of.attack.clone(),
-        on: on(of, &manifest.classes),
-        ball: format!("{} ε {}", format::norm(of.norm), format::epsilon(of.epsilon)),
+        model: cell.model.clone(),
+        attack: cell.attack.clone(),
+        on: on(cell, &manifest.classes),
+        ball: format!("{} ε {}", format::norm(cell.norm), format::epsilon(cell.epsilon)),
         label: class(example.label),
         clean_pred: class(example.clean_pred),
         adv_pred: class(example.adv_pred),
@@ -365,7 +371,7 @@ pub fn picture(manifest: &Manifest, example: &Example) -> Picture {
         confidence_adv: format::percent(f64::from(example.confidence_adv)),
         linf: format::distance(f64::from(example.linf)),
         length: example.length.map_or(String::new(), |length| {
-            format!(", {} {}", format::norm(of.norm), format::distance(f64::from(length)))
+            format!(", {} {}", format::norm(cell.norm), format::distance(f64::from(length)))
         }),
         l2: format::distance(f64::from(example.l2)),
         gain: gallery::gain(example.gain),
@@ -394,8 +400,8 @@ fn provenance(manifest: &Manifest) -> Vec<Fact> {
     facts
 }
 
-fn weights(of: &crate::record::ModelEntry) -> [String; 5] {
-    [of.name.clone(), of.arch.clone(), of.weights.clone(), of.weights_hash.clone(), of.search.clone()]
+fn weights(entry: &crate::record::ModelEntry) -> [String; 5] {
+    [entry.name.clone(), entry.arch.clone(), entry.weights.clone(), entry.weights_hash.clone(), entry.search.clone()]
 }
 
 /// Hashes of the tables. Those of the reports are left out: a page cannot hold its own.
@@ -434,12 +440,12 @@ mod tests {
     fn a_target_class_has_its_name_if_there_is_one() {
         let mut cell = realistic(&["m"]).cells[0].cell.clone();
         let classes = ["cat".to_owned(), String::new()];
-        let mut shown = |target: &str| {
+        let mut text = |target: &str| {
             cell.target = Some(target.parse().unwrap());
             on(&cell, &classes)
         };
         assert_eq!(
-            ["class:0", "class:1", "class:7", "random"].map(&mut shown),
+            ["class:0", "class:1", "class:7", "random"].map(&mut text),
             ["class:0 · cat", "class:1", "class:7", "random"]
         );
     }

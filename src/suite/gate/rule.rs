@@ -128,7 +128,7 @@ pub struct Rule {
 
 impl Rule {
     /// A rule of level error on all of `metric`, without a bound.
-    pub fn of(metric: Metric) -> Self {
+    pub fn unbounded(metric: Metric) -> Self {
         Rule {
             metric,
             select: Selector::default(),

@@ -87,7 +87,7 @@ impl Selector {
 
     /// The keys that are given, as the suite names them.
     pub fn keys(&self) -> Vec<&'static str> {
-        let given = [
+        let keys = [
             ("model", self.model.is_some()),
             ("attack", self.attack.is_some()),
             ("kind", self.kind.is_some()),
@@ -96,7 +96,7 @@ impl Selector {
             ("layer", self.layer.is_some()),
             ("unit", self.unit.is_some()),
         ];
-        given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
+        keys.into_iter().filter(|(_, present)| *present).map(|(key, _)| key).collect()
     }
 }
 

@@ -228,12 +228,12 @@ mod tests {
             json!({ "use_mean_pooling": true }),
             json!({ "problem_type": "multi_label_classification" }),
         ];
-        let said = changes.map(|mut config| {
+        let messages = changes.map(|mut config| {
             config["model_type"] = "vit".into();
             let error = read(config).unwrap_err();
             format!("{error} | {}", error.help)
         });
-        insta::assert_snapshot!(said.join("\n"));
+        insta::assert_snapshot!(messages.join("\n"));
     }
 
     proptest! {

@@ -44,7 +44,7 @@ impl ModelFolder {
         }
         let path = folder.join(CONFIG);
         let config = json(&path)?;
-        let mut found = ModelFolder::of(weights);
+        let mut found = ModelFolder::bare(weights);
         if let Some(name) = config["architecture"].as_str() {
             timm::check(name, &config, &path)?;
             found.arch = Some(format!("timm/{name}"));
@@ -73,7 +73,7 @@ impl ModelFolder {
         if path.is_dir() {
             return ModelFolder::read(path);
         }
-        let mut found = ModelFolder::of(path.to_path_buf());
+        let mut found = ModelFolder::bare(path.to_path_buf());
         let config = path.with_file_name(CONFIG);
         if path.ends_with(WEIGHTS) && config.is_file() {
             let value = json(&config)?;
@@ -87,7 +87,7 @@ impl ModelFolder {
     }
 
     /// Weights without a description.
-    fn of(weights: PathBuf) -> Self {
+    fn bare(weights: PathBuf) -> Self {
         ModelFolder { weights, arch: None, normalize: Ok(None), preprocess: Ok(None), layer_norm_epsilon: None }
     }
 }
@@ -124,8 +124,8 @@ fn weights_elsewhere(folder: &Path) -> String {
     let others = ["pytorch_model.bin", "model.pth", "pytorch_model.pt"].map(|name| folder.join(name));
     match others.iter().find(|path| path.is_file()) {
         Some(path) => {
-            let what = instead(path).unwrap_or_else(|| "it is no safetensors file".to_owned());
-            format!("{} is there, but {what}; then name the converted file `{WEIGHTS}`", path.display())
+            let description = instead(path).unwrap_or_else(|| "it is no safetensors file".to_owned());
+            format!("{} is there, but {description}; then name the converted file `{WEIGHTS}`", path.display())
         }
         None => format!("download the model's {WEIGHTS} into that folder"),
     }
@@ -291,13 +291,13 @@ mod tests {
         ] {
             assert!(found(processor).normalize.is_err(), "{processor}");
         }
-        let kept = found(
+        let folder = found(
             r#"{"do_rescale": true, "rescale_factor": 0.00392156862745098, "do_center_crop": true, "crop_size": {"height": 224, "width": 224},
                 "size": {"shortest_edge": 256}, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
         );
         let expected =
             Preprocess { channels: None, resize: Some(256), crop: Some(224), interpolation: Interpolation::Bicubic };
-        assert_eq!((kept.preprocess, kept.normalize.is_ok()), (Ok(Some(expected)), true));
+        assert_eq!((folder.preprocess, folder.normalize.is_ok()), (Ok(Some(expected)), true));
         assert!(found(r#"{"size": {"shortest_edge": 256}, "resample": 1}"#).preprocess.is_err());
     }
 
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_senseless_is_named() {
-        let said = |files: &[(&str, &str)]| {
+        let error = |files: &[(&str, &str)]| {
             let folder = folder(files);
             let found = ModelFolder::read(folder.path()).and_then(|found| found.normalize);
             let error = found.unwrap_err();
@@ -342,11 +342,11 @@ mod tests {
         };
         let pixels = TIMM.replace("\"mean\": [0.5, 0.5, 0.5]", "\"mean\": [123, 117, 104]");
         let messages = [
-            said(&[]),
-            said(&[(CONFIG, TIMM)]),
-            said(&[(CONFIG, TIMM), ("pytorch_model.bin", "")]),
-            said(&[(CONFIG, "{"), (WEIGHTS, "")]),
-            said(&[(CONFIG, &pixels), (WEIGHTS, "")]),
+            error(&[]),
+            error(&[(CONFIG, TIMM)]),
+            error(&[(CONFIG, TIMM), ("pytorch_model.bin", "")]),
+            error(&[(CONFIG, "{"), (WEIGHTS, "")]),
+            error(&[(CONFIG, &pixels), (WEIGHTS, "")]),
         ];
         insta::assert_snapshot!(messages.join("\n"));
     }

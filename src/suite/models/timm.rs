@@ -33,8 +33,8 @@ const HARMLESS: [&str; 16] = [
 /// # Errors
 /// If it pools otherwise, or has arguments that change it.
 pub(super) fn check(name: &str, config: &Value, path: &Path) -> Result<(), FolderError> {
-    let refused = |what: String, help: String| FolderError {
-        problem: format!("{} has {what}: another network than {name} as am-eval computes it", path.display()),
+    let refused = |difference: String, help: String| FolderError {
+        problem: format!("{} has {difference}: another network than {name} as am-eval computes it", path.display()),
         help: format!("{help}{ANY_OTHER}"),
     };
     let usual = usual_pool(name);
@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    fn said(name: &str, config: Value) -> String {
+    fn outcome(name: &str, config: Value) -> String {
         let path = Path::new("FOLDER/config.json");
         let found = check(name, &config, path).and_then(|()| preprocess(&config["pretrained_cfg"], path));
         found.map_or_else(|error| format!("{error} | {}", error.help), |found| format!("{found:?}"))
@@ -137,17 +137,17 @@ mod tests {
             ("resnet18", json!({ "pretrained_cfg": { "input_size": [3, 224, 192] } })),
             ("resnet18", json!({ "pretrained_cfg": { "input_size": size, "crop_pct": 1.2 } })),
         ];
-        insta::assert_snapshot!(cases.map(|(name, config)| said(name, config)).join("\n"));
+        insta::assert_snapshot!(cases.map(|(name, config)| outcome(name, config)).join("\n"));
     }
 
     #[test]
     fn what_changes_nothing_is_taken() {
-        let kept = json!({
+        let config = json!({
             "global_pool": "avg", "num_features": 512,
             "model_args": { "num_classes": 2, "drop_rate": 0.1, "img_size": 224, "act_layer": null },
             "pretrained_cfg": { "input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.95, "crop_mode": "center" },
         });
-        assert!(said("resnet18", kept).starts_with("Some(Preprocess"));
-        assert_eq!(said("deit_tiny_patch16_224", json!({ "global_pool": "token" })), "None");
+        assert!(outcome("resnet18", config).starts_with("Some(Preprocess"));
+        assert_eq!(outcome("deit_tiny_patch16_224", json!({ "global_pool": "token" })), "None");
     }
 }

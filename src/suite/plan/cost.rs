@@ -159,8 +159,8 @@ impl Plan {
         let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
         for unit in &self.units {
             let (Task::Attack(attack), Some(model)) = (unit.task, suite.models.get(unit.model)) else { continue };
-            let beside = Beside { suite, model, attack };
-            if beside.cells() == 0 {
+            let controls = Beside { suite, model, attack };
+            if controls.cells() == 0 {
                 continue;
             }
             let line = lines.entry(unit.model).or_insert_with(|| Line {
@@ -173,9 +173,9 @@ impl Plan {
                 backwards: 0,
                 partial: false,
             });
-            let passes = beside.passes(unit.samples.clone(), self.samples);
-            line.cells += if unit.block == 0 { beside.cells() } else { 0 };
-            line.rows += product(&[beside.cells(), number(unit.samples.len())]);
+            let passes = controls.passes(unit.samples.clone(), self.samples);
+            line.cells += if unit.block == 0 { controls.cells() } else { 0 };
+            line.rows += product(&[controls.cells(), number(unit.samples.len())]);
             line.forwards = line.forwards.saturating_add(passes.forwards);
             line.backwards = line.backwards.saturating_add(passes.backwards);
         }
@@ -228,8 +228,8 @@ fn with_transfer(suite: &Suite, attack: &AttackConfig, alone: PerSample) -> PerS
     }
     let victims = number(suite.models.len().saturating_sub(1));
     let images = number(attack.epsilons.len());
-    let shown = (TRANSFER.times(images) + Passes::forward(1)).times(victims);
-    PerSample { passes: alone.passes + shown, ..alone }
+    let transfer = (TRANSFER.times(images) + Passes::forward(1)).times(victims);
+    PerSample { passes: alone.passes + transfer, ..alone }
 }
 
 fn of_boundary(boundary: &BoundaryConfig, classes: Option<u64>) -> PerSample {

@@ -147,17 +147,17 @@ impl Environment<'_> {
     }
 
     fn shard(&self, count: Option<usize>) -> Result<Shard, ShardError> {
-        let asked = count.map(|count| count as i64);
+        let requested = count.map(|count| count as i64);
         if let Some((index, total)) = self.slurm()? {
-            return checked("Slurm's variables", index, asked.unwrap_or(total));
+            return checked("Slurm's variables", index, requested.unwrap_or(total));
         }
         if let Some((index, total)) = self.grid_engine()? {
-            return checked("SGE_TASK_ID and its first and last", index, asked.unwrap_or(total));
+            return checked("SGE_TASK_ID and its first and last", index, requested.unwrap_or(total));
         }
         for (variable, total, first) in SCHEDULERS {
             let Some(index) = self.number(variable)? else { continue };
             let stated = total.map(|total| self.number(total)).transpose()?.flatten();
-            let count = asked.or(stated).ok_or(ShardError::NoCount(variable))?;
+            let count = requested.or(stated).ok_or(ShardError::NoCount(variable))?;
             return checked(variable, index - first + 1, count);
         }
         Err(ShardError::NoScheduler)

@@ -143,10 +143,10 @@ proptest! {
         prop_assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1);
 
         // Costs add up over shards too.
-        let whole = plan.estimate(&suite, &Known::default()).total();
+        let total = plan.estimate(&suite, &Known::default()).total();
         let parts: Vec<Line> = shards.iter().map(|shard| shard.estimate(&suite, &Known::default()).total()).collect();
-        prop_assert_eq!(whole.forwards, parts.iter().map(|line| line.forwards).sum::<u64>());
-        prop_assert_eq!(whole.rows, parts.iter().map(|line| line.rows).sum::<u64>());
+        prop_assert_eq!(total.forwards, parts.iter().map(|line| line.forwards).sum::<u64>());
+        prop_assert_eq!(total.rows, parts.iter().map(|line| line.rows).sum::<u64>());
     }
 }
 

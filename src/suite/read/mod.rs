@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use self::problem::Problems;
-use crate::wording::suggest::{did_you_mean, nearest, shown};
+use crate::wording::suggest::{did_you_mean, excerpt, nearest};
 
 /// A TOML value and its place in the file.
 pub(in crate::suite) type Value<'i> = Spanned<DeValue<'i>>;
@@ -102,9 +102,9 @@ pub(in crate::suite) fn wrong<'p>(
     problems: &'p mut Problems,
 ) -> &'p mut self::problem::Problem {
     let found = match value.get_ref() {
-        DeValue::String(text) => format!("the string \"{}\"", shown(text)),
-        DeValue::Integer(number) => shown(&number.to_string()),
-        DeValue::Float(number) => shown(&number.to_string()),
+        DeValue::String(text) => format!("the string \"{}\"", excerpt(text)),
+        DeValue::Integer(number) => excerpt(&number.to_string()),
+        DeValue::Float(number) => excerpt(&number.to_string()),
         DeValue::Boolean(truth) => format!("{truth}"),
         DeValue::Datetime(_) => "a date or time".to_string(),
         DeValue::Array(_) => "a list".to_string(),
@@ -123,7 +123,7 @@ pub(in crate::suite) struct Fields<'a, 'i> {
 
 impl<'a, 'i> Fields<'a, 'i> {
     /// The table in `value`; its unknown keys are reported at once.
-    pub fn of(
+    pub fn from_value(
         key: &str,
         value: &'a Value<'i>,
         noun: &'static str,
@@ -152,7 +152,7 @@ impl<'a, 'i> Fields<'a, 'i> {
                     did_you_mean(text, missing.into_iter().chain(known.iter().copied()))
                 }
             };
-            problems.add(name.span(), format!("unknown key `{}` in {noun}", shown(text)), "unknown key").help(help);
+            problems.add(name.span(), format!("unknown key `{}` in {noun}", excerpt(text)), "unknown key").help(help);
         }
         Some(Fields { table, span: value.span(), noun, reported })
     }
@@ -163,14 +163,14 @@ impl<'a, 'i> Fields<'a, 'i> {
             return At::from_toml(key, value, problems);
         }
         if required && !self.reported.iter().any(|name| name == key) {
-            let (what, help) = match key {
+            let (missing, help) = match key {
                 "data" => ("table `[data]`", "add `[data]` with a `kind`: synthetic, cifar10 or image-folder"),
                 "model" => {
                     ("table `[[model]]`", "add at least one `[[model]]` with `name`, `arch`, `weights`, `normalize`")
                 }
                 _ => ("key", example(key)),
             };
-            let message = match what {
+            let message = match missing {
                 "key" => format!("missing key `{key}` in {}", self.noun),
                 table => format!("missing {table}"),
             };
@@ -266,7 +266,7 @@ macro_rules! raw_table {
         impl FromToml for $name {
             fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
                 let before = problems.len();
-                let fields = Fields::of(key, value, $noun, &[$(stringify!($key)),*], problems)?;
+                let fields = Fields::from_value(key, value, $noun, &[$(stringify!($key)),*], problems)?;
                 Some($name {
                     $($key: {
                         const REQUIRED: &[&str] = &[$(stringify!($required))?];

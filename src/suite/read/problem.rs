@@ -116,7 +116,7 @@ impl Problems {
         let source = Box::new(NamedSource::new(path.display().to_string(), source.to_string()).with_language("toml"));
         let count = self.0.len();
         self.0.truncate(SuiteErrors::MOST);
-        SuiteErrors { what: "suite", path: path.to_path_buf(), source, problems: self.0, count }
+        SuiteErrors { noun: "suite", path: path.to_path_buf(), source, problems: self.0, count }
     }
 }
 
@@ -126,7 +126,7 @@ impl Problems {
 /// each problem with a snippet of the file.
 #[derive(Debug)]
 pub struct SuiteErrors {
-    what: &'static str,
+    noun: &'static str,
     path: PathBuf,
     source: Box<NamedSource<String>>,
     problems: Vec<Problem>,
@@ -138,8 +138,8 @@ impl SuiteErrors {
     pub const MOST: usize = 100;
 
     /// The same for a file that is something else than a suite.
-    pub(in crate::suite) fn of(self, what: &'static str) -> Self {
-        SuiteErrors { what, ..self }
+    pub(in crate::suite) fn for_file(self, noun: &'static str) -> Self {
+        SuiteErrors { noun, ..self }
     }
 
     /// The file.
@@ -160,11 +160,11 @@ impl SuiteErrors {
 
 impl fmt::Display for SuiteErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, path) = (self.what, self.path.display());
+        let (noun, path) = (self.noun, self.path.display());
         match self.count {
-            1 => write!(f, "{what} {path} cannot be used: 1 problem")?,
-            n if n > Self::MOST => write!(f, "{what} {path} cannot be used: {n} problems, shown are {}", Self::MOST)?,
-            n => write!(f, "{what} {path} cannot be used: {n} problems")?,
+            1 => write!(f, "{noun} {path} cannot be used: 1 problem")?,
+            n if n > Self::MOST => write!(f, "{noun} {path} cannot be used: {n} problems, shown are {}", Self::MOST)?,
+            n => write!(f, "{noun} {path} cannot be used: {n} problems")?,
         }
         if f.alternate() {
             for problem in &self.problems {

@@ -16,7 +16,7 @@ use crate::suite::gate::{Level, Metric};
 use crate::suite::inside::{SliceAcross, UniversalSource};
 use crate::suite::picture::PicturePreset;
 use crate::terms::Norm;
-use crate::wording::suggest::{nearest, shown};
+use crate::wording::suggest::{excerpt, nearest};
 
 /// An error of serde that keeps the list of known variants.
 #[derive(Debug)]
@@ -76,7 +76,9 @@ pub(in crate::suite) fn unknown_word(key: &str, text: &str, value: &Value, known
         key => key,
     };
     let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
-    problems.add(value.span(), format!("unknown {noun} `{}`", shown(text)), format!("not {article} {noun}")).help(help);
+    problems
+        .add(value.span(), format!("unknown {noun} `{}`", excerpt(text)), format!("not {article} {noun}"))
+        .help(help);
 }
 
 macro_rules! words {

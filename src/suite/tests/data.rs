@@ -84,15 +84,15 @@ fn preprocessing_and_names_are_every_kinds() {
 
 #[test]
 fn wrong_keys_say_what_would_be_right() {
-    let said = |data: &str| render(&with(data).unwrap_err());
+    let error = |data: &str| render(&with(data).unwrap_err());
     insta::assert_snapshot!(
         [
-            said("kind = \"imagenet\"\nroot = \"v\""),
-            said("kind = \"imagenet-val\"\nroot = \"v\""),
-            said("kind = \"csv\"\nroot = \"v\""),
-            said("kind = \"webdataset\"\nroot = \"v\"\nshards = 7"),
-            said("kind = \"cifar100\"\nroot = \"v\"\nlabels = \"superclass\""),
-            said("kind = \"mnist\"\nroot = \"v\"\nchannels = 4\ncrop = 224\ncrop_pct = 87.5"),
+            error("kind = \"imagenet\"\nroot = \"v\""),
+            error("kind = \"imagenet-val\"\nroot = \"v\""),
+            error("kind = \"csv\"\nroot = \"v\""),
+            error("kind = \"webdataset\"\nroot = \"v\"\nshards = 7"),
+            error("kind = \"cifar100\"\nroot = \"v\"\nlabels = \"superclass\""),
+            error("kind = \"mnist\"\nroot = \"v\"\nchannels = 4\ncrop = 224\ncrop_pct = 87.5"),
         ]
         .join("\n")
     );

@@ -41,7 +41,7 @@ fn missing_weights_and_data_are_shown_at_their_paths() {
     std::fs::write(models.join("vit-b.safetensors"), b"").unwrap();
     let suite = Suite::load(&path).unwrap();
     let errors = suite.check_files().unwrap_err();
-    let said: Vec<(usize, String, String)> = errors
+    let found: Vec<(usize, String, String)> = errors
         .problems()
         .iter()
         .map(|problem| {
@@ -51,12 +51,12 @@ fn missing_weights_and_data_are_shown_at_their_paths() {
         .collect();
     let at = |word: &str| FULL.lines().position(|line| line.contains(word)).unwrap() + 1;
     assert_eq!(
-        said.iter().map(|(line, ..)| *line).collect::<Vec<_>>(),
+        found.iter().map(|(line, ..)| *line).collect::<Vec<_>>(),
         [at("data/val"), at("cnn.safe"), at("vit.safe")]
     );
-    assert!(said[0].1.starts_with("no data at ") && said[0].1.ends_with("val"), "{said:?}");
-    assert!(said[1].1.starts_with("no weights of model `cnn` at "), "{said:?}");
-    assert_eq!(said[2].2, "did you mean `vit-b.safetensors`, which is in the same folder?");
+    assert!(found[0].1.starts_with("no data at ") && found[0].1.ends_with("val"), "{found:?}");
+    assert!(found[1].1.starts_with("no weights of model `cnn` at "), "{found:?}");
+    assert_eq!(found[2].2, "did you mean `vit-b.safetensors`, which is in the same folder?");
 
     std::fs::create_dir_all(folder.path().join("data/val")).unwrap();
     std::fs::write(models.join("cnn.safetensors"), b"").unwrap();

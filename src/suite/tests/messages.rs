@@ -39,9 +39,9 @@ fn the_full_suite_means_what_it_says() {
         matches!(&every.goal, Goal::Unit { units: UnitSelection::All, controls, .. } if controls == &[Control::Noise])
     );
     assert_eq!(every.stop, Stop::Budget);
-    let said: Vec<String> = suite.gates.iter().map(ToString::to_string).collect();
+    let rules: Vec<String> = suite.gates.iter().map(ToString::to_string).collect();
     let worst = "worst_case_accuracy (model = \"cnn\", epsilon = \"8/255\"): max_drop 0.05, max_rise 0.2, min 0.3";
-    assert_eq!(said, ["robust_accuracy: max_drop 0.02", "distance_median: min 1.5", worst]);
+    assert_eq!(rules, ["robust_accuracy: max_drop 0.02", "distance_median: min 1.5", worst]);
     assert_eq!((suite.gates[0].level, suite.gates[2].alpha), (Level::Warn, 0.01));
     assert_eq!(suite.gates[2].inconclusive, Level::Error);
     assert_eq!(suite.waivers[0].to_string(), "waiver of ana for flip_rate (kind = \"class*\") until 2026-09-30");
@@ -97,13 +97,13 @@ fn what_cannot_be_transferred_is_told_at_the_table() {
     let (both, _) = FULL.split_once("[[attack]]").unwrap();
     let units_alone = format!("{both}[[attack]]\nname = \"every-unit\"{unit}[transfer]\n");
     let classes = replaced("normalize = { mean = [0.5]", "classes = 11\nnormalize = { mean = [0.5]");
-    let said = [one_model, units_alone, classes].map(|source| {
+    let messages = [one_model, units_alone, classes].map(|source| {
         let errors = parse(&source).unwrap_err();
         let (line, _) = errors.position(&errors.problems()[0]).unwrap();
         assert!(source.lines().nth(line - 1).unwrap().starts_with("[transfer]"), "{errors:#}");
         render(&errors)
     });
-    insta::assert_snapshot!(said.join("\n"));
+    insta::assert_snapshot!(messages.join("\n"));
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn replaced(old: &str, new: &str) -> String {
 fn the_targeted_difference_of_logits_needs_four_classes() {
     let source = replaced("classes = 10", "classes = 3").replace("target = 7\n", "target = 2\n");
     let errors = parse(&source).expect_err("three classes");
-    let said: Vec<&str> = errors.problems().iter().map(Problem::message).collect();
-    assert_eq!(said.len(), 1, "{errors:#}");
-    assert!(said[0].starts_with("targeted loss `dlr` needs at least 4 classes"), "{errors:#}");
+    let messages: Vec<&str> = errors.problems().iter().map(Problem::message).collect();
+    assert_eq!(messages.len(), 1, "{errors:#}");
+    assert!(messages[0].starts_with("targeted loss `dlr` needs at least 4 classes"), "{errors:#}");
 }
 
 /// Each replacement of a line by a wrong one, and the beginning of the one message that it must cause.
@@ -258,9 +258,9 @@ fn each_wrong_value_causes_one_message_at_its_line() {
             source = source.replace("restarts = 3\nstop = \"budget\"\n", "restarts = 3\n");
         }
         let errors = parse(&source).expect_err(new);
-        let said: Vec<&str> = errors.problems().iter().map(Problem::message).collect();
-        assert_eq!(said.len(), 1, "{new}: {errors:#}");
-        assert!(said[0].starts_with(message), "{new}: {errors:#}");
+        let messages: Vec<&str> = errors.problems().iter().map(Problem::message).collect();
+        assert_eq!(messages.len(), 1, "{new}: {errors:#}");
+        assert!(messages[0].starts_with(message), "{new}: {errors:#}");
         let (line, column) = errors.position(&errors.problems()[0]).unwrap();
         assert!(line >= 1 && column >= 1 && line <= source.lines().count());
         let text = source.lines().nth(line - 1).unwrap();
@@ -305,9 +305,12 @@ fn a_margin_that_the_data_cannot_show_is_warned_of() {
         let source = replaced("max_drop = 0.02", margin).replace("samples = 1000", samples);
         parse(&source).unwrap().gate_warnings()
     };
-    let said = with("max_drop = 0.001", "samples = 500");
-    assert_eq!(said.len(), 1, "the margin of 5 points is large enough: {said:?}");
-    assert!(said[0].contains("500 samples show a drop of") && said[0].contains("samples would do"), "{said:?}");
+    let messages = with("max_drop = 0.001", "samples = 500");
+    assert_eq!(messages.len(), 1, "the margin of 5 points is large enough: {messages:?}");
+    assert!(
+        messages[0].contains("500 samples show a drop of") && messages[0].contains("samples would do"),
+        "{messages:?}"
+    );
     assert!(with("max_drop = 0.001", "").is_empty(), "the number of samples is not known");
     assert!(with("max_drop = 0.03", "samples = 5000").is_empty());
 }
@@ -354,7 +357,7 @@ fn attacks_on_features_are_read_with_their_views() {
 #[test]
 fn wrong_attacks_on_features_are_explained_where_they_stand() {
     let ball = "norm = \"linf\"\nepsilons = [\"8/255\"]\nsteps = 10";
-    let said = |table: &str| {
+    let error = |table: &str| {
         let errors = parse(&with_features(&format!("{table}\n{ball}"))).unwrap_err();
         assert_eq!(errors.problems().len(), 1, "{errors:?}");
         render(&errors)
@@ -371,8 +374,8 @@ fn wrong_attacks_on_features_are_explained_where_they_stand() {
         ("objective = \"dr\"\nlayer = \"50%\"\noptimizer = \"square\"\nviews = { scales = 2 }", "asks for no gradient"),
     ];
     for (table, expected) in cases {
-        let said = said(table);
-        assert!(said.contains(expected), "{table}: {said}");
+        let message = error(table);
+        assert!(message.contains(expected), "{table}: {message}");
     }
 }
 
@@ -392,12 +395,13 @@ fn the_default_attack_depends_on_the_form_of_the_suite() {
     assert_eq!((loss, optimizer), (Loss::Logit, OptimizerName::Steepest));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].starts_with("attack `untargeted` drives the plain logit"), "{warnings:?}");
-    let said = "name = \"untargeted\"\nloss = \"logit\"\noptimizer = \"steepest\"";
-    let [told, told_first] = [FULL, first.as_str()].map(|source| source.replacen("name = \"untargeted\"", said, 1));
-    assert_eq!(driven(&told), (Loss::Logit, OptimizerName::Steepest, vec![]));
+    let explicit = "name = \"untargeted\"\nloss = \"logit\"\noptimizer = \"steepest\"";
+    let [explained, told_first] =
+        [FULL, first.as_str()].map(|source| source.replacen("name = \"untargeted\"", explicit, 1));
+    assert_eq!(driven(&explained), (Loss::Logit, OptimizerName::Steepest, vec![]));
     // The same attack has the same identity, whichever form says it.
     let material = |source: &str| parse(source).unwrap().run_key_material();
-    assert_eq!(material(&told), material(&told_first));
-    assert_eq!(material(&told), material(&first));
+    assert_eq!(material(&explained), material(&told_first));
+    assert_eq!(material(&explained), material(&first));
     assert_ne!(material(FULL), material(&first));
 }

@@ -65,13 +65,13 @@ fn the_schema_rejects_what_the_reader_rejects() {
 #[test]
 fn defaults_are_what_is_left_out() {
     let schema = schema();
-    let whole: toml::Table = toml::from_str(FULL).unwrap();
+    let full: toml::Table = toml::from_str(FULL).unwrap();
     let resolved = |suite: &toml::Table| {
         let text = toml::to_string(suite).unwrap();
         let suite = super::parse(&text).map_err(|errors| format!("{}\n{text}", super::render(&errors))).unwrap();
         serde_json::to_value(&suite).unwrap()
     };
-    let (expected, mut tried) = (resolved(&whole), 0);
+    let (expected, mut tried) = (resolved(&full), 0);
     let definition = |name: &str| schema["$defs"][name]["properties"].as_object().cloned().unwrap_or_default();
     let tables: [(&str, Option<usize>, &str); 8] = [
         ("run", None, "RawRun"),
@@ -85,7 +85,7 @@ fn defaults_are_what_is_left_out() {
     ];
     for (table, index, name) in tables {
         for (key, property) in definition(name).into_iter().filter(|(_, property)| !property["default"].is_null()) {
-            let mut suite = whole.clone();
+            let mut suite = full.clone();
             let fields = match index {
                 None => suite[table].as_table_mut().unwrap(),
                 Some(index) => suite[table][index].as_table_mut().unwrap(),

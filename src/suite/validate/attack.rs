@@ -18,7 +18,7 @@ use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{FormVersion, Name, Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
 use crate::terms::{Epsilon, LayerName, Norm};
-use crate::wording::suggest::{did_you_mean, shown};
+use crate::wording::suggest::{did_you_mean, excerpt};
 
 /// The attacks; files are relative to `base`, `names` are the names of all models, `models` those that can be used.
 pub(super) fn resolve(
@@ -287,12 +287,12 @@ pub(super) fn chosen_models(
         chosen.value.into_iter().map(|name| At { value: name.value.0, span: name.span }).collect();
     for name in texts.iter().filter(|name| !names.iter().any(|known| known.value == name.value)) {
         problems
-            .add(name.span.clone(), format!("unknown model `{}`", shown(&name.value)), "not a model of this suite")
+            .add(name.span.clone(), format!("unknown model `{}`", excerpt(&name.value)), "not a model of this suite")
             .help(did_you_mean(&name.value, names.iter().map(|known| known.value.as_str())));
     }
     for (name, first) in repeated(&texts, String::clone) {
         problems
-            .add(name.span.clone(), format!("model `{}` stands twice", shown(&name.value)), "again here")
+            .add(name.span.clone(), format!("model `{}` stands twice", excerpt(&name.value)), "again here")
             .note(first.span.clone(), "first here");
     }
     let in_order = names.iter().filter(|known| texts.iter().any(|name| name.value == known.value));
@@ -327,12 +327,12 @@ pub(super) fn ball(
 }
 
 /// An l-inf ball of more than 1 holds every image: such a radius was meant on another scale.
-pub(super) fn check_linf_radius(norm: Option<Norm>, radius: &At<Radius>, what: &str, problems: &mut Problems) {
+pub(super) fn check_linf_radius(norm: Option<Norm>, radius: &At<Radius>, noun: &str, problems: &mut Problems) {
     let value = radius.value.0.value();
     if norm == Some(Norm::Linf) && value > 1.0 {
         let problem = problems.add(
             radius.span.clone(),
-            format!("{what} {value} is more than the whole range of a pixel"),
+            format!("{noun} {value} is more than the whole range of a pixel"),
             "pixels are in [0, 1]",
         );
         if value <= 255.0 {

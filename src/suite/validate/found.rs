@@ -107,8 +107,8 @@ impl Suite {
             }
         }
         let damage = self.damage.iter().flat_map(|damage| {
-            let own = damage.layers.iter().map(|choice| (Place::Damage("layers"), choice));
-            own.chain(damage.patch.iter().map(|choice| (Place::Damage("patch"), choice)))
+            let layers = damage.layers.iter().map(|choice| (Place::Damage("layers"), choice));
+            layers.chain(damage.patch.iter().map(|choice| (Place::Damage("patch"), choice)))
         });
         let universal = self.universal.iter().enumerate().filter(|(_, config)| config.applies_to(model));
         let universal = universal.flat_map(|(index, config)| {

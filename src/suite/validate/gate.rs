@@ -9,7 +9,7 @@ use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::Amount;
 use crate::terms::CellKind;
-use crate::wording::suggest::shown;
+use crate::wording::suggest::excerpt;
 
 /// The rules, each with the place of its `select`, or its own.
 pub fn rules(raw: Vec<At<RawRule>>, problems: &mut Problems) -> Vec<At<Rule>> {
@@ -110,7 +110,7 @@ fn selector(raw: At<RawSelect>, problems: &mut Problems) -> Selector {
     {
         let known: Vec<&str> = CellKind::ALL.iter().map(|kind| kind.as_str()).collect();
         problems
-            .add(kind.span.clone(), format!("unknown kind `{}`", shown(kind.value.0.as_str())), "not a kind of cell")
+            .add(kind.span.clone(), format!("unknown kind `{}`", excerpt(kind.value.0.as_str())), "not a kind of cell")
             .help(format!("known are {}", known.join(", ")));
     }
     let pattern = |glob: Option<At<crate::suite::raw::gate::Glob>>| glob.map(|glob| glob.value.0);

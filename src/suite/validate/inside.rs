@@ -13,7 +13,7 @@ use crate::suite::raw::visualize::LayerText;
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::terms::Norm;
-use crate::wording::suggest::{did_you_mean, shown};
+use crate::wording::suggest::{did_you_mean, excerpt};
 
 /// Samples of `[damage]` if the suite says nothing.
 const DAMAGE_SAMPLES: usize = 200;
@@ -145,7 +145,7 @@ fn named(
         let text = pattern.value.0.as_str();
         if problems.is_empty() && !known.iter().any(|name| pattern.value.0.matches(name)) {
             problems
-                .add(pattern.span.clone(), format!("no attack is called `{}`", shown(text)), "no such attack")
+                .add(pattern.span.clone(), format!("no attack is called `{}`", excerpt(text)), "no such attack")
                 .help(did_you_mean(text, known.iter().copied()));
         }
     }

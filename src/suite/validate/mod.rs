@@ -295,10 +295,10 @@ fn model_names(models: &[At<RawModel>], problems: &mut Problems) -> Vec<At<Strin
 }
 
 /// Say which names repeat an earlier one. Case does not count: some file systems do not see it.
-fn distinct(what: &str, names: &[At<String>], problems: &mut Problems) {
+fn distinct(noun: &str, names: &[At<String>], problems: &mut Problems) {
     for (name, first) in repeated(names, |name| name.to_ascii_lowercase()) {
         problems
-            .add(name.span.clone(), format!("{what} `{}` stands twice", name.value), "again here")
+            .add(name.span.clone(), format!("{noun} `{}` stands twice", name.value), "again here")
             .help("records are told apart by it: give each its own")
             .note(first.span.clone(), "first here");
     }

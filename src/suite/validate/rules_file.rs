@@ -15,7 +15,7 @@ impl RuleSet {
     /// The file cannot be read or says something wrong; all problems come at once.
     pub fn load(path: impl Into<PathBuf>) -> Result<RuleSet, SuiteErrors> {
         let path = path.into();
-        let source = text_of(&path).map_err(|errors| errors.of("rules"))?;
+        let source = text_of(&path).map_err(|errors| errors.for_file("rules"))?;
         RuleSet::parse(path, &source)
     }
 
@@ -28,7 +28,7 @@ impl RuleSet {
         let rules = resolve(source, &mut problems);
         match rules {
             Some(rules) if problems.is_empty() => Ok(rules),
-            _ => Err(problems.into_errors(&path.into(), source).of("rules")),
+            _ => Err(problems.into_errors(&path.into(), source).for_file("rules")),
         }
     }
 }

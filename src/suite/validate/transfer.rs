@@ -6,7 +6,7 @@ use crate::suite::raw::RawTransfer;
 use crate::suite::raw::gate::Glob;
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
-use crate::wording::suggest::{did_you_mean, shown};
+use crate::wording::suggest::{did_you_mean, excerpt};
 
 /// The attacks whose images are shown to other models. `attacks` and `models` are all of the suite, free of problems.
 pub(super) fn resolve(
@@ -90,5 +90,5 @@ fn check_pattern(pattern: &At<Glob>, attacks: &[AttackConfig], known: &[&str], p
 
 /// The pattern as messages show it.
 fn text(pattern: &At<Glob>) -> String {
-    shown(pattern.value.0.as_str())
+    excerpt(pattern.value.0.as_str())
 }

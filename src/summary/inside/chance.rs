@@ -35,8 +35,8 @@ fn at_least(count: usize, chances: &[f64]) -> f64 {
     }
     let mut exactly = vec![0.0; chances.len() + 1];
     exactly[0] = 1.0;
-    for (seen, chance) in chances.iter().enumerate() {
-        for events in (0..=seen + 1).rev() {
+    for (trial, chance) in chances.iter().enumerate() {
+        for events in (0..=trial + 1).rev() {
             let below = if events > 0 { exactly[events - 1] * chance } else { 0.0 };
             exactly[events] = exactly[events] * (1.0 - chance) + below;
         }
@@ -46,8 +46,8 @@ fn at_least(count: usize, chances: &[f64]) -> f64 {
 
 /// p value that a unit is one of its random controls: its place among them. Units differ in strength even in a network that learned
 /// nothing, so that only other units can tell whether one stands out.
-pub(super) fn above_units(own: u64, controls: &[u64]) -> f64 {
-    let as_strong = controls.iter().filter(|control| **control >= own).count();
+pub(super) fn above_units(flips: u64, controls: &[u64]) -> f64 {
+    let as_strong = controls.iter().filter(|control| **control >= flips).count();
     (1 + as_strong) as f64 / (1 + controls.len()) as f64
 }
 
@@ -60,8 +60,10 @@ pub(super) fn above_random(chosen: &[u64], random: &[u64]) -> Option<f64> {
     }
     let wins: f64 = chosen
         .iter()
-        .flat_map(|own| {
-            random.iter().map(move |other| f64::from(u8::from(own > other)) + 0.5 * f64::from(u8::from(own == other)))
+        .flat_map(|flips| {
+            random
+                .iter()
+                .map(move |other| f64::from(u8::from(flips > other)) + 0.5 * f64::from(u8::from(flips == other)))
         })
         .sum();
     let mut all: Vec<u64> = chosen.iter().chain(random).copied().collect();

@@ -74,8 +74,8 @@ fn write(path: &Path, head: Vec<String>, rows: impl Iterator<Item = Vec<String>>
     writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
 }
 
-fn origin(of: &DamageOrigin) -> Vec<String> {
-    vec![of.model.clone(), of.attack.clone(), of.norm.to_string(), float_text(of.epsilon.value())]
+fn origin(origin: &DamageOrigin) -> Vec<String> {
+    vec![origin.model.clone(), origin.attack.clone(), origin.norm.to_string(), float_text(origin.epsilon.value())]
 }
 
 fn maybe(value: Option<f64>) -> String {
@@ -87,11 +87,13 @@ fn maybe(value: Option<f64>) -> String {
 /// # Errors
 /// If it cannot be written.
 pub fn write_damage(path: &Path, rows: &[DamageSummary]) -> Result<String, StoreError> {
-    let row = |of: &DamageSummary| {
-        let mut row = origin(&of.origin);
-        let positions = of.positions.as_str().to_owned();
-        row.extend([of.layer.to_string(), float_text(of.depth), positions, of.n.to_string()]);
-        row.extend([of.change, of.cosine, of.shuffled].into_iter().flat_map(|value| estimate_fields(Some(value))));
+    let row = |damage: &DamageSummary| {
+        let mut row = origin(&damage.origin);
+        let positions = damage.positions.as_str().to_owned();
+        row.extend([damage.layer.to_string(), float_text(damage.depth), positions, damage.n.to_string()]);
+        row.extend(
+            [damage.change, damage.cosine, damage.shuffled].into_iter().flat_map(|value| estimate_fields(Some(value))),
+        );
         row
     };
     write(path, damage_columns(), rows.iter().map(row))
@@ -102,12 +104,14 @@ pub fn write_damage(path: &Path, rows: &[DamageSummary]) -> Result<String, Store
 /// # Errors
 /// If it cannot be written.
 pub fn write_patching(path: &Path, rows: &[PatchSummary]) -> Result<String, StoreError> {
-    let row = |of: &PatchSummary| {
-        let mut row = origin(&of.origin);
-        let unit = of.unit.clone().unwrap_or_default();
-        row.extend([of.layer.to_string(), float_text(of.depth), unit, of.n.to_string()]);
-        row.extend([of.restored, of.control].into_iter().flat_map(|value: Estimate| estimate_fields(Some(value))));
-        row.extend([of.p, of.p_corrected, of.complete].map(float_text));
+    let row = |patch: &PatchSummary| {
+        let mut row = origin(&patch.origin);
+        let unit = patch.unit.clone().unwrap_or_default();
+        row.extend([patch.layer.to_string(), float_text(patch.depth), unit, patch.n.to_string()]);
+        row.extend(
+            [patch.restored, patch.control].into_iter().flat_map(|value: Estimate| estimate_fields(Some(value))),
+        );
+        row.extend([patch.p, patch.p_corrected, patch.complete].map(float_text));
         row
     };
     write(path, patching_columns(), rows.iter().map(row))
@@ -118,14 +122,15 @@ pub fn write_patching(path: &Path, rows: &[PatchSummary]) -> Result<String, Stor
 /// # Errors
 /// If it cannot be written.
 pub fn write_units(path: &Path, rows: &[UnitSummary]) -> Result<String, StoreError> {
-    let row = |of: &UnitSummary| {
-        let mut row = vec![of.model.clone(), of.attack.clone(), of.norm.to_string(), float_text(of.epsilon.value())];
-        row.extend([of.layer.to_string(), of.unit.clone(), of.n.to_string()]);
-        row.extend(estimate_fields(Some(of.flip_rate)));
-        row.extend([of.noise, of.random_unit, of.class_attack].map(maybe));
-        row.extend(estimate_fields(of.reach));
-        row.extend([of.p_noise, of.p_random_unit, of.p_corrected].map(maybe));
-        row.push(of.classes.iter().map(|(class, count)| format!("{class}:{count}")).collect::<Vec<_>>().join(" "));
+    let row = |unit: &UnitSummary| {
+        let mut row =
+            vec![unit.model.clone(), unit.attack.clone(), unit.norm.to_string(), float_text(unit.epsilon.value())];
+        row.extend([unit.layer.to_string(), unit.unit.clone(), unit.n.to_string()]);
+        row.extend(estimate_fields(Some(unit.flip_rate)));
+        row.extend([unit.noise, unit.random_unit, unit.class_attack].map(maybe));
+        row.extend(estimate_fields(unit.reach));
+        row.extend([unit.p_noise, unit.p_random_unit, unit.p_corrected].map(maybe));
+        row.push(unit.classes.iter().map(|(class, count)| format!("{class}:{count}")).collect::<Vec<_>>().join(" "));
         row
     };
     write(path, unit_columns(), rows.iter().map(row))
@@ -136,15 +141,16 @@ pub fn write_units(path: &Path, rows: &[UnitSummary]) -> Result<String, StoreErr
 /// # Errors
 /// If it cannot be written.
 pub fn write_layers(path: &Path, rows: &[LayerSummary]) -> Result<String, StoreError> {
-    let row = |of: &LayerSummary| {
-        let mut row = vec![of.model.clone(), of.attack.clone(), of.norm.to_string(), float_text(of.epsilon.value())];
-        row.extend([of.layer.to_string(), of.units.to_string(), of.n.to_string()]);
-        row.extend([Some(of.any_unit), of.reach].into_iter().flat_map(estimate_fields));
-        row.push(of.strongest.clone());
-        row.extend(estimate_fields(Some(of.strongest_rate)));
-        row.extend([Some(of.mean_rate), of.random_unit, of.noise].map(maybe));
-        row.extend(estimate_fields(of.distance));
-        row.extend([of.p, of.p_corrected].map(maybe));
+    let row = |layer: &LayerSummary| {
+        let mut row =
+            vec![layer.model.clone(), layer.attack.clone(), layer.norm.to_string(), float_text(layer.epsilon.value())];
+        row.extend([layer.layer.to_string(), layer.units.to_string(), layer.n.to_string()]);
+        row.extend([Some(layer.any_unit), layer.reach].into_iter().flat_map(estimate_fields));
+        row.push(layer.strongest.clone());
+        row.extend(estimate_fields(Some(layer.strongest_rate)));
+        row.extend([Some(layer.mean_rate), layer.random_unit, layer.noise].map(maybe));
+        row.extend(estimate_fields(layer.distance));
+        row.extend([layer.p, layer.p_corrected].map(maybe));
         row
     };
     write(path, layer_columns(), rows.iter().map(row))

@@ -159,17 +159,17 @@ impl Flips {
 
     pub(super) fn merge(&mut self, other: &Flips, numbers: &[u32]) {
         for (place, theirs) in &other.driven {
-            let own = self.driven.entry(place.clone()).or_default();
+            let driven = self.driven.entry(place.clone()).or_default();
             for (key, theirs) in &theirs.tries {
-                let own = own.tries.entry(key.clone()).or_default();
-                own.tried.add_all(&renumbered(&theirs.tried, numbers));
-                own.flipped.add_all(&renumbered(&theirs.flipped, numbers));
+                let tries = driven.tries.entry(key.clone()).or_default();
+                tries.tried.add_all(&renumbered(&theirs.tried, numbers));
+                tries.flipped.add_all(&renumbered(&theirs.flipped, numbers));
                 for (class, count) in &theirs.classes {
-                    *own.classes.entry(*class).or_default() += count;
+                    *tries.classes.entry(*class).or_default() += count;
                 }
             }
             for (sample, length) in &theirs.smallest {
-                let smallest = own.smallest.entry(numbers[*sample as usize]).or_insert(f64::INFINITY);
+                let smallest = driven.smallest.entry(numbers[*sample as usize]).or_insert(f64::INFINITY);
                 *smallest = smallest.min(*length);
             }
         }
@@ -181,8 +181,10 @@ impl Flips {
     /// The samples that attacks on the class flip within a radius; none if none was run there.
     fn class_flips(&self, model: &str, norm: Norm, epsilon: Epsilon) -> Option<SampleSet> {
         let mut all: Option<SampleSet> = None;
-        for ((_, _, _), set) in
-            self.classes.iter().filter(|((name, of, radius), _)| name == model && *of == norm && *radius <= epsilon)
+        for ((_, _, _), set) in self
+            .classes
+            .iter()
+            .filter(|((name, ball_norm, radius), _)| name == model && *ball_norm == norm && *radius <= epsilon)
         {
             all.get_or_insert_default().add_all(set);
         }
@@ -211,9 +213,10 @@ impl Flips {
     }
 
     fn units(&self, (model, attack, layer, norm): &Place, driven: &Driven) -> Vec<UnitSummary> {
-        let mut own: Vec<(&Epsilon, &String, &Tries)> = driven.of_kind(CellKind::Unit).collect();
-        own.sort_by(|a, b| natural(a.1, b.1).then(a.0.cmp(b.0)));
-        own.into_iter()
+        let mut unit_tries: Vec<(&Epsilon, &String, &Tries)> = driven.of_kind(CellKind::Unit).collect();
+        unit_tries.sort_by(|a, b| natural(a.1, b.1).then(a.0.cmp(b.0)));
+        unit_tries
+            .into_iter()
             .map(|(&epsilon, unit, tries)| {
                 let draws: Vec<&Tries> = driven.at(CellKind::ControlNoise, epsilon);
                 let controls: Vec<&Tries> = driven.at(CellKind::ControlRandomUnit, epsilon);
@@ -259,7 +262,7 @@ impl Flips {
             .iter()
             .filter(|unit| unit.epsilon == epsilon)
             .max_by(|a, b| a.flip_rate.point.total_cmp(&b.flip_rate.point))?;
-        let own = driven.at(CellKind::Unit, epsilon);
+        let attacked = driven.at(CellKind::Unit, epsilon);
         let (controls, draws) =
             (driven.at(CellKind::ControlRandomUnit, epsilon), driven.at(CellKind::ControlNoise, epsilon));
         let (mut tried, mut flipped) = (SampleSet::default(), SampleSet::default());
@@ -282,17 +285,17 @@ impl Flips {
             layer: layer.clone(),
             norm: *norm,
             epsilon,
-            units: own.len() as u64,
+            units: attacked.len() as u64,
             n: tried.len(),
             any_unit: wilson(flipped.len(), tried.len()),
             reach: class.filter(|class| !class.is_empty()).map(|class| wilson(class.and(&flipped).len(), class.len())),
             strongest: strongest.unit.clone(),
             strongest_rate: strongest.flip_rate,
-            mean_rate: mean_rate(&own).unwrap_or(0.0),
+            mean_rate: mean_rate(&attacked).unwrap_or(0.0),
             random_unit: mean_rate(&controls),
             noise: mean_rate(&draws),
             distance: median_distance(&kaplan_meier(&mut observations)),
-            p: above_random(&counts(&own), &counts(&controls)),
+            p: above_random(&counts(&attacked), &counts(&controls)),
             p_corrected: None,
         })
     }
@@ -300,8 +303,8 @@ impl Flips {
 
 impl Driven {
     fn of_kind(&self, kind: CellKind) -> impl Iterator<Item = (&Epsilon, &String, &Tries)> {
-        let own = self.tries.iter().filter(move |((of, _, _), _)| *of == kind);
-        own.map(|((_, epsilon, unit), tries)| (epsilon, unit, tries))
+        let tries_of_kind = self.tries.iter().filter(move |((tried_kind, _, _), _)| *tried_kind == kind);
+        tries_of_kind.map(|((_, epsilon, unit), tries)| (epsilon, unit, tries))
     }
 
     fn at(&self, kind: CellKind, epsilon: Epsilon) -> Vec<&Tries> {
