@@ -161,7 +161,7 @@ impl Studio<'_> {
             let others: Vec<Vec<Seen>> = others.iter().map(|other| seen(other, &images)).collect();
             for (row, painted) in painted.iter().enumerate() {
                 let mut record = self.record(config, model, sitting, driven, painted)?;
-                record.seen = own[row].clone();
+                record.answer = own[row].clone();
                 record.others = others.iter().map(|seen| seen[row].clone()).collect();
                 record.seconds = seconds;
                 pictures.push(record);
@@ -215,7 +215,7 @@ impl Studio<'_> {
             percentile: comparison.percentile,
             gain: comparison.gain,
             compared: finite.len(),
-            seen: Seen { model: model.name.clone(), class: 0, confidence: 0.0 },
+            answer: Seen { model: model.name.clone(), class: 0, confidence: 0.0 },
             others: Vec::new(),
             seed_sensitivity: None,
             variation: painted.variation,

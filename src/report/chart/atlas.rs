@@ -41,7 +41,8 @@ pub struct Atlas<'p> {
 fn compared(pictures: &[PictureRecord]) -> Vec<&PictureRecord> {
     let of_layer = |a: &PictureRecord, b: &PictureRecord| a.model == b.model && a.layer == b.layer;
     let count = |picture: &PictureRecord| {
-        let same_visualization = |other: &&PictureRecord| of_layer(other, picture) && other.visualization == picture.visualization;
+        let same_visualization =
+            |other: &&PictureRecord| of_layer(other, picture) && other.visualization == picture.visualization;
         pictures.iter().filter(same_visualization).count()
     };
     let single: Vec<&PictureRecord> = pictures.iter().filter(|picture| count(picture) == 1).collect();
