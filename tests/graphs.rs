@@ -127,6 +127,24 @@ fn a_search_in_bf16_with_channels_innermost_is_near_f32() {
     }
 }
 
+/// Files tell the size of their images, so that nobody has to.
+#[test]
+fn layers_and_pictures_of_a_file_need_no_size() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, arch) in [("mixed.pt2", "exported"), ("mixed.onnx", "onnx")] {
+        let path = fixtures().join(file);
+        let listed = Command::cargo_bin("am-eval").unwrap().arg("layers").arg(&path).assert().success();
+        assert!(String::from_utf8_lossy(&listed.get_output().stdout).starts_with("layer"), "{file}");
+        let layer = open(file, pixels(&answers("mixed")).size()[3]).layers()[0].name.to_string();
+        let out = folder.path().join(file);
+        let mut pictures = Command::cargo_bin("am-eval").unwrap();
+        pictures.args(["visualize", "--device", "cpu", "--arch", arch, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]);
+        pictures.args(["--units", "0", "--steps", "2", "--layer", &layer]).arg("--weights").arg(&path).arg("--out").arg(&out);
+        pictures.assert().success();
+        assert!(out.join("visualize.csv").is_file(), "{file}");
+    }
+}
+
 #[test]
 fn exported_programs_are_listed_and_validated() {
     let folder = tempfile::tempdir().unwrap();

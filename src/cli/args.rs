@@ -400,10 +400,11 @@ pub struct ModelsArgs {}
 /// `am-eval layers`.
 #[derive(Debug, Args)]
 pub struct LayersArgs {
-    /// An architecture (`cifar/resnet20`), which `am-eval models` lists, or a TorchScript file
+    /// An architecture (`cifar/resnet20`), which `am-eval models` lists, or a file with a network: .pt2, .onnx or TorchScript
     #[arg(value_name = "MODEL")]
     pub model: String,
-    /// Size of the images: SIDE, or ROWSxCOLUMNS; default: what the architecture was published for, 224 for a file
+    /// Size of the images: SIDE, or ROWSxCOLUMNS; default: what the architecture was published for, or the file
+    /// is for; 224 for a file that does not tell
     #[arg(long, value_name = "SIZE", value_parser = image_size)]
     pub size: Option<[i64; 2]>,
     /// Channels of the images; default: 3

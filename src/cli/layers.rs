@@ -27,9 +27,11 @@ pub fn layers(args: &LayersArgs) -> Result<Exit, Failure> {
 fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
     let (file, channels) = (Path::new(&args.model), args.channels);
     if file.is_file() {
-        let values = channels as usize;
+        let backend = backend::recognise(file);
+        let [fixed, ..] = backend.map_or([None; 3], |backend| backend.image(file));
+        let values = fixed.filter(|count| (1..=1024).contains(count)).unwrap_or(channels) as usize;
         let normalize = Normalize { mean: vec![0.0; values], std: vec![1.0; values] };
-        let arch = backend::recognise(file).map_or(TORCHSCRIPT, |backend| backend.arch());
+        let arch = backend.map_or(TORCHSCRIPT, |backend| backend.arch());
         if arch == TORCHSCRIPT {
             warn(SCRIPTS);
         }

@@ -14,7 +14,7 @@ use crate::data::{self, Pictures};
 use crate::engine::{ENGINE_VERSION, Prepared, device, trained};
 use crate::interrupt;
 use crate::judge::CleanBlock;
-use crate::model::{Architecture, Model, ModelError, ModelSource};
+use crate::model::{Architecture, Model, ModelError, ModelSource, backend};
 use crate::record::{PictureDir, StudyDir, write_visualize};
 use crate::report::write_atlases;
 use crate::suite::{
@@ -276,7 +276,7 @@ impl Request {
                     "add --layer; `am-eval layers` lists them",
                 ));
             };
-            let preprocess = fitting(arch, args.mean.len()).or_exit(Exit::Usage)?;
+            let preprocess = fitting(&model, args.mean.len()).or_exit(Exit::Usage)?;
             return Ok(Request {
                 suite: None,
                 models: vec![model],
@@ -339,9 +339,12 @@ impl Request {
     }
 }
 
-/// How images of any size come to that of an architecture: the shorter side to 8/7 of it, then the middle.
-fn fitting(arch: &str, channels: usize) -> Result<Preprocess, ModelError> {
-    let side = Architecture::find(arch)?.geometry.height as u32;
+/// How images of any size come to that of a network: the shorter side to 8/7 of it, then the middle.
+fn fitting(model: &ModelConfig, channels: usize) -> Result<Preprocess, ModelError> {
+    let side = match backend::find(&model.arch) {
+        Some(backend) => ModelSource::usual_size(backend, model)[0],
+        None => Architecture::find(&model.arch)?.geometry.height,
+    } as u32;
     let channels = Some(if channels == 1 { Channels::Grey } else { Channels::Rgb });
     Ok(Preprocess { channels, resize: Some(side * 8 / 7), crop: Some(side), ..Preprocess::default() })
 }

@@ -11,9 +11,9 @@ pub fn depths(layers: &[LayerInfo]) -> Vec<LayerDepth<'_>> {
 
 /// The same with the place of the layer that each name is for.
 fn placed(layers: &[LayerInfo]) -> (Vec<usize>, Vec<LayerDepth<'_>>) {
-    let told = layers.iter().any(|info| info.share < 1.0);
+    let costs_known = layers.iter().any(|info| info.share < 1.0);
     let count = layers.len() as f64;
-    let share = |index: usize, info: &LayerInfo| if told { info.share } else { (index + 1) as f64 / count };
+    let share = |index: usize, info: &LayerInfo| if costs_known { info.share } else { (index + 1) as f64 / count };
     let names = layers.iter().enumerate().flat_map(|(index, info)| {
         info.names().map(move |name| (index, LayerDepth { name: name.as_str(), share: share(index, info) }))
     });

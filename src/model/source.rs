@@ -11,6 +11,9 @@ const CLASSES: std::ops::RangeInclusive<i64> = 2..=1_000_000;
 /// Rows and columns of the images for a file's network where nothing tells them.
 const USUAL_SIZE: [i64; 2] = [224, 224];
 
+/// Rows or columns that a file may ask for by itself.
+const SIDES: std::ops::RangeInclusive<i64> = 1..=4096;
+
 /// What is needed to build a model, in one precision or several.
 pub struct ModelSource {
     /// The model's name in the suite.
@@ -23,7 +26,7 @@ pub struct ModelSource {
 
 impl ModelSource {
     /// Finds the architecture and reads the weights, which tell the number of classes and of channels; `size` is that of the images
-    /// (rows, columns), none for the one that the architecture was published for.
+    /// (rows, columns), none for the one that the architecture was published for, or that the file is for.
     ///
     /// # Errors
     /// An unknown architecture, an unusable file, a number of classes that the weights do not have, or images that the
@@ -32,9 +35,16 @@ impl ModelSource {
         let Some(backend) = backend::find(&config.arch) else {
             return Self::open_as(Architecture::find(&config.arch)?, config, size);
         };
-        let [height, width] = size.unwrap_or(USUAL_SIZE);
+        let [height, width] = size.unwrap_or_else(|| Self::usual_size(backend, config));
         let channels = config.normalize.mean.len() as i64;
         Self::checked(backend.open(config, [channels, height, width])?, config)
+    }
+
+    /// Rows and columns of the images that the file is for, as far as it tells, and tells what images can have.
+    pub fn usual_size(backend: &dyn backend::Backend, config: &ModelConfig) -> [i64; 2] {
+        let [_, height, width] = backend.image(&config.weights);
+        let side = |given: Option<i64>, usual: i64| given.filter(|given| SIDES.contains(given)).unwrap_or(usual);
+        [side(height, USUAL_SIZE[0]), side(width, USUAL_SIZE[1])]
     }
 
     /// The same for an architecture that need not be one of the listed; `config.arch` is not looked at.

@@ -29,8 +29,8 @@ impl Pickle {
         let Node::Object { class, arguments: Some(arguments), .. } = &self.nodes[place] else { return None };
         let arguments = self.several(*arguments)?;
         match class.as_str() {
-            // A parameter around a tensor; that one is no parameter.
-            "torch._utils._rebuild_parameter" => {
+            // A parameter around a tensor; that one is no parameter. The second kind has attributes besides, which say nothing of its values.
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
                 let inner = *arguments.first()?;
                 let Node::Object { class, .. } = &self.nodes[inner] else { return None };
                 (class == "torch._utils._rebuild_tensor_v2").then(|| self.laid(inner))?
@@ -74,6 +74,16 @@ impl Pickle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_with_attributes_are_found_too() {
+        // {"w": <parameter with the attributes {"a": 1} of a tensor [2] in storage "0">}
+        let pickle = b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_parameter_with_state\n(ctorch._utils\n_rebuild_tensor_v2\n\
+            ((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQK\x00K\x02\x85K\x01\x85\x89}tR\x89}}X\x01\x00\x00\x00aK\x01stRs.";
+        let (found, _) = Pickle::parse(pickle).unwrap();
+        let [(name, laid)] = &found.tensors()[..] else { panic!("{:?}", found.tensors()) };
+        assert_eq!((name.as_str(), laid.storage.as_str(), &laid.shape[..]), ("w", "0", &[2][..]));
+    }
 
     #[test]
     fn tensors_and_parameters_are_found_where_they_lie() {

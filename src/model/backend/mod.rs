@@ -26,6 +26,11 @@ pub trait Backend: Sync {
     /// Whether the file at `path`, which begins with `head`, looks like one of this kind.
     fn claims(&self, head: &[u8], path: &Path) -> bool;
 
+    /// The images that the file at `path` says its network takes: channels, rows and columns, each where it is fixed.
+    fn image(&self, _path: &Path) -> [Option<i64>; 3] {
+        [None; 3]
+    }
+
     /// Reads the file `config.weights` and checks that it is a classifier of images `image` (channels, rows, columns).
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub enum WeightsError {
         prefixes: Vec<String>,
     },
     /// The file's network normalizes its images, otherwise than the suite says.
-    #[error("{path}: its network normalizes images itself, `{}` {} and `{}` {}, but the suite says mean {:?} and std {:?}; write `normalize = {{ mean = {}, std = {} }}`", mean.0, shown(&mean.1), deviation.0, shown(&deviation.1), suite.mean, suite.std, shown(&mean.1), shown(&deviation.1))]
+    #[error("{path}: its network normalizes images itself, `{}` {} and `{}` {}, but the suite says mean {:?} and std {:?}; write `normalize = {{ mean = {}, std = {} }}`", mean.0, as_in_suites(&mean.1), deviation.0, as_in_suites(&deviation.1), suite.mean, suite.std, as_in_suites(&mean.1), as_in_suites(&deviation.1))]
     Normalized {
         /// The file.
         path: PathBuf,
@@ -125,7 +125,7 @@ fn quoted(names: &[String]) -> String {
 }
 
 /// Values as a suite writes them.
-fn shown(values: &[f32]) -> String {
+fn as_in_suites(values: &[f32]) -> String {
     format!("{values:?}")
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use super::schema::{Graph, NamedArgument, Node, TensorMeta, fixed, name, union};
 use super::signature::Signature;
@@ -21,20 +21,38 @@ pub struct Program {
 }
 
 impl Program {
-    /// Checks that all tensors are there that the program names.
+    /// Checks that all tensors are there that the program reads, and that their values can be computed with.
     ///
     /// # Errors
-    /// A tensor that is missing.
+    /// A tensor that is missing, or holds what no weight has.
     pub fn new(graph: Graph, signature: Signature, tensors: Stored) -> Result<Self, String> {
         let read: std::collections::BTreeSet<&str> = graph.nodes.iter().flat_map(Node::reads).collect();
-        let missing = signature
-            .stored
-            .iter()
-            .find(|(value, tensor)| read.contains(value.as_str()) && tensors.get(tensor).is_none());
-        match missing {
-            Some((_, tensor)) => Err(format!("the archive has no tensor `{tensor}`")),
-            None => Ok(Program { graph, signature, tensors }),
+        for (value, stored) in signature.stored.iter().filter(|(value, _)| read.contains(value.as_str())) {
+            let name = &stored.tensor;
+            let tensor = tensors.get(name).ok_or_else(|| format!("the archive has no tensor `{name}`"))?;
+            if let Some(problem) = unusable(tensor, stored.parameter) {
+                return Err(format!("tensor `{name}`, which `{value}` stands for, {problem}"));
+            }
         }
+        Ok(Program { graph, signature, tensors })
+    }
+}
+
+/// What makes the values of a tensor unusable. Buffers and constants may be infinite: masks of attention are.
+fn unusable(tensor: &Tensor, parameter: bool) -> Option<&'static str> {
+    if !tensor.is_floating_point() {
+        return None;
+    }
+    let any = |found: Result<Tensor, tch::TchError>| {
+        found.and_then(|found| found.f_any()).and_then(|any| any.f_int64_value(&[])).is_ok_and(|any| any != 0)
+    };
+    // A finite sum has finite parts; which parts are not is asked only then.
+    let sum = tensor.f_sum(Kind::Double).and_then(|sum| sum.f_double_value(&[]));
+    match sum {
+        Ok(sum) if sum.is_finite() => None,
+        _ if any(tensor.f_isnan()) => Some("holds NaN"),
+        _ if parameter => Some("holds infinity"),
+        _ => None,
     }
 }
 
@@ -51,8 +69,8 @@ impl Source for Program {
         };
         let input = lowerer.builder.slot();
         lowerer.values.insert(self.signature.images.clone(), input);
-        for (value, tensor) in &self.signature.stored {
-            if let Some(tensor) = self.tensors.get(tensor) {
+        for (value, stored) in &self.signature.stored {
+            if let Some(tensor) = self.tensors.get(&stored.tensor) {
                 let slot = lowerer.builder.with(Value::Tensor(tensor.to_device(compute.device)));
                 lowerer.values.insert(value.clone(), slot);
             }

@@ -40,6 +40,12 @@ impl Backend for Exported {
         head.starts_with(b"PK") && (named || head.windows(WEIGHTS.len()).any(|window| window == WEIGHTS))
     }
 
+    fn image(&self, path: &Path) -> [Option<i64>; 3] {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        // What is wrong with the file is told when it is opened.
+        program(&bytes).ok().and_then(|(_, program)| signature::image(&program)).unwrap_or_default()
+    }
+
     fn open(&self, config: &ModelConfig, image: [i64; 3]) -> Result<Box<dyn Opened>, ModelError> {
         let path = &config.weights;
         let bytes = std::fs::read(path).map_err(|source| GraphError::Read { path: path.clone(), source })?;
@@ -51,18 +57,9 @@ impl Backend for Exported {
 }
 
 fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Program), String> {
-    let archive = Archive::read(bytes)?;
-    let text = model_json(&archive)?;
-    let mut program: ExportedProgram =
-        serde_json::from_slice(text).map_err(|error| format!("its graph cannot be read: {error}"))?;
-    let version = program.schema_version.major;
-    if version != SCHEMA {
-        return Err(format!(
-            "its schema has version {version}, expected {SCHEMA}; export the model again with PyTorch 2.6 or newer"
-        ));
-    }
+    let (archive, mut program) = program(bytes)?;
     program.graph_module.graph.unfold()?;
-    let signature = signature::Signature::of(&program, image)?;
+    let signature = signature::Signature::read(&program, image)?;
     let tensors = tensors::Stored::read(&archive)?;
     let labels = labels::labels(&program.graph_module.graph);
     let parameters = tensors.values();
@@ -70,6 +67,18 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
     let program = lower::Program::new(program.graph_module.graph, signature, tensors)?;
     let (arch, path, notes) = (Exported.arch(), path.to_path_buf(), Vec::new());
     Ok((File { arch, path, form: FORM, hash, parameters, labels, notes }, program))
+}
+
+/// The archive and the graph in it.
+fn program(bytes: &[u8]) -> Result<(Archive<'_>, ExportedProgram), String> {
+    let archive = Archive::read(bytes)?;
+    let program = ExportedProgram::read(model_json(&archive)?);
+    let program = program.map_err(|error| format!("its graph cannot be read: {error}"))?;
+    let version = program.schema_version.major;
+    if version == SCHEMA {
+        return Ok((archive, program));
+    }
+    Err(format!("its schema has version {version}, expected {SCHEMA}; export the model again with PyTorch 2.6 or newer"))
 }
 
 /// The graph of the one model in the archive.

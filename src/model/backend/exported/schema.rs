@@ -56,6 +56,47 @@ pub struct Node {
     pub inner: Option<Box<Graph>>,
 }
 
+impl ExportedProgram {
+    /// Reads the JSON. Some PyTorch write numbers that JSON does not have, as Python does: `-Infinity`; they are read as words.
+    ///
+    /// # Errors
+    /// If it is none, or not that of a program.
+    pub fn read(text: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(text).or_else(|error| match quoted(text) {
+            Some(text) => serde_json::from_slice(&text),
+            None => Err(error),
+        })
+    }
+}
+
+/// The JSON with its `Infinity`, `-Infinity` and `NaN` in quotation marks; none if there are none outside of words.
+fn quoted(text: &[u8]) -> Option<Vec<u8>> {
+    const NUMBERS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let (mut out, mut place, mut inside, mut found) = (Vec::with_capacity(text.len() + 64), 0, false, false);
+    while let Some(&byte) = text.get(place) {
+        let number = NUMBERS.iter().find(|number| !inside && text[place..].starts_with(number));
+        let length = match (number, byte) {
+            (Some(number), _) => {
+                found = true;
+                out.push(b'"');
+                out.extend_from_slice(number);
+                out.push(b'"');
+                place += number.len();
+                continue;
+            }
+            (None, b'\\') if inside => 2,
+            (None, b'"') => {
+                inside = !inside;
+                1
+            }
+            _ => 1,
+        };
+        out.extend_from_slice(&text[place..(place + length).min(text.len())]);
+        place += length;
+    }
+    found.then_some(out)
+}
+
 impl Graph {
     /// Reads the graphs that are arguments of nodes.
     ///
@@ -177,5 +218,19 @@ fn collect<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
         }
         Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_put_in_quotation_marks_outside_of_words() {
+        let text = br#"{"a": -Infinity, "b\"NaN": "Infinity", "c": [NaN, 1.5, Infinity]}"#;
+        let quoted = quoted(text).unwrap();
+        let expected = br#"{"a": "-Infinity", "b\"NaN": "Infinity", "c": ["NaN", 1.5, "Infinity"]}"#;
+        assert_eq!(String::from_utf8(quoted).unwrap(), String::from_utf8(expected.to_vec()).unwrap());
+        assert!(super::quoted(br#"{"a": "NaN"}"#).is_none());
     }
 }

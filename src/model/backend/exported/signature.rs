@@ -9,12 +9,20 @@ use super::tensors::kind;
 
 /// Inputs and outputs by the names of values.
 pub struct Signature {
-    /// Values that are tensors of the archive: the value, and the tensor's name.
-    pub stored: BTreeMap<String, String>,
+    /// Values that are tensors of the archive, by the values' names.
+    pub stored: BTreeMap<String, StoredInput>,
     /// The images.
     pub images: String,
     /// The logits.
     pub logits: String,
+}
+
+/// An input that is a tensor of the archive.
+pub struct StoredInput {
+    /// The tensor's name.
+    pub tensor: String,
+    /// Whether it is a parameter, and not a buffer or a constant.
+    pub parameter: bool,
 }
 
 /// How to export with any number of images.
@@ -26,7 +34,7 @@ impl Signature {
     ///
     /// # Errors
     /// What else it takes or returns, and what to change.
-    pub fn of(program: &ExportedProgram, image: [i64; 3]) -> Result<Self, String> {
+    pub fn read(program: &ExportedProgram, image: [i64; 3]) -> Result<Self, String> {
         let specs = &program.graph_module.signature;
         let (mut stored, mut inputs) = (BTreeMap::new(), Vec::new());
         for spec in &specs.input_specs {
@@ -36,7 +44,8 @@ impl Signature {
             let tensor = named.iter().find_map(|key| spec.get(key)?.as_str());
             match (kind, value, tensor) {
                 ("parameter" | "buffer" | "tensor_constant", Some(value), Some(tensor)) => {
-                    stored.insert(value, tensor.to_owned());
+                    let parameter = kind == "parameter";
+                    stored.insert(value, StoredInput { tensor: tensor.to_owned(), parameter });
                 }
                 // The export has put its value where it is used.
                 ("constant_input", ..) => {}
@@ -64,6 +73,14 @@ impl Signature {
         let logits = logits(program)?;
         Ok(Signature { stored, images: images.to_owned(), logits })
     }
+}
+
+/// Channels, rows and columns of the first tensor that the program takes, each where it is fixed; none if it takes no images.
+pub fn image(program: &ExportedProgram) -> Option<[Option<i64>; 3]> {
+    let inputs = program.graph_module.signature.input_specs.iter().filter_map(union);
+    let mut inputs = inputs.filter(|(kind, _)| *kind == "user_input").filter_map(|(_, spec)| union(spec.get("arg")?));
+    let images = inputs.find_map(|(kind, tensor)| name(tensor).filter(|_| kind == "as_tensor"))?;
+    program.graph_module.graph.tensor_values.get(images)?.shape().get(1..)?.try_into().ok()
 }
 
 /// Checks kind and shape of the images.

@@ -32,7 +32,7 @@ impl Stored {
     /// Reads all tensors, half precision as f32.
     ///
     /// # Errors
-    /// A pickle, a tensor that its bytes do not fill, or values that are not finite.
+    /// A pickle, or a tensor that its bytes do not fill.
     pub fn read(archive: &Archive) -> Result<Self, String> {
         let mut tensors = BTreeMap::new();
         for folder in ["data/weights/", "data/constants/"] {

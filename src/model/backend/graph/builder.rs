@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use tch::TchError;
 
 use super::value::{Cost, Frame, Kernel, Rule, Slot, Step, Value};
+use super::ending::LeftOut;
 use super::{Arg, Args};
 use crate::model::Compute;
 
 /// Most values of a constant that is computed ahead of the passes; larger ones are computed in each.
 const MOST_FOLDED: usize = 1 << 26;
-
-/// Operators that make probabilities of logits.
-const SOFTMAX: [&str; 3] = ["softmax.int", "_softmax.default", "Softmax"];
 
 /// Steps in order, with the constants that they read.
 pub struct Program {
@@ -24,8 +22,8 @@ pub struct Program {
     pub input: Slot,
     /// Where the logits come from.
     pub logits: Slot,
-    /// Whether the file's answer is a softmax of them.
-    pub softmax: bool,
+    /// What the file makes of the logits, and does not compute here.
+    pub left_out: Option<LeftOut>,
 }
 
 /// A program under construction.
@@ -124,7 +122,7 @@ impl Builder {
 
     /// The program that reads pixels from `input` and gives `logits`, without the steps that it does not need.
     pub fn program(mut self, input: Slot, logits: Slot) -> Program {
-        let (logits, softmax) = self.before_softmax(logits);
+        let (logits, left_out) = super::ending::before_probabilities(&mut self.steps, &self.constants, logits);
         let mut needed = BTreeSet::from([logits]);
         let mut kept: Vec<Step> = Vec::with_capacity(self.steps.len());
         for step in self.steps.drain(..).rev() {
@@ -146,17 +144,7 @@ impl Builder {
             step.last = ended.copied().filter(|slot| alive.insert(*slot)).collect();
         }
         kept.reverse();
-        Program { constants: self.constants, steps: kept, input, logits, softmax }
-    }
-
-    /// Where the answer is a softmax, what goes into it: the same order of the classes, and gradients that do not vanish where the network
-    /// is certain.
-    fn before_softmax(&self, answer: Slot) -> (Slot, bool) {
-        let step = self.steps.iter().rev().find(|step| step.writes.contains(&answer));
-        match step.filter(|step| SOFTMAX.contains(&step.operator.as_str())).map(|step| step.reads.as_slice()) {
-            Some([logits]) if self.constants[logits.0].is_none() => (*logits, true),
-            _ => (answer, false),
-        }
+        Program { constants: self.constants, steps: kept, input, logits, left_out }
     }
 }
 

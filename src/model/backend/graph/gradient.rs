@@ -8,11 +8,22 @@ use super::builder::Program;
 use super::problems::Problems;
 use super::value::{Frame, Slot, Step, Value};
 
-/// A pass backwards from the logits to `pixels`.
+/// Passes backwards from the logits to the pixels of `samples`, until one has a gradient: that of a single one may vanish by chance.
 ///
 /// # Errors
-/// If the pixels have no gradient, or one that is zero because of operators that are flat: with the nodes.
-pub fn check(program: &Program, pixels: &Tensor) -> Result<(), String> {
+/// If no pixels have a gradient, or one that is zero because of operators that are flat: with the nodes.
+pub fn check(program: &Program, samples: &[Tensor]) -> Result<(), String> {
+    let mut found = Ok(());
+    for pixels in samples {
+        found = pass_backwards(program, pixels);
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
+}
+
+fn pass_backwards(program: &Program, pixels: &Tensor) -> Result<(), String> {
     let pixels = pixels.copy().set_requires_grad(true);
     let (mut cuts, mut flats) = (Problems::default(), Problems::default());
     let pass = tch::with_grad(|| {

@@ -48,9 +48,9 @@ pub fn labels(nodes: &[Labelled], outputs: &[&str]) -> Vec<Label> {
             for call in node.calls.iter().rev().filter(|call| left.get(call.key.as_str()) == Some(value)) {
                 labels.push(Label { value: (*value).to_owned(), layer: call.layer.clone(), kind: call.class.clone() });
             }
-            let own = node.also.filter(|_| node.writes.len() == 1).into_iter().chain([*value]);
+            let node_names = node.also.filter(|_| node.writes.len() == 1).into_iter().chain([*value]);
             // A value whose name is a module's gives way to the module.
-            labels.extend(own.filter(|name| !modules.contains(name)).map(|name| Label {
+            labels.extend(node_names.filter(|name| !modules.contains(name)).map(|name| Label {
                 value: (*value).to_owned(),
                 layer: name.to_owned(),
                 kind: node.kind.to_owned(),
@@ -102,9 +102,9 @@ mod tests {
             node(&["b"], "head", &["head"]),
         ];
         let found = labels(&nodes, &["head"]);
-        let of = |layer: &str| found.iter().find(|label| label.layer == layer).map(|label| label.value.as_str());
+        let value_of = |layer: &str| found.iter().find(|label| label.layer == layer).map(|label| label.value.as_str());
         assert_eq!(
-            [of("block.conv"), of("block"), of("head"), of("unused")],
+            [value_of("block.conv"), value_of("block"), value_of("head"), value_of("unused")],
             [Some("a"), Some("b"), Some("head"), Some("unused")]
         );
         assert_eq!(found.iter().filter(|label| label.layer == "head").count(), 1, "the node gives way to the module");

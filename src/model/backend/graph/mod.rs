@@ -8,6 +8,7 @@
 mod aliases;
 mod arguments;
 mod builder;
+mod ending;
 mod gradient;
 mod labels;
 mod network;

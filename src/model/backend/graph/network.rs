@@ -83,11 +83,11 @@ impl GraphNetwork {
             }
         }
         for step in &mut program.steps {
-            let shown = step.writes.iter().filter_map(|slot| Some((*slot, sites.remove(slot)?)));
+            let with_sites = step.writes.iter().filter_map(|slot| Some((*slot, sites.remove(slot)?)));
             let named = |(slot, sites): (Slot, Vec<Site>)| {
                 sites.into_iter().enumerate().map(move |(place, site)| (slot, Site { again: place > 0, ..site }))
             };
-            step.sites = shown.flat_map(named).collect();
+            step.sites = with_sites.flat_map(named).collect();
         }
         GraphNetwork { program, tokens: outline.tokens }
     }

@@ -74,13 +74,14 @@ impl OpenedGraph {
         let File { arch, path, form, hash, parameters, labels, notes } = file;
         let unusable = |problem: String| GraphError::Unusable { path: path.clone(), form, problem };
         let lowering = source.lower(Compute::f32(Device::Cpu)).map_err(unusable)?;
-        let survey = Survey::of(&lowering.program, image).map_err(unusable)?;
-        let outline = survey.outline(&labels, &lowering.names);
+        let survey = Survey::run(&lowering.program, image).map_err(unusable)?;
+        let outline = survey.outline(&labels, &lowering.names, lowering.program.left_out);
         let mut notes = notes;
-        if lowering.program.softmax {
-            notes.push(
-                "its answer is a softmax; the logits are what goes into it, whose gradients do not vanish".to_owned(),
-            );
+        if let Some(left_out) = lowering.program.left_out {
+            notes.push(format!(
+                "its answer is a {}; the logits are what goes into it, whose gradients do not vanish",
+                left_out.name
+            ));
         }
         let [channels, height, width] = image;
         let geometry = Geometry { channels, height, width, classes: outline.classes };

@@ -22,10 +22,10 @@ impl Problems {
     /// All of them as one message; nothing if there are none.
     pub fn text(&self) -> Option<String> {
         let line = |(problem, nodes): &(String, Vec<String>)| {
-            let shown: Vec<String> = nodes.iter().take(SHOWN).map(|node| format!("`{node}`")).collect();
+            let listed: Vec<String> = nodes.iter().take(SHOWN).map(|node| format!("`{node}`")).collect();
             let more = if nodes.len() > SHOWN { format!(" and {} more", nodes.len() - SHOWN) } else { String::new() };
             let word = if nodes.len() == 1 { "node" } else { "nodes" };
-            format!("{word} {}{more}: {problem}", shown.join(", "))
+            format!("{word} {}{more}: {problem}", listed.join(", "))
         };
         match &self.found[..] {
             [] => None,

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
 use super::builder::Program;
+use super::ending::LeftOut;
 use super::gradient;
 use super::labels::Label;
 use super::network::Outline;
@@ -48,7 +49,7 @@ impl Survey {
     ///
     /// # Errors
     /// The node that fails, or what the answer is instead of logits: a clause about the network.
-    pub fn of(program: &Program, image: [i64; 3]) -> Result<Self, String> {
+    pub fn run(program: &Program, image: [i64; 3]) -> Result<Self, String> {
         let mut survey = Survey {
             single: BTreeMap::new(),
             double: BTreeMap::new(),
@@ -81,7 +82,8 @@ impl Survey {
             return Err("its answer does not depend on the images".to_owned());
         }
         survey.tokens = survey.find_tokens(program);
-        gradient::check(program, &sample(1, image))?;
+        let plain = sample(1, image);
+        gradient::check(program, &[plain.shallow_clone(), &plain * -2.0, plain.cos() * 3.0])?;
         Ok(survey)
     }
 
@@ -100,7 +102,7 @@ impl Survey {
     }
 
     /// Whether the value has one row for each image, and is one that attacks can drive.
-    fn shown(&self, slot: Slot) -> Option<&Seen> {
+    fn drivable(&self, slot: Slot) -> Option<&Seen> {
         let (single, double) = (self.single.get(&slot)?, self.double.get(&slot)?);
         let rows = |seen: &Seen| seen.shape.first().copied();
         let fits = [rows(single), rows(double)] == BATCHES.map(Some)
@@ -112,20 +114,21 @@ impl Survey {
     }
 
     /// What probes will see; the first label of a layer's name counts, and the first of a value has its cost.
-    pub fn outline(&self, labels: &[Label], names: &BTreeMap<String, Slot>) -> Outline {
+    pub fn outline(&self, labels: &[Label], names: &BTreeMap<String, Slot>, left_out: Option<LeftOut>) -> Outline {
         let mut sites: BTreeMap<String, Vec<Site>> = BTreeMap::new();
         let (mut taken, mut paid) = (BTreeSet::new(), BTreeSet::new());
         // The arithmetic of values that are not shown counts for the next one that is.
         let mut hidden = 0;
         for Label { value, layer, kind } in labels {
-            let Some(&slot) = names.get(value) else { continue };
-            let own = self.single.get(&slot).filter(|_| paid.insert(slot)).map_or(0, Seen::arithmetic);
-            let Some(seen) = self.shown(slot).filter(|_| !layer.is_empty() && taken.insert(layer)) else {
-                hidden += own;
+            let slot = names.get(value).copied().filter(|slot| left_out.is_none_or(|left_out| left_out.output != *slot));
+            let Some(slot) = slot else { continue };
+            let macs = self.single.get(&slot).filter(|_| paid.insert(slot)).map_or(0, Seen::arithmetic);
+            let Some(seen) = self.drivable(slot).filter(|_| !layer.is_empty() && taken.insert(layer)) else {
+                hidden += macs;
                 continue;
             };
             let values = seen.shape[1..].iter().product::<i64>().max(1) as u64;
-            let macs_per_value = (std::mem::take(&mut hidden) + own).div_ceil(values);
+            let macs_per_value = (std::mem::take(&mut hidden) + macs).div_ceil(values);
             let channels_inner = seen.shape.len() == 4 && seen.channels == Some(3);
             let site = Site { macs_per_value, channels_inner, ..Site::new(layer.as_str(), kind.clone()) };
             sites.entry(value.clone()).or_default().push(site);
@@ -137,7 +140,7 @@ impl Survey {
     fn find_tokens(&self, program: &Program) -> Tokens {
         let mut grids: Vec<[i64; 2]> = Vec::new();
         for step in &program.steps {
-            let Some(seen) = step.writes.first().and_then(|slot| self.shown(*slot)) else { continue };
+            let Some(seen) = step.writes.first().and_then(|slot| self.drivable(*slot)) else { continue };
             match seen.shape[..] {
                 [_, _, height, width] if seen.channels == Some(1) => grids.push([height, width]),
                 [_, count, _] if step.operator.contains("cat") || step.operator == "Concat" => {

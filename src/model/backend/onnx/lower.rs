@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::ops;
 use super::proto::{Attribute, Model};
 use super::signature::Signature;
-use super::tensors::{Beside, tensor};
+use super::tensors::{ExternalFiles, tensor};
 use crate::model::Compute;
 use crate::model::backend::graph::{Arg, Builder, Lowering, Problems, Slot, Source, Value};
 
@@ -41,10 +41,10 @@ impl Program {
     ///
     /// # Errors
     /// A tensor that cannot be read.
-    pub fn read(model: &Model, opset: i64, signature: &Signature, beside: &mut Beside) -> Result<Self, String> {
+    pub fn read(model: &Model, opset: i64, signature: &Signature, external: &mut ExternalFiles) -> Result<Self, String> {
         let mut tensors = BTreeMap::new();
         for proto in &model.graph.initializers {
-            tensors.insert(proto.name.clone(), tensor(proto, beside)?);
+            tensors.insert(proto.name.clone(), tensor(proto, external)?);
         }
         let mut nodes = Vec::with_capacity(model.graph.nodes.len());
         for (place, node) in model.graph.nodes.iter().enumerate() {
@@ -57,7 +57,7 @@ impl Program {
             for (name, attribute) in &node.attributes {
                 attributes.push((
                     name.clone(),
-                    setting(attribute, beside).map_err(|problem| format!("node `{label}`: {problem}"))?,
+                    setting(attribute, external).map_err(|problem| format!("node `{label}`: {problem}"))?,
                 ));
             }
             let (operator, domain) = (node.operator.clone(), node.domain.clone());
@@ -80,7 +80,7 @@ impl Program {
     }
 }
 
-fn setting(attribute: &Attribute, beside: &mut Beside) -> Result<Setting, String> {
+fn setting(attribute: &Attribute, external: &mut ExternalFiles) -> Result<Setting, String> {
     Ok(Setting::Arg(match attribute {
         Attribute::Float(value) => Arg::Float(*value),
         Attribute::Int(value) => Arg::Int(*value),
@@ -89,7 +89,7 @@ fn setting(attribute: &Attribute, beside: &mut Beside) -> Result<Setting, String
         Attribute::Ints(values) => Arg::List(values.iter().map(|&value| Arg::Int(value)).collect()),
         Attribute::Texts(texts) => Arg::List(texts.iter().map(|text| Arg::Text(text.clone())).collect()),
         Attribute::Graph => Arg::Text("a graph".to_owned()),
-        Attribute::Tensor(proto) => return tensor(proto, beside).map(Setting::Tensor),
+        Attribute::Tensor(proto) => return tensor(proto, external).map(Setting::Tensor),
     }))
 }
 

@@ -34,6 +34,12 @@ impl Backend for Onnx {
         path.extension().is_some_and(|extension| extension == "onnx") && head.first() == Some(&8)
     }
 
+    fn image(&self, path: &Path) -> [Option<i64>; 3] {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        // What is wrong with the file is told when it is opened.
+        proto::Model::read(&bytes).ok().and_then(|model| signature::image(&model.graph)).unwrap_or_default()
+    }
+
     fn open(&self, config: &ModelConfig, image: [i64; 3]) -> Result<Box<dyn Opened>, ModelError> {
         let path = &config.weights;
         let bytes = std::fs::read(path).map_err(|source| GraphError::Read { path: path.clone(), source })?;
@@ -62,12 +68,12 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
     if model.graph.sparse {
         return Err("it has sparse tensors, which are not supported".to_owned());
     }
-    let signature = signature::Signature::of(&model.graph, image)?;
-    let mut beside = tensors::Beside::of(path);
-    let program = lower::Program::read(&model, opset, &signature, &mut beside)?;
+    let signature = signature::Signature::read(&model.graph, image)?;
+    let mut external = tensors::ExternalFiles::beside(path);
+    let program = lower::Program::read(&model, opset, &signature, &mut external)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(bytes);
-    beside.hash(&mut hasher);
+    external.hash(&mut hasher);
     let (labels, notes) = (labels::labels(&model.graph), signature::preprocessing(&model.graph, &signature));
     let (arch, path, hash) = (Onnx.arch(), path.to_path_buf(), hasher.finalize().to_hex().to_string());
     let parameters = program.values();

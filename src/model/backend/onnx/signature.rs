@@ -22,7 +22,7 @@ impl Signature {
     ///
     /// # Errors
     /// What else it takes or returns, and what to change.
-    pub fn of(graph: &Graph, image: [i64; 3]) -> Result<Self, String> {
+    pub fn read(graph: &Graph, image: [i64; 3]) -> Result<Self, String> {
         let stored: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
         let inputs: Vec<&ValueInfo> =
             graph.inputs.iter().filter(|input| !stored.contains(input.name.as_str())).collect();
@@ -49,6 +49,13 @@ impl Signature {
         };
         Ok(Signature { images: images.name.clone(), logits: logits.name.clone() })
     }
+}
+
+/// Channels, rows and columns of the first input, each where it is fixed; none if it takes no images.
+pub fn image(graph: &Graph) -> Option<[Option<i64>; 3]> {
+    let stored: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
+    let input = graph.inputs.iter().find(|input| !stored.contains(input.name.as_str()))?;
+    input.shape.as_ref()?.get(1..)?.try_into().ok()
 }
 
 fn check_images(images: &ValueInfo, [channels, height, width]: [i64; 3]) -> Result<(), String> {

@@ -9,15 +9,15 @@ use super::proto::TensorProto;
 use crate::model::backend::graph::MOST_DIMENSIONS;
 
 /// Files beside the model, read once.
-pub struct Beside<'p> {
+pub struct ExternalFiles<'p> {
     folder: &'p Path,
     files: BTreeMap<String, Vec<u8>>,
 }
 
-impl<'p> Beside<'p> {
+impl<'p> ExternalFiles<'p> {
     /// The files in the folder of `model`.
-    pub fn of(model: &'p Path) -> Self {
-        Beside { folder: model.parent().unwrap_or(Path::new(".")), files: BTreeMap::new() }
+    pub fn beside(model: &'p Path) -> Self {
+        ExternalFiles { folder: model.parent().unwrap_or(Path::new(".")), files: BTreeMap::new() }
     }
 
     /// Adds the files' bytes to a hash.
@@ -52,7 +52,7 @@ impl<'p> Beside<'p> {
 ///
 /// # Errors
 /// If its values do not fill its shape, are of a kind that is not supported, or not finite.
-pub fn tensor(proto: &TensorProto, beside: &mut Beside) -> Result<Tensor, String> {
+pub fn tensor(proto: &TensorProto, external: &mut ExternalFiles) -> Result<Tensor, String> {
     let unusable = |problem: String| format!("tensor `{}` {problem}", proto.name);
     let kind = kind(proto.kind)
         .ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", proto.kind)))?;
@@ -61,7 +61,7 @@ pub fn tensor(proto: &TensorProto, beside: &mut Beside) -> Result<Tensor, String
     let count =
         count.ok_or_else(|| unusable(format!("has the shape {:?}, which cannot be meant", proto.shape)))? as usize;
     let external =
-        if proto.external.is_empty() { None } else { Some(beside.bytes(&proto.external).map_err(unusable)?) };
+        if proto.external.is_empty() { None } else { Some(external.bytes(&proto.external).map_err(unusable)?) };
     let failed = |error: tch::TchError| unusable(format!("cannot be read: {error}"));
     let short = |found: usize| unusable(format!("has {found} values for the shape {:?}", proto.shape));
     let flat = match external.or(proto.raw) {

@@ -44,11 +44,11 @@ fn word(text: &str) -> Given {
 /// What an operator makes of its arguments, named as in ATen's schema: its first output of `outputs`.
 fn computed(operator: &str, arguments: Vec<(&str, Given)>, outputs: usize) -> Tensor {
     let mut builder = Builder::new(Compute::f32(Device::Cpu));
-    let mut held = |tensor: Tensor| Arg::Slot(builder.with(Value::Tensor(tensor)));
+    let mut constant = |tensor: Tensor| Arg::Slot(builder.with(Value::Tensor(tensor)));
     let entries = arguments.into_iter().map(|(name, given)| {
         let arg = match given {
-            Given::Tensor(tensor) => held(tensor),
-            Given::Tensors(tensors) => Arg::List(tensors.into_iter().map(&mut held).collect()),
+            Given::Tensor(tensor) => constant(tensor),
+            Given::Tensors(tensors) => Arg::List(tensors.into_iter().map(&mut constant).collect()),
             Given::Other(arg) => arg,
         };
         (name.to_owned(), arg)

@@ -83,7 +83,7 @@ enum Whole {
 }
 
 impl Whole {
-    fn of(args: &mut Args, attribute: &str, input: &str) -> Result<Option<Whole>, String> {
+    fn read(args: &mut Args, attribute: &str, input: &str) -> Result<Option<Whole>, String> {
         if let Some(fixed) = args.optional_fixed_ints(attribute)? {
             return Ok(Some(Whole::Fixed(fixed)));
         }

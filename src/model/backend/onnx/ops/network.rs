@@ -41,7 +41,7 @@ struct Windows {
 }
 
 impl Windows {
-    fn of(args: &mut Args, kernel: &[i64]) -> Result<Self, String> {
+    fn read(args: &mut Args, kernel: &[i64]) -> Result<Self, String> {
         let spatial = kernel.len();
         let stride = args.fixed_ints("strides", &vec![1; spatial])?;
         let dilation = args.fixed_ints("dilations", &vec![1; spatial])?;
@@ -98,7 +98,7 @@ fn convolution(args: &mut Args, transposed: bool) -> Lowered {
     let kernel = shape.get(2..).unwrap_or_default().to_vec();
     args.cost = Cost::Values(shape.iter().skip(1).product::<i64>().max(0) as u64);
     args.ignore(&["kernel_shape"]);
-    let (windows, groups) = (Windows::of(args, &kernel)?, args.fixed("group", 1)?);
+    let (windows, groups) = (Windows::read(args, &kernel)?, args.fixed("group", 1)?);
     let output = args.fixed_ints("output_padding", &vec![0; kernel.len()])?;
     let kind = args.builder.compute.kind;
     one(move |frame| {
@@ -195,7 +195,7 @@ fn attention(args: &mut Args) -> Lowered {
 fn max_pool(args: &mut Args) -> Lowered {
     let (x, kernel) = (args.slot("0")?, args.fixed_ints("kernel_shape", &[])?);
     args.rule = Rule::Second;
-    let (windows, ceil) = (Windows::of(args, &kernel)?, args.truth("ceil_mode", false)?);
+    let (windows, ceil) = (Windows::read(args, &kernel)?, args.truth("ceil_mode", false)?);
     args.ignore(&["storage_order"]);
     if args.fixed("~outputs", 1)? > 1 {
         return Err("gives places besides values, which is not supported".to_owned());
@@ -215,7 +215,7 @@ fn max_pool(args: &mut Args) -> Lowered {
 fn average_pool(args: &mut Args) -> Lowered {
     let (x, kernel) = (args.slot("0")?, args.fixed_ints("kernel_shape", &[])?);
     args.rule = Rule::Second;
-    let (windows, ceil) = (Windows::of(args, &kernel)?, args.truth("ceil_mode", false)?);
+    let (windows, ceil) = (Windows::read(args, &kernel)?, args.truth("ceil_mode", false)?);
     let counts = args.truth("count_include_pad", false)?;
     if windows.dilation.iter().any(|&dilation| dilation != 1) {
         return Err("averages over spread windows, which is not supported".to_owned());
@@ -350,7 +350,7 @@ fn global_lp_pool(args: &mut Args) -> Lowered {
 fn lp_pool(args: &mut Args) -> Lowered {
     let (x, kernel, p) = (args.slot("0")?, args.fixed_ints("kernel_shape", &[])?, args.fixed("p", 2)?);
     args.rule = Rule::Second;
-    let (windows, ceil) = (Windows::of(args, &kernel)?, args.truth("ceil_mode", false)?);
+    let (windows, ceil) = (Windows::read(args, &kernel)?, args.truth("ceil_mode", false)?);
     if kernel.len() != 2 || windows.dilation.iter().any(|&dilation| dilation != 1) {
         return Err(
             "pools by a norm over spread windows, or over other dimensions than two, which is not supported".to_owned()

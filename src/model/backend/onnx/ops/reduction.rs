@@ -30,7 +30,7 @@ fn product(x: &Tensor, dims: &[i64]) -> Result<Tensor, TchError> {
 type Reduce = fn(&Tensor, &[i64]) -> Result<Tensor, TchError>;
 
 fn reduce(args: &mut Args, compute: Reduce) -> Lowered {
-    let (x, axes) = (args.slot("0")?, Whole::of(args, "axes", "1")?);
+    let (x, axes) = (args.slot("0")?, Whole::read(args, "axes", "1")?);
     let (keep, nothing) = (args.truth("keepdims", true)?, args.truth("noop_with_empty_axes", false)?);
     one(move |frame| {
         let x = frame.tensor(x)?;

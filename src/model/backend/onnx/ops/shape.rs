@@ -68,7 +68,7 @@ fn transpose(args: &mut Args) -> Lowered {
 }
 
 fn squeeze(args: &mut Args) -> Lowered {
-    let (x, axes) = (args.slot("0")?, Whole::of(args, "axes", "1")?);
+    let (x, axes) = (args.slot("0")?, Whole::read(args, "axes", "1")?);
     one(move |frame| match &axes {
         Some(axes) => frame.tensor(x)?.f_squeeze_dims(axes.get(frame)?),
         None => frame.tensor(x)?.f_squeeze(),
@@ -76,7 +76,7 @@ fn squeeze(args: &mut Args) -> Lowered {
 }
 
 fn unsqueeze(args: &mut Args) -> Lowered {
-    let (x, axes) = (args.slot("0")?, Whole::of(args, "axes", "1")?.ok_or("lacks the axes")?);
+    let (x, axes) = (args.slot("0")?, Whole::read(args, "axes", "1")?.ok_or("lacks the axes")?);
     one(move |frame| {
         let x = frame.tensor(x)?;
         let axes = axes.get(frame)?;
@@ -127,7 +127,7 @@ fn concat(args: &mut Args) -> Lowered {
 
 fn split(args: &mut Args) -> Lowered {
     let (x, axis) = (args.slot("0")?, args.fixed("axis", 0)?);
-    let (sizes, parts) = (Whole::of(args, "split", "1")?, args.fixed("~outputs", 1)?);
+    let (sizes, parts) = (Whole::read(args, "split", "1")?, args.fixed("~outputs", 1)?);
     args.ignore(&["num_outputs"]);
     many(move |frame| {
         let x = frame.tensor(x)?;
@@ -143,9 +143,9 @@ fn split(args: &mut Args) -> Lowered {
 
 fn slice(args: &mut Args) -> Lowered {
     let x = args.slot("0")?;
-    let starts = Whole::of(args, "starts", "1")?.ok_or("lacks the starts")?;
-    let ends = Whole::of(args, "ends", "2")?.ok_or("lacks the ends")?;
-    let (axes, steps) = (Whole::of(args, "axes", "3")?, args.optional("4")?);
+    let starts = Whole::read(args, "starts", "1")?.ok_or("lacks the starts")?;
+    let ends = Whole::read(args, "ends", "2")?.ok_or("lacks the ends")?;
+    let (axes, steps) = (Whole::read(args, "axes", "3")?, args.optional("4")?);
     one(move |frame| {
         let (starts, ends) = (starts.get(frame)?, ends.get(frame)?);
         let axes = axes.as_ref().map(|axes| axes.get(frame)).transpose()?;
@@ -176,7 +176,7 @@ fn sliced(x: &Tensor, axis: i64, start: i64, end: i64, step: i64) -> Result<Tens
 
 fn pad(args: &mut Args) -> Lowered {
     let x = args.slot("0")?;
-    let (pads, mode) = (Whole::of(args, "pads", "1")?.ok_or("lacks the pads")?, args.text("mode", "constant")?);
+    let (pads, mode) = (Whole::read(args, "pads", "1")?.ok_or("lacks the pads")?, args.text("mode", "constant")?);
     let (fixed, value, axes) = (args.optional_float("value")?, args.optional("2")?, args.optional("3")?);
     one(move |frame| {
         let x = frame.tensor(x)?;
