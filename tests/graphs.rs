@@ -138,8 +138,23 @@ fn layers_and_pictures_of_a_file_need_no_size() {
         let layer = open(file, pixels(&answers("mixed")).size()[3]).layers()[0].name.to_string();
         let out = folder.path().join(file);
         let mut pictures = Command::cargo_bin("am-eval").unwrap();
-        pictures.args(["visualize", "--device", "cpu", "--arch", arch, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]);
-        pictures.args(["--units", "0", "--steps", "2", "--layer", &layer]).arg("--weights").arg(&path).arg("--out").arg(&out);
+        pictures.args([
+            "visualize",
+            "--device",
+            "cpu",
+            "--arch",
+            arch,
+            "--mean",
+            "0.5,0.5,0.5",
+            "--std",
+            "0.25,0.25,0.25",
+        ]);
+        pictures
+            .args(["--units", "0", "--steps", "2", "--layer", &layer])
+            .arg("--weights")
+            .arg(&path)
+            .arg("--out")
+            .arg(&out);
         pictures.assert().success();
         assert!(out.join("visualize.csv").is_file(), "{file}");
     }

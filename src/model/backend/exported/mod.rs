@@ -78,7 +78,9 @@ fn program(bytes: &[u8]) -> Result<(Archive<'_>, ExportedProgram), String> {
     if version == SCHEMA {
         return Ok((archive, program));
     }
-    Err(format!("its schema has version {version}, expected {SCHEMA}; export the model again with PyTorch 2.6 or newer"))
+    Err(format!(
+        "its schema has version {version}, expected {SCHEMA}; export the model again with PyTorch 2.6 or newer"
+    ))
 }
 
 /// The graph of the one model in the archive.

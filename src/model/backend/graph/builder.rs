@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tch::TchError;
 
-use super::value::{Cost, Frame, Kernel, Rule, Slot, Step, Value};
 use super::ending::LeftOut;
+use super::value::{Cost, Frame, Kernel, Rule, Slot, Step, Value};
 use super::{Arg, Args};
 use crate::model::Compute;
 

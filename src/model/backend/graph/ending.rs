@@ -114,7 +114,11 @@ mod tests {
         assert_eq!(found(&["Gemm", "Softmax", "Cast", "Identity"]), (1, Some(("softmax", 2))));
         assert_eq!(found(&["linear.default", "log_softmax.int"]), (1, Some(("log-softmax", 2))));
         assert_eq!(found(&["linear.default", "sigmoid.default", "clone.default"]), (1, Some(("sigmoid", 2))));
-        assert_eq!(found(&["Gemm", "Softmax", "Mul"]), (3, None), "weighted probabilities are what the network answers");
+        assert_eq!(
+            found(&["Gemm", "Softmax", "Mul"]),
+            (3, None),
+            "weighted probabilities are what the network answers"
+        );
         assert_eq!(found(&["Gemm"]), (1, None));
     }
 

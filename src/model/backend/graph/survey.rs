@@ -120,7 +120,8 @@ impl Survey {
         // The arithmetic of values that are not shown counts for the next one that is.
         let mut hidden = 0;
         for Label { value, layer, kind } in labels {
-            let slot = names.get(value).copied().filter(|slot| left_out.is_none_or(|left_out| left_out.output != *slot));
+            let slot =
+                names.get(value).copied().filter(|slot| left_out.is_none_or(|left_out| left_out.output != *slot));
             let Some(slot) = slot else { continue };
             let macs = self.single.get(&slot).filter(|_| paid.insert(slot)).map_or(0, Seen::arithmetic);
             let Some(seen) = self.drivable(slot).filter(|_| !layer.is_empty() && taken.insert(layer)) else {

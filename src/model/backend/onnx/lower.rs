@@ -41,7 +41,12 @@ impl Program {
     ///
     /// # Errors
     /// A tensor that cannot be read.
-    pub fn read(model: &Model, opset: i64, signature: &Signature, external: &mut ExternalFiles) -> Result<Self, String> {
+    pub fn read(
+        model: &Model,
+        opset: i64,
+        signature: &Signature,
+        external: &mut ExternalFiles,
+    ) -> Result<Self, String> {
         let mut tensors = BTreeMap::new();
         for proto in &model.graph.initializers {
             tensors.insert(proto.name.clone(), tensor(proto, external)?);
