@@ -27,7 +27,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPS = 8 / 255
 # arch, side, images
 MODELS = [("torchvision/resnet18", 64, 8), ("torchvision/vit_b_16", 64, 8)] if SMALL else [("torchvision/resnet50", 224, 256), ("torchvision/vit_b_16", 224, 256)]
-STEPS = (2, 4) if SMALL else (10, 40)
+STEPS = (2, 4) if SMALL else (10, 50)
 
 
 def exact():
@@ -89,6 +89,18 @@ precision = "{precision}"
 {batch}
 """
 LOGIT = 'kind = "class-logit"\nloss = "ce"'
+# Attacks of one suite: the first has the headline radius and takes what stands beside attacks (controls, the clean pass, kernels that are loaded),
+# so that the others, which differ in their steps alone, tell the rate of a step by the seconds of their blocks.
+PACED = (("first", 2), ("few", STEPS[0]), ("many", STEPS[1]))
+
+
+def paced(name, arch, precision, count, batch=None, attacks=PACED):
+    suite(name, arch, 0, precision, batch=batch or count, block=count)
+    text = (WORK / f"{name}.toml").read_text()
+    before, rest = text.split("[[attack]]")
+    attack, after = rest.split("[run]")
+    attacks = [attack.replace('name = "a"', f'name = "{word}"').replace("steps = 0", f"steps = {steps}") for word, steps in attacks]
+    (WORK / f"{name}.toml").write_text(before + "".join("[[attack]]" + text for text in attacks) + "[run]" + after)
 
 
 def suite(name, arch, steps, precision="f32", batch=None, block=None, attack=LOGIT, norm="linf", epsilons='["8/255"]', stop="budget"):
@@ -138,8 +150,10 @@ def prepare():
                 table.write(f"{index:04}.bmp,{label}\n")
         print(f"{arch}: {count} images, {len(set(labels))} classes predicted, commonest {max(map(labels.count, set(labels)))}")
         for precision in ("f32", "tf32", "bf16"):
-            for steps in STEPS:
-                suite(f"{short(arch)}-{precision}-{steps}", arch, steps, precision, batch=count, block=count)
+            suite(f"{short(arch)}-{precision}-{STEPS[0]}", arch, STEPS[0], precision, batch=count, block=count)
+            paced(f"{short(arch)}-{precision}-rate", arch, precision, count)
+        for steps in STEPS:
+            paced(f"{short(arch)}-calls-{steps}", arch, "bf16", count, attacks=(("first", 2), ("counted", steps)))
         for batch in (count // 4, count // 2):
             suite(f"{short(arch)}-batch{batch}", arch, STEPS[1], "auto", batch=batch, block=count)
         suite(f"{short(arch)}-defaults", arch, STEPS[1], "auto")
@@ -190,8 +204,7 @@ def cifar():
             table.write(f"{index:04}.bmp,{row[column]}\n")
     for precision in ("f32", "bf16"):
         for batch in sorted({count // 4, count // 2, count}):
-            for steps in STEPS:
-                suite(f"resnet20-{precision}-{batch}-{steps}", arch, steps, precision, batch=batch, block=count)
+            paced(f"resnet20-{precision}-{batch}", arch, precision, count, batch)
     print(f"{arch}: {count} images")
 
 
@@ -239,7 +252,7 @@ def small():
             print(f"small   bare resnet20 {name:10} batch {batch:4}: {rate:9.0f} images x steps/s", flush=True)
     for precision in ("f32", "bf16"):
         for batch in sorted({count // 4, count // 2, count}):
-            line(f"resnet20 {precision} batch {batch}", [run_of(f"resnet20-{precision}-{batch}-{steps}") for steps in STEPS], "small  ")
+            line(f"resnet20 {precision} batch {batch}", run_of(f"resnet20-{precision}-{batch}"), "small  ")
 
 
 def timed(model, part, cast):
@@ -329,11 +342,10 @@ def confirm():
     from safetensors.torch import load_file
 
     exact()
-    for arch, side, _ in MODELS:
-        name = f"{short(arch)}-f32-{STEPS[0]}"
+    for arch, side, precision in [(arch, side, precision) for arch, side, _ in MODELS for precision in ("f32", "tf32", "bf16")]:
+        name = f"{short(arch)}-{precision}-{STEPS[0]}"
         run = run_of(name, "again")
         if run is None:
-            print(f"confirm {name}: no run")
             continue
         rows = list(csv.DictReader((run / "samples.csv").open()))
         clean = pixels_u8(arch).float() / 255
@@ -426,6 +438,7 @@ VARIANTS = [
     ("autocast bf16 nhwc", False, True, "autocast", False, False),
     ("autocast bf16", False, False, "autocast", False, False),
     ("tf32 nhwc", True, True, None, False, False),
+    ("bf16 deterministic", False, False, "bf16", False, True),
     ("bf16 nhwc benchmark", False, True, "bf16", True, False),
     ("tf32 deterministic", True, False, None, False, True),
     ("f32 nhwc", False, True, None, False, False),
@@ -496,14 +509,22 @@ def work_of(run):
     return sum(int(row["backwards"]) for row in rows), sum(int(row["forwards"]) for row in rows), json.loads((run / "manifest.json").read_text())
 
 
-def line(title, runs, mark, others=()):
-    """The rate of a step from two runs that differ in the number of steps, and what a block costs apart from them."""
-    if not all(runs):
+def blocks_of(run):
+    """The headers of a run's blocks, by attack."""
+    headers = [json.loads(path.open("rb").readline()) for path in (run / "blocks").iterdir() if path.is_file()]
+    return {word: header for word, _ in PACED for header in headers if f"-{word}-" in header["key"]}
+
+
+def line(title, run, mark, others=()):
+    """The rate of a step from two attacks of one run that differ in the number of steps, and what a block costs apart from them."""
+    blocks = blocks_of(run) if run else {}
+    if not {"few", "many"} <= blocks.keys():
         print(f"{mark} {title}: a run is missing")
         return
-    (b1, _, m1), (b2, _, m2) = map(work_of, runs)
-    each = (b2 - b1) / max(m2["seconds"] - m1["seconds"], 1e-9)
-    text = f"{mark} {title} ({m2['models'][0]['search']}): {each:8.0f} images x steps/s, apart from {m1['seconds'] - b1 / each:.2f} s a run"
+    (b1, t1), (b2, t2) = ((blocks[word]["backwards"], blocks[word]["seconds"]) for word in ("few", "many"))
+    each = (b2 - b1) / max(t2 - t1, 1e-9)
+    manifest = json.loads((run / "manifest.json").read_text())
+    text = f"{mark} {title} ({manifest['models'][0]['search']}): {each:8.0f} images x steps/s; a whole attack of {STEPS[1]} steps {t2:.2f} s, {t2 / (b2 / each):.3f} of its steps"
     for label, theirs in others:
         if theirs:
             text += f"; {each / theirs:.2f} of {label} ({theirs:.0f})"
@@ -513,11 +534,11 @@ def line(title, runs, mark, others=()):
 def table():
     bare_rates = json.loads((WORK / "bare.json").read_text()) if (WORK / "bare.json").exists() else {}
     best = lambda arch, batch, names: max((bare_rates.get(f"{short(arch)}|{name}|{batch}", 0) for name in names), default=0)
-    same = {"f32": ["f32", "f32 nhwc"], "tf32": ["tf32", "tf32 nhwc"], "bf16": ["bf16", "autocast bf16", "autocast bf16 nhwc", "bf16 nhwc", "bf16 nhwc benchmark"]}
+    same = {"f32": ["f32", "f32 nhwc"], "tf32": ["tf32", "tf32 nhwc"], "bf16": [name for name, *_ in VARIANTS if "bf16" in name]}
     for arch, _, count in MODELS:
         for precision in ("f32", "tf32", "bf16"):
             others = [(label, best(arch, count, names)) for label, names in (("the best bare loop of this precision", same[precision]), ("the best bare loop", [name for name, *_ in VARIANTS]))]
-            line(f"{short(arch):10} {precision:4} batch {count}", [run_of(f"{short(arch)}-{precision}-{steps}") for steps in STEPS], "rate   ", others)
+            line(f"{short(arch):10} {precision:4} batch {count}", run_of(f"{short(arch)}-{precision}-rate"), "rate   ", others)
         for name in ("defaults", f"batch{count // 4}", f"batch{count // 2}", "l2", "flip"):
             run = run_of(f"{short(arch)}-{name}")
             if run:

@@ -32,7 +32,7 @@ printf '#!/bin/sh\nLD_LIBRARY_PATH=%s LIBTORCH=%s exec %s "$@"\n' "$LIBS" "$TORC
 chmod +x "$WORK/am"
 export AM=$WORK/am
 few=(); [ "$SMALL" = 1 ] && few=(--limit 4)
-if [ "$SMALL" = 1 ]; then archs=(resnet18 vit_b_16) steps=(2 4) batches=(2 4) cifar=16; else archs=(resnet50 vit_b_16) steps=(10 40) batches=(64 128) cifar=4096; fi
+if [ "$SMALL" = 1 ]; then archs=(resnet18 vit_b_16) steps=(2 4) batches=(2 4) cifar=16; else archs=(resnet50 vit_b_16) steps=(10 50) batches=(64 128) cifar=4096; fi
 first=${archs[0]}-f32-${steps[0]}
 part() { echo; echo "=== $1 ($SECONDS s)"; }
 left() { [ $((LIMIT - SECONDS)) -ge "$1" ] || { echo "(left out: $((LIMIT - SECONDS)) s left, $1 needed)"; return 1; }; }
@@ -82,23 +82,25 @@ do_speed() { # am-eval's rate of steps
     quiet
     for precision in ${PRECISIONS:-bf16 tf32 f32}; do
         for arch in "${archs[@]}"; do
-            for count in "${steps[@]}"; do left 40 && am_run "$WORK/$arch-$precision-$count.toml" runs; done
+            left 40 && am_run "$WORK/$arch-$precision-rate.toml" runs
         done
     done
 }
 
 do_repeat() { # the same run again, and flips confirmed in PyTorch
     for arch in "${archs[@]}"; do
-        for precision in bf16 tf32 f32; do
-            save=(); [ $precision = f32 ] && save=(--save-adversarial)
-            left 30 && am_run "$WORK/$arch-$precision-${steps[0]}.toml" again ${save[@]+"${save[@]}"}
+        for precision in ${PRECISIONS:-bf16 tf32 f32}; do
+            for folder in runs again; do left 30 && am_run "$WORK/$arch-$precision-${steps[0]}.toml" $folder --save-adversarial; done
         done
     done
     left 20 && py confirm
 }
 
 do_confirm() { # flips confirmed in PyTorch, and every image inside ball and box
-    left 30 && am_run "$WORK/$first.toml" again --save-adversarial && py confirm
+    for precision in ${PRECISIONS:-f32}; do
+        for arch in "${archs[@]}"; do left 30 && am_run "$WORK/$arch-$precision-${steps[0]}.toml" again --save-adversarial; done
+    done
+    py confirm
 }
 
 do_fails() { # how it fails
@@ -132,7 +134,7 @@ do_layouts() { # the faster layout of several networks
 do_small() { # a small network, bound by launches
     for precision in bf16 f32; do
         for batch in $((cifar / 4)) $((cifar / 2)) "$cifar"; do
-            for count in "${steps[@]}"; do left 20 && am_run "$WORK/resnet20-$precision-$batch-$count.toml" runs; done
+            left 20 && am_run "$WORK/resnet20-$precision-$batch.toml" runs
         done
     done
     left 20 && py small
@@ -169,7 +171,7 @@ do_calls() { # calls into CUDA for each step
     if [ -f "$here/cuda_count.so" ]; then cp "$here/cuda_count.so" "$WORK/"; else cc -O2 -shared -fPIC -o "$WORK/cuda_count.so" "$here/cuda_count.c" -ldl; fi
     for arch in "${archs[@]}"; do
         left 30 || continue
-        less=$(counted "$arch-bf16-${steps[0]}") more=$(counted "$arch-bf16-${steps[1]}")
+        less=$(counted "$arch-calls-${steps[0]}") more=$(counted "$arch-calls-${steps[1]}")
         "$PYTHON" - "$arch" "$less" "$more" "$((steps[1] - steps[0]))" <<'P'
 import re, sys
 arch, less, more, steps = sys.argv[1:]

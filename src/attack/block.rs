@@ -15,7 +15,7 @@ use crate::record::{
 };
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
-use crate::search::{Criterion, Found, Referee, Search};
+use crate::search::{Criterion, Found, Kept, Referee, Search};
 use crate::suite::{AttackConfig, GradientViews, OptimizerName, Stop, Target};
 use crate::terms::{Epsilon, LayerName};
 
@@ -38,6 +38,8 @@ pub struct AttackBlock<'a> {
     pub readouts: &'a [Trained],
     /// Whether to hand out the adversarial images of all records.
     pub keep_images: bool,
+    /// Whether what was found is looked at later, for more than a few pictures.
+    pub looked_into: bool,
 }
 
 /// What a block of an attack gave.
@@ -54,7 +56,7 @@ pub struct AttackOutcome {
     pub unconfirmed: u64,
     /// Whether losses still moved at the end, by radius.
     pub evidence: Vec<Evidence>,
-    /// For each record the row and the image `[1, C, H, W]` that it tells of, if its sample was attacked.
+    /// For each record the row and the image `[1, C, H, W]` that it tells of, if its sample was attacked and the image was kept.
     pub found: Vec<Option<(Row, Tensor)>>,
 }
 
@@ -105,6 +107,7 @@ impl AttackBlock<'_> {
         chains: Vec<Vec<Row>>,
         objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
         referee: &dyn Referee,
+        kept: Kept,
     ) -> Found {
         let attack = self.attack;
         let criterion = match attack.stop {
@@ -113,7 +116,7 @@ impl AttackBlock<'_> {
             Stop::Budget => Criterion::best(),
         };
         let pace = Pace::new(attack.steps, attack.step_size);
-        self.search_by((attack.optimizer, pace, criterion, attack.views), chains, objective, referee)
+        self.search_by((attack.optimizer, pace, criterion, attack.views), chains, objective, referee, kept)
     }
 
     /// Runs chains of rows in the attack's balls.
@@ -123,6 +126,7 @@ impl AttackBlock<'_> {
         chains: Vec<Vec<Row>>,
         objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
         referee: &dyn Referee,
+        kept: Kept,
     ) -> Found {
         let search = Search {
             bench: self.bench,
@@ -134,8 +138,15 @@ impl AttackBlock<'_> {
             referee,
             views,
             noise: self.noise("start"),
+            kept,
         };
         search.run(chains)
+    }
+
+    /// Which images an attack of many cells keeps, the chains of its controls being behind the `first`.
+    pub(super) fn kept(&self, first: usize) -> Kept {
+        let all = self.keep_images || self.looked_into || !self.victims.is_empty();
+        if all { Kept::All } else { Kept::Pictured(first) }
     }
 
     /// The random streams of this attack for one purpose.

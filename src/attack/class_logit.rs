@@ -3,12 +3,13 @@
 use tch::Tensor;
 
 use super::settle::Entry;
+use super::sweep::Round;
 use super::{AttackBlock, ByMargin, Kind, Unfit};
 use crate::model::Model;
 use crate::objective::{LogitObjective, class_distances};
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
-use crate::search::Finished;
+use crate::search::{Finished, Kept};
 use crate::suite::{AttackConfig, Loss, Target};
 
 /// Drives a function of the logits away from the prediction or towards a class.
@@ -44,6 +45,9 @@ impl Kind for ClassLogit {
     }
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
+        if block.sweeps() {
+            return self.sweep(block);
+        }
         let bench = block.bench;
         let ((targets, ranking), attacked) = (self.targets(block), bench.attacked());
         let drives = |sample: usize| targets.as_ref().map_or(Drives::Away, |targets| Drives::Towards(targets[sample]));
@@ -56,6 +60,7 @@ impl Kind for ClassLogit {
             attacked.iter().map(chain).collect(),
             &|rows| Box::new(LogitObjective::new(self.loss, rows, &predictions, bench.model.device())),
             &ByMargin(bench),
+            Kept::All,
         );
         let mut by_sample: Vec<Option<Vec<Finished>>> = (0..bench.clean.len()).map(|_| None).collect();
         for (&sample, mut rows) in attacked.iter().zip(found.chains) {
@@ -83,6 +88,32 @@ impl Kind for ClassLogit {
 }
 
 impl ClassLogit {
+    /// All radii at once; suites ask for it where nothing is targeted and rows leave at a flip.
+    fn sweep(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
+        let bench = block.bench;
+        let predictions = bench.clean.predictions();
+        let (swept, unconfirmed) = block.sweep(&mut |wanted| {
+            let found = block.search(
+                wanted.iter().map(|&(sample, epsilon)| block.restarts(sample, epsilon, Drives::Away)).collect(),
+                &|rows| Box::new(LogitObjective::new(self.loss, rows, &predictions, bench.model.device())),
+                &ByMargin(bench),
+                Kept::All,
+            );
+            (found.chains.into_iter().map(|rows| Round { rows, part: None }).collect(), found.unconfirmed)
+        });
+        let mut entries = Vec::new();
+        for &epsilon in &block.attack.epsilons {
+            let cell = block.cell(CellKind::ClassLogit, Some(self.target), None, None, epsilon);
+            for (sample, swept) in swept.iter().enumerate() {
+                entries.push(match swept {
+                    Some(swept) => block.settled(&cell, sample, &swept.rows, false),
+                    None => block.skipped(&cell, sample),
+                });
+            }
+        }
+        (entries, unconfirmed)
+    }
+
     /// The class that each sample is driven towards, and the backward passes of a sample that were needed to choose it.
     pub(super) fn targets(&self, block: &AttackBlock) -> (Option<Vec<i64>>, u32) {
         let (noise, bench) = (block.noise("target"), block.bench);

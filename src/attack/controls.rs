@@ -111,6 +111,7 @@ impl<'a> ControlBlock<'a> {
             victims: &[],
             readouts: self.readouts,
             keep_images,
+            looked_into: false,
         };
         let cell = self.cell(CellKind::ControlLonger, None);
         let (first, longer) = (outcome.records.len(), block.run());

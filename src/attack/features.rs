@@ -13,7 +13,7 @@ use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::record::{CellKind, CellUnit};
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished};
+use crate::search::{Criterion, Finished, Kept};
 use crate::suite::passes::ILA_STEPS;
 use crate::suite::{AttackConfig, FeatureObjective, Loss, OptimizerName, Stop};
 use crate::terms::{Epsilon, LayerName};
@@ -48,7 +48,8 @@ impl Kind for FeatureDrive<'_> {
         let chains: Vec<Vec<Row>> = attacked.iter().map(chain).collect();
         let others = self.others(block, &chains);
         let drive = SharedDrive::find(self.objective, block.readout(self.layer));
-        let found = block.search(chains, &|rows| score(block, self.layer, &drive, &others, rows), &ByMargin(bench));
+        let objective = |rows: &[Row]| score(block, self.layer, &drive, &others, rows);
+        let found = block.search(chains, &objective, &ByMargin(bench), Kept::All);
         let mut by_sample: Vec<Option<Vec<Finished>>> = (0..bench.clean.len()).map(|_| None).collect();
         let preparation = self.objective.preparation();
         for (&sample, mut rows) in attacked.iter().zip(found.chains) {
@@ -166,6 +167,7 @@ fn reference(block: &AttackBlock, chains: &[Vec<Row>]) -> HashMap<RowKey, Tensor
         chains.to_vec(),
         &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
         &ByMargin(bench),
+        Kept::All,
     );
     found.chains.into_iter().flatten().map(|row| (key(&row.row), row.image)).collect()
 }

@@ -14,6 +14,7 @@ mod preset;
 mod referee;
 mod selftest;
 mod settle;
+mod sweep;
 mod trace;
 mod transfer;
 mod unit;

@@ -3,13 +3,14 @@
 use tch::Tensor;
 
 use super::settle::Entry;
+use super::sweep::Round;
 use super::{AttackBlock, ByMargin, Kind, Unfit};
 use crate::model::Model;
 use crate::objective::{LogitObjective, class_distances};
 use crate::optimizer::Pace;
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished};
+use crate::search::{Criterion, Finished, Kept};
 use crate::suite::{Aim, AttackConfig, Part, Preset, Target};
 use crate::terms::Epsilon;
 
@@ -40,6 +41,9 @@ impl Kind for Composition {
         let mut standing: Vec<Standing> = (0..bench.clean.len()).map(|_| Standing::default()).collect();
         let mut unconfirmed = 0;
         let mut alive = bench.attacked();
+        if block.sweeps() {
+            return swept(block, &parts, &aims);
+        }
         for &epsilon in &block.attack.epsilons {
             for (place, part) in parts.iter().enumerate() {
                 let chain = |&sample: &usize| aims.rows(place, part, sample, epsilon);
@@ -66,6 +70,47 @@ impl Kind for Composition {
     }
 }
 
+/// All radii at once, each sample by the parts in order until one flips it.
+fn swept(block: &AttackBlock, parts: &[Part], aims: &Aims) -> (Vec<Entry>, u64) {
+    let mut ranked: Vec<bool> = vec![false; block.bench.clean.len()];
+    let (swept, unconfirmed) = block.sweep(&mut |wanted| {
+        let mut rounds: Vec<Round> = wanted.iter().map(|_| Round { rows: Vec::new(), part: None }).collect();
+        let mut unconfirmed = 0;
+        let mut alive: Vec<usize> = (0..wanted.len()).collect();
+        for (place, part) in parts.iter().enumerate() {
+            let chain = |&at: &usize| aims.rows(place, part, wanted[at].0, wanted[at].1);
+            let (found, lost) = run_part(block, part, alive.iter().map(chain).collect());
+            unconfirmed += lost;
+            for (&at, mut rows) in alive.iter().zip(found) {
+                if let (Some(first), false) = (rows.first_mut(), std::mem::replace(&mut ranked[wanted[at].0], true)) {
+                    first.forwards += u32::from(aims.passes > 0);
+                    first.backwards += aims.passes;
+                }
+                if rows.iter().any(|row| row.flipped) {
+                    rounds[at].part = Some(part.name);
+                }
+                rounds[at].rows.extend(rows);
+            }
+            alive.retain(|&at| rounds[at].part.is_none());
+        }
+        (rounds, unconfirmed)
+    });
+    let mut entries = Vec::new();
+    for &epsilon in &block.attack.epsilons {
+        let cell = block.cell(CellKind::ClassLogit, Some(Target::Untargeted), None, None, epsilon);
+        for (sample, swept) in swept.iter().enumerate() {
+            let mut entry = match swept {
+                Some(swept) => block.settled(&cell, sample, &swept.rows, false),
+                None => block.skipped(&cell, sample),
+            };
+            entry.record.part = swept.as_ref().and_then(|swept| swept.part(epsilon)).map(Into::into);
+            entry.record.target_hit = None;
+            entries.push(entry);
+        }
+    }
+    (entries, unconfirmed)
+}
+
 /// The finished rows of each chain, and hits that were not confirmed.
 fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec<Finished>>, u64) {
     let bench = block.bench;
@@ -75,6 +120,7 @@ fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec
         chains,
         &|rows| Box::new(LogitObjective::new(part.loss, rows, &predictions, bench.model.device())),
         &ByMargin(bench),
+        Kept::All,
     );
     (found.chains, found.unconfirmed)
 }

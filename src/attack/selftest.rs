@@ -164,6 +164,7 @@ impl SelfTest<'_> {
                 victims: &[],
                 readouts: &[],
                 keep_images: false,
+                looked_into: false,
             };
             run.run().records.iter().any(|record| record.flipped)
         })

@@ -14,7 +14,7 @@ use crate::suite::Target;
 pub struct Entry {
     /// The record.
     pub record: Record,
-    /// The row, and its image `[1, C, H, W]`.
+    /// The row, and its image `[1, C, H, W]`, if that was kept.
     pub found: Option<(Row, Tensor)>,
     /// Whether the loss of every row at the cell's own radius still moved at the end, if all of them took all steps and none flipped.
     pub still_moves: Option<bool>,
@@ -28,11 +28,12 @@ impl AttackBlock<'_> {
         let runs = || rows.iter().filter(|row| row.row.sample == sample && row.row.epsilon <= epsilon);
         let same_radius = runs().filter(|row| row.row.epsilon == epsilon);
         let better = |a: &&Finished, b: &&Finished| {
-            // At the same level the cell's own radius comes first, and for class logits the smallest that flips.
+            // At the same level the cell's own radius comes first, and for class logits the smallest that flips; then what survives 8 bits.
             let at_radius = |row: &Finished| row.row.epsilon == epsilon;
             let radius = if driven { at_radius(a).cmp(&at_radius(b)) } else { b.row.epsilon.cmp(&a.row.epsilon) };
             let radius = if a.level() == 0 { at_radius(a).cmp(&at_radius(b)) } else { radius };
-            a.level().cmp(&b.level()).then(radius).then(a.measure.total_cmp(&b.measure))
+            let rounded = a.flipped_u8.cmp(&b.flipped_u8);
+            a.level().cmp(&b.level()).then(radius).then(rounded).then(a.measure.total_cmp(&b.measure))
         };
         let Some(best) = runs().max_by(better) else { return self.skipped(cell, sample) };
         let mut entry = self.entry(cell, best);
@@ -81,7 +82,7 @@ impl AttackBlock<'_> {
         record.l2 = row.lengths.l2 as f32;
         record.l1 = row.lengths.l1 as f32;
         record.l0 = row.lengths.l0;
-        entry.found = Some((row.row.clone(), row.image.shallow_clone()));
+        entry.found = row.image.defined().then(|| (row.row.clone(), row.image.shallow_clone()));
         entry
     }
 

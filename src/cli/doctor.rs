@@ -129,7 +129,10 @@ mod networks {
         let version = folder.as_deref().and_then(cuda::libtorch_version);
         let place = folder.map_or_else(|| "linked".to_owned(), |folder| folder.display().to_string());
         let works = match probe(Device::Cpu, Kind::Float) {
-            Ok(()) => format!("{} threads", tch::get_num_threads()),
+            Ok(()) => {
+                let fast = if device::multiplies_bf16() { "bf16" } else { "f32" };
+                format!("{} threads; precision `auto` is f32 on this CPU, `fast` is {fast}", tch::get_num_threads())
+            }
             Err(error) => format!("does not compute: {error}"),
         };
         Finding::new("libtorch", format!("{} in {place}; {works}", version.as_deref().unwrap_or("unknown version")))

@@ -32,12 +32,25 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let placements = placements(args, &mut suites)?;
     device::prepare(suites.iter().map(|suite| suite.run.device));
     if args.worker {
-        workers::stop_with_parent();
+        workers::listen();
     }
     let mut gravest = Exit::Success;
+    let threads = tch::get_num_threads();
     for suite in suites {
         warn_of_scripts(&suite);
-        let prepared = Prepared::new(suite.clone(), args.limit).map_err(|error| placed(&suite, error))?;
+        let prepare = || Prepared::new(suite.clone(), args.limit).map_err(|error| placed(&suite, error));
+        if chooses_placements(args) {
+            tch::set_num_threads(threads);
+        }
+        let (mut prepared, mut placements) = (prepare()?, placements.clone());
+        if chooses_placements(args) {
+            placements = workers::side_by_side(&prepared, threads).or_exit(Exit::Usage)?;
+            if !placements.is_empty() {
+                // As its processes compute: so the run has their name.
+                tch::set_num_threads(1);
+                prepared = prepare()?;
+            }
+        }
         prepared.warnings.iter().for_each(|text| warn(text));
         if args.dry_run {
             dry_run(&prepared, args)?;
@@ -47,6 +60,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         }
     }
     Ok(gravest)
+}
+
+/// Whether the command chooses how many processes share a run on the CPU: nothing else says so.
+fn chooses_placements(args: &RunArgs) -> bool {
+    let told = args.devices.is_some() || args.shard.is_some() || args.worker;
+    !told && std::env::var_os("OMP_NUM_THREADS").is_none()
 }
 
 /// Where the processes of `--devices` compute, none without it. The suites then look at their models on the first of these devices.

@@ -7,7 +7,7 @@ use super::origin::origin;
 use super::output::tell;
 use super::progress::Progress;
 use super::visualize;
-use super::{execution, gate, merge};
+use super::{execution, gate, merge, workers};
 use crate::engine::{Observer, Prepared, Run};
 use crate::gate::Snapshot;
 use crate::merge::Inventory;
@@ -25,7 +25,7 @@ pub fn run(
     let shard = choice.resolve(|name| std::env::var(name).ok()).or_exit(Exit::Usage)?;
     let lock = dir.lock(Some((shard.index(), shard.count()))).or_exit(Exit::RunFailed)?;
     let share = prepared.plan.shard(shard);
-    if args.fresh {
+    if args.fresh && !args.worker {
         dir.remove(share.units().iter().map(|unit| &unit.key)).or_exit(Exit::RunFailed)?;
     }
     begin(prepared, dir).or_exit(Exit::RunFailed)?;
@@ -35,10 +35,15 @@ pub fn run(
     let mut observer = Shown {
         progress: execution::begin(prepared, args),
         dir,
-        manifest: shard_manifest(&manifest, shard, share.units().len()),
+        manifest: shard_manifest(&manifest, shard, if args.worker { 0 } else { share.units().len() }),
+        assigned: args.worker,
         failed: None,
     };
-    let executed = Run::new(prepared, dir, args.save_adversarial).execute(shard, &mut manifest, &mut observer);
+    let mut run = Run::new(prepared, dir, args.save_adversarial);
+    let executed = match args.worker {
+        true => run.execute_assigned(&mut workers::assigned, &mut manifest, &mut observer),
+        false => run.execute(shard, &mut manifest, &mut observer),
+    };
     observer.progress.end();
     observer.manifest.repeats = manifest.repeats;
     observer.manifest.save(dir).or_exit(Exit::RunFailed)?;
@@ -115,6 +120,8 @@ struct Shown<'d> {
     progress: Progress,
     dir: &'d RunDir,
     manifest: ShardManifest,
+    /// Whether its blocks are assigned one by one: it then is always done with all that it has.
+    assigned: bool,
     failed: Option<StoreError>,
 }
 
@@ -138,6 +145,9 @@ impl Observer for Shown<'_> {
     fn block_finished(&mut self, unit: &WorkUnit, block: &Block) {
         self.progress.block_finished(unit, block);
         self.manifest.blocks_done += 1;
+        if self.assigned {
+            self.manifest.blocks_total = self.manifest.blocks_done;
+        }
         self.manifest.seconds += block.seconds;
         self.save();
     }

@@ -113,19 +113,33 @@ pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: D
     let narrows = source.narrows();
     let (kind, tf32) = match precision {
         SearchPrecision::Bf16 if narrows => (Kind::BFloat16, false),
-        SearchPrecision::Auto if narrows && tensor_cores => (Kind::BFloat16, false),
-        SearchPrecision::Auto => (Kind::Float, tensor_cores),
+        SearchPrecision::Auto | SearchPrecision::Fast if narrows && tensor_cores => (Kind::BFloat16, false),
+        SearchPrecision::Fast if narrows && !device.is_cuda() && multiplies_bf16() => (Kind::BFloat16, false),
+        SearchPrecision::Auto | SearchPrecision::Fast => (Kind::Float, tensor_cores),
         SearchPrecision::Tf32 => (Kind::Float, device.is_cuda()),
         SearchPrecision::F32 | SearchPrecision::Bf16 => (Kind::Float, false),
     };
     let capability = gpu(device).map(|gpu| gpu.capability);
     let channels_last = source.channels_last() && channels_innermost(device, kind, capability);
-    Compute { device, kind, channels_last, tf32, stem_blocks: false }
+    Compute { device, kind, channels_last, tf32, folded: source.folds(), stem_blocks: false }
 }
 
 /// How pictures are made: in f32, in the order of memory that is faster.
 pub fn paints_with(source: &ModelSource, device: Device) -> Compute {
-    Compute { stem_blocks: !device.is_cuda(), ..searches_with(SearchPrecision::F32, source, device) }
+    Compute { folded: false, stem_blocks: !device.is_cuda(), ..searches_with(SearchPrecision::F32, source, device) }
+}
+
+/// Whether this CPU has instructions for products of bfloat16, which make it faster than f32: Intel since Cooper Lake and Sapphire Rapids,
+/// AMD since Zen 4. A rule and not a trial, whose outcome could differ from run to run.
+pub fn multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx512bf16")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
 }
 
 /// Whether convolutional networks are faster with their channels innermost. A rule and not a trial at each start, whose outcome

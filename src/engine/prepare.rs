@@ -19,7 +19,9 @@ use crate::model::{Compute, LayerInfo, Model, ModelError, ModelSource};
 use crate::objective::missing;
 use crate::random::Noise;
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
-use crate::suite::{AttackConfig, Backward, Direction, Known, Plan, Suite, UnitRanking, UnitSelection};
+use crate::suite::{
+    AttackConfig, Backward, Direction, Known, Plan, SearchPrecision, Suite, UnitRanking, UnitSelection,
+};
 use crate::terms::{LayerName, Unit};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
@@ -478,7 +480,7 @@ fn usual_block(suite: &Suite, source: &ModelSource, device: Device) -> usize {
 fn identity(suite: &Suite, sources: &[ModelSource], [data, order]: [&str; 2], device: Device) -> String {
     let libtorch = device::libtorch_version();
     let weights: Vec<&str> = sources.iter().map(|source| source.hash()).collect();
-    let material = serde_json::json!({
+    let mut material = serde_json::json!({
         "identity": IDENTITY_FORMAT,
         "engine": ENGINE_VERSION,
         "threads": if device.is_cuda() { None } else { Some(tch::get_num_threads()) },
@@ -490,6 +492,11 @@ fn identity(suite: &Suite, sources: &[ModelSource], [data, order]: [&str; 2], de
         // A CPU's libtorch computes alike whatever it was packaged with.
         "libtorch": libtorch.split('+').next().filter(|_| !device.is_cuda()).unwrap_or(&libtorch),
     });
+    // What `fast` means depends on the CPU.
+    if suite.run.precision == SearchPrecision::Fast {
+        let forms = sources.iter().map(|source| device::words(searches_with(suite.run.precision, source, device)));
+        material["search"] = forms.collect::<Vec<_>>().into();
+    }
     let hash = blake3::hash(material.to_string().as_bytes()).to_hex();
     format!("{}-{}", suite.name, &hash[..12])
 }

@@ -111,18 +111,56 @@ impl<'a> Run<'a> {
         let total = plan.units().len();
         observer.begin(total - missing.len(), total);
         for (at, unit) in missing.iter().enumerate() {
-            let started = Instant::now();
-            observer.block_started(unit, self.prepared);
-            let block = self.persistent(unit, &missing[at + 1..], manifest, observer)?;
-            block.write(self.dir)?;
-            manifest.seconds += started.elapsed().as_secs_f64();
-            observer.block_finished(unit, &block);
+            self.finish(unit, &missing[at + 1..], manifest, observer)?;
             let done = total - missing.len() + at + 1;
             manifest.blocks_done = done as u64;
             if interrupt::requested() && done < total {
                 return Err(RunError::Interrupted { done, total, path: self.dir.path().to_owned() });
             }
         }
+        Ok(())
+    }
+
+    /// Computes the blocks that `next` names, one after the other, until it names none.
+    ///
+    /// # Errors
+    /// See [`RunError`]; finished blocks are kept.
+    pub fn execute_assigned(
+        &mut self,
+        next: &mut dyn FnMut() -> Option<String>,
+        manifest: &mut Manifest,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let units = self.prepared.plan.units();
+        observer.begin(0, units.len());
+        let mut done = 0;
+        while let Some(key) = next() {
+            if interrupt::requested() {
+                return Err(RunError::Interrupted { done, total: units.len(), path: self.dir.path().to_owned() });
+            }
+            let Some(at) = units.iter().position(|unit| unit.key == key) else { continue };
+            if !self.is_finished(&units[at], observer)? {
+                self.finish(&units[at], &units[at + 1..], manifest, observer)?;
+                done += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes a block and keeps it.
+    fn finish(
+        &mut self,
+        unit: &WorkUnit,
+        later: &[WorkUnit],
+        manifest: &mut Manifest,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let started = Instant::now();
+        observer.block_started(unit, self.prepared);
+        let block = self.persistent(unit, later, manifest, observer)?;
+        block.write(self.dir)?;
+        manifest.seconds += started.elapsed().as_secs_f64();
+        observer.block_finished(unit, &block);
         Ok(())
     }
 
@@ -223,6 +261,7 @@ impl<'a> Run<'a> {
                     victims: &victims,
                     readouts: &readouts,
                     keep_images: self.save_adversarial,
+                    looked_into: prepared_damage(self.prepared, attack).is_some(),
                 }
                 .run();
                 let controls = self.controls(unit, index, (bench, &readouts), &outcome.records);

@@ -69,6 +69,8 @@ pub struct Conv2d {
     site: Site,
     weight: Tensor,
     bias: Option<Tensor>,
+    /// Weight and bias of the convolution with the normalization behind it.
+    folded: Option<(Tensor, Tensor)>,
     form: ConvForm,
     compute: Compute,
     /// The weight for blocks of pixels, if they are the faster way.
@@ -90,25 +92,60 @@ impl Conv2d {
             blocks: (scope.compute.stem_blocks && slow).then(|| in_blocks(&weight, form)),
             weight,
             bias: form.bias.then(|| scope.bias(output)),
+            folded: None,
             form,
             compute: scope.compute,
         }
     }
 
+    /// Lets [`Conv2d::normalized`] compute this convolution, whose place is `scope`, and `norm` as one, if the network computes so.
+    pub fn fold(&mut self, norm: &BatchNorm2d, scope: &Scope) {
+        let stored = |name: &str| scope.stored_parameter(name);
+        let Some(weight) = stored("weight").filter(|_| self.compute.folded) else { return };
+        let factor = &norm.weight / (&norm.running_var + EPSILON).sqrt();
+        let shift = match stored("bias") {
+            Some(bias) => bias - &norm.running_mean,
+            None => -&norm.running_mean,
+        };
+        let bias = (shift * &factor + &norm.bias).to_kind(self.compute.kind);
+        self.folded = Some((scope.fitted(weight * factor.view([-1, 1, 1, 1])), bias));
+    }
+
+    /// The same, behind [`Conv2d::fold`].
+    pub fn folded_with(mut self, norm: &BatchNorm2d, scope: &Scope) -> Self {
+        self.fold(norm, scope);
+        self
+    }
+
     /// `[N, in, H, W]` to `[N, out, H', W']`.
     pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let kind = self.compute.kind;
-        let bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
-        let (weight, ConvForm { stride, padding, groups, .. }) = (self.weight.to_kind(kind), self.form);
         let y = match &self.blocks {
             Some(blocks) if x.requires_grad() => {
-                let blocks = blocks.to_kind(kind);
+                let kind = self.compute.kind;
+                let bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
                 let pixels = self.blocks_of(&x.to_kind(kind));
-                pixels.conv2d(&blocks, bias.as_ref(), [1, 1], [0, 0], [1, 1], 1)
+                pixels.conv2d(&blocks.to_kind(kind), bias.as_ref(), [1, 1], [0, 0], [1, 1], 1)
             }
-            _ => x.to_kind(kind).conv2d(&weight, bias.as_ref(), [stride; 2], [padding; 2], [1, 1], groups),
+            _ => self.product(x, &self.weight, self.bias.as_ref()),
         };
         probe.visit(&self.site, y)
+    }
+
+    /// [`Conv2d::forward`], then `norm`.
+    pub fn normalized(&self, x: &Tensor, norm: &BatchNorm2d, probe: &mut dyn Probe) -> Flow<Tensor> {
+        match &self.folded {
+            Some((weight, bias)) if !probe.wants(&self.site) => {
+                probe.visit(&norm.site, self.product(x, weight, Some(bias)))
+            }
+            _ => norm.forward(&self.forward(x, probe)?, probe),
+        }
+    }
+
+    fn product(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        let kind = self.compute.kind;
+        let bias = bias.map(|bias| bias.to_kind(kind));
+        let (weight, ConvForm { stride, padding, groups, .. }) = (weight.to_kind(kind), self.form);
+        x.to_kind(kind).conv2d(&weight, bias.as_ref(), [stride; 2], [padding; 2], [1, 1], groups)
     }
 
     /// Pixels `[N, C, H, W]` with their padding, in blocks whose side is the stride: `[N, C * stride^2, H', W']`.
@@ -137,6 +174,9 @@ fn in_blocks(weight: &Tensor, form: ConvForm) -> Tensor {
     if weight.is_contiguous() { blocks } else { channels_last(&blocks) }
 }
 
+/// What batch normalization adds to the variance.
+const EPSILON: f64 = 1e-5;
+
 /// Batch normalization over `[N, C, H, W]`.
 pub struct BatchNorm2d {
     site: Site,
@@ -164,7 +204,7 @@ impl BatchNorm2d {
     /// Shape is kept.
     pub fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let (mean, var) = (Some(&self.running_mean), Some(&self.running_var));
-        let y = x.batch_norm(Some(&self.weight), Some(&self.bias), mean, var, self.training.get(), 0.1, 1e-5, true);
+        let y = x.batch_norm(Some(&self.weight), Some(&self.bias), mean, var, self.training.get(), 0.1, EPSILON, true);
         probe.visit(&self.site, y)
     }
 }

@@ -10,6 +10,8 @@ pub struct LayerNorm {
     site: Site,
     weight: Tensor,
     bias: Tensor,
+    /// Both in the precision that the network computes in, unless they are trained.
+    narrowed: Option<[Tensor; 2]>,
     width: i64,
     epsilon: f64,
     compute: Compute,
@@ -18,10 +20,14 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Takes `weight` and `bias`, each `[width]`.
     pub fn new(scope: Scope, width: i64, epsilon: f64) -> Self {
+        let (kind, fixed) = (scope.compute.kind, !scope.training.get());
+        let weight = scope.parameter("weight", &[width], Init::Constant(1.0));
+        let bias = scope.parameter("bias", &[width], Init::Constant(0.0));
         LayerNorm {
             site: Site::new(scope.name(""), "LayerNorm"),
-            weight: scope.parameter("weight", &[width], Init::Constant(1.0)),
-            bias: scope.parameter("bias", &[width], Init::Constant(0.0)),
+            narrowed: fixed.then(|| [weight.to_kind(kind), bias.to_kind(kind)]),
+            weight,
+            bias,
             width,
             epsilon,
             compute: scope.compute,
@@ -40,8 +46,13 @@ impl LayerNorm {
             return self.forward(x, probe);
         }
         // The GPU's kernel wants its parameters in the precision of the values.
-        let [x, weight, bias] = [x, &self.weight, &self.bias].map(|tensor| tensor.to_kind(self.compute.kind));
-        self.site.show(self.normalized(&x, &weight, &bias), probe)
+        let narrow = |tensor: &Tensor| tensor.to_kind(self.compute.kind);
+        let x = narrow(x);
+        let y = match &self.narrowed {
+            Some([weight, bias]) => self.normalized(&x, weight, bias),
+            None => self.normalized(&x, &narrow(&self.weight), &narrow(&self.bias)),
+        };
+        self.site.show(y, probe)
     }
 
     /// Shape is kept.

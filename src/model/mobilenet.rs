@@ -81,17 +81,18 @@ struct Activated {
 
 impl Activated {
     fn new(scope: Scope, form: ConvForm) -> Self {
+        let (mut conv, norm) = (Conv2d::new(&scope / 0, form), BatchNorm2d::new(&scope / 1, form.output()));
+        conv.fold(&norm, &(&scope / 0));
         Activated {
-            conv: Conv2d::new(&scope / 0, form),
-            norm: BatchNorm2d::new(&scope / 1, form.output()),
+            conv,
+            norm,
             relu: Site::new(scope.name("2"), "ReLU6"),
             out: Site::new(scope.name(""), "Conv2dNormActivation"),
         }
     }
 
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let x = self.conv.forward(x, probe)?;
-        let x = self.norm.forward(&x, probe)?;
+        let x = self.conv.normalized(x, &self.norm, probe)?;
         let x = probe.visit(&self.relu, x.relu6())?;
         probe.visit(&self.out, x)
     }
@@ -115,10 +116,13 @@ impl InvertedResidual {
         let forms = widen.into_iter().chain([depthwise]).enumerate();
         let activated: Vec<Activated> = forms.map(|(place, form)| Activated::new(&inside / place, form)).collect();
         let next = activated.len();
+        let mut conv = Conv2d::new(&inside / next, ConvForm::new(inner, output, 1));
+        let norm = BatchNorm2d::new(&inside / (next + 1), output);
+        conv.fold(&norm, &(&inside / next));
         InvertedResidual {
             activated,
-            conv: Conv2d::new(&inside / next, ConvForm::new(inner, output, 1)),
-            norm: BatchNorm2d::new(&inside / (next + 1), output),
+            conv,
+            norm,
             branch: Site::new(inside.name(""), "Sequential"),
             add: (stride == 1 && input == output).then(|| Site::new(scope.name("add"), "Add")),
             out: Site::new(scope.name(""), "InvertedResidual"),
@@ -130,8 +134,7 @@ impl InvertedResidual {
         for activated in &self.activated {
             y = activated.forward(&y, probe)?;
         }
-        y = self.conv.forward(&y, probe)?;
-        y = self.norm.forward(&y, probe)?;
+        y = self.conv.normalized(&y, &self.norm, probe)?;
         y = probe.visit(&self.branch, y)?;
         if let Some(add) = &self.add {
             y = probe.visit(add, x + y)?;

@@ -114,6 +114,11 @@ impl ModelSource {
         self.opened.narrows()
     }
 
+    /// Whether it has batch normalization behind convolutions, which the search may fold into them.
+    pub fn folds(&self) -> bool {
+        self.opened.folds()
+    }
+
     /// Whether it is faster with the channels of activations innermost.
     pub fn channels_last(&self) -> bool {
         self.opened.channels_last()

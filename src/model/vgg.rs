@@ -66,10 +66,10 @@ struct Convolution {
 
 impl Convolution {
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let mut x = self.conv.forward(x, probe)?;
-        if let Some(norm) = &self.norm {
-            x = norm.forward(&x, probe)?;
-        }
+        let x = match &self.norm {
+            Some(norm) => self.conv.normalized(x, norm, probe)?,
+            None => self.conv.forward(x, probe)?,
+        };
         let rectified = probe.rectify(&x);
         probe.visit(&self.relu, rectified)
     }
@@ -119,9 +119,13 @@ impl Vgg {
         let halves = PoolForm { kernel: 2, stride: 2, padding: 0, ceil: false };
         let stage = |(count, output): (usize, i64)| {
             let convolution = |_| {
-                let conv = Conv2d::new(next(), ConvForm::same(input, output, 3).biased());
+                let at = next();
+                let mut conv = Conv2d::new(at.clone(), ConvForm::same(input, output, 3).biased());
                 input = output;
                 let norm = config.norm.then(|| BatchNorm2d::new(next(), output));
+                if let Some(norm) = &norm {
+                    conv.fold(norm, &at);
+                }
                 Convolution { conv, norm, relu: Site::new(next().name(""), "ReLU") }
             };
             let convolutions = (0..count).map(convolution).collect();

@@ -55,12 +55,15 @@ pub struct Compute {
     /// Whether a first convolution with a stride takes its pixels in blocks, for which a CPU finds gradients in half the time; results differ
     /// by rounding.
     pub stem_blocks: bool,
+    /// Whether batch normalization is folded into the convolution before it, whose output then is not computed unless a probe wants it:
+    /// the same function but for rounding, in fewer passes over the activations.
+    pub folded: bool,
 }
 
 impl Compute {
     /// Plain f32 on a device: what verification uses.
     pub fn f32(device: Device) -> Self {
-        Compute { device, kind: Kind::Float, channels_last: false, tf32: false, stem_blocks: false }
+        Compute { device, kind: Kind::Float, channels_last: false, tf32: false, folded: false, stem_blocks: false }
     }
 }
 
@@ -155,18 +158,27 @@ impl<'a> Scope<'a> {
     /// A weight of a convolution or matrix product: in a network that is not trained, already in the precision and layout
     /// that it computes in.
     pub fn weight(&self, shape: &[i64], init: Init) -> Tensor {
-        let weight = self.parameter("weight", shape, init);
+        self.fitted(self.parameter("weight", shape, init))
+    }
+
+    /// A weight of f32 as [`Scope::weight`] gives it.
+    pub fn fitted(&self, weight: Tensor) -> Tensor {
         if self.trainable {
             return weight;
         }
         let weight = weight.to_kind(self.compute.kind);
-        if self.compute.channels_last && shape.len() == 4 { channels_last(&weight) } else { weight }
+        if self.compute.channels_last && weight.dim() == 4 { channels_last(&weight) } else { weight }
     }
 
     /// The bias that goes with [`Scope::weight`].
     pub fn bias(&self, size: i64) -> Tensor {
         let bias = self.parameter("bias", &[size], Init::Constant(0.0));
         if self.trainable { bias } else { bias.to_kind(self.compute.kind) }
+    }
+
+    /// A parameter of f32 that was taken here before; none if there is none.
+    pub fn stored_parameter(&self, name: &str) -> Option<Tensor> {
+        self.store.borrow().parameters.get(&self.name(name)).map(Tensor::shallow_clone)
     }
 
     /// A tensor that is stored with the weights but not trained.

@@ -1,7 +1,9 @@
 //! Which image of a row counts, and when the row may leave.
 
+use crate::terms::Epsilon;
+
 /// Which of the images that a row passes through counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Criterion {
     /// The level at which rows leave before their steps are used up.
     pub leave_at: i64,
@@ -9,6 +11,8 @@ pub struct Criterion {
     pub most: i64,
     /// What decides between images of the same level.
     pub prefer: Prefer,
+    /// A flip within this distance of the centre is one level higher, where the nearest is preferred.
+    pub near: Option<f64>,
 }
 
 /// What decides between images of the same level.
@@ -25,16 +29,22 @@ pub enum Prefer {
 impl Criterion {
     /// Rows leave at a level, with the first image that reaches it.
     pub fn first(level: i64) -> Self {
-        Criterion { leave_at: level, most: level, prefer: Prefer::First }
+        Criterion { leave_at: level, most: level, prefer: Prefer::First, near: None }
     }
 
     /// Rows use all their steps, and the best score at the highest level counts.
     pub fn best() -> Self {
-        Criterion { leave_at: i64::MAX, most: i64::MAX, prefer: Prefer::Score }
+        Criterion { leave_at: i64::MAX, most: i64::MAX, prefer: Prefer::Score, near: None }
     }
 
     /// Rows use all their steps, and the flip nearest to the centre counts, whatever class it is of.
     pub fn nearest() -> Self {
-        Criterion { leave_at: i64::MAX, most: 1, prefer: Prefer::Nearest }
+        Criterion { leave_at: i64::MAX, most: 1, prefer: Prefer::Nearest, near: None }
+    }
+
+    /// The flip nearest to the centre counts, whatever class it is of; rows leave once it lies within `radius`.
+    pub fn near_enough(radius: Epsilon) -> Self {
+        // A little less, so that rounding does not put it outside.
+        Criterion { leave_at: 2, near: Some(radius.value() * (1.0 - 1e-6)), ..Criterion::nearest() }
     }
 }

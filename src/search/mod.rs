@@ -6,6 +6,7 @@
 
 mod batch;
 mod criterion;
+mod kept;
 mod run;
 mod track;
 mod verification;
@@ -13,8 +14,10 @@ mod views;
 
 pub use batch::{Active, Batch, Canvas, Left, Rested};
 pub use criterion::{Criterion, Prefer};
+pub use kept::Kept;
 pub use run::{Found, Search};
 use tch::Tensor;
+pub use verification::inside;
 
 use crate::judge::{Judgement, Lengths};
 use crate::rows::Row;
@@ -40,7 +43,7 @@ pub trait Referee {
 pub struct Finished {
     /// The row.
     pub row: Row,
-    /// The image `[1, C, H, W]`.
+    /// The image `[1, C, H, W]`; undefined if it was not kept.
     pub image: Tensor,
     /// What the exact pass says of it.
     pub verdict: Judgement,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tch::Tensor;
 
 use super::batch::{Active, Batch, Left, Rested};
+use super::kept::{Gallery, Kept};
 use super::views::RowViews;
 use super::{Criterion, Finished, Referee};
 use crate::judge::Bench;
@@ -35,6 +36,8 @@ pub struct Search<'a> {
     pub views: Option<GradientViews>,
     /// Random starts.
     pub noise: Noise,
+    /// Whose images are kept.
+    pub kept: Kept,
 }
 
 /// What a search found.
@@ -64,6 +67,7 @@ impl Search<'_> {
         }
         let mut batch: Option<Batch> = None;
         let mut candidates: Vec<Left> = Vec::new();
+        let mut gallery = Gallery::default();
         let mut tick = 0usize;
         loop {
             let running = batch.as_ref().map_or(0, |batch| batch.rows.len());
@@ -81,8 +85,11 @@ impl Search<'_> {
                     candidates.extend(batch.leave(self.criterion, self.pace.steps));
                 }
             }
-            let idle = batch.as_ref().is_none_or(|batch| batch.rows.is_empty());
-            let verify = idle && queue.is_empty() || candidates.len() >= capacity.div_ceil(2) || queue.is_empty();
+            let running = batch.as_ref().map_or(0, |batch| batch.rows.len());
+            let idle = running == 0;
+            // A pass over a few images costs nearly what one over many does: where nothing waits for room, it waits for more.
+            let worth = candidates.len() * 2 >= running;
+            let verify = queue.is_empty() && (idle || worth) || candidates.len() >= capacity.div_ceil(2);
             if !candidates.is_empty() && verify {
                 for (mut left, finished) in self.verify(std::mem::take(&mut candidates), &mut found.unconfirmed) {
                     let chain = left.active.chain;
@@ -92,6 +99,7 @@ impl Search<'_> {
                                 queue.extend(chains[chain].pop_front().map(|row| fresh(chain, row)));
                             }
                             found.chains[chain].push(finished);
+                            gallery.look(self.kept, &mut found.chains, chain);
                         }
                         None => queue.push_front(Waiting { active: left.active, rested: left.rested.take() }),
                     }

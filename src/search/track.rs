@@ -90,6 +90,10 @@ impl Track {
                 None => observed.score.shallow_clone(),
             },
         };
+        let level = match criterion.near {
+            Some(near) => &level + level.gt(0).logical_and(&value.ge(-near)).to_kind(Kind::Int64),
+            None => level,
+        };
         let mut better = level.gt_tensor(&self.level);
         if criterion.prefer != Prefer::First {
             let tied = level.eq_tensor(&self.level).logical_and(&level.gt(0));

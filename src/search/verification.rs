@@ -6,10 +6,16 @@ use super::batch::Left;
 use super::{Finished, Search, Verdict};
 use crate::judge::{Lengths, in_pixel_units};
 use crate::rows::Row;
+use crate::terms::Epsilon;
 
 /// A share of the way to the best score that is too much for the last tenth of the steps (Pintor et al. 2022,
 /// <https://arxiv.org/abs/2106.09947>).
 const STILL: f32 = 0.05;
+
+/// Whether a perturbation of this length lies in the ball of this radius, but for rounding.
+pub fn inside(length: f64, radius: Epsilon) -> bool {
+    length <= radius.value() * (1.0 + 1e-6) + 1e-12
+}
 
 /// An image of a row that left, with what is said of it.
 struct Judged {
@@ -89,7 +95,7 @@ impl Search<'_> {
     fn finish(&self, left: &Left, judged: Judged, rounded: Option<Verdict>, lengths: Lengths) -> Finished {
         let active = &left.active;
         let length = self.regions.norm().map(|norm| lengths.get(norm));
-        let inside = length.is_none_or(|length| length <= active.row.epsilon.value() * (1.0 + 1e-6) + 1e-12);
+        let inside = length.is_none_or(|length| inside(length, active.row.epsilon));
         debug_assert!(inside, "{length:?} > {}", active.row.epsilon);
         let Judged { image, verdict } = judged;
         Finished {

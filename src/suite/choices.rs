@@ -23,6 +23,24 @@ pub enum Loss {
     Pma,
 }
 
+/// In which order the radii of an attack are settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sweep {
+    /// Each for itself, ascending: a flip settles all larger ones.
+    #[default]
+    Each,
+    /// A search for the nearest flip settles all beyond it, and only those below are attacked, the largest first.
+    Nearest,
+}
+
+impl Sweep {
+    /// Whether this is what older suites have.
+    pub fn is_each(&self) -> bool {
+        *self == Sweep::Each
+    }
+}
+
 /// The form of a run's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]

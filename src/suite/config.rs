@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use super::choices::{Loss, OptimizerName, TableForm};
+pub use super::choices::{Loss, OptimizerName, Sweep, TableForm};
 use super::data_config::DataConfig;
 use super::features::{FeatureObjective, GradientViews};
 use super::places::Places;
@@ -119,6 +119,9 @@ pub enum SearchPrecision {
     Tf32,
     /// bfloat16 in the network; perturbations and objectives stay f32.
     Bf16,
+    /// As `auto`, but bfloat16 on CPUs with instructions for it too, where it takes about half the time. Then runs on other CPUs are other
+    /// runs, whose results differ by rounding.
+    Fast,
 }
 
 /// `[run]`.
@@ -243,6 +246,9 @@ pub struct AttackConfig {
     /// Views over which each gradient is averaged; none for the image alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub views: Option<GradientViews>,
+    /// In which order several radii are settled.
+    #[serde(default, skip_serializing_if = "Sweep::is_each")]
+    pub sweep: Sweep,
 }
 
 impl AttackConfig {

@@ -58,6 +58,7 @@ fn outcome(model: &Model, attack: &AttackConfig, rows: usize) -> AttackOutcome {
         victims: &[],
         readouts: &readouts,
         keep_images: true,
+        looked_into: true,
     }
     .run()
 }

@@ -16,7 +16,7 @@ use am_eval::optimizer::OPTIMIZERS;
 use am_eval::record::{CellKind, DistanceRecord, Record, Status};
 use am_eval::suite::{
     AttackConfig, BoundaryConfig, BoundaryMethod, Control, Direction, Goal, Loss, Normalize, OptimizerName, Stop,
-    Target, UnitSelection,
+    Sweep, Target, UnitSelection,
 };
 use am_eval::terms::{Epsilon, LayerName, Norm, SampleId, Unit};
 use proptest::prelude::*;
@@ -101,6 +101,7 @@ fn class_logit(loss: Loss, target: Target, norm: Norm, radii: &[f64]) -> AttackC
         stop: if target == Target::Untargeted { Stop::Flip } else { Stop::Target },
         optimizer: OptimizerName::Steepest,
         views: None,
+        sweep: Sweep::Each,
     }
 }
 
@@ -140,6 +141,7 @@ fn run_before(
         victims,
         readouts: &[],
         keep_images: true,
+        looked_into: true,
     }
     .run()
 }
@@ -211,6 +213,7 @@ proptest! {
     #[test]
     fn linear_models_flip_exactly_at_their_margin(
         images in gray_images(5), weight in weights(PIXELS), norm in norms(), bias in -0.2f32..0.2, optimizer in ascents(),
+        nearest in any::<bool>(),
     ) {
         let both: Vec<f32> = weight.iter().map(|w| w / 2.0).chain(weight.iter().map(|w| -w / 2.0)).collect();
         let centre: f32 = weight.iter().sum::<f32>() * 0.5;
@@ -222,7 +225,9 @@ proptest! {
         let radii: Vec<f64> = [0.01, 0.1, 0.3, 0.6, 1.0].iter().map(|share| share * limit).collect();
         let clean = CleanBlock::new(&model, &samples, &[], 16);
         let expected: Vec<f64> = clean.judgements.iter().map(|j| f64::from(j.margin) / reach).collect();
-        let attack = AttackConfig { optimizer, ..class_logit(Loss::Logit, Target::Untargeted, norm, &radii) };
+        // Whether radii are settled one by one or from the nearest flip.
+        let sweep = if nearest { Sweep::Nearest } else { Sweep::Each };
+        let attack = AttackConfig { optimizer, sweep, ..class_logit(Loss::Logit, Target::Untargeted, norm, &radii) };
         let found = run(&model, &samples, &attack, &[], 3);
         for record in &found.records {
             let index: usize = record.sample_id.as_str()[1..].parse().unwrap();

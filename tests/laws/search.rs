@@ -9,7 +9,7 @@ use am_eval::optimizer::Pace;
 use am_eval::random::Noise;
 use am_eval::region::Balls;
 use am_eval::rows::{Drives, Row};
-use am_eval::search::{Criterion, Found, Search};
+use am_eval::search::{Criterion, Found, Kept, Search};
 
 use super::*;
 
@@ -26,6 +26,7 @@ fn searched(bench: Bench, optimizer: OptimizerName, criterion: Criterion, epsilo
         referee: &ByMargin(bench),
         views: None,
         noise: Noise::new(1, "law"),
+        kept: Kept::All,
     };
     let epsilon = Epsilon::new(epsilon).unwrap();
     let row = |sample| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
@@ -142,6 +143,7 @@ fn every_pass_is_counted_and_none_is_made_twice() {
         victims: &[],
         readouts: &[],
         keep_images: false,
+        looked_into: true,
     };
     let forwards: u64 = block.run().records.iter().map(|record| u64::from(record.forwards)).sum();
     assert_eq!(count.get(), forwards);

@@ -1,15 +1,18 @@
 //! `am-eval run --devices`: one process for each device, side by side in one directory.
 //!
-//! The processes are shards of the run. The one that started them computes nothing while they are at work: it shows how far they are,
-//! starts a process that died once more, and, when all blocks are there, goes on as if it had computed them itself.
+//! The one that started them computes nothing while they are at work: it tells each which block comes next, shows how far they are, starts
+//! a process that died once more, and, when all blocks are there, goes on as if it had computed them itself.
 
+mod assignment;
 mod placement;
 mod process;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-pub use placement::Placement;
+use assignment::Assignment;
+pub use assignment::{assigned, listen};
+pub use placement::{Placement, side_by_side};
 use process::{Ended, Worker};
 
 use super::args::RunArgs;
@@ -46,6 +49,7 @@ pub fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, placements: &[
     for (at, placement) in placements.iter().enumerate() {
         workers.push(Worker::start(args, prepared, placement, (at + 1, placements.len())).or_exit(Exit::RunFailed)?);
     }
+    let mut assignment = Assignment::of(watch.missing.iter().map(|unit| unit.key.clone()));
     let mut failed: Option<Failed> = None;
     while !workers.is_empty() {
         std::thread::sleep(LOOK_EVERY);
@@ -55,6 +59,7 @@ pub fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, placements: &[
         watch.look().or_exit(Exit::RunFailed)?;
         let mut running = Vec::new();
         for mut worker in workers {
+            assignment.give(&mut worker, |key| watch.missing.iter().any(|unit| unit.key == key));
             for warning in worker.warnings() {
                 watch.warn(&warning);
             }
@@ -63,6 +68,7 @@ pub fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, placements: &[
                 Some(Ended::Finished) => {}
                 Some(end) if end.is_worth_a_retry() && worker.attempt < ATTEMPTS && !interrupt::requested() => {
                     watch.warn(&format!("{} {end}; it is started once more", worker.title));
+                    assignment.take_back(&mut worker);
                     running.push(worker.again().or_exit(Exit::RunFailed)?);
                 }
                 Some(end) => {
@@ -87,15 +93,6 @@ pub fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, placements: &[
             Err(execution::failure(RunError::Interrupted { done, total, path }))
         }
     }
-}
-
-/// In a process that was started so: stops after the block at hand when the one that started it asks for it, or is no more.
-pub fn stop_with_parent() {
-    std::thread::spawn(|| {
-        // An end and an error say the same: nobody is there any more.
-        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-        interrupt::request();
-    });
 }
 
 /// What all processes find: the manifest, the plan, and nothing of an earlier run if that is not wanted.

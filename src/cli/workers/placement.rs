@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::super::devices::{DevicesChoice, Place};
-use crate::engine::device;
+use crate::engine::{Prepared, device};
+use crate::model::ModelError;
 use crate::suite::DeviceChoice;
 
 /// Where one process computes.
@@ -49,6 +50,38 @@ impl DevicesChoice {
         }
         placements
     }
+}
+
+/// Images of so many pixels are small: operations on them are too short to be divided among threads.
+const SMALL: i64 = 64 * 64;
+
+/// Forward passes of a run that is worth the start of more processes: some minutes of one core.
+const WORTH: u64 = 200_000;
+
+/// Memory that a process takes at most on small networks, in bytes.
+const MEMORY: u64 = 1 << 30;
+
+/// One process of one thread for each of `threads` cores, where that is faster than many threads of one: on the CPU, for small networks, if
+/// the work is long and has blocks enough. The suite alone decides, not how much of it is there; what comes out has the bytes of one thread.
+pub fn side_by_side(prepared: &Prepared, threads: i32) -> Result<Vec<Placement>, ModelError> {
+    let small = prepared.sources.iter().all(|source| source.geometry.height * source.geometry.width <= SMALL);
+    let blocks = prepared.plan.units().len();
+    let cores = usize::try_from(threads).unwrap_or(1);
+    if prepared.device.is_cuda() || !small || cores < 2 || blocks < 2 * cores {
+        return Ok(Vec::new());
+    }
+    if prepared.plan.estimate(&prepared.suite, &prepared.known()?).total().forwards < WORTH {
+        return Ok(Vec::new());
+    }
+    let fit = free_memory().map_or(cores, |free| usize::try_from(free / MEMORY).unwrap_or(cores).max(1));
+    Ok(vec![Placement::Cpu { threads: 1 }; cores.min(fit)])
+}
+
+/// Bytes of memory that are free, where the system tells.
+fn free_memory() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 impl Placement {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -22,6 +22,10 @@ pub struct Worker {
     pub attempt: usize,
     command: Command,
     child: Child,
+    /// The blocks that it was told to compute and that are not there yet.
+    pub assigned: Vec<String>,
+    /// Whether it was told that there are no more.
+    pub released: bool,
     /// When this is closed, the process stops after its block: so also if this process is killed.
     input: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -81,7 +85,15 @@ impl Worker {
                 }
             });
         }
-        Ok(Worker { title, attempt, command, child, input, lines, last_lines: VecDeque::new() })
+        let (assigned, released) = (Vec::new(), false);
+        Ok(Worker { title, attempt, command, child, assigned, released, input, lines, last_lines: VecDeque::new() })
+    }
+
+    /// Gives it a line. One that cannot be given is not missed: the process has ended, which is seen otherwise.
+    pub fn tell(&mut self, line: &str) {
+        if let Some(input) = &mut self.input {
+            let _ = writeln!(input, "{line}").and_then(|()| input.flush());
+        }
     }
 
     /// Asks for an end after the block at hand.

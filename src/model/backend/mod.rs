@@ -68,6 +68,11 @@ pub trait Opened {
     /// Whether its convolutions and matrix products can compute in bf16.
     fn narrows(&self) -> bool;
 
+    /// Whether [`Compute::folded`] changes how it computes.
+    fn folds(&self) -> bool {
+        false
+    }
+
     /// Whether it is faster with the channels of activations innermost.
     fn channels_last(&self) -> bool;
 

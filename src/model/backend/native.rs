@@ -85,6 +85,10 @@ impl Opened for Native {
         true
     }
 
+    fn folds(&self) -> bool {
+        self.weights.normalizes_batches()
+    }
+
     fn channels_last(&self) -> bool {
         self.architecture.channels_last
     }

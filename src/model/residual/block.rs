@@ -91,8 +91,9 @@ impl Shortcut {
             _ if input == output && stride == 1 => Shortcut::Identity,
             Change::Padding => Shortcut::Padding { stride, side: (output - input) / 2 },
             Change::Normalized => {
-                let norm = Some(BatchNorm2d::new(&scope / 1, output));
-                Shortcut::projection(Conv2d::new(&scope / 0, form), norm, sequence)
+                let (mut conv, norm) = (Conv2d::new(&scope / 0, form), BatchNorm2d::new(&scope / 1, output));
+                conv.fold(&norm, &(&scope / 0));
+                Shortcut::projection(conv, Some(norm), sequence)
             }
             Change::Sequence => Shortcut::projection(Conv2d::new(&scope / 0, form), None, sequence),
             Change::Plain => Shortcut::projection(Conv2d::new(scope, form), None, None),
@@ -113,10 +114,10 @@ impl Shortcut {
             }
             Shortcut::Projection(projection) => {
                 let Projection { conv, norm, out } = &**projection;
-                let mut x = conv.forward(&x, probe)?;
-                if let Some(norm) = norm {
-                    x = norm.forward(&x, probe)?;
-                }
+                let x = match norm {
+                    Some(norm) => conv.normalized(&x, norm, probe)?,
+                    None => conv.forward(&x, probe)?,
+                };
                 match out {
                     Some(out) => probe.visit(out, x),
                     None => Flow::Continue(x),
@@ -168,8 +169,17 @@ impl Block {
             Step { conv, norm, relu: Site::new(scope.name(relu), "ReLU") }
         };
         let output = planes * branch.expansion();
+        let mut steps: Vec<Step> = steps.map(step).collect();
+        for place in 0..steps.len() {
+            let (done, later) = steps.split_at_mut(place + 1);
+            let Step { conv, norm, .. } = &mut done[place];
+            let follows = if pre_activation { later.first().map(|next| &next.norm) } else { Some(&*norm) };
+            if let Some(follows) = follows {
+                conv.fold(follows, &(&scope / format!("conv{}", place + 1).as_str()));
+            }
+        }
         Block {
-            steps: steps.map(step).collect(),
+            steps,
             shortcut: Shortcut::new(&scope / names.shortcut, change, [input, output], stride),
             add: Site::new(scope.name("add"), "Add"),
             out: Site::new(scope.name(""), branch.kind()),
@@ -188,12 +198,10 @@ impl Block {
         let mut y = x.shallow_clone();
         let (last, inner) = self.steps.split_last().expect("a branch has convolutions");
         for step in inner {
-            y = step.conv.forward(&y, probe)?;
-            y = step.norm.forward(&y, probe)?;
+            y = step.conv.normalized(&y, &step.norm, probe)?;
             y = step.activate(&y, probe)?;
         }
-        y = last.conv.forward(&y, probe)?;
-        y = last.norm.forward(&y, probe)?;
+        y = last.conv.normalized(&y, &last.norm, probe)?;
         let shortcut = self.shortcut.forward(x, probe)?;
         let sum = probe.visit(&self.add, y + shortcut)?;
         last.activate(&sum, probe)
@@ -204,12 +212,13 @@ impl Block {
         let (first, rest) = self.steps.split_first().expect("a branch has convolutions");
         let y = first.norm.forward(&x, probe)?;
         let active = first.activate(&y, probe)?;
-        let mut y = first.conv.forward(&active, probe)?;
+        let (mut y, mut conv) = (active.shallow_clone(), &first.conv);
         for step in rest {
-            y = step.norm.forward(&y, probe)?;
+            y = conv.normalized(&y, &step.norm, probe)?;
             y = step.activate(&y, probe)?;
-            y = step.conv.forward(&y, probe)?;
+            conv = &step.conv;
         }
+        y = conv.forward(&y, probe)?;
         let x = if matches!(self.shortcut, Shortcut::Identity) { x } else { active };
         let shortcut = self.shortcut.forward(x, probe)?;
         probe.visit(&self.add, shortcut + y)

@@ -63,8 +63,11 @@ impl Activated {
     }
 
     fn forward(&self, x: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let y = self.norm.forward(x, probe)?;
-        let rectified = probe.rectify(&y);
+        self.activate(self.norm.forward(x, probe)?, probe)
+    }
+
+    fn activate(&self, x: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let rectified = probe.rectify(&x);
         probe.visit(&self.relu, rectified)
     }
 }
@@ -101,9 +104,14 @@ impl ResNet {
         if let Some(unused) = names.unused {
             scope.tolerate_twin(&format!("{}1", names.stage), unused);
         }
+        let mut conv1 = Conv2d::new(scope / "conv1", conv1);
+        let first = (!pre_activation).then(|| Activated::new(scope, "bn1", names.relu, entry));
+        if let Some(first) = &first {
+            conv1.fold(&first.norm, &(scope / "conv1"));
+        }
         ResNet {
-            conv1: Conv2d::new(scope / "conv1", conv1),
-            first: (!pre_activation).then(|| Activated::new(scope, "bn1", names.relu, entry)),
+            conv1,
+            first,
             maxpool: (config.stem == Stem::Large).then(|| MaxPool2d::new(scope / "maxpool", window)),
             stages,
             last: pre_activation.then(|| Activated::new(scope, names.last_norm, names.relu, channels)),
@@ -136,10 +144,10 @@ fn stage(scope: &Scope, config: &Config, place: usize, channels: &mut i64) -> St
 
 impl Network for ResNet {
     fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let mut x = self.conv1.forward(&pixels, probe)?;
-        if let Some(first) = &self.first {
-            x = first.forward(&x, probe)?;
-        }
+        let mut x = match &self.first {
+            Some(first) => first.activate(self.conv1.normalized(&pixels, &first.norm, probe)?, probe)?,
+            None => self.conv1.forward(&pixels, probe)?,
+        };
         if let Some(maxpool) = &self.maxpool {
             x = maxpool.forward(&x, probe)?;
         }

@@ -79,18 +79,23 @@ impl Block {
         }
     }
 
-    /// `[N, T, width]` to the same. The residual stream is f32: what is added to it is widened as it is added.
+    /// `[N, T, width]` to the same. Where the residual stream is f32, what is added to it is widened as it is added.
     pub fn forward(&self, x: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         let y = self.norm1.before_product(&x, probe)?;
         let y = self.attention.forward(&y, probe)?;
         let y = LayerScale::forward(self.scale1.as_ref(), y, probe)?;
-        let x = probe.visit(&self.after_attention, x + y)?;
+        let x = probe.visit(&self.after_attention, joined(x, y))?;
         let x = probe.piece(Piece::Stream, x);
         let y = self.norm2.before_product(&x, probe)?;
         let y = self.mlp.forward(&y, probe)?;
         let y = probe.piece(Piece::Mlp, y);
         let y = LayerScale::forward(self.scale2.as_ref(), y, probe)?;
-        let x = probe.visit(&self.out, x + y)?;
+        let x = probe.visit(&self.out, joined(x, y))?;
         Flow::Continue(probe.piece(Piece::Stream, x))
     }
+}
+
+/// The stream with what a branch adds, in the stream's precision.
+fn joined(stream: Tensor, branch: Tensor) -> Tensor {
+    if stream.kind() == Kind::BFloat16 { stream + branch.to_kind(Kind::BFloat16) } else { stream + branch }
 }

@@ -16,7 +16,7 @@ mod hugging_face;
 mod members;
 mod position;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Network;
 use super::architecture::{Family, Geometry};
@@ -161,9 +161,10 @@ impl Tokenizer {
                 let sizes = [(channels, width / 2, 1), (width / 2, width / 2, 2), (width / 2, width, 2)];
                 let stage = |(place, &(input, output, stride)): (usize, &(i64, i64, i64))| {
                     let at = |name: &str| format!("{name}{}", place + 1);
-                    let conv =
-                        Conv2d::new(&scope / at("conv").as_str(), ConvForm::same(input, output, 3).stride(stride));
+                    let conv = &scope / at("conv").as_str();
                     let norm = BatchNorm2d::new(&scope / at("bn").as_str(), output);
+                    let form = ConvForm::same(input, output, 3).stride(stride);
+                    let conv = Conv2d::new(conv.clone(), form).folded_with(&norm, &conv);
                     (conv, norm, Site::new(scope.name(&at("relu")), "ReLU"))
                 };
                 let stages = sizes.iter().enumerate().map(stage).collect();
@@ -181,8 +182,7 @@ impl Tokenizer {
             Tokenizer::Convolutions { stages, proj } => {
                 let mut x = pixels.shallow_clone();
                 for (conv, norm, relu) in stages {
-                    x = conv.forward(&x, probe)?;
-                    x = norm.forward(&x, probe)?;
+                    x = conv.normalized(&x, norm, probe)?;
                     let rectified = probe.rectify(&x);
                     x = probe.visit(relu, rectified)?;
                 }
@@ -190,6 +190,12 @@ impl Tokenizer {
             }
         }
     }
+}
+
+/// The precision of the residual stream: f32, but on a GPU, where its bytes are what a step waits for, that of the network.
+fn stream(scope: &Scope) -> Kind {
+    let narrows = scope.compute.device.is_cuda() && !scope.training.get();
+    if narrows { scope.compute.kind } else { Kind::Float }
 }
 
 /// A Vision Transformer.
@@ -202,6 +208,8 @@ pub struct VisionTransformer {
     prefix_positions: bool,
     embedded: Site,
     norm_pre: Option<LayerNorm>,
+    /// The precision of the residual stream.
+    stream: Kind,
     blocks: Vec<Block>,
     norm: LayerNorm,
     pooled: Site,
@@ -241,6 +249,7 @@ impl VisionTransformer {
             prefix_positions: config.prefix_positions,
             embedded: Site::new(scope.name(names.embedded), "Embedding"),
             norm_pre: config.pre_norm.then(|| LayerNorm::new(scope / "norm_pre", width, epsilon)),
+            stream: stream(scope),
             blocks: (0..config.depth).map(block).collect(),
             norm: LayerNorm::new(scope / names.norm, width, epsilon),
             pooled: Site::new(scope.name(names.pooled), "Pool"),
@@ -273,12 +282,13 @@ impl Network for VisionTransformer {
         if let Some(norm_pre) = &self.norm_pre {
             x = norm_pre.forward(&x, probe)?;
         }
+        x = x.to_kind(self.stream);
         for block in &self.blocks {
             x = block.forward(x, probe)?;
         }
-        let x = self.norm.forward(&x, probe)?;
+        let x = self.norm.before_product(&x, probe)?;
         let pooled = match self.prefix.is_empty() {
-            true => x.mean_dim([1i64].as_slice(), false, None),
+            true => wide(&x).mean_dim([1i64].as_slice(), false, None),
             false => x.select(1, 0),
         };
         let pooled = probe.visit(&self.pooled, pooled)?;
@@ -293,7 +303,7 @@ impl Network for VisionTransformer {
     }
 
     fn final_norm(&self, x: &Tensor) -> Option<Tensor> {
-        match self.norm.forward(x, &mut NoProbe) {
+        match self.norm.before_product(x, &mut NoProbe) {
             Flow::Continue(normed) => Some(normed),
             Flow::Break(()) => None,
         }

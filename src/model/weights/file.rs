@@ -180,6 +180,11 @@ pub struct WeightsFile {
 }
 
 impl WeightsFile {
+    /// Whether there are the running statistics of a batch normalization.
+    pub(in crate::model) fn normalizes_batches(&self) -> bool {
+        self.tensors.keys().any(|name| name.ends_with("running_var"))
+    }
+
     /// Reads all tensors as f32 (f16 and bf16 are widened, 64-bit integers kept). Those of other types are remembered by name: no
     /// network needs them.
     ///

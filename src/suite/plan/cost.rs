@@ -8,6 +8,7 @@
 //! | shared clean pass of any task | 1 | |
 //! | class logit | E R (S + 3) | E R S |
 //! | unit | U E R (S + 3) | U E R S |
+//! | a sweep over several radii, beside the attacks | 20 + 3 + 2 (1 + E (E - 1) / 2) | 20 |
 //! | features, with P passes of preparation | E R (S + 3 + P) | E R (S + P) |
 //! | control `random-unit` | the same as the unit attack again | the same again |
 //! | control `noise` | 5 E 2 | |
@@ -193,8 +194,20 @@ fn of_preset(preset: Preset, attack: &AttackConfig, classes: Option<u64>) -> Per
     let (epsilons, classes) = (number(attack.epsilons.len()), classes.unwrap_or(LINEARIZED_CLASSES));
     let parts = preset.parts(attack.norm, classes as usize);
     let rows = parts.iter().map(|part| number(part.rows(classes as usize))).sum();
-    let passes = parts.iter().fold(Passes::default(), |sum, part| sum + part.passes(classes));
-    PerSample { cells: epsilons, rows: product(&[rows, epsilons]), passes: passes.times(epsilons), partial: false }
+    let passes = parts.iter().fold(Passes::default(), |sum, part| sum + part.passes(classes)).times(epsilons);
+    with_sweep(attack, PerSample { cells: epsilons, rows: product(&[rows, epsilons]), passes, partial: false })
+}
+
+/// The same with what a sweep over several radii takes beside the attacks, if there is one.
+fn with_sweep(attack: &AttackConfig, alone: PerSample) -> PerSample {
+    if !attack.sweeps() {
+        return alone;
+    }
+    PerSample {
+        rows: alone.rows.saturating_add(1),
+        passes: alone.passes + passes::sweep(number(attack.epsilons.len())),
+        ..alone
+    }
 }
 
 fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u64>) -> PerSample {
@@ -213,12 +226,13 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u6
     let draws = if controls.contains(&Control::Noise) { number(NOISE_DRAWS) } else { 0 };
     let rows = product(&[driven, epsilons, restarts]);
     let noise = product(&[draws, epsilons]);
-    PerSample {
+    let alone = PerSample {
         cells: product(&[driven, epsilons]).saturating_add(noise),
         rows: rows.saturating_add(noise),
         passes: attack.row().times(rows) + NOISE_DRAW.times(noise) + ranking,
         partial,
-    }
+    };
+    with_sweep(attack, alone)
 }
 
 /// The same with the passes that show the attack's images to the other models, if the suite asks for them.

@@ -3,6 +3,7 @@
 
 use std::ops::Add;
 
+use crate::suite::choices::Sweep;
 use crate::suite::config::{AttackConfig, BoundaryConfig, BoundaryMethod, Goal, LINEARIZED_CLASSES, OptimizerName};
 use crate::suite::features::{FeatureObjective, GradientViews};
 use crate::suite::presets::{Aim, Part};
@@ -47,6 +48,8 @@ pub const TRANSFER: Passes = Passes::forward(2);
 /// The verification of a row at most: the last image and the best one, and the chosen one after rounding to 8 bits. Optimizers that end
 /// with an image of their own do so only where nothing was reached, so that there is no other best one.
 pub const VERIFICATION: Passes = Passes::forward(3);
+/// Steps of the search for the nearest flip with which a sweep over several radii begins.
+pub const NEAREST_STEPS: usize = 20;
 /// Radii of the grid along a path.
 pub const GRID: usize = 16;
 /// Points between the clean image and a nearest flip, as shares of the way: labels need not change once only, so the first that flips
@@ -119,7 +122,19 @@ pub fn step(optimizer: OptimizerName, views: Option<GradientViews>) -> Passes {
     }
 }
 
+/// What a sweep over so many radii takes beside the attacks at each of them, at most: the search for the nearest flip and its image at the
+/// next radius; behind each failing attack, what it ended with in all smaller balls. Each of these is looked at once more, rounded.
+pub fn sweep(radii: u64) -> Passes {
+    let drawn = 1 + radii * radii.saturating_sub(1) / 2;
+    OptimizerName::Fmn.row(NEAREST_STEPS as u64) + Passes::forward(2 * drawn)
+}
+
 impl AttackConfig {
+    /// Whether several radii are settled at once.
+    pub fn sweeps(&self) -> bool {
+        self.sweep == Sweep::Nearest && self.epsilons.len() > 1
+    }
+
     /// A row, prepared and verified, at most.
     pub fn row(&self) -> Passes {
         let preparation = match &self.goal {

@@ -15,7 +15,7 @@ use self::gate::{Glob, RawRule, RawWaiver};
 use self::inside::{RawDamage, RawTrajectories, RawUniversal};
 use self::visualize::{LayerText, RawVisualize};
 use super::config::{
-    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
+    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, Sweep, TableForm, UnitRanking,
     UnitSelection,
 };
 use super::features::{Backward, FeatureObjective};
@@ -179,6 +179,9 @@ raw_table! {
         restarts: Count<1, 10_000>;
         /// When a row may leave before its steps are used up. Default flip if untargeted, else target.
         stop: Stop;
+        /// In which order several radii are settled: each for itself, or first those beyond the nearest flip that a minimal-norm attack finds,
+        /// which is quicker and credits the attack with that attack's flips. Default each.
+        sweep: Sweep;
     }
 }
 
@@ -282,7 +285,8 @@ raw_table! {
         /// The norm of the ball: linf or l2.
         norm: BallNorm, required;
         /// Radii of the ball, in pixel units of [0, 1].
-        epsilons: Vec<At<Radius>>, required;
+        epsilons: Vec<At<Radius>>, required;        /// In which order several radii are settled; `nearest` begins with a minimal-norm attack, which AutoAttack does not have. Default each.
+        sweep: Sweep;
     }
 }
 
@@ -299,7 +303,8 @@ raw_table! {
         /// The norm of the ball.
         norm: BallNorm, required;
         /// Radii of the ball, in pixel units of [0, 1].
-        epsilons: Vec<At<Radius>>, required;
+        epsilons: Vec<At<Radius>>, required;        /// In which order several radii are settled; in suites of form 1 `each` unless they say otherwise. Default nearest.
+        sweep: Sweep;
     }
 }
 

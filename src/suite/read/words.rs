@@ -8,7 +8,7 @@ use super::problem::Problems;
 use super::{FromToml, Value, schema_of, wrong};
 use crate::suite::choices::CanvasWord;
 use crate::suite::config::{
-    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, TableForm, UnitRanking,
+    BoundaryMethod, Control, Direction, Loss, OptimizerName, SearchPrecision, Stop, Sweep, TableForm, UnitRanking,
 };
 use crate::suite::data_config::{Cifar100Labels, Interpolation, OnDataError, Split};
 use crate::suite::features::{Backward, FeatureObjective};
@@ -99,6 +99,7 @@ words!(
     Interpolation,
     Loss,
     Stop,
+    Sweep,
     Direction,
     Control,
     BoundaryMethod,

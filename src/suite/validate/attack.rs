@@ -8,7 +8,7 @@ use std::path::Path;
 use self::views::views;
 use super::{distinct, repeated};
 use crate::suite::config::{
-    AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Suite, Target, UnitSelection,
+    AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Suite, Sweep, Target, UnitSelection,
 };
 use crate::suite::places::Place;
 use crate::suite::presets::Preset;
@@ -46,11 +46,13 @@ pub(super) fn resolve(
             RawAttack::ClassLogit(raw) => class_logit(raw, form, names, models, problems),
             RawAttack::Unit(raw) => unit(raw, names, base, problems),
             RawAttack::Features(raw) => features::resolve(raw, names, problems),
-            RawAttack::Standard(RawStandard { name, models, norm, epsilons, .. }) => {
-                composed(Preset::Standard, (name, models, norm, epsilons), names, problems)
+            RawAttack::Standard(RawStandard { name, models, norm, epsilons, sweep, .. }) => {
+                let sweep = sweep.map_or(Sweep::Each, |sweep| sweep.value);
+                composed((Preset::Standard, sweep), (name, models, norm, epsilons), names, problems)
             }
-            RawAttack::AmStandard(RawAmStandard { name, models, norm, epsilons, .. }) => {
-                composed(Preset::AmStandard, (name, models, norm, epsilons), names, problems)
+            RawAttack::AmStandard(RawAmStandard { name, models, norm, epsilons, sweep, .. }) => {
+                let sweep = sweep.map_or(usual_sweep(form), |sweep| sweep.value);
+                composed((Preset::AmStandard, sweep), (name, models, norm, epsilons), names, problems)
             }
         })
         .collect()
@@ -78,6 +80,14 @@ fn usual(form: FormVersion) -> (Loss, OptimizerName) {
     match form {
         FormVersion::First => (Loss::Logit, OptimizerName::Steepest),
         FormVersion::Second => (Loss::Margin, OptimizerName::Apgd),
+    }
+}
+
+/// How the own composition settles several radii where the suite does not say.
+fn usual_sweep(form: FormVersion) -> Sweep {
+    match form {
+        FormVersion::First => Sweep::Each,
+        FormVersion::Second => Sweep::Nearest,
     }
 }
 
@@ -121,6 +131,18 @@ fn class_logit(
             .add(stop.span.clone(), "an untargeted attack has no target to stop at", "no target")
             .help("use `stop = \"flip\"` or `stop = \"budget\"`, or choose a `target`");
     }
+    if let Some(sweep) = raw.sweep.as_ref().filter(|sweep| sweep.value == Sweep::Nearest) {
+        let square = raw.optimizer.as_ref().is_some_and(|optimizer| optimizer.value == OptimizerName::Square);
+        let stays = raw.stop.as_ref().is_some_and(|stop| stop.value != Stop::Flip);
+        let hinders = [
+            (target != Target::Untargeted, "the nearest flip is of any class, and this attack has a target"),
+            (stays, "the nearest flip ends the search of its radii, and rows of this attack stay beyond their flip"),
+            (square, "the search for the nearest flip follows gradients, which `square` does without"),
+        ];
+        for (_, why) in hinders.into_iter().filter(|(hinders, _)| *hinders) {
+            problems.add(sweep.span.clone(), why, "not with this attack").help("leave `sweep` out");
+        }
+    }
     let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
     let optimizer = optimizer(raw.optimizer.as_ref(), usual_optimizer, norm, raw.step_size.as_ref(), problems);
     let views = views(raw.views, optimizer, problems);
@@ -136,6 +158,7 @@ fn class_logit(
         stop: raw.stop.map_or(default, |stop| stop.value),
         optimizer,
         views,
+        sweep: raw.sweep.map_or(Sweep::Each, |sweep| sweep.value),
     })
 }
 
@@ -144,7 +167,7 @@ type Shared = (Option<At<Name>>, Option<At<Vec<At<Text>>>>, Option<At<BallNorm>>
 
 /// A composition, in the keys that both have.
 fn composed(
-    preset: Preset,
+    (preset, sweep): (Preset, Sweep),
     (name, models, norm, epsilons): Shared,
     names: &[At<String>],
     problems: &mut Problems,
@@ -174,6 +197,7 @@ fn composed(
         stop: Stop::Flip,
         optimizer: OptimizerName::default(),
         views: None,
+        sweep,
     })
 }
 
@@ -220,6 +244,7 @@ fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems
         stop: raw.stop.map_or(Stop::Budget, |stop| stop.value),
         optimizer,
         views,
+        sweep: Sweep::Each,
     })
 }
 

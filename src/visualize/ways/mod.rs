@@ -71,6 +71,7 @@ impl WayFinder<'_> {
                 victims: &[],
                 readouts,
                 keep_images: false,
+                looked_into: true,
             };
             if let Some(way) = guarded(|| self.way(&block, sample, units, &key))?? {
                 self.dir.write(&key, &self.identity, &way)?;

@@ -1,7 +1,7 @@
 //! `[[attack]]` of kind `features`.
 
 use super::{ball, chosen_models, optimizer, views};
-use crate::suite::config::{AttackConfig, Goal, OptimizerName, Stop};
+use crate::suite::config::{AttackConfig, Goal, OptimizerName, Stop, Sweep};
 use crate::suite::raw::RawFeatures;
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
@@ -32,5 +32,6 @@ pub(super) fn resolve(raw: RawFeatures, names: &[At<String>], problems: &mut Pro
         stop: raw.stop.map_or(Stop::Budget, |stop| stop.value),
         optimizer,
         views,
+        sweep: Sweep::Each,
     })
 }

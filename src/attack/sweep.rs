@@ -1,0 +1,303 @@
+//! Several radii at once: one search for the nearest flip settles every radius beyond it, and only the radii below are attacked, the
+//! largest first. Where that attack fails, what it ended with is drawn into the smaller balls and looked at there.
+//!
+//! A flip in a small ball is inside every larger one, and an attack that finds nothing in a large ball finds nothing in a smaller one but by
+//! chance; so each sample is attacked at one or two radii, whatever their number.
+
+use tch::Tensor;
+
+use super::{AttackBlock, ByDistance, ByMargin};
+use crate::judge::{Judgement, Lengths, in_pixel_units};
+use crate::objective::LogitObjective;
+use crate::optimizer::Pace;
+use crate::region::{Balls, Regions};
+use crate::rows::{Drives, Entrants, Row};
+use crate::search::{Criterion, Finished, Kept, Referee, Verdict, inside};
+use crate::suite::passes::NEAREST_STEPS;
+use crate::suite::{Loss, OptimizerName};
+use crate::terms::Epsilon;
+
+/// The name of the search for the nearest flip among the parts of a composition.
+const NEAREST: &str = "fmn";
+
+/// The name of what failing attacks ended with, drawn into smaller balls.
+const DRAWN: &str = "sweep";
+
+/// What an attack found for one sample at one radius.
+pub(super) struct Round {
+    /// The rows that ran.
+    pub rows: Vec<Finished>,
+    /// The part that flipped the sample, of a composition.
+    pub part: Option<&'static str>,
+}
+
+/// Attacks samples at one radius each; also tells how many hits were not confirmed.
+pub(super) type Attack<'a> = dyn FnMut(&[(usize, Epsilon)]) -> (Vec<Round>, u64) + 'a;
+
+/// What a sweep found for one sample.
+#[derive(Default)]
+pub(super) struct Swept {
+    /// All rows, in the order in which they ran.
+    pub rows: Vec<Finished>,
+    /// The part that flipped the sample at each radius at which one did.
+    flips: Vec<(Epsilon, &'static str)>,
+}
+
+impl Swept {
+    /// The part whose flip is in the smallest ball, if it lies inside that of `epsilon`.
+    pub fn part(&self, epsilon: Epsilon) -> Option<&'static str> {
+        let flips = self.flips.iter().filter(|(radius, _)| *radius <= epsilon);
+        flips.min_by_key(|(radius, _)| *radius).map(|(_, part)| *part)
+    }
+}
+
+/// A sample whose radii are being settled.
+struct Standing {
+    sample: usize,
+    swept: Swept,
+    /// The distance of the nearest flip, infinite without one.
+    near: f64,
+    /// The search for the nearest flip, where it found none: its passes count where the sample is attacked first.
+    unspent: Option<Finished>,
+    /// The radius of a nearest flip that is none with 8 bits: there the attack runs too.
+    lost: Option<Epsilon>,
+    /// Whether nothing more is to be tried.
+    settled: bool,
+}
+
+/// A row to be drawn into another ball.
+struct Drawn<'a> {
+    row: &'a Finished,
+    epsilon: Epsilon,
+    /// By what its perturbation is multiplied.
+    factor: f64,
+}
+
+impl AttackBlock<'_> {
+    /// Whether the attack's radii are settled by a sweep.
+    pub(super) fn sweeps(&self) -> bool {
+        self.attack.sweeps()
+    }
+
+    /// Settles all radii of all samples; what was found by sample, and the number of hits that were not confirmed.
+    pub(super) fn sweep(&self, attack: &mut Attack) -> (Vec<Option<Swept>>, u64) {
+        let epsilons = &self.attack.epsilons;
+        let (mut standings, mut unconfirmed) = self.nearest();
+        loop {
+            let due = |standing: &mut Standing| {
+                let open = |epsilon: &Epsilon| !inside(standing.near, *epsilon);
+                let below = epsilons.iter().rposition(open);
+                // What lies just beyond the boundary is often lost with 8 bits; the attack's own images are surer.
+                let again = standing.lost.take().and_then(|lost| epsilons.iter().position(|epsilon| *epsilon == lost));
+                again.or(below).filter(|_| !standing.settled)
+            };
+            let due: Vec<(usize, usize)> = standings
+                .iter_mut()
+                .enumerate()
+                .filter_map(|(place, standing)| Some((place, due(standing)?)))
+                .collect();
+            if due.is_empty() {
+                break;
+            }
+            let wanted: Vec<(usize, Epsilon)> =
+                due.iter().map(|&(place, radius)| (standings[place].sample, epsilons[radius])).collect();
+            let (rounds, lost) = attack(&wanted);
+            unconfirmed += lost;
+            let mut failed: Vec<(usize, usize)> = Vec::new();
+            for (&(place, radius), round) in due.iter().zip(rounds) {
+                if !round.rows.iter().any(|row| row.flipped) {
+                    failed.push((place, radius));
+                }
+                self.take(&mut standings[place], round);
+            }
+            self.draw_in(&mut standings, &failed);
+        }
+        let mut swept: Vec<Option<Swept>> = (0..self.bench.clean.len()).map(|_| None).collect();
+        for standing in standings {
+            swept[standing.sample] = Some(standing.swept);
+        }
+        (swept, unconfirmed)
+    }
+
+    /// Searches for the nearest flip of each sample in the largest ball. What flips is also looked at on the surface of the smallest
+    /// ball around it, where it is surer.
+    fn nearest(&self) -> (Vec<Standing>, u64) {
+        let (bench, norm, epsilons) = (self.bench, self.attack.norm, &self.attack.epsilons);
+        let samples = bench.attacked();
+        let (smallest, largest) = (epsilons[0], epsilons[epsilons.len() - 1]);
+        let predictions = bench.clean.predictions();
+        let row = |&sample: &usize| vec![Row { sample, epsilon: largest, restart: 0, drives: Drives::Away }];
+        let found = self.search_by(
+            (OptimizerName::Fmn, Pace::new(NEAREST_STEPS, None), Criterion::near_enough(smallest), None),
+            samples.iter().map(row).collect(),
+            &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
+            &ByDistance { bench, norm },
+            Kept::All,
+        );
+        let mut standings: Vec<Standing> = Vec::with_capacity(samples.len());
+        for (&sample, rows) in samples.iter().zip(found.chains) {
+            let mut standing = Standing {
+                sample,
+                swept: Swept::default(),
+                near: f64::INFINITY,
+                unspent: None,
+                lost: None,
+                settled: false,
+            };
+            for mut row in rows {
+                // As the attack's own rows are ranked. How much the margin still moves says nothing of a search for the nearest flip.
+                row.measure = f64::from(-row.verdict.margin);
+                row.still_moves = None;
+                let length = row.lengths.get(norm);
+                match epsilons.iter().find(|epsilon| row.flipped && inside(length, **epsilon)) {
+                    Some(&epsilon) => {
+                        row.row.epsilon = epsilon;
+                        self.take(&mut standing, Round { rows: vec![row], part: Some(NEAREST) });
+                    }
+                    None => standing.unspent = Some(row),
+                }
+            }
+            standings.push(standing);
+        }
+        let outward = |standing: &Standing| -> Vec<Finished> {
+            let rows = standing.swept.rows.iter().filter(|row| row.lengths.get(norm) > 0.0);
+            let drawn = rows.map(|row| Drawn {
+                row,
+                epsilon: row.row.epsilon,
+                factor: row.row.epsilon.value() / row.lengths.get(norm),
+            });
+            self.drawn(&drawn.collect::<Vec<_>>())
+        };
+        for standing in &mut standings {
+            let rows = outward(standing);
+            self.take(standing, Round { rows, part: Some(NEAREST) });
+            let (flips, survives) = (standing.swept.rows.first(), standing.swept.rows.iter().any(|row| row.flipped_u8));
+            standing.lost = flips.filter(|_| !survives).map(|row| row.row.epsilon);
+        }
+        (standings, found.unconfirmed)
+    }
+
+    /// Takes note of what was found for a sample.
+    fn take(&self, standing: &mut Standing, mut round: Round) {
+        if let (Some(first), Some(nearest)) = (round.rows.first_mut(), standing.unspent.take()) {
+            first.steps += nearest.steps;
+            first.forwards += nearest.forwards;
+            first.backwards += nearest.backwards;
+            first.zero_gradient &= nearest.zero_gradient;
+            first.non_finite |= nearest.non_finite;
+        }
+        for row in round.rows.into_iter() {
+            if row.flipped {
+                standing.near = standing.near.min(row.lengths.get(self.attack.norm));
+                standing.swept.flips.extend(round.part.map(|part| (row.row.epsilon, part)));
+            }
+            standing.swept.rows.push(row);
+        }
+    }
+
+    /// Looks, in all smaller balls, at what samples ended with whose attack failed at a radius (places of sample and radius). Those of which
+    /// nothing flips there are settled.
+    fn draw_in(&self, standings: &mut [Standing], failed: &[(usize, usize)]) {
+        let epsilons = &self.attack.epsilons;
+        let best = |place: usize, radius: usize| {
+            let rows = standings[place].swept.rows.iter().filter(|row| row.row.epsilon == epsilons[radius]);
+            rows.max_by(|a, b| a.measure.total_cmp(&b.measure))
+        };
+        let mut drawn: Vec<Drawn> = Vec::new();
+        let mut owners: Vec<usize> = Vec::new();
+        for &(place, radius) in failed {
+            let Some(row) = best(place, radius) else { continue };
+            for &epsilon in &epsilons[..radius] {
+                let factor = epsilon.value() / epsilons[radius].value();
+                drawn.push(Drawn { row, epsilon, factor });
+                owners.push(place);
+            }
+        }
+        let rows = self.drawn(&drawn);
+        failed.iter().for_each(|&(place, _)| standings[place].settled = true);
+        for (place, row) in owners.into_iter().zip(rows) {
+            let standing = &mut standings[place];
+            standing.settled &= !row.flipped;
+            self.take(standing, Round { rows: vec![row], part: Some(DRAWN) });
+        }
+    }
+
+    /// Perturbations drawn into other balls, and judged there.
+    fn drawn(&self, drawn: &[Drawn]) -> Vec<Finished> {
+        drawn.chunks(self.bench.capacity.max(1)).flat_map(|part| self.drawn_at_once(part)).collect()
+    }
+
+    fn drawn_at_once(&self, drawn: &[Drawn]) -> Vec<Finished> {
+        let (bench, device) = (self.bench, self.bench.clean.pixels.device());
+        let row = |drawn: &Drawn| Row { epsilon: drawn.epsilon, ..drawn.row.row.clone() };
+        let rows: Vec<Row> = drawn.iter().map(row).collect();
+        let samples: Vec<i64> = rows.iter().map(|row| row.sample as i64).collect();
+        let center = bench.clean.pixels.index_select(0, &Tensor::from_slice(&samples).to_device(device));
+        let factors: Vec<f32> = drawn.iter().map(|drawn| drawn.factor as f32).collect();
+        let factors = Tensor::from_slice(&factors).to_device(device).view([-1, 1, 1, 1]);
+        let images: Vec<&Tensor> = drawn.iter().map(|drawn| &drawn.row.image).collect();
+        let keys = vec![String::new(); rows.len()];
+        let noise = self.noise("start");
+        let images = tch::no_grad(|| {
+            let entrants =
+                Entrants { rows: &rows, keys: &keys, noise: &noise, center: center.shallow_clone(), steps: 0 };
+            let region = Balls(self.attack.norm).around(&entrants);
+            region.project(&(&center + (Tensor::cat(&images, 0) - &center) * factors))
+        });
+        let (plain, referee): (Vec<&Row>, _) = (rows.iter().collect(), ByMargin(bench));
+        let verdicts = referee.judge(&plain, &images);
+        let flips: Vec<usize> = (0..rows.len()).filter(|&place| verdicts[place].level > 0).collect();
+        let mut rounded: Vec<bool> = vec![false; rows.len()];
+        if !flips.is_empty() {
+            let index: Vec<i64> = flips.iter().map(|&place| place as i64).collect();
+            let chosen = images.index_select(0, &Tensor::from_slice(&index).to_device(device));
+            let judged: Vec<&Row> = flips.iter().map(|&place| &rows[place]).collect();
+            let verdicts = referee.judge(&judged, &in_pixel_units(&(chosen * 255.0).round()));
+            flips.iter().zip(verdicts).for_each(|(&place, verdict)| rounded[place] = verdict.level > 0);
+        }
+        let lengths = Lengths::of(&images, &center);
+        let finished = rows.into_iter().zip(drawn).zip(verdicts).zip(lengths).zip(rounded).zip(0i64..);
+        finished
+            .map(|(((((row, drawn), verdict), lengths), rounded), place)| {
+                let inside = inside(lengths.get(self.attack.norm), row.epsilon);
+                let Verdict { level, measure, judgement } = verdict;
+                let flips = level > 0;
+                looked_at(
+                    drawn.row,
+                    row,
+                    images.narrow(0, place, 1),
+                    (judgement, measure, lengths),
+                    [inside && (flips || !judgement.decided), inside && rounded, flips],
+                )
+            })
+            .collect()
+    }
+}
+
+/// A row of which one image was looked at, made from what `source` ended with. `flags`: whether it counts as flipped, and after rounding,
+/// and whether the rounded image was looked at too.
+fn looked_at(
+    source: &Finished,
+    row: Row,
+    image: Tensor,
+    (verdict, measure, lengths): (Judgement, f64, Lengths),
+    [flipped, flipped_u8, again]: [bool; 3],
+) -> Finished {
+    Finished {
+        row,
+        image,
+        verdict,
+        measure,
+        flipped,
+        flipped_u8,
+        hit: false,
+        lengths,
+        steps: 0,
+        forwards: 1 + u32::from(again),
+        backwards: 0,
+        // What went wrong with the search went wrong with what it ended with.
+        zero_gradient: source.zero_gradient,
+        still_moves: None,
+        non_finite: source.non_finite || !verdict.finite,
+    }
+}
