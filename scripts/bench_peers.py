@@ -34,14 +34,12 @@ def load(out, model_name):
     import numpy
     import torch
     from PIL import Image
-    from safetensors.torch import load_file
 
     torch.set_num_threads(int(THREADS))
     spec = importlib.util.spec_from_file_location("confirm_flips", ROOT / "examples/confirm_flips.py")
     networks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(networks)
-    network = networks.network(ARCHS[model_name], 10)
-    network.load_state_dict(load_file(ROOT / f"models/cifar10-{model_name}.safetensors"), strict=False)
+    network = networks.network(ARCHS[model_name], ROOT / f"models/cifar10-{model_name}.safetensors")
 
     class Classifier(torch.nn.Module):
         """Logits of pixels in [0, 1], with a count of the images that went forward and backward."""
