@@ -15,7 +15,7 @@ use crate::record::{
 };
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
-use crate::search::{Criterion, Found, Kept, Referee, Search};
+use crate::search::{Criterion, Found, Referee, Retain, Search};
 use crate::suite::{AttackConfig, GradientViews, OptimizerName, Stop, Target};
 use crate::terms::{Epsilon, LayerName};
 
@@ -107,7 +107,7 @@ impl AttackBlock<'_> {
         chains: Vec<Vec<Row>>,
         objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
         referee: &dyn Referee,
-        kept: Kept,
+        retain: Retain,
     ) -> Found {
         let attack = self.attack;
         let criterion = match attack.stop {
@@ -116,7 +116,7 @@ impl AttackBlock<'_> {
             Stop::Budget => Criterion::best(),
         };
         let pace = Pace::new(attack.steps, attack.step_size);
-        self.search_by((attack.optimizer, pace, criterion, attack.views), chains, objective, referee, kept)
+        self.search_by((attack.optimizer, pace, criterion, attack.views), chains, objective, referee, retain)
     }
 
     /// Runs chains of rows in the attack's balls.
@@ -126,7 +126,7 @@ impl AttackBlock<'_> {
         chains: Vec<Vec<Row>>,
         objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
         referee: &dyn Referee,
-        kept: Kept,
+        retain: Retain,
     ) -> Found {
         let search = Search {
             bench: self.bench,
@@ -138,15 +138,15 @@ impl AttackBlock<'_> {
             referee,
             views,
             noise: self.noise("start"),
-            kept,
+            retain,
         };
         search.run(chains)
     }
 
     /// Which images an attack of many cells keeps, the chains of its controls being behind the `first`.
-    pub(super) fn kept(&self, first: usize) -> Kept {
+    pub(super) fn retained(&self, first: usize) -> Retain {
         let all = self.keep_images || self.looked_into || !self.victims.is_empty();
-        if all { Kept::All } else { Kept::Pictured(first) }
+        if all { Retain::All } else { Retain::Pictured(first) }
     }
 
     /// The random streams of this attack for one purpose.

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::objective::{LogitObjective, class_distances};
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
-use crate::search::{Finished, Kept};
+use crate::search::{Finished, Retain};
 use crate::suite::{AttackConfig, Loss, Target};
 
 /// Drives a function of the logits away from the prediction or towards a class.
@@ -60,7 +60,7 @@ impl Kind for ClassLogit {
             attacked.iter().map(chain).collect(),
             &|rows| Box::new(LogitObjective::new(self.loss, rows, &predictions, bench.model.device())),
             &ByMargin(bench),
-            Kept::All,
+            Retain::All,
         );
         let mut by_sample: Vec<Option<Vec<Finished>>> = (0..bench.clean.len()).map(|_| None).collect();
         for (&sample, mut rows) in attacked.iter().zip(found.chains) {
@@ -97,7 +97,7 @@ impl ClassLogit {
                 wanted.iter().map(|&(sample, epsilon)| block.restarts(sample, epsilon, Drives::Away)).collect(),
                 &|rows| Box::new(LogitObjective::new(self.loss, rows, &predictions, bench.model.device())),
                 &ByMargin(bench),
-                Kept::All,
+                Retain::All,
             );
             (found.chains.into_iter().map(|rows| Round { rows, part: None }).collect(), found.unconfirmed)
         });

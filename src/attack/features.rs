@@ -13,7 +13,7 @@ use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::record::{CellKind, CellUnit};
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished, Kept};
+use crate::search::{Criterion, Finished, Retain};
 use crate::suite::passes::ILA_STEPS;
 use crate::suite::{AttackConfig, FeatureObjective, Loss, OptimizerName, Stop};
 use crate::terms::{Epsilon, LayerName};
@@ -49,7 +49,7 @@ impl Kind for FeatureDrive<'_> {
         let others = self.others(block, &chains);
         let drive = SharedDrive::find(self.objective, block.readout(self.layer));
         let objective = |rows: &[Row]| score(block, self.layer, &drive, &others, rows);
-        let found = block.search(chains, &objective, &ByMargin(bench), Kept::All);
+        let found = block.search(chains, &objective, &ByMargin(bench), Retain::All);
         let mut by_sample: Vec<Option<Vec<Finished>>> = (0..bench.clean.len()).map(|_| None).collect();
         let preparation = self.objective.preparation();
         for (&sample, mut rows) in attacked.iter().zip(found.chains) {
@@ -167,7 +167,7 @@ fn reference(block: &AttackBlock, chains: &[Vec<Row>]) -> HashMap<RowKey, Tensor
         chains.to_vec(),
         &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
         &ByMargin(bench),
-        Kept::All,
+        Retain::All,
     );
     found.chains.into_iter().flatten().map(|row| (key(&row.row), row.image)).collect()
 }

@@ -10,7 +10,7 @@ use crate::objective::{LogitObjective, class_distances};
 use crate::optimizer::Pace;
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished, Kept};
+use crate::search::{Criterion, Finished, Retain};
 use crate::suite::{Aim, AttackConfig, Part, Preset, Target};
 use crate::terms::Epsilon;
 
@@ -120,7 +120,7 @@ fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec
         chains,
         &|rows| Box::new(LogitObjective::new(part.loss, rows, &predictions, bench.model.device())),
         &ByMargin(bench),
-        Kept::All,
+        Retain::All,
     );
     (found.chains, found.unconfirmed)
 }

@@ -12,7 +12,7 @@ use crate::objective::LogitObjective;
 use crate::optimizer::Pace;
 use crate::region::{Balls, Regions};
 use crate::rows::{Drives, Entrants, Row};
-use crate::search::{Criterion, Finished, Kept, Referee, Verdict, inside};
+use crate::search::{Criterion, Finished, Referee, Retain, Verdict, inside};
 use crate::suite::passes::NEAREST_STEPS;
 use crate::suite::{Loss, OptimizerName};
 use crate::terms::Epsilon;
@@ -132,7 +132,7 @@ impl AttackBlock<'_> {
             samples.iter().map(row).collect(),
             &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
             &ByDistance { bench, norm },
-            Kept::All,
+            Retain::All,
         );
         let mut standings: Vec<Standing> = Vec::with_capacity(samples.len());
         for (&sample, rows) in samples.iter().zip(found.chains) {
@@ -255,7 +255,7 @@ impl AttackBlock<'_> {
             let verdicts = referee.judge(&judged, &in_pixel_units(&(chosen * 255.0).round()));
             flips.iter().zip(verdicts).for_each(|(&place, verdict)| rounded[place] = verdict.level > 0);
         }
-        let lengths = Lengths::of(&images, &center);
+        let lengths = Lengths::measure(&images, &center);
         let finished = rows.into_iter().zip(drawn).zip(verdicts).zip(lengths).zip(rounded).zip(0i64..);
         finished
             .map(|(((((row, drawn), verdict), lengths), rounded), place)| {

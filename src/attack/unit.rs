@@ -64,7 +64,8 @@ impl Kind for UnitDrive<'_> {
         let attacked = bench.attacked();
         let choice = Choice::new(self.layer, block);
         let mut chains = Vec::new();
-        let own = block.units.iter().filter(|driven| !driven.control).count() * attacked.len() * epsilons.len();
+        let attacked_chains =
+            block.units.iter().filter(|driven| !driven.control).count() * attacked.len() * epsilons.len();
         for driven in block.units {
             for &sample in &attacked {
                 for epsilon in epsilons {
@@ -81,7 +82,7 @@ impl Kind for UnitDrive<'_> {
                 Box::new(UnitObjective::new(self.layer, self.direction, variety, rows, &predictions, device))
             },
             &ByUnit { bench, layer: self.layer, direction: self.direction },
-            block.kept(own),
+            block.retained(attacked_chains),
         );
         let mut finished = found.chains.into_iter();
         let mut entries = Vec::new();

@@ -7,7 +7,7 @@ use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::region::Balls;
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Kept, Search};
+use crate::search::{Criterion, Retain, Search};
 use crate::suite::OptimizerName;
 use crate::suite::passes::GRID;
 
@@ -31,7 +31,7 @@ impl Method for AlongPath {
             referee: &ByMargin(bench),
             views: None,
             noise: Noise::new(bench.seed, "boundary/path"),
-            kept: Kept::All,
+            retain: Retain::All,
         };
         let epsilon = config.max_radius;
         let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];

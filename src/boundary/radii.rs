@@ -7,7 +7,7 @@ use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::region::Balls;
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished, Kept, Search};
+use crate::search::{Criterion, Finished, Retain, Search};
 use crate::suite::OptimizerName;
 use crate::suite::passes::{RADII, steps_of_a_radius};
 use crate::terms::{Epsilon, Norm};
@@ -75,7 +75,7 @@ impl Method for OverRadii {
             referee: &ByDistance { bench, norm },
             views: None,
             noise: Noise::new(bench.seed, "boundary/apgd"),
-            kept: Kept::All,
+            retain: Retain::All,
         };
         let begin = |&sample: &usize| {
             let next = Some((FIRST * searched.linearized(sample)).clamp(LEAST * largest, largest));

@@ -13,7 +13,7 @@ use crate::random::Noise;
 use crate::record::{DistanceRecord, Status};
 use crate::region::{Balls, shape};
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished, Kept, Search};
+use crate::search::{Criterion, Finished, Retain, Search};
 use crate::suite::passes::{BEYOND, INWARD, REPORTED};
 use crate::suite::{BoundaryConfig, BoundaryMethod, Loss, OptimizerName};
 use crate::terms::Norm;
@@ -124,7 +124,7 @@ impl BoundaryBlock<'_> {
             referee: &ByDistance { bench, norm },
             views: None,
             noise: Noise::new(bench.seed, &format!("boundary/{}", optimizer.as_str())),
-            kept: Kept::All,
+            retain: Retain::All,
         };
         let epsilon = self.config.max_radius;
         let nearest = |sample: usize| searched.linear[sample].first().map(|(class, _)| Drives::Towards(*class));

@@ -64,8 +64,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
 /// Whether the command chooses how many processes share a run on the CPU: nothing else says so.
 fn chooses_placements(args: &RunArgs) -> bool {
-    let told = args.devices.is_some() || args.shard.is_some() || args.worker;
-    !told && std::env::var_os("OMP_NUM_THREADS").is_none()
+    let chosen = args.devices.is_some() || args.shard.is_some() || args.worker;
+    !chosen && std::env::var_os("OMP_NUM_THREADS").is_none()
 }
 
 /// Where the processes of `--devices` compute, none without it. The suites then look at their models on the first of these devices.

@@ -6,7 +6,7 @@
 
 mod batch;
 mod criterion;
-mod kept;
+mod retain;
 mod run;
 mod track;
 mod verification;
@@ -14,7 +14,7 @@ mod views;
 
 pub use batch::{Active, Batch, Canvas, Left, Rested};
 pub use criterion::{Criterion, Prefer};
-pub use kept::Kept;
+pub use retain::Retain;
 pub use run::{Found, Search};
 use tch::Tensor;
 pub use verification::inside;

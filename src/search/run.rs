@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tch::Tensor;
 
 use super::batch::{Active, Batch, Left, Rested};
-use super::kept::{Gallery, Kept};
+use super::retain::{Gallery, Retain};
 use super::views::RowViews;
 use super::{Criterion, Finished, Referee};
 use crate::judge::Bench;
@@ -37,7 +37,7 @@ pub struct Search<'a> {
     /// Random starts.
     pub noise: Noise,
     /// Whose images are kept.
-    pub kept: Kept,
+    pub retain: Retain,
 }
 
 /// What a search found.
@@ -99,7 +99,7 @@ impl Search<'_> {
                                 queue.extend(chains[chain].pop_front().map(|row| fresh(chain, row)));
                             }
                             found.chains[chain].push(finished);
-                            gallery.look(self.kept, &mut found.chains, chain);
+                            gallery.look(self.retain, &mut found.chains, chain);
                         }
                         None => queue.push_front(Waiting { active: left.active, rested: left.rested.take() }),
                     }

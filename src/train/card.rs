@@ -16,7 +16,7 @@ use crate::random::Noise;
 use crate::record::write_atomically;
 use crate::region::Balls;
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Kept, Search};
+use crate::search::{Criterion, Retain, Search};
 use crate::stats::{Estimate, wilson};
 use crate::suite::{DataConfig, Loss, ModelConfig, OnDataError, OptimizerName, SearchPrecision, Split};
 use crate::terms::{Epsilon, Norm};
@@ -119,7 +119,7 @@ impl Trainer {
             referee: &ByMargin(bench),
             views: None,
             noise: Noise::new(self.recipe.seed, "card/start"),
-            kept: Kept::All,
+            retain: Retain::All,
         };
         // Restart 0 begins at the clean image, later ones at random.
         let row = |sample| vec![Row { sample, epsilon: RADIUS, restart: 1, drives: Drives::Away }];

@@ -9,7 +9,7 @@ use am_eval::optimizer::Pace;
 use am_eval::random::Noise;
 use am_eval::region::Balls;
 use am_eval::rows::{Drives, Row};
-use am_eval::search::{Criterion, Found, Kept, Search};
+use am_eval::search::{Criterion, Found, Retain, Search};
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn searched(bench: Bench, optimizer: OptimizerName, criterion: Criterion, epsilo
         referee: &ByMargin(bench),
         views: None,
         noise: Noise::new(1, "law"),
-        kept: Kept::All,
+        retain: Retain::All,
     };
     let epsilon = Epsilon::new(epsilon).unwrap();
     let row = |sample| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];

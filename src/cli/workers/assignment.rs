@@ -22,7 +22,7 @@ pub(super) struct Assignment {
 
 impl Assignment {
     /// All these blocks wait.
-    pub(super) fn of(keys: impl Iterator<Item = String>) -> Self {
+    pub(super) fn new(keys: impl Iterator<Item = String>) -> Self {
         Assignment { waiting: keys.collect() }
     }
 

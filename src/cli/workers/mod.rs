@@ -49,7 +49,7 @@ pub fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, placements: &[
     for (at, placement) in placements.iter().enumerate() {
         workers.push(Worker::start(args, prepared, placement, (at + 1, placements.len())).or_exit(Exit::RunFailed)?);
     }
-    let mut assignment = Assignment::of(watch.missing.iter().map(|unit| unit.key.clone()));
+    let mut assignment = Assignment::new(watch.missing.iter().map(|unit| unit.key.clone()));
     let mut failed: Option<Failed> = None;
     while !workers.is_empty() {
         std::thread::sleep(LOOK_EVERY);

@@ -8,7 +8,7 @@ use super::Finished;
 
 /// Whose images are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum Retain {
     /// Those of all rows.
     All,
     /// Those of which pictures may be made: for each sample its surest flip in the smallest ball, among the rows of so many first chains.
@@ -21,8 +21,8 @@ pub(super) struct Gallery(HashMap<usize, (usize, usize)>);
 
 impl Gallery {
     /// Lets go of the image of the row that was added last to `chain`, or of the one that it outdoes.
-    pub(super) fn look(&mut self, kept: Kept, chains: &mut [Vec<Finished>], chain: usize) {
-        let Kept::Pictured(first) = kept else { return };
+    pub(super) fn look(&mut self, retain: Retain, chains: &mut [Vec<Finished>], chain: usize) {
+        let Retain::Pictured(first) = retain else { return };
         let place = chains[chain].len() - 1;
         let row = &chains[chain][place];
         let sample = row.row.sample;
