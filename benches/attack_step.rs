@@ -42,6 +42,7 @@ fn steps(model: &Model, clean: &CleanBlock, norm: Norm, optimizer: OptimizerName
             referee: &ByMargin(bench),
             views: None,
             noise: Noise::new(0, "bench"),
+            retain: Retain::All,
         };
         let row = |sample| {
             vec![Row { sample, epsilon: Epsilon::new(RADIUS).expect("a radius"), restart: 0, drives: Drives::Away }]
