@@ -11,7 +11,7 @@ use am_eval::optimizer::Pace;
 use am_eval::random::Noise;
 use am_eval::region::Balls;
 use am_eval::rows::{Drives, Row};
-use am_eval::search::{Criterion as Counts, Search};
+use am_eval::search::{Criterion as Counts, Retain, Search};
 use am_eval::suite::{Loss, OptimizerName};
 use am_eval::terms::{Epsilon, Norm};
 use criterion::{Criterion, criterion_group, criterion_main};
