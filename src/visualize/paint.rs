@@ -1,5 +1,6 @@
 //! The ascent: pictures of some units of one layer, in one batch, from passes that leave the network behind the layer.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use tch::{Device, Kind, Tensor};
@@ -14,8 +15,11 @@ use crate::random::Noise;
 use crate::suite::{CanvasForm, Direction, PictureConfig};
 use crate::terms::{LayerName, Unit};
 
-/// Steps at which units without a gradient are looked for behind rectifiers that let it pass.
+/// Steps at which units without a gradient are looked for behind rectifiers that let it pass: a quarter of them, but no fewer than these.
 const WARM_UP: usize = 16;
+
+/// Rectifiers before the layer that leak first: those of its own. Behind them lies what the unit would be without.
+const OWN: usize = 2;
 
 /// A picture to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,20 +70,27 @@ pub struct Painter<'a> {
     pub noise: &'a Noise,
 }
 
-/// A tap behind rectifiers whose backward pass lets negative values pass, while the forward pass stays what it is.
-struct Leaky<'a>(Tap<'a>);
+/// A tap behind rectifiers, of which those from a place on let negative values pass backward, while the forward pass stays what it is.
+struct Leaky<'a> {
+    tap: Tap<'a>,
+    from: usize,
+    passed: Cell<usize>,
+}
 
 impl Probe for Leaky<'_> {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
-        self.0.visit(site, activation)
+        self.tap.visit(site, activation)
     }
 
     fn wants(&self, site: &Site) -> bool {
-        self.0.wants(site)
+        self.tap.wants(site)
     }
 
     fn rectify(&self, x: &Tensor) -> Tensor {
         let positive = x.relu();
+        if self.passed.replace(self.passed.get() + 1) < self.from {
+            return positive;
+        }
         let negative = x - &positive;
         positive + &negative - negative.detach()
     }
@@ -135,14 +146,17 @@ impl Painter<'_> {
         step: usize,
         progress: &mut Progress,
     ) -> Tensor {
-        let first = self.pass(subjects, canvas, views, parameters, step, false);
-        tch::no_grad(|| progress.see(&first, step >= WARM_UP.min(self.config.steps - 1)));
+        let steps = self.config.steps;
+        let warm_up = WARM_UP.max(steps / 4).min(steps.saturating_sub(1));
+        let first = self.pass(subjects, canvas, views, parameters, step, None);
+        tch::no_grad(|| progress.see(&first, step >= warm_up));
         let (mut driven, mut pixels) = (first.parameters, first.pixels);
-        if step < WARM_UP {
-            // Where no gradient comes through, rectifiers leak, for those rows alone.
+        if step < warm_up {
+            // Where no gradient comes through, rectifiers leak, for those rows alone: the layer's own, and every other time all.
+            let from = if step % 2 == 0 { first.rectifiers.saturating_sub(OWN) } else { 0 };
             let still = pixels.flatten(1, -1).abs().amax([1i64].as_slice(), false).eq(0.0);
             if bool::try_from(still.any()).unwrap_or(false) {
-                let leaky = self.pass(subjects, canvas, views, parameters, step, true);
+                let leaky = self.pass(subjects, canvas, views, parameters, step, Some(from));
                 let choose = |own: &Tensor, other: &Tensor| {
                     let shape: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, own.dim() - 1)).collect();
                     other.where_self(&still.view(shape.as_slice()), own)
@@ -179,13 +193,13 @@ impl Painter<'_> {
         views: &Prepared,
         parameters: &Tensor,
         step: usize,
-        leaky: bool,
+        leaky: Option<usize>,
     ) -> Pass {
         let parameters = parameters.detach().set_requires_grad(true);
         let image = canvas.image(&parameters);
         let shown = views.show(&image, step);
         let copies = self.config.views.copies;
-        let activation = self.activation(&shown, leaky);
+        let (activation, rectifiers) = self.activation(&shown, leaky);
         let units: Vec<Unit> = subjects.iter().flat_map(|subject| std::iter::repeat_n(subject.unit, copies)).collect();
         let value = unit_values(self.model, self.layer, &activation, &units).view([-1, copies as i64]).mean_dim(
             [1i64].as_slice(),
@@ -208,29 +222,24 @@ impl Painter<'_> {
             parameters: clean(&gradients[0], &parameters),
             pixels: clean(&gradients[1], &image),
             value: value.detach(),
+            rectifiers,
         }
     }
 
-    /// The layer's activation; nothing behind it is computed.
-    fn activation(&self, shown: &Tensor, leaky: bool) -> Tensor {
-        let tap = Tap::leaving(self.layer);
-        let seen = if leaky {
-            let mut leaky = Leaky(tap);
-            let _: ControlFlow<(), Tensor> = self.model.forward(shown, &mut leaky);
-            leaky.0.into_activation()
-        } else {
-            let mut tap = tap;
-            let _: ControlFlow<(), Tensor> = self.model.forward(shown, &mut tap);
-            tap.into_activation()
-        };
-        seen.unwrap_or_else(|| shown.shallow_clone())
+    /// The layer's activation, nothing behind which is computed, and the rectifiers on the way, of which those from `leaky` on leak.
+    fn activation(&self, shown: &Tensor, leaky: Option<usize>) -> (Tensor, usize) {
+        let from = leaky.unwrap_or(usize::MAX);
+        let mut probe = Leaky { tap: Tap::leaving(self.layer), from, passed: Cell::new(0) };
+        let _: ControlFlow<(), Tensor> = self.model.forward(shown, &mut probe);
+        let passed = probe.passed.get();
+        (probe.tap.into_activation().unwrap_or_else(|| shown.shallow_clone()), passed)
     }
 
     fn finish(&self, subjects: &[Subject], images: &Tensor, progress: &Progress) -> Vec<Painted> {
         let [_, height, width] = self.model.input;
         let shown = fitted(images, [height, width]);
         let units: Vec<Unit> = subjects.iter().map(|subject| subject.unit).collect();
-        let activation = unit_values(self.model, self.layer, &self.activation(&shown, false), &units);
+        let activation = unit_values(self.model, self.layer, &self.activation(&shown, None).0, &units);
         let variation = total_variation(images) / images.get(0).numel() as f64;
         let (images, importance) = (images.to_device(Device::Cpu), progress.importance.to_device(Device::Cpu));
         let history: Vec<Tensor> = progress.history.iter().map(|values| values.to_device(Device::Cpu)).collect();
@@ -257,6 +266,8 @@ struct Pass {
     parameters: Tensor,
     pixels: Tensor,
     value: Tensor,
+    /// Rectifiers that were passed.
+    rectifiers: usize,
 }
 
 /// What is kept of the steps, on the device.
