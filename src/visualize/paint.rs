@@ -153,7 +153,7 @@ impl Painter<'_> {
         let (mut driven, mut pixels) = (first.parameters, first.pixels);
         if step < warm_up {
             // Where no gradient comes through, rectifiers leak, for those rows alone: the layer's own, and every other time all.
-            let from = if step % 2 == 0 { first.rectifiers.saturating_sub(OWN) } else { 0 };
+            let from = if step.is_multiple_of(2) { first.rectifiers.saturating_sub(OWN) } else { 0 };
             let still = pixels.flatten(1, -1).abs().amax([1i64].as_slice(), false).eq(0.0);
             if bool::try_from(still.any()).unwrap_or(false) {
                 let leaky = self.pass(subjects, canvas, views, parameters, step, Some(from));
