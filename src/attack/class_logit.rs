@@ -4,13 +4,14 @@ use tch::Tensor;
 
 use super::settle::Entry;
 use super::sweep::Round;
-use super::{AttackBlock, ByMargin, Kind, Unfit};
+use super::{AttackBlock, ByMargin, Kind, Unfit, Way};
 use crate::model::Model;
-use crate::objective::{LogitObjective, class_distances};
+use crate::objective::{LogitObjective, Objective, class_distances};
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
 use crate::search::{Finished, Retain};
 use crate::suite::{AttackConfig, Loss, Target};
+use crate::terms::Unit;
 
 /// Drives a function of the logits away from the prediction or towards a class.
 pub struct ClassLogit {
@@ -42,6 +43,16 @@ impl Kind for ClassLogit {
 
     fn transfers(&self) -> bool {
         true
+    }
+
+    fn way<'a>(&'a self, block: &'a AttackBlock<'_>, sample: usize, _: Option<Unit>) -> Option<Way<'a>> {
+        let target = self.targets(block).0.map(|targets| targets[sample]);
+        let drives = target.map_or(Drives::Away, Drives::Towards);
+        let (predictions, device) = (block.bench.clean.predictions(), block.bench.verifier.device());
+        let objective = move |rows: &[Row]| -> Box<dyn Objective> {
+            Box::new(LogitObjective::new(self.loss, rows, &predictions, device))
+        };
+        Some(Way { drives, target, objective: Box::new(objective) })
     }
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tch::Tensor;
 
 use super::settle::Entry;
-use super::{AttackBlock, ByMargin, Kind, Unfit};
+use super::{AttackBlock, ByMargin, Kind, Unfit, Way};
 use crate::model::Model;
 use crate::objective::{FeatureScore, LogitObjective, Setup, SharedDrive};
 use crate::optimizer::Pace;
@@ -16,7 +16,7 @@ use crate::rows::{Drives, Row};
 use crate::search::{Criterion, Finished, Retain};
 use crate::suite::passes::ILA_STEPS;
 use crate::suite::{AttackConfig, FeatureObjective, Loss, OptimizerName, Stop};
-use crate::terms::{Epsilon, LayerName};
+use crate::terms::{Epsilon, LayerName, Unit};
 
 /// Disturbs the features of one layer.
 pub struct FeatureDrive<'a> {
@@ -37,6 +37,11 @@ impl Kind for FeatureDrive<'_> {
 
     fn readout(&self) -> Option<LayerName> {
         (self.objective == FeatureObjective::Readout).then(|| self.layer.clone())
+    }
+
+    fn way<'a>(&'a self, block: &'a AttackBlock<'_>, _: usize, _: Option<Unit>) -> Option<Way<'a>> {
+        let score = move |rows: &[Row]| self.score_of_one(block, &rows[0]);
+        Some(Way { drives: Drives::Away, target: None, objective: Box::new(score) })
     }
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {

@@ -31,15 +31,15 @@ pub use referee::{ByDistance, ByMargin, ByUnit};
 pub use selftest::{SelfTest, features_layer};
 pub use settle::Entry;
 use tch::Tensor;
-pub use trace::{Step, Trace, chance};
+pub use trace::{Step, Trace, Way, chance};
 pub use transfer::Victim;
 pub use unit::UnitDrive;
 pub use units::{DrivenUnit, Reference, Selected, choose};
 
 use crate::judge::Watched;
 use crate::model::{Model, ModelError};
-use crate::suite::{AttackConfig, Goal};
-use crate::terms::LayerName;
+use crate::suite::{AttackConfig, ClassLogitGoal, Goal, UnitGoal};
+use crate::terms::{LayerName, Unit};
 
 /// What of an attack a model cannot do.
 #[derive(Debug)]
@@ -78,6 +78,12 @@ pub trait Kind {
         None
     }
 
+    /// What a row on one sample does when it is followed from the clean image on, alone; none for kinds whose rows have several ways.
+    /// `unit` is what a unit attack drives.
+    fn way<'a>(&'a self, _block: &'a AttackBlock<'_>, _sample: usize, _unit: Option<Unit>) -> Option<Way<'a>> {
+        None
+    }
+
     /// Runs the attack and its controls: entries by cell, then sample, and the number of hits of the search that were not confirmed.
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64);
 }
@@ -85,11 +91,11 @@ pub trait Kind {
 /// The kind of attack that a goal is. One line each.
 pub fn kind(goal: &Goal) -> Box<dyn Kind + '_> {
     match goal {
-        Goal::ClassLogit { preset: Some(preset), .. } => Box::new(Composition(*preset)),
-        Goal::ClassLogit { target, loss, preset: None } => Box::new(ClassLogit { target: *target, loss: *loss }),
-        Goal::Unit { layer, units, direction, controls } => {
+        Goal::ClassLogit(ClassLogitGoal { preset: Some(preset), .. }) => Box::new(Composition(*preset)),
+        Goal::ClassLogit(goal) => Box::new(ClassLogit { target: goal.target, loss: goal.loss }),
+        Goal::Unit(UnitGoal { layer, units, direction, controls }) => {
             Box::new(UnitDrive { layer, units, direction: *direction, controls })
         }
-        Goal::Features { objective, layer } => Box::new(FeatureDrive { objective: *objective, layer }),
+        Goal::Features(goal) => Box::new(FeatureDrive { objective: goal.objective, layer: &goal.layer }),
     }
 }

@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 
 use tch::{Kind, Tensor};
 
-use super::{AttackBlock, ClassLogit, FeatureDrive};
+use super::{AttackBlock, kind};
 use crate::judge::Lengths;
 use crate::model::NoProbe;
-use crate::objective::{LogitObjective, Objective, UnitObjective, Variety, margin, pick};
+use crate::objective::{Objective, margin, pick};
 use crate::optimizer::{self, Needs, Pace, Pass, Seen, gradient};
 use crate::region::{Balls, Regions};
 use crate::rows::{Drives, Entrants, Row, floats, integers};
-use crate::suite::Goal;
 use crate::terms::{Norm, Unit};
 
 /// What is seen at one step.
@@ -25,6 +24,19 @@ pub struct Step {
     pub margin: f32,
     /// The predicted class.
     pub prediction: i64,
+}
+
+/// Makes the objective of some rows.
+pub type ObjectiveOf<'a> = dyn Fn(&[Row]) -> Box<dyn Objective> + 'a;
+
+/// What a row does that is followed.
+pub struct Way<'a> {
+    /// What it drives.
+    pub drives: Drives,
+    /// The class that it drives towards, if it does.
+    pub target: Option<i64>,
+    /// What it maximizes.
+    pub objective: Box<ObjectiveOf<'a>>,
 }
 
 /// A row's way from the clean image on.
@@ -49,30 +61,12 @@ impl AttackBlock<'_> {
     /// compositions, which have several ways.
     pub fn trace(&self, sample: usize, unit: Option<Unit>) -> Option<Trace> {
         let bench = self.bench;
-        let (predictions, device) = (bench.clean.predictions(), bench.verifier.device());
+        let predictions = bench.clean.predictions();
         let epsilon = *self.attack.epsilons.iter().max()?;
-        let (drives, target) = match &self.attack.goal {
-            Goal::ClassLogit { preset: Some(_), .. } => return None,
-            Goal::Features { .. } => (Drives::Away, None),
-            Goal::ClassLogit { target, loss, .. } => {
-                match (ClassLogit { target: *target, loss: *loss }).targets(self).0.map(|targets| targets[sample]) {
-                    Some(target) => (Drives::Towards(target), Some(target)),
-                    None => (Drives::Away, None),
-                }
-            }
-            // What is another unit for each sample is looked up over many.
-            Goal::Unit { .. } => (Drives::Unit(unit.filter(|unit| !unit.is_chosen_by_sample())?), None),
-        };
+        let kind = kind(&self.attack.goal);
+        let Way { drives, target, objective } = kind.way(self, sample, unit)?;
         let rows = [Row { sample, epsilon, restart: 0, drives }];
-        let objective: Box<dyn Objective> = match &self.attack.goal {
-            Goal::ClassLogit { loss, .. } => Box::new(LogitObjective::new(*loss, &rows, &predictions, device)),
-            Goal::Unit { layer, direction, .. } => {
-                Box::new(UnitObjective::new(layer, *direction, Variety::of_units(unit), &rows, &predictions, device))
-            }
-            Goal::Features { objective, layer } => {
-                FeatureDrive { objective: *objective, layer }.score_of_one(self, &rows[0])
-            }
-        };
+        let objective = objective(&rows);
         let keys = [rows[0].key(&bench.clean.ids[sample])];
         let noise = self.noise("start");
         let center = bench.clean.pixels.narrow(0, sample as i64, 1);

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use tch::Tensor;
 
 use super::settle::Entry;
-use super::{AttackBlock, ByUnit, DrivenUnit, Kind, Reference, Selected, Unfit, choose};
+use super::{AttackBlock, ByUnit, DrivenUnit, Kind, Reference, Selected, Unfit, Way, choose};
 use crate::judge::{CleanBlock, SampleUnits, Watched, learn_directions, sensitive};
 use crate::model::Model;
-use crate::objective::{UnitObjective, Variety};
+use crate::objective::{Objective, UnitObjective, Variety};
 use crate::random::Noise;
 use crate::record::{CellKind, Status};
-use crate::rows::Drives;
+use crate::rows::{Drives, Row};
 use crate::search::Finished;
 use crate::suite::{AttackConfig, Control, Direction, UnitSelection};
 use crate::terms::{LayerName, Part, Unit};
@@ -57,6 +57,17 @@ impl Kind for UnitDrive<'_> {
             _ => Vec::new(),
         };
         Some(Watched { layer: self.layer.clone(), neurons })
+    }
+
+    fn way<'a>(&'a self, block: &'a AttackBlock<'_>, _: usize, unit: Option<Unit>) -> Option<Way<'a>> {
+        // What is another unit for each sample is looked up over many.
+        let unit = unit.filter(|unit| !unit.is_chosen_by_sample())?;
+        let (predictions, device) = (block.bench.clean.predictions(), block.bench.verifier.device());
+        let objective = move |rows: &[Row]| -> Box<dyn Objective> {
+            let variety = Variety::of_units([unit]);
+            Box::new(UnitObjective::new(self.layer, self.direction, variety, rows, &predictions, device))
+        };
+        Some(Way { drives: Drives::Unit(unit), target: None, objective: Box::new(objective) })
     }
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {

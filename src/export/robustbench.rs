@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{ExportError, empty_folder};
 use crate::record::{Cell, CellKind, Manifest, RunDir, RunStatus, StoreError, write_atomically};
 use crate::stats::Estimate;
-use crate::suite::{Goal, Preset};
+use crate::suite::Preset;
 use crate::summary::{ModelSummary, RunSummary, Summarizer};
 use crate::terms::{Epsilon, Norm, headline_radius};
 
@@ -144,9 +144,11 @@ fn entry(
 
 /// Whether the attack is AutoAttack's composition.
 fn is_standard(manifest: &Manifest, attack: &str) -> bool {
-    manifest.suite.attacks.iter().any(|config| {
-        config.name == attack && matches!(config.goal, Goal::ClassLogit { preset: Some(Preset::Standard), .. })
-    })
+    manifest
+        .suite
+        .attacks
+        .iter()
+        .any(|config| config.name == attack && config.goal.composition() == Some(Preset::Standard))
 }
 
 /// A share in percent with two digits, as RobustBench writes it.

@@ -4,6 +4,8 @@
 //! checks what spans several of them. Every problem of a file is found in one pass and keeps its place
 //! ([`SuiteErrors`]). [`schema`] is the JSON Schema of the file, made from the same tables.
 
+mod attack;
+mod boundary;
 mod choices;
 mod config;
 mod data_config;
@@ -20,7 +22,10 @@ mod presets;
 mod raw;
 mod read;
 mod reference;
+mod row_passes;
 mod schema;
+mod selection;
+mod target;
 mod validate;
 
 #[cfg(test)]
@@ -29,7 +34,6 @@ mod tests;
 pub use config::*;
 pub use data_config::*;
 pub use features::{Backward, FeatureObjective, GradientViews};
-pub use goal::Driven;
 pub use inside::{DamageConfig, SliceAcross, TrajectoryConfig, UniversalConfig, UniversalSource};
 pub use models::{FolderError, ModelFolder};
 pub use picture::*;

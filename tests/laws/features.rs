@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use am_eval::objective::{Readout, Trained};
-use am_eval::suite::{FeatureObjective, GradientViews};
+use am_eval::suite::{FeatureObjective, FeaturesGoal, GradientViews};
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn images() -> Vec<Vec<u8>> {
 
 fn attack(objective: FeatureObjective, norm: Norm, radius: f64) -> AttackConfig {
     AttackConfig {
-        goal: Goal::Features { objective, layer: LayerName::from("features") },
+        goal: Goal::Features(FeaturesGoal { objective, layer: LayerName::from("features") }),
         stop: Stop::Budget,
         optimizer: OptimizerName::Momentum,
         ..class_logit(Loss::Margin, Target::Untargeted, norm, &[radius])

@@ -15,8 +15,8 @@ use am_eval::model::{Flow, Geometry, Model, Network, Probe, Site};
 use am_eval::optimizer::OPTIMIZERS;
 use am_eval::record::{CellKind, DistanceRecord, Record, Status};
 use am_eval::suite::{
-    AttackConfig, BoundaryConfig, BoundaryMethod, Control, Direction, Goal, Loss, Normalize, OptimizerName, Stop,
-    Sweep, Target, UnitSelection,
+    AttackConfig, BoundaryConfig, BoundaryMethod, ClassLogitGoal, Control, Direction, Goal, Loss, Normalize,
+    OptimizerName, Stop, Sweep, Target, UnitGoal, UnitSelection,
 };
 use am_eval::terms::{Epsilon, LayerName, Norm, SampleId, Unit};
 use proptest::prelude::*;
@@ -92,7 +92,7 @@ fn class_logit(loss: Loss, target: Target, norm: Norm, radii: &[f64]) -> AttackC
     AttackConfig {
         name: "attack".to_owned(),
         models: None,
-        goal: Goal::ClassLogit { target, loss, preset: None },
+        goal: Goal::ClassLogit(ClassLogitGoal { target, loss, preset: None }),
         norm,
         epsilons: epsilons(radii),
         steps: 10,
@@ -107,12 +107,12 @@ fn class_logit(loss: Loss, target: Target, norm: Norm, radii: &[f64]) -> AttackC
 
 fn units(layer: &str, direction: Direction, norm: Norm, radii: &[f64]) -> AttackConfig {
     AttackConfig {
-        goal: Goal::Unit {
+        goal: Goal::Unit(UnitGoal {
             layer: LayerName::from(layer),
             units: UnitSelection::All,
             direction,
             controls: vec![Control::Noise],
-        },
+        }),
         stop: Stop::Budget,
         ..class_logit(Loss::Logit, Target::Untargeted, norm, radii)
     }

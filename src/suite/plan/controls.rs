@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::passes::{Passes, VERIFICATION};
-use crate::suite::config::{AttackConfig, Goal, Loss, ModelConfig, OptimizerName, Suite, Target};
+use crate::suite::config::{AttackConfig, ClassLogitGoal, Goal, Loss, ModelConfig, OptimizerName, Suite, Target};
 use crate::terms::{Epsilon, Norm, headline_radius};
 
 /// Draws of noise for each sample.
@@ -55,14 +55,14 @@ pub fn longer(attack: &AttackConfig, epsilon: Epsilon) -> Option<AttackConfig> {
 
 /// Whether a suite's attack takes part in self-tests of `norm`.
 pub fn takes_part(attack: &AttackConfig, norm: Norm) -> bool {
-    attack.norm == norm && matches!(attack.goal, Goal::ClassLogit { .. }) && attack.optimizer != OptimizerName::Square
+    attack.norm == norm && attack.goal.drives_logits() && attack.optimizer != OptimizerName::Square
 }
 
 /// The attack as it can run on the two classes of a self-test at one radius: DLR needs three, and a class index may not be there. Of a
 /// preset, whose parts are for more classes, its Auto-PGD.
 pub fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> AttackConfig {
     let mut attack = AttackConfig { epsilons: vec![epsilon], ..attack.clone() };
-    if let Goal::ClassLogit { target, loss, preset } = &mut attack.goal {
+    if let Goal::ClassLogit(ClassLogitGoal { target, loss, preset }) = &mut attack.goal {
         if preset.take().is_some() {
             (attack.optimizer, attack.steps) = (OptimizerName::Apgd, attack.steps.max(100));
             *loss = Loss::Margin;

@@ -40,7 +40,7 @@ use std::fmt;
 use super::controls::Beside;
 use super::passes::{self, NOISE_DRAW, NOISE_DRAWS, Passes, TRANSFER};
 use super::{Plan, Task};
-use crate::suite::config::{AttackConfig, BoundaryConfig, Control, Goal, LINEARIZED_CLASSES, Suite, Target};
+use crate::suite::config::{AttackConfig, BoundaryConfig, Control, LINEARIZED_CLASSES, Suite};
 use crate::suite::goal::Driven;
 use crate::suite::presets::Preset;
 use crate::wording::columns::{Align, columns};
@@ -211,7 +211,7 @@ fn with_sweep(attack: &AttackConfig, alone: PerSample) -> PerSample {
 }
 
 fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u64>) -> PerSample {
-    if let Goal::ClassLogit { preset: Some(preset), .. } = attack.goal {
+    if let Some(preset) = attack.goal.composition() {
         return of_preset(preset, attack, classes);
     }
     let epsilons = number(attack.epsilons.len());
@@ -219,10 +219,7 @@ fn of_attack(attack: &AttackConfig, layer_units: Option<u64>, classes: Option<u6
     let Driven { count: units, at_least: partial } = attack.goal.driven(layer_units);
     let controls = attack.goal.controls();
     let driven = if controls.contains(&Control::RandomUnit) { units.saturating_mul(2) } else { units };
-    let ranking = match attack.goal {
-        Goal::ClassLogit { target: Target::Nearest, .. } => passes::linearized(classes.unwrap_or(LINEARIZED_CLASSES)),
-        _ => Passes::default(),
-    };
+    let ranking = attack.goal.ranking(classes.unwrap_or(LINEARIZED_CLASSES));
     let draws = if controls.contains(&Control::Noise) { number(NOISE_DRAWS) } else { 0 };
     let rows = product(&[driven, epsilons, restarts]);
     let noise = product(&[draws, epsilons]);

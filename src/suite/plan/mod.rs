@@ -11,7 +11,7 @@ pub use cost::{Estimate, Known, Line};
 use serde::Serialize;
 pub use shard::{Shard, ShardChoice, ShardError};
 
-use super::config::{Goal, Suite};
+use super::config::Suite;
 
 /// What a unit of work does with its model and samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -110,7 +110,7 @@ impl Plan {
         if suite.transfer.is_some() {
             files.push("transfer.csv".into());
         }
-        if suite.attacks.iter().any(|attack| matches!(attack.goal, Goal::Unit { .. })) {
+        if suite.attacks.iter().any(|attack| attack.goal.units().is_some()) {
             files.extend(["units.csv", "layers.csv"].map(String::from));
         }
         if let Some(damage) = &suite.damage {

@@ -19,7 +19,7 @@ use super::config::{
     UnitSelection,
 };
 use super::features::{Backward, FeatureObjective};
-use super::read::{At, Fields, FromToml, Value, raw_table, wrong};
+use super::read::{At, Fields, FromToml, Value, Written, raw_table, wrong};
 use crate::suite::read::kinds::{Tables, kind, tagged};
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{
@@ -172,7 +172,7 @@ raw_table! {
         /// Step size as a share of epsilon, for optimizers that do not choose it themselves. Default 2.5 / steps.
         step_size: Positive;
         /// How rows move; in suites of form 1 `steepest` unless they say otherwise. Default apgd.
-        optimizer: OptimizerName;
+        optimizer: Written<OptimizerName>;
         /// Views over which each step's gradient is averaged. Default the image alone.
         views: RawViews;
         /// Independent starts: the first from the clean image, the others random. Default 1.
@@ -211,7 +211,7 @@ raw_table! {
         /// Step size as a share of epsilon. Default 2.5 / steps.
         step_size: Positive;
         /// How rows move. Default steepest.
-        optimizer: OptimizerName;
+        optimizer: Written<OptimizerName>;
         /// Views over which each step's gradient is averaged. Default the image alone.
         views: RawViews;
         /// Independent starts: the first from the clean image, the others random. Default 1.
@@ -243,7 +243,7 @@ raw_table! {
         /// Step size as a share of epsilon. Default 2.5 / steps.
         step_size: Positive;
         /// How rows move. Default momentum.
-        optimizer: OptimizerName;
+        optimizer: Written<OptimizerName>;
         /// Views over which each step's gradient is averaged. Default the image alone.
         views: RawViews;
         /// Independent starts: the first from the clean image, the others random. Default 1.

@@ -60,6 +60,34 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
+/// A value that is written, whether it could be read or not: what depends on its being left out must not take a misspelling for it.
+#[derive(Debug, Clone)]
+pub struct Written<T>(pub Option<T>);
+
+impl<T: FromToml> FromToml for Written<T> {
+    fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
+        Some(Written(T::from_toml(key, value, problems)))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Written<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
 /// Give a value type a schema that is written where the type is used.
 macro_rules! schema_of {
     ($type:ty, $name:literal, $schema:tt) => {

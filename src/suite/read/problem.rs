@@ -105,11 +105,6 @@ impl Problems {
         !self.0.iter().filter_map(|problem| problem.span.as_ref()).any(within)
     }
 
-    /// Whether no problem so far begins with these words.
-    pub fn none_says(&self, words: &str) -> bool {
-        !self.0.iter().any(|problem| problem.message.starts_with(words))
-    }
-
     /// All problems, in the order of the file; those after the first [`SuiteErrors::MOST`] are counted only.
     pub fn into_errors(mut self, path: &Path, source: &str) -> SuiteErrors {
         self.0.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));

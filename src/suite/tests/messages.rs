@@ -23,20 +23,22 @@ fn the_full_suite_means_what_it_says() {
     let [untargeted, seven, neurons, every] = &suite.attacks[..] else { panic!() };
     let radii: Vec<String> = untargeted.epsilons.iter().map(Epsilon::to_string).collect();
     assert_eq!(radii, ["0", "1/255", "8/255"], "sorted");
-    assert!(matches!(untargeted.goal, Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Margin, .. }));
+    assert!(
+        matches!(&untargeted.goal, Goal::ClassLogit(goal) if (goal.target, goal.loss) == (Target::Untargeted, Loss::Margin))
+    );
     assert_eq!((untargeted.optimizer, seven.optimizer), (OptimizerName::Apgd, OptimizerName::Steepest));
     assert_eq!((untargeted.stop, untargeted.restarts, untargeted.step_size), (Stop::Flip, 1, None));
-    assert!(matches!(seven.goal, Goal::ClassLogit { target: Target::Class(7), loss: Loss::Dlr, .. }));
+    assert!(matches!(&seven.goal, Goal::ClassLogit(goal) if (goal.target, goal.loss) == (Target::Class(7), Loss::Dlr)));
     assert_eq!((seven.stop, seven.restarts, seven.step_size, seven.norm), (Stop::Budget, 3, Some(0.1), Norm::L2));
     assert!(seven.applies_to("cnn") && !seven.applies_to("vit") && untargeted.applies_to("vit"));
     assert_eq!(neurons.models.as_deref(), Some(&["cnn".to_string(), "vit".to_string()][..]), "in the suite's order");
-    let Goal::Unit { units, direction, controls, .. } = &neurons.goal else { panic!() };
+    let Goal::Unit(UnitGoal { units, direction, controls, .. }) = &neurons.goal else { panic!() };
     let neuron = Unit::neuron(4, 3, 5);
     assert_eq!(units, &UnitSelection::Listed(vec![Unit::channel(3), Unit::channel(17), neuron]));
     assert_eq!(*direction, Direction::Suppress);
     assert_eq!(controls, &[Control::Noise, Control::RandomUnit]);
     assert!(
-        matches!(&every.goal, Goal::Unit { units: UnitSelection::All, controls, .. } if controls == &[Control::Noise])
+        matches!(&every.goal, Goal::Unit(UnitGoal { units: UnitSelection::All, controls, .. }) if controls == &[Control::Noise])
     );
     assert_eq!(every.stop, Stop::Budget);
     let rules: Vec<String> = suite.gates.iter().map(ToString::to_string).collect();
@@ -343,7 +345,7 @@ fn attacks_on_features_are_read_with_their_views() {
     let attack = suite.attacks.iter().find(|attack| attack.name == "features").unwrap();
     assert_eq!((attack.optimizer, attack.stop), (OptimizerName::Momentum, Stop::Budget));
     assert!(
-        matches!(&attack.goal, Goal::Features { objective: FeatureObjective::Fia, layer } if layer.as_str() == "50%")
+        matches!(&attack.goal, Goal::Features(FeaturesGoal { objective: FeatureObjective::Fia, layer }) if layer.as_str() == "50%")
     );
     let views = GradientViews { samples: 4, radius: 0.5, diversity: 0.5, ..GradientViews::PLAIN };
     assert_eq!(attack.views, Some(views));
@@ -382,11 +384,13 @@ fn wrong_attacks_on_features_are_explained_where_they_stand() {
 /// What suites of each form get where they say nothing; what they say holds in both.
 #[test]
 fn the_default_attack_depends_on_the_form_of_the_suite() {
-    use crate::suite::{Goal, Loss, OptimizerName};
+    use crate::suite::{ClassLogitGoal, Goal, Loss, OptimizerName};
     let driven = |source: &str| {
         let suite = parse(source).unwrap();
         let attack = &suite.attacks[0];
-        let Goal::ClassLogit { loss, .. } = attack.goal else { panic!("the first attack drives a class") };
+        let Goal::ClassLogit(ClassLogitGoal { loss, .. }) = attack.goal else {
+            panic!("the first attack drives a class")
+        };
         (loss, attack.optimizer, suite.attack_warnings())
     };
     let first = replaced("schema = 2", "schema = 1");

@@ -8,15 +8,16 @@ use std::path::Path;
 use self::views::views;
 use super::{distinct, repeated};
 use crate::suite::config::{
-    AttackConfig, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Suite, Sweep, Target, UnitSelection,
+    AttackConfig, ClassLogitGoal, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Suite, Sweep,
+    Target, UnitGoal, UnitSelection,
 };
 use crate::suite::places::Place;
 use crate::suite::presets::Preset;
 use crate::suite::raw::{RawAmStandard, RawAttack, RawClassLogit, RawStandard, RawUnit, RawUnits};
-use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{FormVersion, Name, Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
+use crate::suite::read::{At, Written};
 use crate::terms::{Epsilon, LayerName, Norm};
 use crate::wording::suggest::{did_you_mean, excerpt};
 
@@ -62,7 +63,8 @@ impl Suite {
     /// Attacks that are weak because of a default that the suite did not choose, one sentence each.
     pub fn attack_warnings(&self) -> Vec<String> {
         let weak = |(index, attack): (usize, &AttackConfig)| {
-            let plain = matches!(attack.goal, Goal::ClassLogit { loss: Loss::Logit, preset: None, .. });
+            let plain =
+                matches!(&attack.goal, Goal::ClassLogit(goal) if goal.loss == Loss::Logit && goal.preset.is_none());
             (plain && !self.places.written(Place::Attack(index, "loss"))).then(|| {
                 format!(
                     "attack `{}` drives the plain logit, the default of suites of form 1, which reads some points too robust; \
@@ -132,7 +134,7 @@ fn class_logit(
             .help("use `stop = \"flip\"` or `stop = \"budget\"`, or choose a `target`");
     }
     if let Some(sweep) = raw.sweep.as_ref().filter(|sweep| sweep.value == Sweep::Nearest) {
-        let square = raw.optimizer.as_ref().is_some_and(|optimizer| optimizer.value == OptimizerName::Square);
+        let square = raw.optimizer.as_ref().is_some_and(|optimizer| optimizer.value.0 == Some(OptimizerName::Square));
         let stays = raw.stop.as_ref().is_some_and(|stop| stop.value != Stop::Flip);
         let hinders = [
             (target != Target::Untargeted, "the nearest flip is of any class, and this attack has a target"),
@@ -149,7 +151,7 @@ fn class_logit(
     Some(AttackConfig {
         name: raw.name?.value.0,
         models: applies,
-        goal: Goal::ClassLogit { target, loss, preset: None },
+        goal: Goal::ClassLogit(ClassLogitGoal { target, loss, preset: None }),
         norm: norm?,
         epsilons: epsilons?,
         steps: raw.steps?.value.size(),
@@ -187,7 +189,7 @@ fn composed(
     Some(AttackConfig {
         name,
         models: applies,
-        goal: Goal::ClassLogit { target: Target::Untargeted, loss: Loss::Margin, preset: Some(preset) },
+        goal: Goal::ClassLogit(ClassLogitGoal { target: Target::Untargeted, loss: Loss::Margin, preset: Some(preset) }),
         norm: norm?,
         epsilons,
         // The parts have their own.
@@ -226,12 +228,12 @@ fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems
     let steepest = OptimizerName::Steepest;
     let optimizer = optimizer(raw.optimizer.as_ref(), steepest, norm, raw.step_size.as_ref(), problems);
     let views = views(raw.views, optimizer, problems);
-    let goal = Goal::Unit {
+    let goal = Goal::Unit(UnitGoal {
         layer: LayerName::from(raw.layer?.value.0),
         units: units?,
         direction: raw.direction.map_or(Direction::default(), |direction| direction.value),
         controls,
-    };
+    });
     Some(AttackConfig {
         name: raw.name?.value.0,
         models: applies,
@@ -250,16 +252,14 @@ fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems
 
 /// How rows move, where the attack's balls allow it.
 fn optimizer(
-    raw: Option<&At<OptimizerName>>,
+    raw: Option<&At<Written<OptimizerName>>>,
     usual: OptimizerName,
     norm: Option<Norm>,
     step_size: Option<&At<Positive>>,
     problems: &mut Problems,
 ) -> OptimizerName {
-    let Some(At { value: optimizer, span }) = raw else {
-        // An optimizer that is written wrong is not one that is left out.
-        let left_out = usual.adapts() && problems.none_says("unknown optimizer");
-        if let Some(size) = step_size.filter(|_| left_out) {
+    let Some(At { value: Written(optimizer), span }) = raw else {
+        if let Some(size) = step_size.filter(|_| usual.adapts()) {
             let problem = format!("optimizer `{}`, the default, chooses its steps itself", usual.as_str());
             problems
                 .add(size.span.clone(), problem, "not used")
@@ -267,6 +267,7 @@ fn optimizer(
         }
         return usual;
     };
+    let Some(optimizer) = optimizer else { return usual };
     let word = optimizer.as_str();
     if optimizer.is_nearest() {
         problems

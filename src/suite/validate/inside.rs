@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::attack::{ball, chosen_models, fixed_selection};
 use super::distinct;
-use crate::suite::config::{AttackConfig, Direction, Goal};
+use crate::suite::config::{AttackConfig, Direction};
 use crate::suite::inside::{DamageConfig, SliceAcross, TrajectoryConfig, UniversalConfig, UniversalSource};
 use crate::suite::picture::LayerChoice;
 use crate::suite::raw::gate::Glob;
@@ -54,10 +54,9 @@ pub(super) fn trajectories(
     let At { value: raw, span } = raw;
     // Features are followed where they are named.
     let named_ones = raw.attacks.is_some();
-    let follows = |attack: &AttackConfig| match attack.goal {
-        Goal::ClassLogit { preset: Some(_), .. } => false,
-        Goal::Features { .. } => named_ones,
-        Goal::ClassLogit { .. } | Goal::Unit { .. } => true,
+    let follows = |attack: &AttackConfig| match named_ones {
+        true => attack.goal.has_one_way(),
+        false => attack.goal.is_followed_unasked(),
     };
     if !attacks.iter().any(follows) && problems.is_empty() {
         problems

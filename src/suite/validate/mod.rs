@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::config::{
-    AttackConfig, DeviceChoice, Goal, ModelConfig, RunConfig, SearchPrecision, SelfTestConfig, Suite, TableForm,
+    AttackConfig, DeviceChoice, ModelConfig, RunConfig, SearchPrecision, SelfTestConfig, Suite, TableForm,
 };
 use super::raw::{RawModel, RawRun, RawSelfTest, RawSuite};
 use super::read::{At, FromToml, Value};
@@ -229,7 +229,7 @@ fn places(root: &Value) -> Places {
 }
 
 fn self_test(raw: &At<RawSelfTest>, attacks: &[AttackConfig], problems: &mut Problems) -> SelfTestConfig {
-    if problems.is_empty() && !attacks.iter().any(|attack| matches!(attack.goal, Goal::ClassLogit { .. })) {
+    if problems.is_empty() && !attacks.iter().any(|attack| attack.goal.drives_logits()) {
         problems
             .add(raw.span.clone(), "`[selftest]` finds no attack of kind `class-logit`", "nothing to test")
             .help("add such an attack, or leave `[selftest]` out");

@@ -16,7 +16,7 @@ use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{StudyDir, WayPoint, WayRecord, file_word};
 use crate::rows::integers;
-use crate::suite::{AttackConfig, Goal, SliceAcross, TrajectoryConfig};
+use crate::suite::{AttackConfig, SliceAcross, TrajectoryConfig};
 use crate::terms::Unit;
 
 /// Units of a unit attack of which one that flips the sample is looked for.
@@ -91,10 +91,7 @@ impl WayFinder<'_> {
         let prediction = clean.judgements[sample].prediction;
         let goal = &block.attack.goal;
         let (kind, layer) = (goal.cell_kind(), goal.layer().cloned());
-        let objective = match goal {
-            Goal::Features { objective, .. } => Some(objective.as_str()),
-            Goal::ClassLogit { .. } | Goal::Unit { .. } => None,
-        };
+        let objective = goal.objective_word();
         let Some((unit, trace)) = followed(block, sample, units, prediction) else { return Ok(None) };
         let logits = block.answers(&Tensor::cat(&trace.images, 0));
         let last = integers(&logits.argmax(-1, false)).last().copied().unwrap_or(prediction);
@@ -167,7 +164,7 @@ impl WayFinder<'_> {
 
 /// The trace of the attack; of a unit attack that of the first unit which flips the sample, or else of the first.
 fn followed(block: &AttackBlock, sample: usize, units: &[Unit], clean: i64) -> Option<(Option<Unit>, Trace)> {
-    if !matches!(block.attack.goal, Goal::Unit { .. }) {
+    if block.attack.goal.units().is_none() {
         return Some((None, block.trace(sample, None)?));
     }
     let mut first = None;

@@ -1,7 +1,7 @@
 //! `[[attack]]` of kind `features`.
 
 use super::{ball, chosen_models, optimizer, views};
-use crate::suite::config::{AttackConfig, Goal, OptimizerName, Stop, Sweep};
+use crate::suite::config::{AttackConfig, FeaturesGoal, Goal, OptimizerName, Stop, Sweep};
 use crate::suite::raw::RawFeatures;
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
@@ -23,7 +23,10 @@ pub(super) fn resolve(raw: RawFeatures, names: &[At<String>], problems: &mut Pro
     Some(AttackConfig {
         name: raw.name?.value.0,
         models: applies,
-        goal: Goal::Features { objective: raw.objective?.value, layer: LayerName::from(raw.layer?.value.0.as_str()) },
+        goal: Goal::Features(FeaturesGoal {
+            objective: raw.objective?.value,
+            layer: LayerName::from(raw.layer?.value.0.as_str()),
+        }),
         norm: norm?,
         epsilons: epsilons?,
         steps: raw.steps?.value.size(),

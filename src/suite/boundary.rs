@@ -1,0 +1,89 @@
+//! `[boundary]`: how the distance to the decision boundary is measured.
+
+use serde::{Deserialize, Serialize};
+
+use super::choices::Loss;
+use crate::terms::{Epsilon, Norm};
+
+/// `[boundary]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BoundaryConfig {
+    /// The norm in which distance is measured.
+    pub norm: Norm,
+    /// The search methods.
+    pub methods: Vec<BoundaryMethod>,
+    /// Largest radius searched, in pixel units of [0, 1]; beyond it a distance is censored.
+    pub max_radius: Epsilon,
+    /// Steps of each method.
+    pub steps: usize,
+    /// What the path's ascent maximizes.
+    pub loss: Loss,
+    /// Bisection steps after the bracket is found.
+    pub bisections: usize,
+}
+
+/// How the boundary is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoundaryMethod {
+    /// Along the direction that activation maximization takes: a geometric grid, then bisection.
+    Path,
+    /// The nearest flip of the Fast Minimum-Norm attack, then bisection (Pintor et al. 2021).
+    Fmn,
+    /// DeepFool (Moosavi-Dezfooli et al. 2016), for linf, l2 and l1.
+    Deepfool,
+    /// FAB (Croce and Hein 2020), for linf, l2 and l1.
+    Fab,
+    /// DDN (Rony et al. 2019), for l2.
+    Ddn,
+    /// Carlini and Wagner's attack (2017), for l2.
+    Cw,
+    /// sigma-zero (Cinà et al. 2025), for l0.
+    SigmaZero,
+    /// Auto-PGD in balls whose radius is searched, for linf, l2 and l1.
+    Apgd,
+}
+
+impl BoundaryMethod {
+    /// All methods.
+    pub const ALL: [BoundaryMethod; 8] = [
+        BoundaryMethod::Path,
+        BoundaryMethod::Fmn,
+        BoundaryMethod::Deepfool,
+        BoundaryMethod::Fab,
+        BoundaryMethod::Ddn,
+        BoundaryMethod::Cw,
+        BoundaryMethod::SigmaZero,
+        BoundaryMethod::Apgd,
+    ];
+
+    /// The norms in which the method measures.
+    pub fn norms(self) -> &'static [Norm] {
+        match self {
+            BoundaryMethod::Path
+            | BoundaryMethod::Fmn
+            | BoundaryMethod::Deepfool
+            | BoundaryMethod::Fab
+            | BoundaryMethod::Apgd => &[Norm::Linf, Norm::L2, Norm::L1],
+            BoundaryMethod::Ddn | BoundaryMethod::Cw => &[Norm::L2],
+            BoundaryMethod::SigmaZero => &[Norm::L0],
+        }
+    }
+
+    /// The word of suites, CSV files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BoundaryMethod::Path => "path",
+            BoundaryMethod::Fmn => "fmn",
+            BoundaryMethod::Deepfool => "deepfool",
+            BoundaryMethod::Fab => "fab",
+            BoundaryMethod::Ddn => "ddn",
+            BoundaryMethod::Cw => "cw",
+            BoundaryMethod::SigmaZero => "sigma-zero",
+            BoundaryMethod::Apgd => "apgd",
+        }
+    }
+}
+
+/// Classes, the predicted one included, that the distance to first order looks at: the most likely ones.
+pub const LINEARIZED_CLASSES: u64 = 10;

@@ -1,0 +1,58 @@
+//! `kind = "class-logit"` and the compositions: a function of the logits.
+
+use serde::{Deserialize, Serialize};
+
+use super::GoalKind;
+use crate::suite::boundary::LINEARIZED_CLASSES;
+use crate::suite::choices::Loss;
+use crate::suite::presets::Preset;
+use crate::suite::row_passes::{Passes, linearized};
+use crate::suite::target::Target;
+use crate::terms::CellKind;
+
+/// Drives the logit of a class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassLogitGoal {
+    /// Which class.
+    pub target: Target,
+    /// The function of the logits that is maximized.
+    pub loss: Loss,
+    /// The composition of attacks that runs instead of one; each of its parts has a loss of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+}
+
+impl GoalKind for ClassLogitGoal {
+    fn cell_kind(&self) -> CellKind {
+        CellKind::ClassLogit
+    }
+
+    fn target(&self) -> Option<Target> {
+        Some(self.target)
+    }
+
+    fn composition(&self) -> Option<Preset> {
+        self.preset
+    }
+
+    fn drives_logits(&self) -> bool {
+        true
+    }
+
+    /// A composition's budgets are its own.
+    fn can_be_longer(&self) -> bool {
+        self.preset.is_none()
+    }
+
+    /// A composition has several.
+    fn has_one_way(&self) -> bool {
+        self.preset.is_none()
+    }
+
+    fn ranking(&self, classes: u64) -> Passes {
+        match self.target {
+            Target::Nearest => linearized(classes.min(LINEARIZED_CLASSES)),
+            _ => Passes::default(),
+        }
+    }
+}
