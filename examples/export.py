@@ -141,11 +141,16 @@ class Reference:
     def gradient(self, value):
         return torch.autograd.grad(value.sum(), self.pixels, retain_graph=True)[0]
 
-    def rounding(self):
-        """The error of PyTorch's own logits in f32, against those in f64."""
-        with torch.no_grad():
-            exact = look(copy.deepcopy(self.model).double(), normalized(self.pixels.detach().double()), ())[0]
-        return error(self.logits.detach().double(), exact)
+    def rounding(self, layer):
+        """The errors of PyTorch's own f32 against its f64: of the logits, of a module's output, and of the gradient of a class, the
+        image with the largest."""
+        model, pixels = copy.deepcopy(self.model).double(), self.pixels.detach().double().requires_grad_()
+        logits, seen = look(model, normalized(pixels), {layer})
+        largest = self.logits.amin(0).argmax().item()
+        exact = torch.autograd.grad(logits[:, largest].sum(), pixels)[0]
+        gradient = max(error(*pair) for pair in zip(self.gradient(self.logits[:, largest]).double(), exact))
+        activation = error(self.seen[layer].detach().double(), seen[layer].detach()) if seen.get(layer) is not None else 0.0
+        return {"logits": error(self.logits.detach().double(), logits.detach()), "activation": activation, "gradient": gradient}
 
 
 def unit_of(seen, listed, tapped):
@@ -195,6 +200,13 @@ def agrees(found, tolerance):
     """Whether all errors are within bounds. Of a network with kinks one image has to be exact."""
     good = found["logits"] <= tolerance and not (found["activation"] or 0) > tolerance
     return good and all(pair[0 if found["kinks"] else 1] <= 10 * tolerance for pair in found["gradients"])
+
+
+def rounds(found, own, tolerance):
+    """Whether no error is larger than four times PyTorch's own (see Reference.rounding)."""
+    bound = {key: 4 * max(tolerance, value) for key, value in own.items()}
+    good = found["logits"] <= bound["logits"] and (found["activation"] or 0) <= bound["activation"]
+    return good and all(pair[0 if found["kinks"] else 1] <= 10 * bound["gradient"] for pair in found["gradients"])
 
 
 def cells(found):

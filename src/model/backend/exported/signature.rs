@@ -90,8 +90,9 @@ fn check_images(program: &ExportedProgram, images: &str, [channels, height, widt
     };
     match kind(meta.dtype) {
         Some(tch::Kind::Float | tch::Kind::Half | tch::Kind::BFloat16) => {}
-        other => {
-            return Err(format!("its input `{images}` has values of kind {other:?}; expected floating-point pixels"));
+        found => {
+            let found = found.map_or("unknown".to_owned(), |kind| format!("{kind:?}"));
+            return Err(format!("its input `{images}` has values of kind {found}; expected floating-point pixels"));
         }
     }
     let shape = meta.shape();
@@ -100,6 +101,9 @@ fn check_images(program: &ExportedProgram, images: &str, [channels, height, widt
     let [batch, sizes @ ..] = &shape[..] else { return Err(format!("its input `{images}` is no tensor of images")) };
     if sizes.len() != 3 {
         return Err(format!("its input `{images}` has shape [{text}]; expected images [N, C, H, W]"));
+    }
+    if sizes[2] == Some(channels) && sizes[0].is_some_and(|size| size != channels) {
+        return Err(format!("its input `{images}` has the channels last; export it for images [N, C, H, W]"));
     }
     if let Some(batch) = batch {
         return Err(format!("it takes exactly {batch} images at a time; {BATCH}"));

@@ -164,10 +164,21 @@ impl<'b> Args<'b> {
         slot
     }
 
-    /// The first argument, a tensor: `self` of some operators, `input` of others.
+    /// The first argument, a tensor: `self` of some operators, `input` of others. Decomposed programs have numbers there too, which are
+    /// tensors without dimensions.
     pub fn first(&mut self) -> Result<Slot, String> {
-        let name = self.entries.first().map(|(name, ..)| name.clone()).ok_or("has no arguments")?;
-        self.slot(&name)
+        let (name, arg, taken) = self.entries.first_mut().ok_or("has no arguments")?;
+        let number = match arg {
+            Arg::Int(value) => Tensor::from(*value),
+            Arg::Float(value) => Tensor::from(*value as f32),
+            _ => {
+                let name = name.clone();
+                return self.slot(&name);
+            }
+        };
+        *taken = true;
+        let slot = self.builder.with(Value::Tensor(number));
+        Ok(self.read(slot))
     }
 
     /// A tensor.

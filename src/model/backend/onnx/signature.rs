@@ -62,8 +62,9 @@ fn check_images(images: &ValueInfo, [channels, height, width]: [i64; 3]) -> Resu
     let name = &images.name;
     match kind(images.kind) {
         Some(tch::Kind::Float | tch::Kind::Half | tch::Kind::BFloat16) => {}
-        other => {
-            return Err(format!("its input `{name}` has values of kind {other:?}; expected floating-point pixels"));
+        found => {
+            let found = found.map_or("unknown".to_owned(), |kind| format!("{kind:?}"));
+            return Err(format!("its input `{name}` has values of kind {found}; expected floating-point pixels"));
         }
     }
     let Some(shape) = &images.shape else { return Ok(()) };

@@ -75,6 +75,17 @@ fn assert_same(operator: &str, ours: &Tensor, theirs: &Tensor) {
     assert!(difference(ours, theirs) <= 1e-5, "{operator}: {}", difference(ours, theirs));
 }
 
+/// `affine_grid` in core ATen begins so.
+#[test]
+fn numbers_may_stand_before_tensors() {
+    let x = waves(&[2, 3]);
+    assert_same("sub", &computed("sub.Tensor", vec![("self", int(15)), ("other", t(&x))], 1), &(15.0 - &x));
+    assert_same("div", &computed("div.Tensor", vec![("self", float(0.9375)), ("other", t(&x))], 1), &(0.9375 / &x));
+    let whole = Tensor::from_slice(&[1i64, 4]);
+    let ours = computed("sub.Tensor", vec![("self", float(0.5)), ("other", t(&whole))], 1);
+    assert_same("sub of whole numbers", &ours, &Tensor::from_slice(&[-0.5f32, -3.5]));
+}
+
 #[test]
 fn recurrent_layers_are_libtorchs() {
     let (x, zero) = (waves(&[2, 5, 3]), Tensor::zeros([2, 2, 4], (Kind::Float, Device::Cpu)));
