@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Makes docs/pictures/: atlases of the shipped CIFAR-10 networks, and of SqueezeNet 1.0 where its weights are.
 #
-#   scripts/atlas.sh DATA [WEIGHTS]    DATA holds CIFAR-10 as docs/data.md says, WEIGHTS the file that suites/imagenet_squeezenet.toml names
+#   scripts/atlas.sh DATA [WEIGHTS [IMAGES]]    DATA holds CIFAR-10 as docs/data.md says, WEIGHTS and IMAGES are the file and the folder that
+#                                               suites/imagenet_squeezenet.toml names
 #
-# Needs am-eval on the PATH (or AM=command) and Python with Pillow, which shrinks the PNGs to a palette of 200 colours. About ten
-# minutes on two cores.
+# Needs am-eval on the PATH (or AM=command) and Python with Pillow, which shrinks the PNGs to a palette of 200 colours. A few minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 am=${AM:-am-eval}
@@ -21,12 +21,11 @@ DATA=$1
 made early relu random:6 resnet20 --steps 256
 made middle layer2.2 random:6 resnet20 --steps 256
 made classes logits all resnet20 --steps 256
-made vit logits all vit --preset lucid --steps 256
+made vit logits all vit --preset lucid --steps 192
 if [ $# -gt 1 ]; then
-  for layer in features.3 features.7 features.12; do
-    $am visualize --arch torchvision/squeezenet1_0 --weights "$2" --mean 0.48235294,0.45882353,0.40784314 \
-      --std 0.00392157,0.00392157,0.00392157 --layer "$layer" --units random:6 --steps 192 --out "$out/squeezenet-$layer"
-  done
+  $am visualize --arch torchvision/squeezenet1_0 --weights "$2" --mean 0.48235294,0.45882353,0.40784314 \
+    --std 0.00392157,0.00392157,0.00392157 ${3:+--images "$3"} --layer features.7 --units random:6 --steps 96 \
+    --out "$out/squeezenet-features.7"
 fi
 mkdir -p docs/pictures
 python3 - "$out" docs/pictures <<'PYTHON'
