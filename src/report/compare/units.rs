@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::compare::Comparison;
-use crate::record::{PictureDir, PictureRecord, StoreError};
+use crate::record::{Manifest, PictureDir, PictureRecord, StoreError};
+use crate::report::chart::gallery::class_name;
 use crate::report::page::encode::data_uri;
 
 /// Most bytes of pictures in the page.
@@ -47,7 +48,10 @@ impl UnitPairs {
             // A baseline is a file, and has no pictures.
             Some((_, folder)) if folder.is_dir() => {
                 let dir = PictureDir::of_run(folder);
-                Ok(Some((dir.clone(), dir.read()?)))
+                // What classes are called is in the manifest; without one they have numbers.
+                let manifest = Manifest::load(&folder.join("manifest.json"));
+                let classes = manifest.map_or_else(|_| Vec::new(), |manifest| manifest.classes);
+                Ok(Some((dir.clone(), dir.read()?, classes)))
             }
             _ => Ok::<_, StoreError>(None),
         };
@@ -68,7 +72,7 @@ impl UnitPairs {
                 let called = |other: &&PictureRecord| same(other) && other.visualization == picture.visualization;
                 let found_other = second.1.iter().find(called).or_else(|| second.1.iter().find(same));
                 let Some(other) = found_other else { continue };
-                let (reference, run) = (side(&first.0, picture)?, side(&second.0, other)?);
+                let (reference, run) = (side(&first.0, picture, &first.2)?, side(&second.0, other, &second.2)?);
                 used += reference.source.len() + run.source.len();
                 if used > ROOM {
                     found.dropped += 1;
@@ -82,7 +86,7 @@ impl UnitPairs {
     }
 }
 
-fn side(dir: &PictureDir, picture: &PictureRecord) -> Result<Side, StoreError> {
+fn side(dir: &PictureDir, picture: &PictureRecord, classes: &[String]) -> Result<Side, StoreError> {
     let path = dir.path().join(&picture.file);
     let png = std::fs::read(&path).map_err(StoreError::io("read", &path))?;
     Ok(Side {
@@ -90,6 +94,6 @@ fn side(dir: &PictureDir, picture: &PictureRecord) -> Result<Side, StoreError> {
         source: data_uri(&png),
         objective: format!("{:.3}", picture.objective),
         percentile: picture.percentile.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0)),
-        class: format!("{} ({:.0} %)", picture.answer.class, picture.answer.confidence * 100.0),
+        class: format!("{} ({:.0} %)", class_name(classes, picture.answer.class), picture.answer.confidence * 100.0),
     })
 }
