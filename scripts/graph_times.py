@@ -7,7 +7,7 @@ Seconds are of forward and backward passes for a class logit; memory is the proc
 """
 
 import argparse
-import os
+import contextlib
 import re
 import subprocess
 import sys
@@ -30,14 +30,19 @@ def predicted(binary, arch, weights, pictures, out):
     command = [binary, "predict", "--device", "cpu", "--arch", arch, "--weights", weights, "--mean", mean, "--std", std]
     command += ["--images", pictures, "--out", out, "--gradient", "class:0"]
     with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said)
-        _, status, usage = os.wait4(child.pid, 0)
+        child, most = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said), 0
+        while (status := child.poll()) is None:
+            # The system's own figure would count this process, whose copy the child began as.
+            with contextlib.suppress(OSError):
+                peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{child.pid}/status").read_text())
+                most = max(most, int(peak[1]) if peak else 0)
+            time.sleep(0.02)
         said.seek(0)
         text = said.read().decode()
     if status:
         raise RuntimeError(text)
     load, passes = map(float, re.search(r"([\d.]+) s to load, ([\d.]+) s to compute", text).groups())
-    return load, passes, usage.ru_maxrss / 1024
+    return load, passes, most / 1024
 
 
 def eager(model, pixels_u8):

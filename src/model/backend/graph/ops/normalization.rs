@@ -16,7 +16,7 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten._batch_norm_with_update.default", trains),
     ("aten._batch_norm_with_update_functional.default", trains),
     ("aten._native_batch_norm_legit_functional.default", trains),
-    ("aten._native_batch_norm_legit.no_stats", trains),
+    ("aten._native_batch_norm_legit.no_stats", |args| native(args, batch_norm)),
     ("aten.layer_norm.default", layer_norm),
     ("aten.native_layer_norm.default", |args| native(args, layer_norm)),
     ("aten.group_norm.default", group_norm),

@@ -75,6 +75,17 @@ fn assert_same(operator: &str, ours: &Tensor, theirs: &Tensor) {
     assert!(difference(ours, theirs) <= 1e-5, "{operator}: {}", difference(ours, theirs));
 }
 
+/// Standardized weights of NFNets in core ATen.
+#[test]
+fn weights_are_normalized_without_statistics() {
+    let weight = waves(&[1, 4, 6]);
+    let arguments = vec![("input", t(&weight)), ("training", yes()), ("momentum", float(0.0)), ("eps", float(1e-6))];
+    let deviations = &weight - weight.mean_dim([2i64].as_slice(), true, Kind::Float);
+    let variance = deviations.square().mean_dim([2i64].as_slice(), true, Kind::Float);
+    let ours = computed("_native_batch_norm_legit.no_stats", arguments, 3);
+    assert_same("no_stats", &ours, &(deviations / (variance + 1e-6).sqrt()));
+}
+
 /// `affine_grid` in core ATen begins so.
 #[test]
 fn numbers_may_stand_before_tensors() {
