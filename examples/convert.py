@@ -22,32 +22,51 @@ NORMALIZATION = {"mu", "sigma", "mean", "std", "normalize.mean", "normalize.std"
 
 
 def tensors(value):
-    """The tensors of a state dict, or of a module; none if it holds none."""
+    """The tensors of a state dict, or of a module, and NumPy's arrays as tensors; none if it holds none."""
     if isinstance(value, torch.nn.Module):
         value = value.state_dict()
     if not isinstance(value, dict):
         return {}
-    return {name: tensor for name, tensor in value.items() if torch.is_tensor(tensor)}
+    numbers = {name: torch.as_tensor(array) for name, array in value.items() if hasattr(array, "dtype") and not isinstance(name, int)}
+    return {str(name): tensor for name, tensor in numbers.items()}
+
+
+def members(value):
+    """What a dictionary, a list or a tuple holds, by its key or place, the usual keys first."""
+    if isinstance(value, (list, tuple)):
+        return [(str(place), member) for place, member in enumerate(value[:100])]
+    if not isinstance(value, dict):
+        return []
+    usual = sorted((name for name in value if name in KEYS), key=KEYS.index)
+    helpers = lambda name: any(part in str(name) for part in ("optim", "sched"))
+    others = [name for name in value if name not in KEYS and not helpers(name)]
+    return [(str(name), value[name]) for name in usual + others]
+
+
+def dictionaries(value, place="", depth=3):
+    """Every dictionary of tensors down to a depth, with its place."""
+    state = tensors(value)
+    found = [(state, place)] if state else []
+    if depth and not isinstance(value, torch.nn.Module):
+        for name, member in members(value):
+            found += dictionaries(member, f"{place}.{name}".lstrip("."), depth - 1)
+    return found
 
 
 def find(content, key):
     """The state dict, and where it lies."""
     if key:
         for part in key.split("."):
-            if not isinstance(content, dict) or part not in content:
-                known = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-                sys.exit(f"the checkpoint has no key `{key}`: at `{part}` there are {known}")
-            content = content[part]
+            held = dict(members(content))
+            held |= {str(name): value for name, value in content.items()} if isinstance(content, dict) else {}
+            if part not in held:
+                sys.exit(f"the checkpoint has no key `{key}`: at `{part}` there are {', '.join(held) or type(content).__name__}")
+            content = held[part]
         return tensors(content), key
-    places = [("", content)]
-    if isinstance(content, dict):
-        usual = sorted((name for name in content if name in KEYS), key=KEYS.index)
-        places += [(name, content[name]) for name in usual]
-        places += [(str(name), value) for name, value in content.items() if name not in KEYS]
-    found = [(tensors(value), place) for place, value in places]
+    found = dictionaries(content)
     # The first that is nearly as large as the largest: a dictionary of a few counters lies beside many checkpoints.
     most = max((len(state) for state, _ in found), default=0)
-    return next(((state, place) for state, place in found if most and len(state) * 10 >= most * 9), ({}, ""))
+    return next(((state, place) for state, place in found if len(state) * 10 >= most * 9), ({}, ""))
 
 
 def without_prefixes(state):

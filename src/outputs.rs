@@ -359,7 +359,7 @@ fn stored_gate(dir: &RunDir, manifest: &Manifest) -> Option<GateOutcome> {
 }
 
 fn read_gate(dir: &RunDir) -> Option<StoredGate> {
-    let text = std::fs::read(dir.path().join(GATE)).ok()?;
+    let text = crate::files::read_whole(dir.path().join(GATE)).ok()?;
     if seal::check(&text) == Seal::Broken { None } else { serde_json::from_slice(&text).ok() }
 }
 
@@ -444,10 +444,10 @@ fn gate_damages(dir: &RunDir) -> Vec<Damage> {
     if !dir.path().join(GATE).exists() {
         // Without a gate the page shows no verdict.
         let verdict_changed =
-            std::fs::read_to_string(&page).ok().zip(bare_page(&page)).is_some_and(|(page, bare)| page != bare);
+            crate::files::read_text(&page).ok().zip(bare_page(&page)).is_some_and(|(page, bare)| page != bare);
         return if verdict_changed { vec![Damage::new(GATE_ON_PAGE, DamageKind::Changed)] } else { Vec::new() };
     }
-    let intact = std::fs::read(dir.path().join(GATE)).is_ok_and(|text| seal::check(&text) == Seal::Whole);
+    let intact = crate::files::read_whole(dir.path().join(GATE)).is_ok_and(|text| seal::check(&text) == Seal::Whole);
     let Some(stored) = read_gate(dir).filter(|_| intact) else { return vec![Damage::new(GATE, DamageKind::Changed)] };
     let changed = stored.files.iter().filter_map(|(name, hash)| {
         let part = if name == PAGE { GATE_ON_PAGE } else { name };
@@ -461,7 +461,7 @@ fn gate_damages(dir: &RunDir) -> Vec<Damage> {
 
 /// The page without a gate's verdict.
 fn bare_page(path: &Path) -> Option<String> {
-    Some(without_gate(&std::fs::read_to_string(path).ok()?))
+    Some(without_gate(&crate::files::read_text(path).ok()?))
 }
 
 fn hash_of(bytes: &[u8]) -> String {

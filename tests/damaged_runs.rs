@@ -256,6 +256,24 @@ proptest! {
     }
 }
 
+/// A pipe in a file's place would wait for a writer that never comes.
+#[cfg(unix)]
+#[test]
+fn pipes_in_the_place_of_files_are_refused_at_once() {
+    for file in ["samples.csv", "manifest.json", "blocks/000--00000.block", "gate.json", "report.html"] {
+        let run = Damaged::new("rules.toml", RULES.as_bytes());
+        let path = run.path("run").join(file);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let mut compare = am_eval();
+        compare.arg("compare").arg(run.path("run")).arg(WHOLE.path().join("run")).arg("--out").arg(run.path("out"));
+        for mut command in [run.gate(), run.save(), compare, run.report()] {
+            let output = command.timeout(std::time::Duration::from_secs(60)).output().unwrap();
+            assert!(output.status.code().is_some(), "{file}: waits: {command:?}");
+        }
+    }
+}
+
 /// Every file of the run but its lock, by name.
 fn files(folder: &Path, below: &str) -> Vec<String> {
     let mut names = Vec::new();

@@ -4,7 +4,7 @@ use super::args::{BaselineAction, BaselineArgs};
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
 use super::gate::{baseline_failure, check_files, load_baseline, snapshot_failure};
-use super::output::print;
+use super::output::{print, tell};
 use crate::gate::{Snapshot, baseline};
 use crate::record::RunDir;
 use crate::stats::wilson;
@@ -19,7 +19,7 @@ pub fn baseline(args: &BaselineArgs) -> Result<Exit, Failure> {
             let (snapshot, _) = Snapshot::of_run(&dir, &manifest).map_err(snapshot_failure)?;
             baseline::save(&snapshot, file)
                 .map_err(|error| Failure { exit: Exit::RunFailed, ..baseline_failure(error) })?;
-            print(&format!("{}baseline: {}\n", outline(&snapshot), file.display()))?;
+            tell(&format!("{}baseline: {}\n", outline(&snapshot), file.display()));
         }
         BaselineAction::Show { file } => print(&outline(&load_baseline(file)?))?,
     }

@@ -40,7 +40,7 @@ pub fn sources(manifest: &Manifest, suite: Option<&Path>, rules_file: Option<&Pa
     let rules_file = rules_file.map(|path| Source {
         uri: address(path),
         // It has just been read.
-        text: std::fs::read_to_string(path).unwrap_or_default(),
+        text: crate::files::read_text(path).unwrap_or_default(),
     });
     Sources::new(suite, rules_file, rules)
 }
@@ -49,7 +49,7 @@ pub fn sources(manifest: &Manifest, suite: Option<&Path>, rules_file: Option<&Pa
 fn suite_path(manifest: &Manifest) -> PathBuf {
     let named = |argument: &&String| Path::new(argument).extension() == Some(OsStr::new("toml"));
     let candidates: Vec<&String> = manifest.command.iter().skip(1).filter(named).collect();
-    let same = |path: &&&String| std::fs::read_to_string(path).is_ok_and(|text| text == manifest.suite_source);
+    let same = |path: &&&String| crate::files::read_text(path).is_ok_and(|text| text == manifest.suite_source);
     let found = candidates.iter().find(same).or(candidates.first());
     found.map_or_else(|| PathBuf::from(format!("{}.toml", manifest.suite_name)), |path| PathBuf::from(path.as_str()))
 }

@@ -108,8 +108,8 @@ mod networks {
     use crate::data::{self, misfit};
     use crate::judge::file_vector;
     use crate::model::{
-        Architecture, Compute, Geometry, ModelError, ModelSource, TORCHSCRIPT, WeightsError, backend, depths,
-        no_gradient, survey,
+        Architecture, Compute, Geometry, ModelError, ModelSource, TORCHSCRIPT, WeightsError, WeightsFile, backend,
+        depths, no_gradient, survey,
     };
     use crate::objective::missing;
     use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
@@ -176,7 +176,8 @@ mod networks {
 
     fn weights(suite: &Suite, model: &ModelConfig) -> Result<(), ModelError> {
         if backend::find(&model.arch).is_none() {
-            return ModelSource::outline(model, suite.data.image_size())?.check_weights();
+            ModelSource::outline(model, suite.data.image_size())?.check_weights()?;
+            return WeightsFile::check_numbers(&model.weights).map_err(ModelError::from);
         }
         if model.arch != TORCHSCRIPT {
             return Ok(());

@@ -44,8 +44,11 @@ impl ClassList {
     fn parse(file: &TextFile) -> Result<Self, DataError> {
         let entries = match file.text().trim_start().chars().next() {
             Some('[' | '{') => from_json(file)?,
-            _ => from_lines(file),
+            _ => numbered(from_lines(file)),
         };
+        if file.path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            return Err(DataError::content(&file.path, "is YAML; write one name per line, or JSON"));
+        }
         if entries.is_empty() {
             return Err(DataError::content(&file.path, "has no class names"));
         }
@@ -124,6 +127,70 @@ fn from_lines(file: &TextFile) -> Vec<Entry> {
     file.lines().map(entry).collect()
 }
 
+/// Lines that tell their classes themselves, `3 cat`, `3: cat` or `cat 3`, in their order and without the numbers; others as they are.
+/// Numbers from 1 on count the classes from the first.
+fn numbered(entries: Vec<Entry>) -> Vec<Entry> {
+    let parts = [before as fn(&str) -> Option<(u32, &str)>, behind];
+    for part in parts {
+        let told: Option<Vec<(u32, &str)>> = entries.iter().map(|entry| part(&entry.name)).collect();
+        let Some(mut told) = told.filter(|told| told.len() > 1 && entries.iter().all(|entry| entry.synset.is_none()))
+        else {
+            continue;
+        };
+        let mut places: Vec<usize> = (0..told.len()).collect();
+        places.sort_by_key(|place| told[*place].0);
+        told.sort_by_key(|(number, _)| *number);
+        let first = told[0].0;
+        let distinct: std::collections::HashSet<&str> = told.iter().map(|(_, name)| *name).collect();
+        if first <= 1
+            && distinct.len() == told.len()
+            && told.iter().enumerate().all(|(at, (number, _))| *number == at as u32 + first)
+        {
+            let entry = |(place, (_, name)): (&usize, &(u32, &str))| Entry {
+                line: entries[*place].line,
+                synset: None,
+                name: (*name).to_owned(),
+            };
+            return places.iter().zip(&told).map(entry).collect();
+        }
+    }
+    entries
+}
+
+/// The number that a line begins with, and the name behind it.
+fn before(line: &str) -> Option<(u32, &str)> {
+    let end = line.find(|letter: char| !letter.is_ascii_digit())?;
+    let rest = line[end..].strip_prefix([' ', '\t', ',', ':', ';'])?.trim();
+    Some((line[..end].parse().ok()?, rest)).filter(|(_, name)| !name.is_empty())
+}
+
+/// The number that a line ends with, and the name before it.
+fn behind(line: &str) -> Option<(u32, &str)> {
+    let (name, number) = line.rsplit_once([' ', '\t', ',', ':', ';'])?;
+    let number = Some(number).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    Some((number.parse().ok()?, name.trim())).filter(|(_, name)| !name.is_empty())
+}
+
+/// An object that gives each name its index, as `class_to_idx` of torchvision and `label2id` of Hugging Face.
+fn from_indices(file: &TextFile, map: &serde_json::Map<String, Value>) -> Result<Vec<Entry>, DataError> {
+    let mut names: Vec<Option<&String>> = vec![None; map.len()];
+    for (name, index) in map {
+        let place = index.as_u64().and_then(|index| names.get_mut(index as usize));
+        let free = place.filter(|place| place.is_none()).ok_or_else(|| {
+            let last = map.len() - 1;
+            let problem =
+                format!("`{name}` has the index {index}; {} classes go from 0 to {last}, each once", map.len());
+            DataError::content(&file.path, problem)
+        })?;
+        *free = Some(name);
+    }
+    let entry = |name: &String| match is_synset(name) {
+        true => Entry { line: 1, synset: Some(name.clone()), name: name.clone() },
+        false => Entry { line: 1, synset: None, name: name.clone() },
+    };
+    Ok(names.into_iter().flatten().map(entry).collect())
+}
+
 /// A list of names, a list of `[synset, name]`, or an object with one of these for each index.
 fn from_json(file: &TextFile) -> Result<Vec<Entry>, DataError> {
     let value: Value =
@@ -141,6 +208,7 @@ fn from_json(file: &TextFile) -> Result<Vec<Entry>, DataError> {
     };
     match &value {
         Value::Array(list) => list.iter().enumerate().map(|(index, value)| entry(index, value)).collect(),
+        Value::Object(map) if map.values().all(Value::is_u64) => from_indices(file, map),
         Value::Object(map) => {
             if let Some(other) = map.keys().find(|key| key.parse::<usize>().map_or(true, |at| at >= map.len())) {
                 let last = map.len() - 1;
@@ -191,6 +259,10 @@ mod tests {
             r#"["tench", "goldfish"]"#,
             r#"{"1": ["n01443537", "goldfish"], "0": ["n01440764", "tench"]}"#,
             r#"{"0": "tench", "1": "goldfish"}"#,
+            r#"{"goldfish": 1, "tench": 0}"#,
+            "1 goldfish\n0 tench\n",
+            "1: tench\n2: goldfish\n",
+            "tench,0\ngoldfish,1\n",
         ];
         for form in forms {
             let list = parsed(form).unwrap();
@@ -206,6 +278,9 @@ mod tests {
 
     #[test]
     fn unusable_lists_say_why() {
+        assert_eq!(parsed("class 0\nclass 1\n").unwrap().names, ["class 0", "class 1"]);
+        assert_eq!(parsed("3 doors\n5 doors\n").unwrap().names, ["3 doors", "5 doors"]);
+        assert!(parsed(r#"{"a": 0, "b": 0}"#).unwrap_err().contains("each once"));
         insta::assert_snapshot!(parsed("\n \n").unwrap_err(), @"names.txt: has no class names");
         insta::assert_snapshot!(parsed("n01440764 a\nn01440764 b").unwrap_err(), @"names.txt:2: class 1 is `n01440764`, as class 0 is already");
         insta::assert_snapshot!(parsed(r#"{"0": "a", "2": "b"}"#).unwrap_err(), @"names.txt: key `2` is no class index; 2 classes go from 0 to 1");

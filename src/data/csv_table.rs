@@ -40,13 +40,25 @@ struct Table<'f> {
     lines: Vec<usize>,
 }
 
+/// What seems to stand between the columns, where it is no comma.
+fn separator(header: &csv::StringRecord) -> Option<&'static str> {
+    let first = header.get(0).filter(|_| header.len() == 1)?;
+    let known = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")];
+    known.into_iter().find(|(letter, _)| first.contains(*letter)).map(|(_, name)| name)
+}
+
 impl<'f> Table<'f> {
     fn read(file: &'f TextFile) -> Result<Self, DataError> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file.text().as_bytes());
         let header = reader.headers().map_err(|error| unreadable(file, &error))?.clone();
         let column = |name: &str| {
             header.iter().position(|column| column == name).ok_or_else(|| {
-                let help = did_you_mean(name, header.iter());
+                let help = match separator(&header) {
+                    Some(separator) => {
+                        format!("columns are separated by {separator} there; save the table with commas")
+                    }
+                    None => did_you_mean(name, header.iter()),
+                };
                 file.wrong(
                     1,
                     format!("has no column `{name}`; the first line names the columns, path and label; {help}"),
@@ -157,6 +169,9 @@ mod tests {
     fn wrong_tables_name_the_line() {
         let error = |table: &str| opened(table.as_bytes()).unwrap_err();
         insta::assert_snapshot!(error("file,label\na.png,1"), @"ROOT/labels.csv:1: has no column `path`; the first line names the columns, path and label; known are `file`, `label`");
+        for (table, separator) in [("path;label\na.png;1\n", "semicolons"), ("path\tlabel\na.png\t1\n", "tabs")] {
+            assert!(error(table).contains(&format!("separated by {separator} there; save the table with commas")));
+        }
         insta::assert_snapshot!(error("path,label\n"), @"ROOT/labels.csv: has no rows below its header");
         insta::assert_snapshot!(error("path,label\na.png,1\nb c.png\n"), @"ROOT/labels.csv:3: has another number of columns (1) than the first line (2)");
         insta::assert_snapshot!(error("path,label\na.png,1\n,1\n"), @"ROOT/labels.csv:3: the path is empty");

@@ -1,6 +1,7 @@
 //! Image files to 8-bit RGB, as Pillow's `Image.open(path).convert("RGB")` sees them.
 
-use std::io::{BufReader, Cursor};
+use std::borrow::Cow;
+use std::io::{BufRead, BufReader, Cursor};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
@@ -19,13 +20,45 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
 
 /// Width and height of an image file, from its header.
 pub(super) fn file_size(path: &Path) -> Option<(u32, u32)> {
-    let file = BufReader::new(open_regular(path).ok()?);
+    let mut file = BufReader::new(open_regular(path).ok()?);
+    if let Some(size) = png_size(file.fill_buf().ok()?) {
+        return Some(size);
+    }
     ImageReader::new(file).with_guessed_format().ok()?.into_dimensions().ok()
 }
 
 /// Width and height of an image in memory, from its header.
 pub(super) fn bytes_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    if let Some(size) = png_size(bytes) {
+        return Some(size);
+    }
     ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?.into_dimensions().ok()
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Width and height in the header of a PNG, without the chunks behind it, which a decoder would unpack.
+fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let header = bytes.strip_prefix(PNG)?.get(4..16)?.strip_prefix(b"IHDR")?;
+    let side = |at: usize| header.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    Some((side(0)?, side(4)?))
+}
+
+/// A PNG without colour profile and texts: they are not used, and some hundred kilobytes of them can unpack to gigabytes.
+fn lean(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const NEEDLESS: [&[u8]; 5] = [b"iCCP", b"zTXt", b"iTXt", b"tEXt", b"eXIf"];
+    let Some(mut rest) = bytes.strip_prefix(PNG) else { return Cow::Borrowed(bytes) };
+    let mut kept = PNG.to_vec();
+    while let [a, b, c, d, kind @ ..] = rest {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let Some((chunk, behind)) = length.checked_add(12).and_then(|size| rest.split_at_checked(size)) else { break };
+        if !kind.get(..4).is_some_and(|kind| NEEDLESS.contains(&kind)) {
+            kept.extend_from_slice(chunk);
+        }
+        rest = behind;
+    }
+    kept.extend_from_slice(rest);
+    if kept.len() == bytes.len() { Cow::Borrowed(bytes) } else { Cow::Owned(kept) }
 }
 
 /// Decodes `bytes`, whose format is told from their content; `path` is for messages.
@@ -34,6 +67,8 @@ pub(super) fn bytes_size(bytes: &[u8]) -> Option<(u32, u32)> {
 /// grey without transparency is cut off at 255: so does Pillow.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Image, DataError> {
     let wrong = |problem: &str| DataError::content(path, problem);
+    let lean = lean(bytes);
+    let bytes = &*lean;
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DataError::read(path))?;
     reader.limits(budget::limits());
     match reader.format() {
@@ -125,6 +160,29 @@ mod tests {
 
     fn fixture(name: &str) -> Vec<u8> {
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/preprocess").join(name)).unwrap()
+    }
+
+    #[test]
+    fn profiles_and_texts_of_a_png_are_not_unpacked() {
+        let mut png = Vec::new();
+        RgbImage::from_pixel(5, 4, Rgb([9, 8, 7])).write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        let chunk = |kind: &[u8], data: &[u8]| {
+            let mut crc = flate2::Crc::new();
+            crc.update(kind);
+            crc.update(data);
+            [&(data.len() as u32).to_be_bytes()[..], kind, data, &crc.sum().to_be_bytes()].concat()
+        };
+        // A deflate stream that is none: whoever unpacks it fails.
+        let bomb =
+            [chunk(b"iCCP", b"a\0\0not packed"), chunk(b"zTXt", b"a\0\0not packed"), chunk(b"gAMA", &[0, 1, 0, 0])];
+        let stuffed = [&png[..33], &bomb.concat(), &png[33..]].concat();
+        assert_eq!(lean(&stuffed).len(), png.len() + 16);
+        assert_eq!(lean(&png), png);
+        let (plain, image) = (decode(&png, Path::new("a")).unwrap(), decode(&stuffed, Path::new("a")).unwrap());
+        assert_eq!((image.pixels, bytes_size(&stuffed)), (plain.pixels, Some((5, 4))));
+        for length in 0..stuffed.len() {
+            let _ = decode(&stuffed[..length], Path::new("a"));
+        }
     }
 
     /// A PNG of so many black pixels: tiny as a file.

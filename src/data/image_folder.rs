@@ -164,6 +164,14 @@ fn places(
 ) -> Result<Option<Vec<u32>>, DataError> {
     let (path, count) = (list.path.display(), list.names.len());
     let class = |folder: &String| list.index(folder).or_else(|| number(folder));
+    let twofold = |folder: &&String| matches!((list.index(folder), number(folder)), (Some(named), Some(number)) if named != number);
+    if let Some(folder) = folders.iter().find(twofold) {
+        let (named, number) = (list.index(folder).unwrap_or_default(), number(folder).unwrap_or_default());
+        let problem = format!(
+            "is class {number} by its number, but class {named} by its name in {path}; give the names words, or leave them out"
+        );
+        return Err(DataError::content(root.join(folder), problem));
+    }
     let indices: Vec<Option<u32>> = folders.iter().map(class).collect();
     if indices.iter().all(Option::is_none) {
         if folders.len() == count {

@@ -100,23 +100,38 @@ pub(super) fn classify(
     Ok(Labelled { labels: found, classes, numbering: Numbering::Places("labels") })
 }
 
-/// Whether a text is meant as a number: digits, with a sign or a point, as tables of numbers write them.
+/// Whether a text is meant as a number: digits, with a sign, a point or an exponent, as tables of numbers write them.
 fn is_number(text: &str) -> bool {
+    let text = mantissa(text);
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (integer, rest) = digits.split_once('.').unwrap_or((digits, ""));
     !integer.is_empty() && integer.bytes().chain(rest.bytes()).all(|byte| byte.is_ascii_digit())
 }
 
-/// The class index that a text writes as a number: `7`, `007`, and `7.0` as tables with gaps in a column have it.
+/// What stands before the exponent of `3.0e+00`, as NumPy writes numbers by default; all of a text without one. `1e3`, which has
+/// neither point nor sign, may be a name.
+fn mantissa(text: &str) -> &str {
+    let Some((before, exponent)) = text.split_once(['e', 'E']) else { return text };
+    let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+    let integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if integer && (before.contains('.') || digits.len() < exponent.len()) { before } else { text }
+}
+
+/// The class index that a text writes as a number: `7`, `007`, `7.0` as tables with gaps in a column have it, and `7.000e+00`.
 pub(super) fn number(text: &str) -> Option<u32> {
     let text = text.trim();
     if !is_number(text) {
         return None;
     }
-    let digits = text.strip_prefix('+').unwrap_or(text);
+    if mantissa(text).len() < text.len() {
+        let number: f64 = text.parse().ok()?;
+        return (number.fract() == 0.0 && (0.0..=f64::from(LARGEST)).contains(&number)).then_some(number as u32);
+    }
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (integer, rest) = digits.split_once('.').unwrap_or((digits, ""));
     let exact = rest.bytes().all(|byte| byte == b'0');
-    integer.parse::<u32>().ok().filter(|number| exact && *number <= LARGEST)
+    let negative = text.starts_with('-');
+    integer.parse::<u32>().ok().filter(|number| exact && *number <= LARGEST && (*number == 0 || !negative))
 }
 
 #[cfg(test)]
@@ -155,9 +170,9 @@ mod tests {
 
     #[test]
     fn numbers_are_indices_however_they_are_written() {
-        let found = read(&["2.0", "10", "007", "+1", "0."], None).unwrap();
-        assert_eq!((found.labels, found.numbering), (vec![2, 10, 7, 1, 0], Numbering::Numbers));
-        for label in ["-1", "1.5", "-0.5", "12345678901"] {
+        let found = read(&["2.0", "10", "007", "+1", "0.", "1.100e+01", "5E+00", "-0"], None).unwrap();
+        assert_eq!((found.labels, found.numbering), (vec![2, 10, 7, 1, 0, 11, 5, 0], Numbering::Numbers));
+        for label in ["-1", "1.5", "-0.5", "12345678901", "1.5e+00", "1.0e+99", "-1.0e+00"] {
             let error = read(&["0", label], None).unwrap_err();
             assert!(error.contains("is no class index; they are whole numbers"), "{label}: {error}");
         }

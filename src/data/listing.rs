@@ -81,9 +81,10 @@ pub(super) fn image_files(folder: &Path, hidden: bool) -> Result<Vec<PathBuf>, D
 
 fn walk(folder: &Path, hidden: bool, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
     let real = std::fs::canonicalize(folder).map_err(DataError::read(folder))?;
-    // A link to a folder can lead back to where it started.
-    if above.contains(&real) {
-        return Ok(());
+    // A link to a folder can lead back to where it started, or above it, where the images of other classes are.
+    if above.iter().any(|folder| folder.starts_with(&real)) {
+        let problem = "leads back to a folder that it lies in, so images would be counted twice; remove the link";
+        return Err(DataError::content(folder, problem));
     }
     above.push(real);
     for entry in entries(folder)? {
@@ -187,7 +188,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn linked_folders_are_followed_but_not_in_a_circle() {
+    fn linked_folders_are_followed_and_circles_refused() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("elsewhere")).unwrap();
         std::fs::create_dir_all(root.path().join("data/cat")).unwrap();
@@ -195,6 +196,12 @@ mod tests {
         std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("data/cat/link")).unwrap();
         std::os::unix::fs::symlink(root.path().join("data"), root.path().join("data/cat/back")).unwrap();
         let data = root.path().join("data");
+        // From within a class, too, whose images would be those of all classes.
+        for folder in [data.clone(), data.join("cat")] {
+            let said = image_files(&folder, false).unwrap_err().to_string();
+            assert!(said.contains("data/cat/back: leads back to a folder that it lies in"), "{said}");
+        }
+        std::fs::remove_file(root.path().join("data/cat/back")).unwrap();
         let found = ids(&data, &image_files(&data, false).unwrap()).unwrap();
         assert_eq!(found.iter().map(SampleId::as_str).collect::<Vec<_>>(), ["cat/link/1.png"]);
     }

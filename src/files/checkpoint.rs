@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::pickle::{Pickle, StateDict};
+use super::pickle::{Key, Pickle, StateDict};
 use super::zip::{Archive, ArchiveError};
 use super::{open_regular, read_regular};
 
@@ -99,7 +99,8 @@ impl Checkpoint {
     fn of_pickle(pickle: &Pickle) -> Self {
         let mut states = pickle.state_dicts();
         // An optimizer's moments are tensors too.
-        states.retain(|state| !state.keys.iter().any(|key| key.contains("optim") || key.contains("sched")));
+        let helper = |key: &Key| key.name().contains("optim") || key.name().contains("sched");
+        states.retain(|state| !state.keys.iter().any(helper));
         if states.is_empty() {
             return Checkpoint::Unclear;
         }
@@ -129,9 +130,11 @@ fn rank(state: &StateDict, most: usize) -> (bool, usize) {
         "ema",
     ];
     let small = state.tensors.len() * 10 < most * 9;
-    let place =
-        state.keys.last().map_or(0, |key| 1 + USUAL.iter().position(|usual| usual == key).unwrap_or(USUAL.len()));
-    let averaged = state.keys.iter().any(|key| key.contains("ema") || key.contains("swa"));
+    let place = state
+        .keys
+        .last()
+        .map_or(0, |key| 1 + USUAL.iter().position(|usual| *usual == key.name()).unwrap_or(USUAL.len()));
+    let averaged = state.keys.iter().any(|key| key.name().contains("ema") || key.name().contains("swa"));
     (small, place + if averaged { USUAL.len() } else { 0 })
 }
 
@@ -184,10 +187,11 @@ pub fn advice(path: &Path, checkpoint: &Checkpoint) -> String {
 
 fn states_advice(path: &Path, states: &[StateDict], foreign: &[String]) -> String {
     let [state, others @ ..] = states else { return advice(path, &Checkpoint::Unclear) };
-    let keys: String = state.keys.iter().map(|key| format!("[{}]", quoted(key))).collect();
+    let keys: String = state.keys.iter().map(index).collect();
+    let kind = if state.arrays { "NumPy array" } else { "tensor" };
     let count = match state.tensors.len() {
-        1 => "1 tensor".to_owned(),
-        count => format!("{count} tensors"),
+        1 => format!("1 {kind}"),
+        count => format!("{count} {kind}s"),
     };
     let found = match (&state.class, keys.is_empty()) {
         (Some(class), true) => format!("it holds a whole module, {class}, whose code Python must be able to import"),
@@ -201,8 +205,8 @@ fn states_advice(path: &Path, states: &[StateDict], foreign: &[String]) -> Strin
     let others: Vec<&StateDict> =
         others.iter().filter(|other| other.tensors.len() * 2 >= state.tensors.len()).collect();
     if !others.is_empty() {
-        let prefixes: Vec<String> = others.iter().take(3).map(|other| format!("`{}`", other.keys.join("."))).collect();
-        more = format!("; other tensors are under {}", prefixes.join(", "));
+        let places: Vec<String> = others.iter().take(3).map(|other| format!("`{}`", path_of(&other.keys))).collect();
+        more = format!("; other tensors are under {}", places.join(", "));
     }
     let full = state.class.is_some() || !foreign.is_empty();
     if state.class.is_none() && full {
@@ -212,11 +216,37 @@ fn states_advice(path: &Path, states: &[StateDict], foreign: &[String]) -> Strin
     let load =
         format!("torch.load(SOURCE, map_location=\"cpu\", weights_only={})", if full { "False" } else { "True" });
     let take = if state.class.is_some() { format!("{load}{keys}.state_dict()") } else { format!("{load}{keys}") };
+    let take = match (state.arrays, Archive::open(path).is_ok()) {
+        // What `pickle.dump` wrote is no checkpoint of `torch.load`'s.
+        (true, false) => {
+            format!("__import__(\"pickle\").load(open(SOURCE, \"rb\")){keys}; state = {}", as_tensors())
+        }
+        (true, true) => {
+            format!("torch.load(SOURCE, map_location=\"cpu\", weights_only=False){keys}; state = {}", as_tensors())
+        }
+        (false, _) => take,
+    };
     let prefixes = prefixes(&state.tensors);
     format!(
         "this is a pickle, and loading one can execute code; {found}{more}; convert it where you trust it, in Python:\n  {}",
         script(path, &take, &prefixes)
     )
+}
+
+/// Python that makes tensors of the arrays in `state`.
+fn as_tensors() -> &'static str {
+    "{k: torch.as_tensor(v) for k, v in state.items() if hasattr(v, \"dtype\")}"
+}
+
+fn index(key: &Key) -> String {
+    match key {
+        Key::Name(name) => format!("[{}]", quoted(name)),
+        Key::Place(place) => format!("[{place}]"),
+    }
+}
+
+fn path_of(keys: &[Key]) -> String {
+    keys.iter().map(Key::to_string).collect::<Vec<_>>().join(".")
 }
 
 /// The first parts of the names that all tensors share, such as `module.`; at most three.

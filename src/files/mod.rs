@@ -11,7 +11,7 @@ mod zip;
 pub use checkpoint::{Checkpoint, advice};
 pub use foreign::foreign;
 pub use pickle::{Laid, Pickle};
-pub use regular::{open_regular, read_regular};
+pub use regular::{open_regular, read_regular, read_text, read_whole};
 pub use script::ScriptCode;
 pub use zip::{Archive, ArchiveError, Member};
 

@@ -4,6 +4,7 @@
 mod tensors;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
 pub use tensors::Laid;
 
@@ -46,12 +47,42 @@ pub struct Pickle {
 /// A dictionary of tensors in a pickle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDict {
-    /// The keys that lead to it.
-    pub keys: Vec<String>,
+    /// The keys that lead to it; a place in a list or tuple is its number.
+    pub keys: Vec<Key>,
     /// Names of its tensors.
     pub tensors: Vec<String>,
     /// The class of the module whose state it is, where the pickle holds the module itself.
     pub class: Option<String>,
+    /// Whether the tensors are NumPy's arrays.
+    pub arrays: bool,
+}
+
+/// A step on the way into a pickle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// A key of a dictionary.
+    Name(String),
+    /// A place in a list or a tuple.
+    Place(usize),
+}
+
+impl Key {
+    /// The key's text; empty for a place.
+    pub fn name(&self) -> &str {
+        match self {
+            Key::Name(name) => name,
+            Key::Place(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Name(name) => formatter.write_str(name),
+            Key::Place(place) => write!(formatter, "{place}"),
+        }
+    }
 }
 
 impl Pickle {
@@ -92,29 +123,37 @@ impl Pickle {
     }
 
     /// `left`: looks that are left, since objects that are shared over and over could ask for any number.
-    fn search(&self, place: Place, keys: &mut Vec<String>, found: &mut Vec<StateDict>, left: &mut usize) {
+    fn search(&self, place: Place, keys: &mut Vec<Key>, found: &mut Vec<StateDict>, left: &mut usize) {
         const DEEPEST: usize = 3;
         if let Some(class) = self.module(place) {
             let mut tensors = Vec::new();
             self.parameters(place, "", &mut tensors, left);
-            found.push(StateDict { keys: keys.clone(), tensors, class: Some(class.to_owned()) });
+            found.push(StateDict { keys: keys.clone(), tensors, class: Some(class.to_owned()), arrays: false });
             return;
         }
         let entries = self.entries(place);
-        let names = entries.iter().filter(|(_, value)| self.is_tensor(*value)).filter_map(|(key, _)| self.text(*key));
-        let tensors: Vec<String> = names.map(str::to_owned).collect();
-        if !tensors.is_empty() {
-            found.push(StateDict { keys: keys.clone(), tensors, class: None });
-        }
-        if keys.len() < DEEPEST {
-            for (key, value) in entries {
-                let Some(key) = self.text(*key) else { continue };
-                let Some(less) = left.checked_sub(1) else { return };
-                *left = less;
-                keys.push(key.to_owned());
-                self.search(*value, keys, found, left);
-                keys.pop();
+        for (arrays, held) in [(false, Pickle::is_tensor as fn(&Self, Place) -> bool), (true, Pickle::is_array)] {
+            let names = entries.iter().filter(|(_, value)| held(self, *value)).filter_map(|(key, _)| self.text(*key));
+            let tensors: Vec<String> = names.map(str::to_owned).collect();
+            if !tensors.is_empty() {
+                found.push(StateDict { keys: keys.clone(), tensors, class: None, arrays });
             }
+        }
+        if keys.len() == DEEPEST {
+            return;
+        }
+        let named = entries.iter().filter_map(|(key, value)| Some((Key::Name(self.text(*key)?.to_owned()), *value)));
+        let members = match &self.nodes[place] {
+            Node::Several(members) => members.as_slice(),
+            _ => &[],
+        };
+        let placed = members.iter().enumerate().map(|(at, value)| (Key::Place(at), *value));
+        for (key, value) in named.chain(placed) {
+            let Some(less) = left.checked_sub(1) else { return };
+            *left = less;
+            keys.push(key);
+            self.search(value, keys, found, left);
+            keys.pop();
         }
     }
 
@@ -161,6 +200,10 @@ impl Pickle {
     fn is_tensor(&self, place: Place) -> bool {
         matches!(&self.nodes[place], Node::Object { class, .. }
             if class.starts_with("torch._utils._rebuild_") || class.starts_with("torch._tensor._rebuild"))
+    }
+
+    fn is_array(&self, place: Place) -> bool {
+        matches!(&self.nodes[place], Node::Object { class, .. } if class.starts_with("numpy.") && (class.ends_with("._reconstruct") || class.ends_with("._frombuffer")))
     }
 }
 
@@ -448,9 +491,19 @@ mod tests {
         let pickle = b"\x80\x02}(X\x03\x00\x00\x00net}X\x09\x00\x00\x00fc.weightctorch._utils\n_rebuild_tensor_v2\n(tRsX\x03\x00\x00\x00accK_X\x03\x00\x00\x00runcos\nsystem\n(X\x04\x00\x00\x00truetRu.";
         let (found, length) = Pickle::parse(pickle).unwrap();
         assert_eq!((found.keys(), length), (vec!["net", "acc", "run"], pickle.len()));
-        let expected = StateDict { keys: vec!["net".into()], tensors: vec!["fc.weight".into()], class: None };
+        let expected = StateDict {
+            keys: vec![Key::Name("net".into())],
+            tensors: vec!["fc.weight".into()],
+            class: None,
+            arrays: false,
+        };
         assert_eq!(found.state_dicts(), [expected]);
         assert!(found.globals.contains("os.system"));
+        // [7, ({"w": <array>},)]
+        let pickle = b"\x80\x02](K\x07}X\x01\x00\x00\x00wcnumpy.core.multiarray\n_reconstruct\n(tRs\x85e.";
+        let (found, _) = Pickle::parse(pickle).unwrap();
+        let keys = vec![Key::Place(1), Key::Place(0)];
+        assert_eq!(found.state_dicts(), [StateDict { keys, tensors: vec!["w".into()], class: None, arrays: true }]);
         assert!(Pickle::parse(&pickle[..30]).is_none());
     }
 

@@ -34,6 +34,22 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(too_long()) } else { Ok(bytes) }
 }
 
+/// The content of a regular file of any length.
+///
+/// # Errors
+/// As [`open_regular`], or if it does not fit into memory.
+pub fn read_whole(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    read_regular(path.as_ref(), u64::MAX - 1)
+}
+
+/// The text in a regular file.
+///
+/// # Errors
+/// As [`read_whole`], or if it is no UTF-8.
+pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
+    String::from_utf8(read_whole(path)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
+}
+
 fn check(about: &Metadata) -> io::Result<()> {
     if about.is_file() {
         return Ok(());

@@ -157,6 +157,7 @@ fn a_wrapper_that_normalizes_as_the_suite_does_is_taken_away() {
     assert_eq!(with(["mu", "sigma"], &half, &quarter, "model."), "accepted");
     assert_eq!(with(["0.mean", "0.std"], &half, &quarter, "1."), "accepted");
     assert_eq!(with(["normalize.mean", "normalize.std"], &[0.5], &[0.25], ""), "accepted");
+    assert_eq!(with(["mean", "std"], &[127.5; 3], &[63.75; 3], "model."), "accepted");
     let other = with(["mu", "sigma"], &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225], "model.");
     assert!(other.contains("normalize = { mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }"), "{other}");
 }
@@ -226,6 +227,33 @@ fn the_header_alone_tells_the_same_as_the_file() {
     assert_eq!(whole, outline);
     std::fs::write(&path, [&64u64.to_le_bytes()[..], b"{\"a\": 1}"].concat()).unwrap();
     assert!(WeightsFile::outline(&path).is_err());
+}
+
+#[test]
+fn validation_sees_the_values_of_a_wrapper_and_numbers_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.safetensors");
+    let check = |stored: &Stored| {
+        std::fs::write(&path, bytes(stored)).unwrap();
+        let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
+        let config = ModelConfig::of_file("cifar/resnet8", &path, normalize);
+        let outline = ModelSource::outline(&config, None).and_then(|source| source.check_weights());
+        let numbers = outline.and_then(|()| Ok(WeightsFile::check_numbers(&path)?));
+        numbers.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let mut wrapped = whole();
+    wrapped.insert("sigma".to_owned(), (Dtype::F32, vec![3], f32s(&[0.25; 3])));
+    wrapped.insert("mu".to_owned(), (Dtype::F32, vec![3], f32s(&[0.5; 3])));
+    assert_eq!(check(&wrapped), "");
+    wrapped.insert("mu".to_owned(), (Dtype::F32, vec![3], f32s(&[0.4; 3])));
+    assert!(check(&wrapped).contains("its network normalizes images itself, `mu` [0.4, 0.4, 0.4]"));
+    for (dtype, last) in [(Dtype::F32, vec![0, 0, 0xc0, 0x7f]), (Dtype::F64, vec![0, 0, 0, 0, 0, 0, 0xf0, 0xff])] {
+        let mut stored = whole();
+        let mut bias = vec![0; 9 * last.len()];
+        bias.extend(last);
+        stored.insert("fc.bias".to_owned(), (dtype, vec![10], bias));
+        assert!(check(&stored).contains("tensor `fc.bias` holds NaN or infinity"), "{dtype:?}");
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl AdversarialImages {
     /// Read the images of the block `key`; none if it has no such file.
     pub fn read(dir: &RunDir, key: &str) -> Result<Option<Self>, StoreError> {
         let path = dir.adversarial_block_path(key)?;
-        let bytes = match fs::read(&path) {
+        let bytes = match crate::files::read_whole(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(StoreError::io("read", &path))?,
         };

@@ -159,7 +159,7 @@ impl PictureDir {
 
     /// A finished block with all its PNG files, if it is there and was made under the same conditions.
     pub fn block(&self, key: &str, identity: &str) -> Option<PictureBlock> {
-        let block: PictureBlock = serde_json::from_slice(&fs::read(self.block_path(key)).ok()?).ok()?;
+        let block: PictureBlock = serde_json::from_slice(&crate::files::read_whole(self.block_path(key)).ok()?).ok()?;
         let files = || block.pictures.iter().flat_map(PictureRecord::files);
         let usable = block.format == PICTURES_FORMAT && block.identity == identity;
         (usable && files().all(|file| self.path.join(file).is_file())).then_some(block)
@@ -181,7 +181,7 @@ impl PictureDir {
         paths.sort();
         let mut pictures = Vec::new();
         for path in paths {
-            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            let bytes = crate::files::read_whole(&path).map_err(StoreError::io("read", &path))?;
             let block: PictureBlock = serde_json::from_slice(&bytes).map_err(|error| StoreError::Content {
                 path: path.clone(),
                 problem: format!("is no block of pictures ({error}); remove it, and run the suite again"),

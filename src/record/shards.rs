@@ -156,7 +156,7 @@ fn read_json<T: for<'d> Deserialize<'d>>(path: &std::path::Path) -> Result<Optio
     struct Version {
         format: u64,
     }
-    let text = match std::fs::read(path) {
+    let text = match crate::files::read_whole(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(StoreError::io("read", path))?,
     };

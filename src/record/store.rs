@@ -228,7 +228,7 @@ impl RunDir {
 /// blake3 of a file's content, in hexadecimal.
 pub(crate) fn content_hash(path: &Path) -> Result<String, StoreError> {
     let mut hasher = blake3::Hasher::new();
-    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+    let read = crate::files::open_regular(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
     read.map_err(StoreError::io("read", path))?;
     Ok(hasher.finalize().to_hex().to_string())
 }

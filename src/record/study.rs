@@ -69,7 +69,9 @@ impl StudyDir {
 
     /// Whether a part is there that was made under the same conditions.
     pub fn has<T: DeserializeOwned>(&self, key: &str, identity: &str) -> bool {
-        let stored = fs::read(self.file(key)).ok().and_then(|bytes| serde_json::from_slice::<Stored<T>>(&bytes).ok());
+        let stored = crate::files::read_whole(self.file(key))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Stored<T>>(&bytes).ok());
         stored.is_some_and(|stored| stored.format == STUDY_FORMAT && stored.identity == identity)
     }
 
@@ -88,7 +90,7 @@ impl StudyDir {
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(json).collect();
         paths.sort();
         let parse = |path: PathBuf| {
-            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            let bytes = crate::files::read_whole(&path).map_err(StoreError::io("read", &path))?;
             let stored: Stored<T> = serde_json::from_slice(&bytes).map_err(|error| StoreError::Content {
                 path: path.clone(),
                 problem: format!("is no part of a study ({error}); remove it, and run the suite again"),

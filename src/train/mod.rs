@@ -131,7 +131,7 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         let path = recipe.to_path_buf();
         let source =
-            std::fs::read_to_string(recipe).map_err(|source| TrainError::Read { path: path.clone(), source })?;
+            crate::files::read_text(recipe).map_err(|source| TrainError::Read { path: path.clone(), source })?;
         let folder = recipe.parent().unwrap_or(Path::new(".")).to_path_buf();
         Ok(Trainer { recipe: Recipe::parse(recipe, &source)?, path, source, folder, data_root, out, device })
     }

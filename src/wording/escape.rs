@@ -117,6 +117,15 @@ pub fn xml(document: &str) -> Cow<'_, str> {
     replaced(document, bad, |_| '\u{FFFD}'.to_string())
 }
 
+/// A page whose values are escaped already, without what is not seen: a mark that turns the direction of text would turn what stands
+/// beside a name, too.
+pub fn page(document: &str) -> Cow<'_, str> {
+    let bad = |letter: char| {
+        unseen(letter) && !matches!(letter, '\n' | '\t' | '\r') || matches!(letter, '\u{FFFE}' | '\u{FFFF}')
+    };
+    replaced(document, bad, |_| '\u{FFFD}'.to_string())
+}
+
 /// A message of SARIF, on one line: without links, which it would write in brackets.
 pub fn sarif(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -188,6 +197,7 @@ mod tests {
         assert_eq!(code("a`b\u{202e}\n"), "ab");
         assert_eq!(github_property("a:b,c\nd%"), "a%3Ab%2Cc%0Ad%25");
         assert_eq!(xml("a\u{fffe}b\u{1}\n"), "a\u{fffd}b\u{fffd}\n");
+        assert_eq!(page("a\u{202e}b\u{1b}\u{fffe}\n"), "a\u{fffd}b\u{fffd}\u{fffd}\n");
         assert_eq!(sarif("see [x](y)\\\n"), "see \\[x\\](y)\\\\\\\\u{a}");
         assert_eq!(uri("a b/ü%:c"), "a%20b/%C3%BC%25%3Ac");
     }

@@ -143,7 +143,7 @@ impl Group {
             return Err(wrong(format!("has no image (one of {}); its members are {has}", IMAGES.join(", "))));
         };
         let label = match (&self.class, &self.json) {
-            (Some(text), _) => text.trim().to_owned(),
+            (Some(text), _) => text.trim_start_matches('\u{feff}').trim().to_owned(),
             (None, Some(text)) => label_of(text, label_field).map_err(wrong)?,
             (None, None) => {
                 return Err(wrong(format!("has no label, a member `cls` or `json`; its members are {has}")));
@@ -155,10 +155,14 @@ impl Group {
 
 /// The label in a JSON object's field: a whole number or a text.
 fn label_of(text: &str, field: &str) -> Result<String, String> {
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| format!("has a json member that is no JSON: {error}"))?;
+    let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| format!("has a json member that is no JSON: {error}"))?;
     match value.get(field) {
         Some(Value::Number(number)) if number.is_u64() => Ok(number.to_string()),
+        // Written as a table with gaps in its column has it.
+        Some(Value::Number(number)) if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number >= 0.0) => {
+            Ok(format!("{:.1}", number.as_f64().unwrap_or_default()))
+        }
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(format!("has the label {other} in its json member; it must be a whole number or a text")),
         None => {

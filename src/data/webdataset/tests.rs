@@ -75,6 +75,18 @@ fn keys_of_two_shards_are_told_apart() {
 }
 
 #[test]
+fn labels_are_numbers_however_json_and_text_write_them() {
+    let image = picture(1);
+    let label = |member: (&str, &[u8])| opened(&[packed(&[("1.png", &image), member])], "label").unwrap().label(0);
+    for text in ["3", "3.0", "3e0", "\"3\"", "\"3.0\""] {
+        assert_eq!(label(("1.json", format!("{{\"label\": {text}}}").as_bytes())), 3, "{text}");
+    }
+    for text in ["3", "3.0", " 3\n", "\u{feff}3", "3.000e+00"] {
+        assert_eq!(label(("1.cls", text.as_bytes())), 3, "{text:?}");
+    }
+}
+
+#[test]
 fn wrong_shards_name_the_sample() {
     let image = picture(1);
     let error = |members: &[(&str, &[u8])]| opened(&[packed(members)], "id").unwrap_err();

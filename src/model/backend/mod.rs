@@ -114,7 +114,7 @@ pub fn find(arch: &str) -> Option<&'static dyn Backend> {
 /// The backend that the file at `path` seems to be for.
 pub fn recognise(path: &Path) -> Option<&'static dyn Backend> {
     let mut head = Vec::new();
-    let _ = std::fs::File::open(path).map(|file| file.take(HEAD).read_to_end(&mut head));
+    let _ = crate::files::open_regular(path).map(|file| file.take(HEAD).read_to_end(&mut head));
     FILES.iter().copied().find(|backend| backend.claims(&head, path))
 }
 

@@ -163,6 +163,17 @@ fn list(problems: &[String]) -> String {
     text
 }
 
+/// The error of a file whose header or tensors cannot be read.
+fn unreadable(path: &Path, error: DataError) -> WeightsError {
+    match error {
+        DataError::Read { source, .. } => WeightsError::Read { path: path.into(), source },
+        DataError::Content { problem, .. } => {
+            not_safetensors(path, problem.trim_start_matches("not usable as safetensors: ").to_owned())
+        }
+        other => not_safetensors(path, other.to_string()),
+    }
+}
+
 /// A safetensors file in memory, with its hash.
 pub struct WeightsFile {
     pub(super) path: PathBuf,
@@ -212,23 +223,28 @@ impl WeightsFile {
         Ok(weights)
     }
 
-    /// Reads the header alone: the tensors have their shapes, but are zeros that take no memory. The hash is empty.
+    /// Reads the header and the smallest tensors, by which a wrapper may normalize: the others have their shapes, but are zeros that take
+    /// no memory. The hash is empty.
     ///
     /// # Errors
     /// If the file cannot be read, is not safetensors, or truncated.
     pub fn outline(path: &Path) -> Result<Self, WeightsError> {
-        let header = TensorFile::open(path).map_err(|error| match error {
-            DataError::Read { source, .. } => WeightsError::Read { path: path.into(), source },
-            DataError::Content { problem, .. } => {
-                not_safetensors(path, problem.trim_start_matches("not usable as safetensors: ").to_owned())
-            }
-            other => not_safetensors(path, other.to_string()),
-        })?;
+        const SMALL: i64 = 3;
+        let header = TensorFile::open(path).map_err(|error| unreadable(path, error))?;
         let mut weights = WeightsFile::named(path, header.notes(), String::new());
         weights.outline = true;
         for name in header.names() {
             let Some((dtype, shape)) = header.tensor(&name) else { continue };
             let Some((kind, shape)) = weights.kept(&name, dtype, shape)? else { continue };
+            if kind != Kind::Int64 && shape.iter().product::<i64>() <= SMALL {
+                let size = shape.iter().product::<i64>() as usize * kind.elt_size_in_bytes();
+                let bytes = header.bytes(&name, 0, size);
+                let bytes = bytes.map_err(|error| unreadable(path, error))?;
+                let tensor = Tensor::f_from_data_size(&bytes, &shape, kind)
+                    .map_err(|error| not_safetensors(path, reason(&error.to_string())))?;
+                weights.tensors.insert(name, tensor.to_kind(Kind::Float));
+                continue;
+            }
             let kind = if kind == Kind::Int64 { kind } else { Kind::Float };
             let zeros = Tensor::zeros([0i64; 0], (kind, Device::Cpu));
             let zeros = zeros.f_expand(&shape, false).map_err(|error| {
@@ -238,6 +254,37 @@ impl WeightsFile {
             weights.tensors.insert(name, zeros);
         }
         Ok(weights)
+    }
+
+    /// Whether every number of the file is one, read piece by piece.
+    ///
+    /// # Errors
+    /// If a tensor holds NaN or infinity, or the file cannot be read.
+    pub fn check_numbers(path: &Path) -> Result<(), WeightsError> {
+        const PIECE: usize = 1 << 20;
+        let header = TensorFile::open(path).map_err(|error| unreadable(path, error))?;
+        for name in header.names() {
+            let Some((dtype, shape)) = header.tensor(&name) else { continue };
+            // The bits of the exponent, all of which are set in NaN and infinity.
+            let (size, exponent): (usize, u64) = match dtype {
+                Dtype::F64 => (8, 0x7ff0_0000_0000_0000),
+                Dtype::F32 => (4, 0x7f80_0000),
+                Dtype::F16 => (2, 0x7c00),
+                Dtype::BF16 => (2, 0x7f80),
+                _ => continue,
+            };
+            let count = shape.iter().product::<usize>();
+            for from in (0..count).step_by(PIECE) {
+                let bytes = header.bytes(&name, from * size, PIECE.min(count - from) * size);
+                let bytes = bytes.map_err(|error| unreadable(path, error))?;
+                let bits = |number: &[u8]| number.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+                if bytes.chunks_exact(size).any(|number| bits(number) & exponent == exponent) {
+                    let problem = format!("tensor `{name}` holds NaN or infinity");
+                    return Err(WeightsError::Format { path: path.into(), problem });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn named(path: &Path, notes: BTreeMap<String, String>, hash: String) -> Self {

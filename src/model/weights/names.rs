@@ -96,9 +96,12 @@ impl WeightsFile {
                 matches!(pair, (Some(found), Some(stated)) if (found - stated).abs() <= 1e-4)
             })
         };
-        // The header alone does not tell the values.
+        // A wrapper may count pixels from 0 to 255.
+        let scale = if means.iter().chain(&deviations).any(|value| *value > 1.0) { 255.0 } else { 1.0 };
+        let [means, deviations] =
+            [means, deviations].map(|values| values.iter().map(|value| value / scale).collect::<Vec<f32>>());
         let agrees = near(&means, &suite.mean) && near(&deviations, &suite.std);
-        if !(self.outline || agrees) {
+        if !agrees {
             let (mean, deviation) = ((mean, means), (deviation, deviations));
             return Err(WeightsError::Normalized {
                 path: self.path.clone(),

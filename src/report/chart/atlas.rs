@@ -136,7 +136,7 @@ impl Atlas<'_> {
 /// A picture at its place's size, on white; small ones keep their pixels visible.
 pub(super) fn read(path: &Path, side: u32) -> Result<RgbImage, DrawError> {
     let wrong = |cause: String| DrawError::new(format!("{}: {cause}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = crate::files::read_whole(path).map_err(|error| wrong(error.to_string()))?;
     let picture = image::load_from_memory(&bytes).map_err(|error| wrong(error.to_string()))?.to_rgba8();
     let filter =
         if picture.width().max(picture.height()) <= side { FilterType::CatmullRom } else { FilterType::Triangle };

@@ -88,7 +88,7 @@ impl UnitPairs {
 
 fn side(dir: &PictureDir, picture: &PictureRecord, classes: &[String]) -> Result<Side, StoreError> {
     let path = dir.path().join(&picture.file);
-    let png = std::fs::read(&path).map_err(StoreError::io("read", &path))?;
+    let png = crate::files::read_whole(&path).map_err(StoreError::io("read", &path))?;
     Ok(Side {
         model: picture.model.clone(),
         source: data_uri(&png),

@@ -41,7 +41,7 @@ const WORDS: usize = 100_000;
 /// If the page cannot be read or written.
 pub fn show_gate(run_dir: &Path, outcome: &GateOutcome, thumbnails: &Thumbnails) -> Result<bool, ReportError> {
     let path = run_dir.join("report.html");
-    let page = match std::fs::read_to_string(&path) {
+    let page = match crate::files::read_text(&path) {
         Ok(page) => page,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(ReportError::Read { path, source }),

@@ -8,6 +8,7 @@ use minijinja::{Environment, Value, context};
 use super::encode::{base64, sha256};
 use crate::report::chart::font;
 use crate::report::error::ReportError;
+use crate::wording::escape;
 
 /// Largest size of a page, in bytes.
 pub const MOST_BYTES: usize = 10_000_000;
@@ -52,5 +53,5 @@ pub fn part(template: &str, content: Value) -> Result<String, ReportError> {
         environment.add_template(name, source).map_err(ReportError::Page)?;
     }
     let template = environment.get_template("part.html").map_err(ReportError::Page)?;
-    template.render(content).map_err(ReportError::Page)
+    template.render(content).map(|page| escape::page(&page).into_owned()).map_err(ReportError::Page)
 }

@@ -71,7 +71,7 @@ fn card(
     let read = |file: &str| -> Result<String, ReportError> {
         let failed =
             |error: std::io::Error| ReportError::Draw { chart: file.to_owned(), source: DrawError::new(error) };
-        let png = std::fs::read(dir.path().join(file)).map_err(failed)?;
+        let png = crate::files::read_whole(dir.path().join(file)).map_err(failed)?;
         Ok(data_uri(&png))
     };
     let samples = picture.samples.iter().take(FEW).map(|sample| {

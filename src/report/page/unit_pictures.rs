@@ -150,7 +150,7 @@ impl UnitPictures {
                     chart: record.file.clone(),
                     source: DrawError::new(error),
                 };
-                let png = std::fs::read(dir.path().join(&record.file)).map_err(failed)?;
+                let png = crate::files::read_whole(dir.path().join(&record.file)).map_err(failed)?;
                 Ok::<_, ReportError>(data_uri(&png))
             };
             self.universal.push(Universal { source: first.then(picture).transpose()?, ..universal(record, classes) });

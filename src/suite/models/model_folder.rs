@@ -98,7 +98,7 @@ fn snapshot(folder: &Path) -> Result<PathBuf, FolderError> {
         return Ok(folder.to_path_buf());
     }
     let snapshots = folder.join("snapshots");
-    if let Ok(revision) = std::fs::read_to_string(folder.join("refs/main")) {
+    if let Ok(revision) = crate::files::read_text(folder.join("refs/main")) {
         let found = snapshots.join(revision.trim());
         if found.join(CONFIG).is_file() {
             return Ok(found);
@@ -188,8 +188,10 @@ fn processor_normalization(processor: &Value, path: &Path) -> Result<Option<Norm
     }
 }
 
-/// How a processor of Hugging Face resizes and crops, where it keeps proportions. One that squeezes images to a square leaves those
-/// of that size as they are; others do not fit the network.
+/// How a processor of Hugging Face resizes and crops, where it keeps proportions.
+///
+/// # Errors
+/// If it squeezes images to a square, or resamples as nothing here does.
 fn processor_preprocess(processor: &Value, path: &Path) -> Result<Option<Preprocess>, FolderError> {
     let side = |value: &Value| {
         value.as_u64().and_then(|side| u32::try_from(side).ok()).filter(|side| (1..=16_384).contains(side))
@@ -200,6 +202,15 @@ fn processor_preprocess(processor: &Value, path: &Path) -> Result<Option<Preproc
     let size = &processor["crop_size"];
     let crop =
         side(size).or_else(|| side(&size["height"]).filter(|_| size["height"] == size["width"])).filter(|_| crops);
+    let squeezed = side(&processor["size"]).or_else(|| side(&processor["size"]["height"]));
+    if let (Some(side), None, true) = (squeezed, resize, resizes) {
+        let problem =
+            format!("{} squeezes images to `size` {}, which is not computed", path.display(), processor["size"]);
+        let help = format!(
+            "write `resize = {side}` in [data], which is the same for square images, and `crop = {side}` too for others"
+        );
+        return Err(FolderError { problem, help });
+    }
     if resize.is_none() && crop.is_none() {
         return Ok(None);
     }
@@ -299,6 +310,14 @@ mod tests {
             Preprocess { channels: None, resize: Some(256), crop: Some(224), interpolation: Interpolation::Bicubic };
         assert_eq!((folder.preprocess, folder.normalize.is_ok()), (Ok(Some(expected)), true));
         assert!(found(r#"{"size": {"shortest_edge": 256}, "resample": 1}"#).preprocess.is_err());
+        for squeezing in [r#"{"size": 224}"#, r#"{"size": {"height": 224, "width": 224}, "do_resize": true}"#] {
+            let refused = found(squeezing).preprocess.unwrap_err();
+            assert!(
+                refused.problem.contains("squeezes images") && refused.help.contains("`resize = 224`"),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(found(r#"{"size": 224, "do_resize": false}"#).preprocess.unwrap(), None);
     }
 
     #[test]

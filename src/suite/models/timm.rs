@@ -44,6 +44,10 @@ pub(super) fn check(name: &str, config: &Value, path: &Path) -> Result<(), Folde
         other => Err(refused(format!("`{key}` {other}"), format!("{name} is computed with \"{usual}\" alone"))),
     };
     pool(&config["global_pool"], "global_pool")?;
+    // timm takes it from there where nothing else says it.
+    if config["global_pool"].is_null() && config["model_args"]["global_pool"].is_null() {
+        pool(&config["pretrained_cfg"]["global_pool"], "pretrained_cfg.global_pool")?;
+    }
     let arguments = match &config["model_args"] {
         Value::Null => return Ok(()),
         Value::Object(arguments) => arguments,
@@ -125,6 +129,7 @@ mod tests {
         let cases = [
             ("resnet18", json!({ "global_pool": "max" })),
             ("resnet18", json!({ "global_pool": "catavgmax" })),
+            ("resnet18", json!({ "pretrained_cfg": { "global_pool": "max" } })),
             ("resnet18", json!({ "model_args": { "act_layer": "silu" } })),
             ("resnet50", json!({ "model_args": { "output_stride": 16 } })),
             (

@@ -42,7 +42,7 @@ impl Backend for Onnx {
 
     fn open(&self, config: &ModelConfig, image: [i64; 3]) -> Result<Box<dyn Opened>, ModelError> {
         let path = &config.weights;
-        let bytes = std::fs::read(path).map_err(|source| GraphError::Read { path: path.clone(), source })?;
+        let bytes = crate::files::read_whole(path).map_err(|source| GraphError::Read { path: path.clone(), source })?;
         let opened = read(path, &bytes, image)
             .map_err(|problem| GraphError::Unusable { path: path.clone(), form: FORM, problem })
             .and_then(|(file, program)| OpenedGraph::survey(file, Box::new(program), image))?;

@@ -34,7 +34,7 @@ impl<'p> ExternalFiles<'p> {
             return Err(format!("has its values at {location:?}; expected a file in the model's folder"));
         }
         if !self.files.contains_key(location) {
-            let bytes = std::fs::read(self.folder.join(location))
+            let bytes = crate::files::read_whole(self.folder.join(location))
                 .map_err(|error| format!("has its values in the file `{location}` beside the model: {error}"))?;
             self.files.insert(location.to_owned(), bytes);
         }
