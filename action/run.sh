@@ -14,6 +14,8 @@ set -euo pipefail
 
 : "${AM_EVAL:?set it to the program}" "${OUT:=reports}" "${GITHUB_OUTPUT:=/dev/null}"
 mkdir -p "$OUT"
+# A cache may have brought those of an earlier job, which say nothing of this one.
+rm -f "$OUT/comment.md" "$OUT/gate.sarif" "$OUT/gate.txt"
 code=0
 if [ -n "${RUN:-}" ]; then
     run=$RUN
