@@ -99,10 +99,10 @@ fn folder_in(maps: &str) -> Option<PathBuf> {
 /// The version of the libtorch in `folder`, as its package or its archive states it (`2.11.0+cu130`).
 pub fn libtorch_version(folder: &Path) -> Option<String> {
     let root = folder.parent()?;
-    if let Ok(text) = std::fs::read_to_string(root.join("build-version")) {
+    if let Ok(text) = crate::files::read_text(root.join("build-version")) {
         return Some(text.trim().to_owned());
     }
-    let text = std::fs::read_to_string(root.join("version.py")).ok()?;
+    let text = crate::files::read_text(root.join("version.py")).ok()?;
     let version = text.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
     Some(version.trim().trim_matches('\'').to_owned())
 }

@@ -21,6 +21,7 @@ use crate::stats::{Estimate, holm};
 use crate::suite::gate::Metric;
 use crate::summary::SampleSet;
 use crate::terms::SampleId;
+use crate::wording::data_kind;
 
 file_versions! {
     /// Version of the comparison's form as JSON.
@@ -197,7 +198,7 @@ pub fn compare(reference: &Snapshot, runs: &[Snapshot], options: &Options) -> Re
     Ok(Comparison {
         format: COMPARISON_FORMAT,
         reference: reference.provenance.run.clone(),
-        dataset: reference.provenance.dataset.clone(),
+        dataset: data_kind(&reference.provenance.dataset).to_owned(),
         n: reference.samples.len() as u64,
         mismatch_allowed: options.allow_mismatch,
         contrasts,

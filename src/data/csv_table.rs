@@ -40,6 +40,13 @@ struct Table<'f> {
     lines: Vec<usize>,
 }
 
+/// A path without `./` and doubled slashes, so that a sample is the same one however a table writes it.
+fn plain(path: &str) -> String {
+    let parts = path.split('/').enumerate().filter(|(at, part)| *part != "." && (*at == 0 || !part.is_empty()));
+    let plain = parts.map(|(_, part)| part).collect::<Vec<_>>().join("/");
+    if plain.is_empty() { path.to_owned() } else { plain }
+}
+
 /// What seems to stand between the columns, where it is no comma.
 fn separator(header: &csv::StringRecord) -> Option<&'static str> {
     let first = header.get(0).filter(|_| header.len() == 1)?;
@@ -75,6 +82,7 @@ impl<'f> Table<'f> {
             if path.is_empty() {
                 return Err(file.wrong(line, "the path is empty"));
             }
+            let path = &plain(path);
             if let Some(first) = first_lines.insert(path.to_owned(), line) {
                 return Err(
                     file.wrong(line, format!("`{path}` stands on line {first} already; samples are told apart by it"))
@@ -169,6 +177,8 @@ mod tests {
     fn wrong_tables_name_the_line() {
         let error = |table: &str| opened(table.as_bytes()).unwrap_err();
         insta::assert_snapshot!(error("file,label\na.png,1"), @"ROOT/labels.csv:1: has no column `path`; the first line names the columns, path and label; known are `file`, `label`");
+        let twice = error("path,label\na.png,1\n./a.png,2\n");
+        assert!(twice.contains("`a.png` stands on line 2 already"), "{twice}");
         for (table, separator) in [("path;label\na.png;1\n", "semicolons"), ("path\tlabel\na.png\t1\n", "tabs")] {
             assert!(error(table).contains(&format!("separated by {separator} there; save the table with commas")));
         }

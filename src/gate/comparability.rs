@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Mismatch, Provenance, Snapshot};
+use crate::wording::data_kind;
 
 /// The scope of distances in [`Mismatch::attack`].
 pub const BOUNDARY: &str = "boundary";
@@ -36,7 +37,9 @@ fn other_samples(baseline: &Snapshot, run: &Snapshot) -> Option<Mismatch> {
     let known: BTreeSet<_> = baseline.samples.iter().collect();
     let shared = run.samples.iter().filter(|id| known.contains(id)).count();
     let (old, new) = (&baseline.provenance.data_hash, &run.provenance.data_hash);
-    let side = |snapshot: &Snapshot| format!("{} of {}", samples(snapshot.samples.len()), snapshot.provenance.dataset);
+    let side = |snapshot: &Snapshot| {
+        format!("{} of {}", samples(snapshot.samples.len()), data_kind(&snapshot.provenance.dataset))
+    };
     if shared != run.samples.len() || shared != baseline.samples.len() {
         let run_side = format!("{}, {shared} of them shared", side(run));
         return Some(mismatch(None, "samples (ids)", side(baseline), run_side));

@@ -3,6 +3,7 @@
 use super::series::series;
 use super::{Entry, Group, Unusable};
 use crate::gate::{Provenance, Snapshot, comparability};
+use crate::wording::data_kind;
 
 /// A group whose numbers are not made yet.
 pub(super) struct Bench {
@@ -66,7 +67,7 @@ impl Bench {
         let first = &self.runs[0].1;
         Group {
             suite: first.provenance.suite.clone(),
-            dataset: first.provenance.dataset.clone(),
+            dataset: data_kind(&first.provenance.dataset).to_owned(),
             samples: first.samples.len(),
             seed: first.provenance.seed,
             differs: self.differs,

@@ -63,7 +63,7 @@ pub fn file_vector(path: &Path, features: usize) -> Result<Tensor, String> {
             }
         }
         _ => {
-            let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+            let text = crate::files::read_text(path).map_err(|error| named(&error))?;
             let words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
             let numbers: Result<Vec<f32>, String> =
                 words.map(|word| word.parse::<f32>().map_err(|_| named(&format!("`{word}` is no number")))).collect();

@@ -3,20 +3,13 @@
 use std::path::Path;
 
 use crate::record::Manifest;
+use crate::wording::data_kind;
 
 /// The data of a run in a few words: `CIFAR-10`, `imagenet20.csv`, `the folder val`.
 pub fn data_name(manifest: &Manifest) -> String {
-    let known = match manifest.dataset.as_str() {
-        "cifar10" => Some("CIFAR-10"),
-        "cifar100" => Some("CIFAR-100"),
-        "mnist" => Some("MNIST"),
-        "fashion-mnist" => Some("Fashion-MNIST"),
-        "imagenet-val" => Some("ImageNet's validation images"),
-        "synthetic" => Some("procedural images"),
-        _ => None,
-    };
-    if let Some(known) = known {
-        return known.to_owned();
+    let kind = data_kind(&manifest.dataset);
+    if !matches!(manifest.dataset.as_str(), "csv" | "image-folder" | "webdataset" | "idx") && kind != manifest.dataset {
+        return kind.to_owned();
     }
     let suite: toml::Table = toml::from_str(&manifest.suite_source).unwrap_or_default();
     let last = |path: &str| {
@@ -32,7 +25,7 @@ pub fn data_name(manifest: &Manifest) -> String {
             .or_else(|| value("root"))
             .map(|name| format!("the folder {name}")),
     };
-    found.unwrap_or_else(|| manifest.dataset.clone())
+    found.unwrap_or_else(|| kind.to_owned())
 }
 
 /// The folder that the command line gave instead of the suite's.
