@@ -74,8 +74,8 @@ fn locked(file: &str) -> (Vec<(String, String)>, Vec<String>) {
 fn the_fuzz_targets_lock_what_the_program_depends_on() {
     let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     let manifest: toml::Table = toml::from_str(&manifest).unwrap();
-    let optional = |given: &toml::Value| given.get("optional").and_then(toml::Value::as_bool).unwrap_or(false);
-    let dependencies = manifest["dependencies"].as_table().unwrap().iter().filter(|(_, given)| !optional(given));
+    let optional = |entry: &toml::Value| entry.get("optional").and_then(toml::Value::as_bool).unwrap_or(false);
+    let dependencies = manifest["dependencies"].as_table().unwrap().iter().filter(|(_, entry)| !optional(entry));
     let mut needed: Vec<String> = dependencies.map(|(name, _)| name.clone()).collect();
     needed.sort();
     let (program, _) = locked("Cargo.lock");
@@ -88,10 +88,10 @@ fn the_fuzz_targets_lock_what_the_program_depends_on() {
         numbers[..=numbers.iter().position(|number| *number != "0").unwrap_or(0)].join(".")
     };
     for name in needed {
-        let of = |packages: &[(String, String)]| -> Vec<String> {
+        let versions = |packages: &[(String, String)]| -> Vec<String> {
             packages.iter().filter(|(other, _)| *other == name).map(|(_, version)| compatible(version)).collect()
         };
-        let (ours, theirs) = (of(&program), of(&fuzz));
+        let (ours, theirs) = (versions(&program), versions(&fuzz));
         assert!(
             theirs.iter().all(|version| ours.contains(version)),
             "{name}: {theirs:?} in fuzz/Cargo.lock, {ours:?} here"

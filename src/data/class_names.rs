@@ -132,26 +132,27 @@ fn from_lines(file: &TextFile) -> Vec<Entry> {
 fn numbered(entries: Vec<Entry>) -> Vec<Entry> {
     let parts = [before as fn(&str) -> Option<(u32, &str)>, behind];
     for part in parts {
-        let told: Option<Vec<(u32, &str)>> = entries.iter().map(|entry| part(&entry.name)).collect();
-        let Some(mut told) = told.filter(|told| told.len() > 1 && entries.iter().all(|entry| entry.synset.is_none()))
+        let pairs: Option<Vec<(u32, &str)>> = entries.iter().map(|entry| part(&entry.name)).collect();
+        let Some(mut pairs) =
+            pairs.filter(|pairs| pairs.len() > 1 && entries.iter().all(|entry| entry.synset.is_none()))
         else {
             continue;
         };
-        let mut places: Vec<usize> = (0..told.len()).collect();
-        places.sort_by_key(|place| told[*place].0);
-        told.sort_by_key(|(number, _)| *number);
-        let first = told[0].0;
-        let distinct: std::collections::HashSet<&str> = told.iter().map(|(_, name)| *name).collect();
+        let mut places: Vec<usize> = (0..pairs.len()).collect();
+        places.sort_by_key(|place| pairs[*place].0);
+        pairs.sort_by_key(|(number, _)| *number);
+        let first = pairs[0].0;
+        let distinct: std::collections::HashSet<&str> = pairs.iter().map(|(_, name)| *name).collect();
         if first <= 1
-            && distinct.len() == told.len()
-            && told.iter().enumerate().all(|(at, (number, _))| *number == at as u32 + first)
+            && distinct.len() == pairs.len()
+            && pairs.iter().enumerate().all(|(at, (number, _))| *number == at as u32 + first)
         {
             let entry = |(place, (_, name)): (&usize, &(u32, &str))| Entry {
                 line: entries[*place].line,
                 synset: None,
                 name: (*name).to_owned(),
             };
-            return places.iter().zip(&told).map(entry).collect();
+            return places.iter().zip(&pairs).map(entry).collect();
         }
     }
     entries

@@ -25,7 +25,7 @@ pub fn misfit(dataset: &dyn Dataset, classes: usize) -> Option<String> {
             first(names.iter().map(|name| format!("`{name}`")), names.len()),
             first((0..names.len()).map(|class| class.to_string()), names.len()),
         )),
-        Numbering::Places(what) => out_of_order(what, names),
+        Numbering::Places(noun) => out_of_order(noun, names),
         Numbering::Fixed if names.len() != classes && !names.is_empty() => Some(format!(
             "the data has {} classes, the model has {classes}; are they numbered alike? `class_names` in [data] names the \
              model's classes",
@@ -38,7 +38,7 @@ pub fn misfit(dataset: &dyn Dataset, classes: usize) -> Option<String> {
 }
 
 /// That names which differ by a number, such as `class_2` and `class_10`, are not in the order of these numbers.
-fn out_of_order(what: &str, names: &[String]) -> Option<String> {
+fn out_of_order(noun: &str, names: &[String]) -> Option<String> {
     let before = |name: &str| name.find(|letter: char| letter.is_numeric()).map(|at| name[..at].to_owned());
     let shared = before(names.first()?)?;
     let number = |name: &String| -> Option<u64> {
@@ -53,7 +53,7 @@ fn out_of_order(what: &str, names: &[String]) -> Option<String> {
     }
     let place = numbers.windows(2).position(|pair| pair[0] > pair[1])?;
     Some(format!(
-        "{what} are classes in alphabetical order, so `{}` is class {place} and `{}` is class {}; if the model's classes are in the \
+        "{noun} are classes in alphabetical order, so `{}` is class {place} and `{}` is class {}; if the model's classes are in the \
          order of these numbers, `class_names` in [data] (one name per line, from class 0 on) says so",
         names[place],
         names[place + 1],
@@ -95,7 +95,7 @@ fn first(words: impl Iterator<Item = String>, count: usize) -> String {
 mod tests {
     use super::*;
 
-    fn said(names: &[&str]) -> Option<String> {
+    fn warning(names: &[&str]) -> Option<String> {
         let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         names.sort_unstable();
         out_of_order("labels", &names)
@@ -113,11 +113,11 @@ mod tests {
             ["٢", "١٠"],
         ];
         for names in forms {
-            let text = said(&names).unwrap_or_else(|| panic!("{names:?} pass"));
+            let text = warning(&names).unwrap_or_else(|| panic!("{names:?} pass"));
             assert!(text.contains(&format!("`{}` is class 0 and `{}` is class 1", names[1], names[0])), "{text}");
         }
         for names in [&["c02", "c10"][..], &["cat", "dog"], &["cat2", "dog10"], &["a1", "a2", "b"], &["2", "10"], &[]] {
-            assert_eq!(said(names), None, "{names:?}");
+            assert_eq!(warning(names), None, "{names:?}");
         }
     }
 }

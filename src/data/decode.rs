@@ -48,17 +48,17 @@ fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
 fn lean(bytes: &[u8]) -> Cow<'_, [u8]> {
     const NEEDLESS: [&[u8]; 5] = [b"iCCP", b"zTXt", b"iTXt", b"tEXt", b"eXIf"];
     let Some(mut rest) = bytes.strip_prefix(PNG) else { return Cow::Borrowed(bytes) };
-    let mut kept = PNG.to_vec();
+    let mut output = PNG.to_vec();
     while let [a, b, c, d, kind @ ..] = rest {
         let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
         let Some((chunk, behind)) = length.checked_add(12).and_then(|size| rest.split_at_checked(size)) else { break };
         if !kind.get(..4).is_some_and(|kind| NEEDLESS.contains(&kind)) {
-            kept.extend_from_slice(chunk);
+            output.extend_from_slice(chunk);
         }
         rest = behind;
     }
-    kept.extend_from_slice(rest);
-    if kept.len() == bytes.len() { Cow::Borrowed(bytes) } else { Cow::Owned(kept) }
+    output.extend_from_slice(rest);
+    if output.len() == bytes.len() { Cow::Borrowed(bytes) } else { Cow::Owned(output) }
 }
 
 /// Decodes `bytes`, whose format is told from their content; `path` is for messages.

@@ -198,8 +198,8 @@ mod tests {
         let data = root.path().join("data");
         // From within a class, too, whose images would be those of all classes.
         for folder in [data.clone(), data.join("cat")] {
-            let said = image_files(&folder, false).unwrap_err().to_string();
-            assert!(said.contains("data/cat/back: leads back to a folder that it lies in"), "{said}");
+            let error = image_files(&folder, false).unwrap_err().to_string();
+            assert!(error.contains("data/cat/back: leads back to a folder that it lies in"), "{error}");
         }
         std::fs::remove_file(root.path().join("data/cat/back")).unwrap();
         let found = ids(&data, &image_files(&data, false).unwrap()).unwrap();

@@ -132,8 +132,8 @@ impl Pickle {
             return;
         }
         let entries = self.entries(place);
-        for (arrays, held) in [(false, Pickle::is_tensor as fn(&Self, Place) -> bool), (true, Pickle::is_array)] {
-            let names = entries.iter().filter(|(_, value)| held(self, *value)).filter_map(|(key, _)| self.text(*key));
+        for (arrays, fits) in [(false, Pickle::is_tensor as fn(&Self, Place) -> bool), (true, Pickle::is_array)] {
+            let names = entries.iter().filter(|(_, value)| fits(self, *value)).filter_map(|(key, _)| self.text(*key));
             let tensors: Vec<String> = names.map(str::to_owned).collect();
             if !tensors.is_empty() {
                 found.push(StateDict { keys: keys.clone(), tensors, class: None, arrays });

@@ -41,7 +41,7 @@ impl Backend for Exported {
     }
 
     fn image(&self, path: &Path) -> [Option<i64>; 3] {
-        let bytes = std::fs::read(path).unwrap_or_default();
+        let bytes = crate::files::read_whole(path).unwrap_or_default();
         // What is wrong with the file is told when it is opened.
         program(&bytes).ok().and_then(|(_, program)| signature::image(&program)).unwrap_or_default()
     }

@@ -35,7 +35,7 @@ impl Backend for Onnx {
     }
 
     fn image(&self, path: &Path) -> [Option<i64>; 3] {
-        let bytes = std::fs::read(path).unwrap_or_default();
+        let bytes = crate::files::read_whole(path).unwrap_or_default();
         // What is wrong with the file is told when it is opened.
         proto::Model::read(&bytes).ok().and_then(|model| signature::image(&model.graph)).unwrap_or_default()
     }
