@@ -124,6 +124,12 @@ pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: D
     Compute { device, kind, channels_last, tf32, folded: source.folds(), stem_blocks: false }
 }
 
+/// How is judged: in f32, never rounded, in the order of memory that is faster.
+pub fn judges_with(source: &ModelSource, device: Device) -> Compute {
+    let channels_last = source.channels_last() && channels_innermost(device, Kind::Float, None);
+    Compute { channels_last, ..Compute::f32(device) }
+}
+
 /// How pictures are made: in f32, in the order of memory that is faster.
 pub fn paints_with(source: &ModelSource, device: Device) -> Compute {
     Compute { folded: false, stem_blocks: !device.is_cuda(), ..searches_with(SearchPrecision::F32, source, device) }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tch::Device;
 
-use super::device::{self, paints_with, searches_with};
+use super::device::{self, judges_with, paints_with, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
 use super::layers::attacks_by_layer;
@@ -134,7 +134,7 @@ impl Prepared {
     /// # Errors
     /// If the weights are not those of the architecture.
     pub fn verifier(&self, index: usize) -> Result<Rc<Model>, ModelError> {
-        self.build(index, Compute::f32(self.device))
+        self.build(index, self.judge_compute(index))
     }
 
     /// The model that makes pictures, in f32.
@@ -162,12 +162,16 @@ impl Prepared {
     /// If the weights are not those of the architecture.
     pub fn searcher(&self, index: usize, verifier: &Rc<Model>) -> Result<Rc<Model>, ModelError> {
         let compute = self.search_compute(index);
-        if compute == Compute::f32(self.device) {
+        if compute == self.judge_compute(index) {
             return Ok(verifier.clone());
         }
         let mut model = self.built(index, compute)?;
         model.directions = verifier.directions.clone();
         Ok(Rc::new(model))
+    }
+
+    fn judge_compute(&self, index: usize) -> Compute {
+        judges_with(&self.sources[index], self.device)
     }
 
     fn search_compute(&self, index: usize) -> Compute {
@@ -186,7 +190,7 @@ impl Prepared {
             self.suite.boundary.is_some() || attacks.any(follows)
         };
         let of_model = |index: usize| {
-            let mut model = self.built(index, Compute::f32(self.device))?;
+            let mut model = self.built(index, self.judge_compute(index))?;
             let name = self.sources[index].name.clone();
             trial(&mut model, &pixels, follows_gradients(&name))
                 .map_err(|problem| RunError::Untrusted { model: name, problem })
