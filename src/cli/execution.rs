@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::origin::origin;
 use super::output::{say, warn};
 use super::progress::Progress;
 use crate::engine::{Prepared, RunError, device};
@@ -13,6 +14,14 @@ use crate::record::{PictureDir, RunDir, StoreError, StudyDir};
 /// The names of all blocks, in order.
 pub(super) fn keys(prepared: &Prepared) -> Vec<String> {
     prepared.plan.units().iter().map(|unit| unit.key.clone()).collect()
+}
+
+/// What every process of the run finds: its manifest, and the plan.
+pub(super) fn write_beginning(prepared: &Prepared, dir: &RunDir) -> Result<(), StoreError> {
+    let mut manifest = prepared.manifest(std::env::args().collect());
+    manifest.origin = Some(origin(&prepared.suite.path));
+    manifest.save(&dir.manifest_path())?;
+    dir.save_plan(keys(prepared))
 }
 
 /// Forgets all that an earlier run of the suite computed.

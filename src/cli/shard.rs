@@ -3,7 +3,6 @@
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
-use super::origin::origin;
 use super::output::tell;
 use super::progress::Progress;
 use super::visualize;
@@ -60,12 +59,10 @@ pub fn run(
 
 /// What every shard of the run would write alike.
 fn begin(prepared: &Prepared, dir: &RunDir) -> Result<(), StoreError> {
-    if !dir.manifest_path().is_file() {
-        let mut manifest = prepared.manifest(std::env::args().collect());
-        manifest.origin = Some(origin(&prepared.suite.path));
-        manifest.save(&dir.manifest_path())?;
+    match dir.manifest_path().is_file() {
+        true => dir.save_plan(execution::keys(prepared)),
+        false => execution::write_beginning(prepared, dir),
     }
-    dir.save_plan(execution::keys(prepared))
 }
 
 fn shard_manifest(manifest: &Manifest, shard: Shard, blocks: usize) -> ShardManifest {

@@ -18,7 +18,7 @@ use crate::model::{Architecture, Model, ModelError, ModelSource, backend};
 use crate::record::{PictureDir, StudyDir, write_visualize};
 use crate::report::write_atlases;
 use crate::suite::{
-    AttackConfig, Channels, Direction, Goal, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset,
+    AttackConfig, Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset,
     Preprocess, Start, Suite, VisualizeConfig,
 };
 use crate::visualize::universal::Forge;
@@ -157,7 +157,7 @@ fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result
         }
         let model = prepared.verifier(place).or_exit(Exit::Usage)?;
         let clean = CleanBlock::new(&model, &samples, &[], prepared.capacity());
-        let followed = attacks.iter().any(|(_, attack)| matches!(attack.goal, Goal::Features { .. }));
+        let followed = attacks.iter().any(|(_, attack)| attack.goal.objective_word().is_some());
         let readouts = match followed {
             true => trained(prepared, place, &model, prepared.capacity()).or_exit(Exit::Usage)?,
             false => Vec::new(),

@@ -407,7 +407,10 @@ impl Prepared {
             seed: self.suite.seed,
             device: match self.device.is_cuda() {
                 true => device::name(self.device),
-                false => format!("{}, {} threads", device::name(self.device), tch::get_num_threads()),
+                false => match tch::get_num_threads() {
+                    1 => format!("{}, 1 thread", device::name(self.device)),
+                    threads => format!("{}, {threads} threads", device::name(self.device)),
+                },
             },
             repeats: true,
             versions,

@@ -196,6 +196,9 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Snapshot, BaselineError> {
     let Some(format) = file.get("am-eval-baseline").and_then(Value::as_u64) else {
         return Err(not_one(path, "it lacks `am-eval-baseline`, the number of its format".to_owned()));
     };
+    if format == 0 {
+        return Err(not_one(path, "no baseline has the format 0".to_owned()));
+    }
     if BASELINE_FORMAT.is_older_than(format) {
         return Err(BaselineError::Newer { path: path.to_owned(), found: format });
     }

@@ -102,11 +102,7 @@ fn begin(prepared: &Prepared, args: &RunArgs, dir: &RunDir) -> Result<(), StoreE
         execution::start_over(dir)?;
     }
     let complete = !args.fresh && Inventory::read(dir)?.missing().is_empty() && dir.plan()?.is_some();
-    if !complete {
-        prepared.manifest(std::env::args().collect()).save(&dir.manifest_path())?;
-        dir.save_plan(execution::keys(prepared))?;
-    }
-    Ok(())
+    if complete { Ok(()) } else { execution::write_beginning(prepared, dir) }
 }
 
 /// A process that could not do its share.
