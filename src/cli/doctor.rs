@@ -6,6 +6,7 @@ use super::args::DoctorArgs;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::print;
+use crate::wording::format;
 
 /// One thing that was looked at.
 struct Finding {
@@ -48,7 +49,7 @@ fn cpu() -> Finding {
     let flags = cpu_field(&about, "flags").or_else(|| cpu_field(&about, "Features")).unwrap_or_default();
     let native = ["avx512_bf16", "amx_bf16", "bf16"].iter().any(|flag| flags.split(' ').any(|word| word == *flag));
     let precision = if native { "f32, bf16" } else { "f32 (bf16 only emulated)" };
-    Finding::new("cpu", format!("{name}, {threads} threads; {precision}"))
+    Finding::new("cpu", format!("{name}, {}; {precision}", format::counted(threads as u64, "thread")))
 }
 
 fn cpu_field<'a>(about: &'a str, field: &str) -> Option<&'a str> {
@@ -102,6 +103,7 @@ mod networks {
     use super::Finding;
     use crate::cuda::{self, Backend};
     use crate::engine::device;
+    use crate::wording::format;
 
     pub fn findings() -> Vec<Finding> {
         // libtorch learns of CUDA before its first computation or never.
@@ -131,7 +133,8 @@ mod networks {
         let works = match probe(Device::Cpu, Kind::Float) {
             Ok(()) => {
                 let fast = if device::multiplies_bf16() { "bf16" } else { "f32" };
-                format!("{} threads; precision `auto` is f32 on this CPU, `fast` is {fast}", tch::get_num_threads())
+                let threads = format::counted(tch::get_num_threads().unsigned_abs().into(), "thread");
+                format!("{threads}; precision `auto` is f32 on this CPU, `fast` is {fast}")
             }
             Err(error) => format!("does not compute: {error}"),
         };

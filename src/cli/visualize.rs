@@ -18,8 +18,8 @@ use crate::model::{Architecture, Model, ModelError, ModelSource, backend};
 use crate::record::{PictureDir, StudyDir, write_visualize};
 use crate::report::write_atlases;
 use crate::suite::{
-    AttackConfig, Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset,
-    Preprocess, Start, Suite, VisualizeConfig,
+    AttackConfig, Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess,
+    Start, Suite, VisualizeConfig,
 };
 use crate::visualize::universal::Forge;
 use crate::visualize::ways::WayFinder;

@@ -23,6 +23,7 @@ use crate::suite::{
     AttackConfig, Backward, Direction, Known, Plan, SearchPrecision, Suite, UnitRanking, UnitSelection,
 };
 use crate::terms::{LayerName, Unit};
+use crate::wording::format;
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
 pub const ENGINE_VERSION: &str = "2";
@@ -407,10 +408,10 @@ impl Prepared {
             seed: self.suite.seed,
             device: match self.device.is_cuda() {
                 true => device::name(self.device),
-                false => match tch::get_num_threads() {
-                    1 => format!("{}, 1 thread", device::name(self.device)),
-                    threads => format!("{}, {threads} threads", device::name(self.device)),
-                },
+                false => {
+                    let threads = format::counted(tch::get_num_threads().unsigned_abs().into(), "thread");
+                    format!("{}, {threads}", device::name(self.device))
+                }
             },
             repeats: true,
             versions,

@@ -70,6 +70,11 @@ pub fn unit(norm: Norm) -> &'static str {
     }
 }
 
+/// How many of something: `1 thread`, `2 threads`.
+pub fn counted(value: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
 /// A count with commas: `1,234,567`.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -140,6 +145,7 @@ mod tests {
     fn counts_durations_and_radii() {
         assert_eq!(count(0), "0");
         assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!([0, 1, 2].map(|number| counted(number, "thread")), ["0 threads", "1 thread", "2 threads"]);
         assert_eq!(duration(0.44), "0.4 s");
         assert_eq!(duration(192.0), "3 min 12 s");
         assert_eq!(duration(7500.0), "2 h 5 min");
