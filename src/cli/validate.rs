@@ -122,7 +122,8 @@ mod networks {
         if let Err(errors) = suite.check_architectures(&known) {
             return vec![errors];
         }
-        let mut found = Vec::new();
+        let mut found: Vec<SuiteErrors> =
+            suite.models.iter().flat_map(|model| backward_problems(suite, model)).collect();
         for (index, model) in suite.models.iter().enumerate().filter(|(_, model)| model.weights.is_file()) {
             let help = "docs/models.md says how to write such a file";
             let layers = weights(suite, model).map(|()| layers(suite, model));
@@ -152,6 +153,33 @@ mod networks {
         found.extend(classes.filter_map(|classes| misfit(dataset.as_ref(), classes as usize)));
         found.dedup();
         found
+    }
+
+    /// Attacks whose backward pass the architecture does not have.
+    fn backward_problems(suite: &Suite, model: &ModelConfig) -> Vec<SuiteErrors> {
+        let outline = || {
+            let architecture = Architecture::find(&model.arch).ok()?;
+            let channels = model.normalize.mean.len() as i64;
+            architecture.outline(Geometry { channels, ..architecture.geometry }).ok()
+        };
+        let attacks = suite.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(&model.name));
+        let edited: Vec<_> = attacks
+            .filter_map(|(index, attack)| Some((index, attack.views.and_then(|views| views.backward)?)))
+            .collect();
+        let Some(network) = (!edited.is_empty()).then(outline) else { return Vec::new() };
+        edited
+            .into_iter()
+            .filter(|(_, backward)| !network.as_ref().is_some_and(|network| network.rewires(*backward)))
+            .map(|(index, backward)| {
+                let (word, networks) = (backward.as_str(), backward.networks());
+                let problem = format!("`backward = \"{word}\"` is for native {networks}; `{}` is none", model.name);
+                suite.error_at(
+                    Place::Attack(index, "views"),
+                    problem,
+                    "name the models that it is for: `models = [\"vit\"]`",
+                )
+            })
+            .collect()
     }
 
     /// Listed units that a layer of the architecture does not have. Where the suite does not tell the images' size, single neurons

@@ -517,10 +517,7 @@ fn relative(weights: &std::path::Path, suite: &std::path::Path) -> String {
 
 /// Why a network's backward pass cannot be changed.
 fn unknown_pieces(backward: Backward) -> String {
-    let networks = match backward {
-        Backward::Pna => "Vision Transformers and Swin Transformers",
-        Backward::Tgr => "Vision Transformers",
-    };
+    let networks = backward.networks();
     let word = backward.as_str();
     format!("`backward = \"{word}\"` is for native {networks}; name them in the attack's `models`, or leave it out")
 }

@@ -105,6 +105,14 @@ impl Backward {
             Backward::Tgr => "tgr",
         }
     }
+
+    /// The native networks that it is for.
+    pub fn networks(self) -> &'static str {
+        match self {
+            Backward::Pna => "Vision Transformers and Swin Transformers",
+            Backward::Tgr => "Vision Transformers",
+        }
+    }
 }
 
 impl GradientViews {
