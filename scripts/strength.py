@@ -3,7 +3,7 @@
     python3 scripts/strength.py pixels reports/pixels-*/ pixels.safetensors     the very pixels that am-eval saw
     python3 scripts/strength.py variants pixels.safetensors CIFAR10/train local/   MeanSparse and k-winners-take-all, for both
     python3 scripts/strength.py reference pixels.safetensors reference.json [--images 0-500] [--attacks apgd-ce,apgd-t] [--only NAME,..]
-    python3 scripts/strength.py table reference.json RUN..      the tables of docs/strength.md, from runs of am-eval on the same samples
+    python3 scripts/strength.py table reference.json pixels.safetensors RUN..      the tables of docs/strength.md, from runs of am-eval on the same samples
 
 `reference` adds to its file: what it has of the same images it does not do again, and AutoAttack goes on with the attacks that are
 missing. BatchNorm is folded into the convolutions (twice as quick on a CPU; logits differ by 3e-6); whether an image flips is asked of
@@ -66,7 +66,7 @@ class Changed(nn.Module):
         x = F.relu(x)
         if self.kind == "k-winners" and self.seen is None:
             flat = x.flatten(1)
-            least = flat.topk(int(self.share * flat.shape[1]), 1).values[:, -1:]
+            least = flat.detach().kthvalue(flat.shape[1] - int(self.share * flat.shape[1]) + 1, 1, keepdim=True).values
             x = torch.where(flat >= least, flat, torch.zeros_like(flat)).view_as(x)
         return x
 
@@ -278,75 +278,173 @@ def distance(model, x, label, method, norm, device):
 
 
 def jobs():
-    """Name, kind and arguments, the most important first."""
-    listed = []
-
-    def standard(model, norm, epsilon, word):
-        listed.append((f"standard/{model}/{norm.lower()}/{word}", autoattack, model, (norm, epsilon)))
-
-    standard("resnet20-adv", "Linf", 8 / 255, "8/255")
-    standard("resnet20-adv", "L2", 0.5, "0.5")
-    standard("resnet20", "Linf", 1 / 255, "1/255")
-    standard("vit", "Linf", 1 / 255, "1/255")
-    quick = ((2, "l2", ("fmn", "ddn", "deepfool", "fab-10")), (INF, "linf", ("fmn", "deepfool", "fab-10")), (0, "l0", ("sigma-zero-100", "fmn")), (1, "l1", ("fmn", "fab-10")))
-    slow = ((2, "l2", ("fab", "cw")), (INF, "linf", ("fab",)), (0, "l0", ("sigma-zero-1000",)), (1, "l1", ("fab",)))
-
-    def distances(table, models):
-        for model in models:
-            for norm, word, methods in table:
-                for method in methods:
-                    listed.append((f"distance/{model}/{word}/{method}", distance, model, (method, norm)))
-
-    distances(quick, ("resnet20", "resnet20-adv"))
-    standard("mean-sparse", "Linf", 8 / 255, "8/255")
-    standard("resnet20", "L2", 0.25, "0.25")
-    standard("vit", "L2", 0.25, "0.25")
-    standard("k-winners", "Linf", 8 / 255, "8/255")
-    distances(slow, ("resnet20", "resnet20-adv"))
-    distances(quick, ("vit",))
-    for model in ("resnet20", "vit"):
-        standard(model, "Linf", 8 / 255, "8/255")
-        standard(model, "L2", 0.5, "0.5")
-    for model, norm, epsilon, word in (("resnet20-adv", "Linf", 8 / 255, "8/255"), ("resnet20-adv", "L2", 0.5, "0.5"), ("resnet20", "Linf", 1 / 255, "1/255"), ("vit", "Linf", 1 / 255, "1/255")):
-        listed.append((f"apgd-ce/{model}/{norm.lower()}/{word}", apgd_ce, model, (norm, epsilon)))
-        listed.append((f"square-1000/{model}/{norm.lower()}/{word}", square_1000, model, (norm, epsilon)))
-    listed.append(("apgd-ce/resnet20-adv/l1/12", apgd_ce, "resnet20-adv", ("L1", 12.0)))
-    distances(slow, ("vit",))
+    """Name, and what is called with it: kind, model, arguments."""
+    listed = {}
+    standard = [("resnet20-adv", "8/255", "0.5"), ("resnet20", "1/255", "0.25"), ("vit", "1/255", "0.25"), ("mean-sparse", "8/255", None), ("k-winners", "8/255", None)]
+    for model, linf, l2 in standard:
+        for norm, word in (("Linf", linf), ("L2", l2)):
+            if word:
+                number = int(word.split("/")[0]) / 255 if "/" in word else float(word)
+                for kind, call in (("standard", autoattack), ("apgd-ce", apgd_ce), ("square-1000", square_1000)):
+                    listed[f"{kind}/{model}/{norm.lower()}/{word}"] = call, model, (norm, number)
+    listed["apgd-ce/resnet20-adv/l1/12"] = apgd_ce, "resnet20-adv", ("L1", 12.0)
+    for model in MODELS:
+        for norm, word, methods in DISTANCES:
+            for method in methods:
+                listed[f"distance/{model}/{word}/{method}"] = distance, model, (method, norm)
     return listed
 
 
+DISTANCES = (
+    (2, "l2", ("fmn", "ddn", "deepfool", "fab-10", "fab", "cw")),
+    (INF, "linf", ("fmn", "deepfool", "fab-10", "fab")),
+    (0, "l0", ("sigma-zero-100", "fmn", "sigma-zero-1000")),
+    (1, "l1", ("fmn", "fab-10", "fab")),
+)
+SLOW = ("fab", "cw", "sigma-zero-1000")
+
+
+def plan(first, last, size):
+    """Everything, as (name, images, attacks), the most important first; slices of images, so that many processes can share it."""
+
+    def slices(begin, end, size):
+        return [f"{at}-{min(at + size, end)}" for at in range(begin, end, size)]
+
+    names = list(jobs())
+    standard = [name for name in names if name.startswith("standard/")]
+    standard.sort(key=lambda name: ["resnet20-adv", "mean-sparse", "k-winners", "resnet20", "vit"].index(name.split("/")[1]))
+    square = sorted(standard, key=lambda name: name.split("/")[1] not in VARIANTS)
+    quick = [name for name in names if name.startswith("distance/") and name.split("/")[3] not in SLOW]
+    slow = [name for name in names if name.startswith("distance/") and name.split("/")[3] in SLOW]
+    half = first + (last - first) // 2
+    listed = [(name, images, ("apgd-ce", "apgd-t", "fab-t")) for name in standard for images in slices(first, last, size)]
+    listed += [(name, images, None) for name in quick for images in slices(first, half, 2 * size)]
+    listed += [(f"square-1000/resnet20-adv/{rest}", images, None) for rest in ("l2/0.5", "linf/8/255") for images in slices(first, last, size)]
+    listed += [(name, images, ("square",)) for name in square for images in slices(first, last, size)]
+    for names in (slow, quick, slow):
+        listed += [(name, images, None) for name in names for images in slices(*((first, half) if names is slow else (half, last)), 2 * size)]
+    listed += [(name, images, None) for name in slow for images in slices(half, last, 2 * size)]
+    return list(dict.fromkeys(listed))
+
+
+class Originals:
+    """The attacks of `jobs` on slices of the images, on one device."""
+
+    def __init__(self, pixels, device):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.set_num_threads(1)
+        self.folder, self.device, self.models = pixels.parent, device, {}
+        self.x, self.known, self.label = load(pixels)
+
+    def run(self, name, images, attacks, before):
+        """Yields what is known of the slice, more each time, with a line that says so."""
+        call, model_name, options = jobs()[name]
+        if model_name not in self.models:
+            model = classifier(model_name, self.folder, self.device)
+            self.models[model_name] = model, ~flips(model, self.x.to(self.device), self.label)
+        model, right = self.models[model_name]
+        first, last = (int(number) for number in images.split("-"))
+        places = first + (right & self.known)[first:last].nonzero()[:, 0]
+        options = [*options, self.device] + ([attacks, before] if call is autoattack else [])
+        start = time.time()
+        for result in call(model, self.x[places], self.label[places], *options):
+            what = f"{len(result['robust'])} of {last - first} robust" if "robust" in result else f"median {medians(result['distance']):.5g}"
+            text = f"{name} {images}  {time.time() - start:.1f} s on {self.device}  {list(result['passes'])[-1]}  {what}"
+            yield result | {"places": [place - first for place in places.tolist()], "images": last - first}, text
+
+
 def reference(arguments):
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.set_num_threads(1)
-    x, known, label = load(arguments.pixels)
-    first, last = (int(number) for number in arguments.images.split("-"))
-    x, known, label = x[first:last], known[first:last], label[first:last]
+    """One process, in the order of `jobs`, or of --only."""
     file = arguments.out
     found = json.loads(file.read_text()) if file.exists() else {}
-    begun, models, rights = time.time(), {}, {}
+    begun, originals = time.time(), Originals(arguments.pixels, arguments.device)
     chosen = arguments.only.split(",") if arguments.only else [""]
-    names = arguments.attacks.split(",") if arguments.attacks else None
-    listed = [(name, rest) for start in chosen for name, *rest in jobs() if name.startswith(start)]
-    for name, (call, model_name, options) in listed:
+    attacks = arguments.attacks.split(",") if arguments.attacks else None
+    for name in [name for start in chosen for name in jobs() if name.startswith(start)]:
         slices = found.setdefault(name, {})
         before = slices.get(arguments.images)
-        if before and call is not autoattack or time.time() - begun > arguments.seconds:
+        if before and not name.startswith("standard/") or time.time() - begun > arguments.seconds:
             continue
-        if model_name not in models:
-            models[model_name] = classifier(model_name, arguments.pixels.parent, arguments.device)
-            rights[model_name] = ~flips(models[model_name], x.to(arguments.device), label)
-        model = models[model_name]
-        places = (rights[model_name] & known).nonzero()[:, 0]
-        options = [*options, arguments.device] + ([names, before] if call is autoattack else [])
-        start = time.time()
         try:
-            for result in call(model, x[places], label[places], *options):
-                slices[arguments.images] = result | {"places": places.tolist(), "images": len(x)}
+            for slices[arguments.images], text in originals.run(name, arguments.images, attacks, before):
                 file.write_text(json.dumps(found))
-                robust = f"{len(result['robust'])} of {len(x)} robust" if "robust" in result else f"median {medians(result['distance']):.5g}"
-                print(f"{time.time() - begun:7.1f} s  {name} {arguments.images}  {time.time() - start:.1f} s  {list(result['passes'])[-1]}  {robust}", flush=True)
+                print(f"{time.time() - begun:7.1f} s  {text}", flush=True)
         except Exception as error:  # one original that fails must not end the others
             print(f"{name}: {type(error).__name__}: {error}", flush=True)
+
+
+def work(number, pixels, device, tasks, events):
+    """A process of `parallel`: does what it is sent, sends what it finds."""
+    originals = Originals(pixels, device)
+    events.put((number, "idle", None, None, None))
+    while task := tasks.get():
+        try:
+            for result, text in originals.run(*task):
+                events.put((number, "found", task[:2], result, text))
+        except Exception as error:  # one original that fails must not end the others
+            events.put((number, "found", task[:2], None, f"{task[0]} {task[1]}: {type(error).__name__}: {error}"))
+        events.put((number, "idle", task[:2], None, None))
+
+
+def parallel(arguments):
+    """`plan` on many processes that share one device, and some on the CPU beside it; ends by itself after `seconds`."""
+    import queue
+    import torch.multiprocessing as processes
+
+    begun, file = time.time(), arguments.out
+    found = json.loads(file.read_text()) if file.exists() else {}
+    first, last = (int(number) for number in arguments.images.split("-"))
+    waiting = [task for task in plan(first, last, arguments.slice) if not arguments.only or task[0].startswith(tuple(arguments.only.split(",")))]
+    context = processes.get_context("spawn")
+    events, devices = context.Queue(), [arguments.device] * arguments.workers + ["cpu"] * arguments.cpu_workers
+    queues, started = [context.Queue() for _ in devices], []
+    for number, device in enumerate(devices):
+        started.append(context.Process(target=work, args=(number, arguments.pixels, device, queues[number], events), daemon=True))
+        started[-1].start()
+    idle, busy = set(), set()
+
+    def missing(task):
+        name, images, attacks = task
+        known = found.get(name, {}).get(images)
+        return not known or any(attack not in known["passes"] for attack in attacks or ()) and bool(known["robust"])
+
+    def possible(task, number):
+        name, images, attacks = task
+        beside = number >= arguments.workers
+        if beside and name.split("/")[1] not in ("resnet20", "resnet20-adv") or beside and attacks and "square" not in attacks:
+            return False
+        return (name, images) not in busy and (attacks != ("square",) or "fab-t" in found.get(name, {}).get(images, {}).get("passes", ()))
+
+    while waiting or busy:
+        for number in sorted(idle):
+            waiting = [task for task in waiting if missing(task)]
+            ready = [task for task in waiting if possible(task, number)]
+            if number >= arguments.workers:  # many small attacks first: the device is better at the long ones
+                ready.sort(key=lambda task: not task[0].startswith("distance/") or task[0].split("/")[3] in SLOW)
+            if ready:
+                waiting.remove(ready[0])
+                busy.add(ready[0][:2])
+                idle.discard(number)
+                queues[number].put((*ready[0], found.get(ready[0][0], {}).get(ready[0][1])))
+        left = arguments.seconds - (time.time() - begun)
+        if left <= 0:
+            break
+        try:
+            number, kind, task, result, text = events.get(timeout=min(left, 5))
+        except queue.Empty:
+            continue
+        if kind == "idle":
+            busy.discard(task)
+            idle.add(number)
+        if result is not None:
+            found.setdefault(task[0], {})[task[1]] = result
+            file.with_suffix(".part").write_text(json.dumps(found))
+            file.with_suffix(".part").replace(file)
+        if text:
+            print(f"{time.time() - begun:7.1f} s  {text}", flush=True)
+    print(f"{time.time() - begun:7.1f} s  end; cut off: {sorted(busy)}; not begun: {len(waiting)}", flush=True)
+    for process in started:
+        process.kill()
 
 
 def rounded(value, digits=2):
@@ -360,40 +458,116 @@ def medians(values):
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def table(file, runs):
-    """What the originals and am-eval say of the same samples, as Markdown."""
-    reference = json.loads(file.read_text())
-    attacks, distances = {}, {}
+class Side:
+    """What one side says of the images: by what was asked, which images it leaves robust or how far flips are, and the passes of each."""
+
+    def __init__(self):
+        self.attacks, self.distances = {}, {}
+
+
+def originals_side(file):
+    """The slices of each job put together."""
+    side = Side()
+    for name, slices in json.loads(file.read_text()).items():
+        kind, model, norm, *rest = name.split("/")
+        robust, seen, far, images = set(), set(), {}, 0
+        passes = {}
+        for place, found in slices.items():
+            first = int(place.split("-")[0])
+            places = [first + at for at in found["places"]]
+            seen.update(places)
+            images += found["images"]
+            robust.update(places[at] for at in found.get("robust", ()))
+            far.update(zip(places, found.get("distance", ())))
+            for attack, (forwards, backwards) in found["passes"].items():
+                known = passes.setdefault(attack, [0, 0, 0])
+                passes[attack] = [known[0] + forwards, known[1] + backwards, known[2] + 1]
+        whole = [attack for attack, (_, _, done) in passes.items() if done == len(slices)]
+        spent = [sum(passes[attack][place] for attack in passes) for place in (0, 1)]
+        if kind == "distance":
+            side.distances[(model, norm, rest[0])] = {at: (INF if value is None else value) for at, value in far.items()}, spent
+        else:
+            called = "AutoAttack: " + ", ".join(whole) if kind == "standard" else kind
+            side.attacks[(model, norm, "/".join(rest), called)] = seen, robust, images, spent
+    return side
+
+
+def am_eval_side(runs, ids):
+    """The same of am-eval's runs; the distances of methods whose steps are not 100 have them in their name."""
+    side = Side()
+    place = {name: at for at, name in enumerate(ids)}
     for run in runs:
+        boundary = json.loads((run / "manifest.json").read_text())["suite_resolved"].get("boundary") or {}
         for row in csv.DictReader((run / "samples.csv").open()):
-            if row["kind"] == "class-logit":
-                cell = attacks.setdefault((row["model"], row["norm"], row["epsilon"], row["attack"]), [0, 0, 0, 0])
-                cell[0] += 1
-                cell[1] += row["clean_correct"] == "true" and row["flipped"] == "false"
-                cell[2] += int(row["forwards"])
-                cell[3] += int(row["backwards"])
+            if row["kind"] != "class-logit":
+                continue
+            word = next((word for word in ("8/255", "1/255", "0.5", "0.25") if abs(radius(word) - float(row["epsilon"])) < 1e-9), row["epsilon"])
+            seen, robust, images, spent = side.attacks.setdefault((row["model"], row["norm"], word, row["attack"]), (set(), set(), [0], [0, 0]))
+            images[0] += 1
+            if row["clean_correct"] == "true":
+                seen.add(place[row["sample_id"]])
+                if row["flipped"] == "false":
+                    robust.add(place[row["sample_id"]])
+            spent[0] += int(row["forwards"])
+            spent[1] += int(row["backwards"])
         for row in csv.DictReader((run / "distances.csv").open()):
-            cell = distances.setdefault((row["model"], row["norm"], row["method"]), [])
+            steps = boundary["steps"]
+            method = row["method"] if steps == 100 and row["method"] != "sigma-zero" else f"{row['method']}-{steps}"
+            found, spent = side.distances.setdefault((row["model"], row["norm"], method), ({}, [0, 0]))
             if row["label"] == row["clean_pred"]:
-                cell.append((INF if row["censored"] == "true" else float(row["distance"]), int(row["forwards"]), int(row["backwards"])))
-    print("| model | norm | radius | who | attack | robust accuracy, % | forward passes | backward passes |\n|---|---|---|---|---|---|---|---|")
-    for name, found in sorted(reference.items()):
-        if "robust" in found:
-            attack, model, norm, *radius = name.split("/")
-            passes = [sum(one) for one in zip(*found["passes"].values())]
-            print(f"| {model} | {norm} | {'/'.join(radius)} | original | {attack} | {rounded(100 * len(found['robust']) / found['images'])} | {passes[0]:,} | {passes[1]:,} |")
-    for (model, norm, epsilon, attack), (n, robust, forwards, backwards) in sorted(attacks.items()):
-        print(f"| {model} | {norm} | {epsilon} | am-eval | {attack} | {rounded(100 * robust / n)} | {forwards:,} | {backwards:,} |")
-    print("\n| model | norm | who | method | median distance | passes of an image |\n|---|---|---|---|---|---|")
-    for name, found in sorted(reference.items()):
-        if "distance" in found:
-            _, model, norm, method = name.split("/")
-            passes = [round(count / len(found["distance"])) for count in next(iter(found["passes"].values()))]
-            print(f"| {model} | {norm} | original | {method} | {medians(found['distance']):.5g} | {passes[0]}, {passes[1]} |")
-    for (model, norm, method), found in sorted(distances.items()):
-        count = max(len(found), 1)
-        passes = [round(sum(row[place] for row in found) / count) for place in (1, 2)]
-        print(f"| {model} | {norm} | am-eval | {method} | {medians([row[0] for row in found]):.5g} | {passes[0]}, {passes[1]} |")
+                found[place[row["sample_id"]]] = INF if row["censored"] == "true" else float(row["distance"])
+            spent[0] += int(row["forwards"])
+            spent[1] += int(row["backwards"])
+    return side
+
+
+def radius(word):
+    return int(word.split("/")[0]) / 255 if "/" in word else float(word)
+
+
+def table(file, pixels, runs):
+    """What the originals and am-eval say of the same images, as Markdown."""
+    import safetensors
+
+    with safetensors.safe_open(pixels, "pt") as kept:
+        ids = json.loads(kept.metadata()["ids"])
+    theirs, ours = originals_side(file), am_eval_side(runs, ids)
+    print("| model | norm | radius | who | images | robust accuracy, % | forward passes | backward passes | images that the other alone flips |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (model, norm, word, called), (seen, robust, images, spent) in sorted(theirs.attacks.items()):
+        print(f"| {model} | {norm} | {word} | {called} | {images} | {rounded(100 * len(robust) / images)} | {spent[0]:,} | {spent[1]:,} | |")
+        kin = {"apgd-ce": ("ce-100",), "square-1000": ("square-1000",)}.get(called)
+        for (own, own_norm, own_word, attack), (known, left, count, passes) in sorted(ours.attacks.items()):
+            if (own, own_norm, own_word) != (model, norm, word) or (attack not in kin if kin else not called.startswith("AutoAttack") or attack in ("ce-100", "square-1000")):
+                continue
+            both = known & seen
+            missed, more = len((left & both) - robust), len((robust & both) - left)
+            mine = f"{rounded(100 * len(left) / count[0])}"
+            print(f"| {model} | {norm} | {word} | am-eval: {attack} | {count[0]} | {mine} | {passes[0]:,} | {passes[1]:,} | AutoAttack's {missed}, am-eval's {more} |")
+    print("\n| model | norm | method | images | original, median | am-eval, median | ratio | original, passes of an image | am-eval, passes of an image |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    nearest, best = {}, {}
+    for (model, norm, method), (far, spent) in sorted(ours.distances.items()):
+        known, their_spent = theirs.distances.get((model, norm, method), ({}, (0, 0)))
+        both = sorted(set(far) & set(known))
+        envelope = nearest.setdefault((model, norm), {})
+        for at, value in far.items():
+            envelope[at] = min(envelope.get(at, INF), value)
+        if not both:
+            continue
+        original, own = medians([known[at] for at in both]), medians([far[at] for at in both])
+        each = [f"{round(total / max(len(values), 1))}" for values, sides in ((known, their_spent), (far, spent)) for total in sides]
+        print(f"| {model} | {norm} | {method} | {len(both)} | {original:.5g} | {own:.5g} | {own / original:.3f} | {each[0]}, {each[1]} | {each[2]}, {each[3]} |")
+        rival = best.setdefault((model, norm), {})
+        rival[method] = known
+    print("\n| model | norm | images | the best original's median | the envelope of am-eval's methods | ratio | each image's best original | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    for (model, norm), rival in sorted(best.items()):
+        both = sorted(set(nearest[(model, norm)]).intersection(*rival.values()))
+        name, median = min(((method, medians([known[at] for at in both])) for method, known in rival.items()), key=lambda pair: pair[1])
+        own = medians([nearest[(model, norm)][at] for at in both])
+        of_all = medians([min(known[at] for known in rival.values()) for at in both])
+        print(f"| {model} | {norm} | {len(both)} | {name} {median:.5g} | {own:.5g} | {own / median:.3f} | {of_all:.5g} | {own / of_all:.3f} |")
 
 
 def main():
@@ -412,11 +586,15 @@ def main():
     three.add_argument("out", type=Path)
     three.add_argument("--device", default="cpu")
     three.add_argument("--images", default="0-500")
+    three.add_argument("--workers", type=int, default=0, help="processes that share the device; slices of the images; everything, the most important first")
+    three.add_argument("--cpu-workers", type=int, default=0, help="further processes on the CPU")
+    three.add_argument("--slice", type=int, default=125)
     three.add_argument("--attacks")
     three.add_argument("--only")
     three.add_argument("--seconds", type=float, default=1e9)
     four = commands.add_parser("table")
     four.add_argument("reference", type=Path)
+    four.add_argument("pixels", type=Path)
     four.add_argument("runs", type=Path, nargs="*")
     arguments = parser.parse_args()
     match arguments.command:
@@ -425,9 +603,9 @@ def main():
         case "variants":
             variants(arguments.pixels, arguments.train, arguments.out, arguments.shares)
         case "reference":
-            reference(arguments)
+            (parallel if arguments.workers else reference)(arguments)
         case "table":
-            table(arguments.reference, arguments.runs)
+            table(arguments.reference, arguments.pixels, arguments.runs)
 
 
 if __name__ == "__main__":
