@@ -22,7 +22,6 @@ import importlib
 import json
 import multiprocessing
 import os
-import re
 import sys
 import tempfile
 import time
@@ -31,12 +30,10 @@ import warnings
 from pathlib import Path
 
 import torch
-from check_parity import MEAN, STD, am_eval, draw, error, images_of, normalized
+from check_parity import draw, error, images_of, normalized
 from export import Reference, agrees, built, cells, compared, exported, rounds, traced
-from safetensors.torch import save_file
 
 FORMS = ("pt2", "core", "onnx")
-TIMED = 8
 LIST = Path(__file__).with_name("networks.txt")
 
 
@@ -79,29 +76,6 @@ def onnx_runtime(path, reference):
     return error(torch.from_numpy(logits), reference.logits.detach())
 
 
-def times(binary, path, form, reference, folder):
-    """Seconds of loading, and of am-eval's forward and backward passes, over PyTorch's."""
-    side = reference.pixels_u8.shape[-1]
-    pictures, out = folder / "timed.safetensors", folder / "timed-out.safetensors"
-    pixels_u8 = images_of(TIMED, 3, [side, side], 7)
-    save_file({"pixels_u8": pixels_u8}, pictures)
-    mean, std = (",".join(map(str, values)) for values in (MEAN, STD))
-    said = am_eval(binary, "predict", "--device", "cpu", "--arch", "onnx" if form == "onnx" else "exported", "--weights", path,
-                   "--mean", mean, "--std", std, "--images", pictures, "--out", out, "--gradient", "class:0")
-    seconds = re.search(r"([\d.]+) s to load, ([\d.]+) s to compute", said)
-    if not seconds:
-        return {}
-    loading, computing = map(float, seconds.groups())
-    fastest = float("inf")
-    for _ in range(2):
-        began = time.perf_counter()
-        pixels = (pixels_u8.float() / 255).requires_grad_()
-        logits = reference.model(normalized(pixels))
-        torch.autograd.grad(getattr(logits, "logits", logits)[:, 0].sum(), pixels)
-        fastest = min(fastest, time.perf_counter() - began)
-    return {"load_s": loading, "ratio": computing / fastest}
-
-
 def check(line, options, rows):
     """The rows of one network."""
     began = time.monotonic()
@@ -140,8 +114,6 @@ def check(line, options, rows):
                     row["status"] = "rounds" if rounds(row, row["rounding"], options.tolerance) else "differs"
                 if form == "onnx":
                     row["onnx_runtime"] = onnx_runtime(path, reference)
-                if form == "pt2" and not options.untimed:
-                    row |= times(options.am_eval, path, form, reference, folder)
             except Exception as failure:
                 row |= failed(failure, "am-eval")
             rows([row | {"seconds": round(time.monotonic() - began, 1)}])
@@ -207,7 +179,7 @@ def read(path):
 
 def table(rows):
     """Markdown: a line for each network, with the worst errors of its forms; then what does not agree."""
-    columns = ["network", "side", "forms", "modules", "logits", "activations", "gradient of a class", "gradient of a unit", "ONNX Runtime", "time"]
+    columns = ["network", "side", "forms", "modules", "logits", "activations", "gradient of a class", "gradient of a unit", "ONNX Runtime"]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name in dict.fromkeys(name for name, _ in rows):
         good = {form: rows[name, form] for form in FORMS if rows.get((name, form), {}).get("status") == "agrees"}
@@ -218,7 +190,7 @@ def table(rows):
         number = lambda form, key, text: format(good[form][key], text) if key in good.get(form, {}) else ""
         compared = "/".join(str(row["compared"]) for row in good.values())
         side = next(iter(good.values()))["side"]
-        row = [f"`{name}`", str(side), ", ".join(good), compared, *worst, number("onnx", "onnx_runtime", ".1e"), number("pt2", "ratio", ".2f")]
+        row = [f"`{name}`", str(side), ", ".join(good), compared, *worst, number("onnx", "onnx_runtime", ".1e")]
         print(f"| {' | '.join(row)} |")
     bad = [row for row in rows.values() if row["status"] != "agrees"]
     if bad:
@@ -250,7 +222,6 @@ def arguments():
     parser.add_argument("--layers", type=int, default=24, help="activations to compare")
     parser.add_argument("--tolerance", type=float, default=1e-5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--untimed", action="store_true", help="measure no times")
     parser.add_argument("--table", type=Path, metavar="ROWS", help="only print the table of these results")
     return parser.parse_args()
 
