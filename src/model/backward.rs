@@ -165,14 +165,14 @@ mod tests {
         let _ = gradient.get(0).get(0).get(1).get(2).fill_(99.0);
         let _ = gradient.get(0).get(0).get(3).get(0).fill_(-99.0);
         gradient = gradient.shallow_clone();
-        let kept = values(&without_extreme_pairs(&gradient));
+        let remaining = values(&without_extreme_pairs(&gradient));
         let expected: Vec<f64> = (0..16)
             .map(|place| match (place / 4, place % 4) {
                 (1 | 3, _) | (_, 0 | 2) => 0.0,
                 _ => f64::from(place + 1),
             })
             .collect();
-        assert_eq!(kept, expected);
+        assert_eq!(remaining, expected);
     }
 
     #[test]

@@ -41,8 +41,8 @@ impl Site {
         if !self.channels_inner {
             return probe.visit(self, activation);
         }
-        let seen = probe.visit(self, activation.permute([0, 3, 1, 2]))?;
-        ControlFlow::Continue(seen.permute([0, 2, 3, 1]))
+        let probed = probe.visit(self, activation.permute([0, 3, 1, 2]))?;
+        ControlFlow::Continue(probed.permute([0, 2, 3, 1]))
     }
 }
 
@@ -160,9 +160,9 @@ impl<'a> Taps<'a> {
 
 impl Probe for Taps<'_> {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
-        for (layer, kept) in self.layers.iter().zip(&mut self.activations) {
-            if &site.name == layer && kept.is_none() {
-                *kept = Some(activation.shallow_clone());
+        for (layer, slot) in self.layers.iter().zip(&mut self.activations) {
+            if &site.name == layer && slot.is_none() {
+                *slot = Some(activation.shallow_clone());
             }
         }
         if self.leave && self.activations.iter().all(Option::is_some) {
@@ -265,17 +265,17 @@ impl LayerInfo {
 /// Writes down every layer with shape and cost.
 #[derive(Default)]
 pub struct Recorder {
-    seen: Vec<(LayerInfo, u64)>,
+    layers: Vec<(LayerInfo, u64)>,
 }
 
 impl Recorder {
     /// The layers in the order of the pass.
     pub fn into_layers(self) -> Vec<LayerInfo> {
-        let total: u64 = self.seen.iter().map(|(_, macs)| macs).sum();
+        let total: u64 = self.layers.iter().map(|(_, macs)| macs).sum();
         // Where no layer tells its cost (a script), each is taken to need the whole pass.
         let share = |macs: u64| if total == 0 { 1.0 } else { macs as f64 / total as f64 };
         let mut so_far = 0;
-        self.seen
+        self.layers
             .into_iter()
             .map(|(mut info, macs)| {
                 so_far += macs;
@@ -288,7 +288,7 @@ impl Recorder {
 
 impl Probe for Recorder {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
-        if let Some((known, _)) = self.seen.last_mut().filter(|_| site.again) {
+        if let Some((known, _)) = self.layers.last_mut().filter(|_| site.again) {
             known.also.push(site.name.clone());
             return ControlFlow::Continue(activation);
         }
@@ -307,7 +307,7 @@ impl Probe for Recorder {
             own_share: 0.0,
             share: 0.0,
         };
-        self.seen.push((info, macs));
+        self.layers.push((info, macs));
         ControlFlow::Continue(activation)
     }
 

@@ -6,17 +6,17 @@ pub fn reason(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     // The line behind the call stack of a script.
     let raised = lines.iter().rev().find_map(|line| {
-        let (kind, said) = line.split_once(": ")?;
+        let (kind, sentence) = line.split_once(": ")?;
         let error = kind.ends_with("Error") || kind.ends_with("Exception");
-        (error && kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_')).then_some(said)
+        (error && kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_')).then_some(sentence)
     });
     let first = lines.iter().find(|line| !noise(line)).copied().unwrap_or("libtorch gave no reason");
-    let said = raised.filter(|said| !said.is_empty()).unwrap_or(first);
-    let said = [" (function ", " This could be because"]
+    let sentence = raised.filter(|text| !text.is_empty()).unwrap_or(first);
+    let trimmed = [" (function ", " This could be because"]
         .iter()
-        .fold(said, |said, tail| said.split(tail).next().unwrap_or(said));
-    let said = said.split("Exception raised from ").next().unwrap_or(said).trim();
-    shorter(said)
+        .fold(sentence, |text, tail| text.split(tail).next().unwrap_or(text));
+    let message = trimmed.split("Exception raised from ").next().unwrap_or(trimmed).trim();
+    shorter(message)
 }
 
 /// Lines that say where, not why.

@@ -43,7 +43,7 @@ impl ModelSource {
     /// Rows and columns of the images that the file is for, as far as it tells, and tells what images can have.
     pub fn usual_size(backend: &dyn backend::Backend, config: &ModelConfig) -> [i64; 2] {
         let [_, height, width] = backend.image(&config.weights);
-        let side = |given: Option<i64>, usual: i64| given.filter(|given| SIDES.contains(given)).unwrap_or(usual);
+        let side = |stated: Option<i64>, usual: i64| stated.filter(|length| SIDES.contains(length)).unwrap_or(usual);
         [side(height, USUAL_SIZE[0]), side(width, USUAL_SIZE[1])]
     }
 
@@ -71,10 +71,10 @@ impl ModelSource {
     fn checked(opened: Box<dyn Opened>, config: &ModelConfig) -> Result<Self, ModelError> {
         let unusable = |problem: String| ModelError::Unusable { model: config.name.clone(), problem };
         let mut geometry = opened.geometry();
-        for (what, given) in [("mean", config.normalize.mean.len()), ("std", config.normalize.std.len())] {
-            if given as i64 != geometry.channels {
+        for (key, count) in [("mean", config.normalize.mean.len()), ("std", config.normalize.std.len())] {
+            if count as i64 != geometry.channels {
                 let needed = geometry.channels;
-                return Err(unusable(format!("`{what}` has {given} values, the network has {needed} channels")));
+                return Err(unusable(format!("`{key}` has {count} values, the network has {needed} channels")));
             }
         }
         if let Some(found) = opened.classes() {
@@ -91,11 +91,11 @@ impl ModelSource {
                     }
                 )));
             }
-            if let Some(asked) = config.classes.filter(|&asked| asked as i64 != found) {
-                return Err(unusable(format!("the suite says {asked} classes, the weights have {found}")));
+            if let Some(requested) = config.classes.filter(|&classes| classes as i64 != found) {
+                return Err(unusable(format!("the suite says {requested} classes, the weights have {found}")));
             }
-        } else if let Some(asked) = config.classes {
-            geometry.classes = asked as i64;
+        } else if let Some(requested) = config.classes {
+            geometry.classes = requested as i64;
         }
         Ok(ModelSource { name: config.name.clone(), geometry, normalize: config.normalize.clone(), opened })
     }

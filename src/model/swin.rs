@@ -131,9 +131,9 @@ impl Attention {
             return Flow::Continue(logits);
         }
         let tokens = logits.size()[3];
-        let seen = logits.view([rows, -1, self.heads, tokens, tokens]).transpose(1, 2);
-        let seen = probe.visit(&self.logits, seen.reshape([rows, self.heads, -1, tokens]))?;
-        let back = seen.view([rows, self.heads, -1, tokens, tokens]).transpose(1, 2);
+        let by_head = logits.view([rows, -1, self.heads, tokens, tokens]).transpose(1, 2);
+        let probed = probe.visit(&self.logits, by_head.reshape([rows, self.heads, -1, tokens]))?;
+        let back = probed.view([rows, self.heads, -1, tokens, tokens]).transpose(1, 2);
         Flow::Continue(back.reshape([-1, self.heads, tokens, tokens]))
     }
 }

@@ -18,7 +18,7 @@ fn f32s(values: &[f32]) -> Vec<u8> {
 }
 
 /// The tensors of a fresh ResNet-8.
-fn whole() -> Stored {
+fn complete() -> Stored {
     whole_of("cifar/resnet8")
 }
 
@@ -47,7 +47,7 @@ fn bytes(stored: &Stored) -> Vec<u8> {
     serialize(views, None).unwrap()
 }
 
-/// The model built from a file with these bytes, or what is said, without the folder's name.
+/// The model built from a file with these bytes, or what is message, without the folder's name.
 fn opened(bytes: &[u8]) -> Result<Model, String> {
     opened_as("cifar/resnet8", "resnet8.safetensors", bytes)
 }
@@ -62,17 +62,17 @@ fn opened_as(arch: &str, file: &str, bytes: &[u8]) -> Result<Model, String> {
     built.map_err(|error: ModelError| error.to_string().replace(&folder.path().display().to_string(), "FOLDER"))
 }
 
-fn said(bytes: &[u8]) -> String {
+fn message(bytes: &[u8]) -> String {
     opened(bytes).err().unwrap_or_else(|| "accepted".to_owned())
 }
 
 #[test]
 fn differences_from_the_architecture_are_named() {
     let mut messages = Vec::new();
-    let mut with = |what: &str, change: &dyn Fn(&mut Stored)| {
-        let mut stored = whole();
+    let mut with = |label: &str, change: &dyn Fn(&mut Stored)| {
+        let mut stored = complete();
         change(&mut stored);
-        messages.push(format!("{what}: {}", said(&bytes(&stored))));
+        messages.push(format!("{label}: {}", message(&bytes(&stored))));
     };
     with("unchanged", &|_| {});
     with("missing", &|stored| drop(stored.remove("layer2.0.conv1.weight")));
@@ -128,30 +128,33 @@ fn prefixed(stored: &Stored, prefix: &str) -> Stored {
 
 #[test]
 fn names_are_taken_under_any_prefix() {
-    let whole = whole();
+    let complete = complete();
     let pixels = Tensor::full([1, 3, 32, 32], 0.25, (Kind::Float, Device::Cpu));
     let plain =
-        Vec::<f32>::try_from(tch::no_grad(|| opened(&bytes(&whole)).unwrap().logits(&pixels)).view(-1)).unwrap();
+        Vec::<f32>::try_from(tch::no_grad(|| opened(&bytes(&complete)).unwrap().logits(&pixels)).view(-1)).unwrap();
     for prefix in ["module.", "_orig_mod.", "model.", "net.", "1.", "encoder.", "model.module.", "student.backbone.0."]
     {
-        let model = opened(&bytes(&prefixed(&whole, prefix))).unwrap_or_else(|error| panic!("{prefix}: {error}"));
+        let model = opened(&bytes(&prefixed(&complete, prefix))).unwrap_or_else(|error| panic!("{prefix}: {error}"));
         let logits = Vec::<f32>::try_from(tch::no_grad(|| model.logits(&pixels)).view(-1)).unwrap();
         assert_eq!(logits, plain, "{prefix}");
     }
-    let mut two = prefixed(&whole, "student.");
-    two.extend(prefixed(&whole, "teacher."));
-    let said = said(&bytes(&two));
-    assert!(said.contains("it holds several networks, whose names begin with `student.` and `teacher.`"), "{said}");
+    let mut two = prefixed(&complete, "student.");
+    two.extend(prefixed(&complete, "teacher."));
+    let message = message(&bytes(&two));
+    assert!(
+        message.contains("it holds several networks, whose names begin with `student.` and `teacher.`"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_wrapper_that_normalizes_as_the_suite_does_is_taken_away() {
     let with = |names: [&str; 2], means: &[f32], deviations: &[f32], prefix: &str| {
-        let mut stored = prefixed(&whole(), prefix);
+        let mut stored = prefixed(&complete(), prefix);
         for (name, values) in names.into_iter().zip([means, deviations]) {
             stored.insert(name.to_owned(), (Dtype::F32, vec![1, values.len(), 1, 1], f32s(values)));
         }
-        said(&bytes(&stored))
+        message(&bytes(&stored))
     };
     let (half, quarter) = ([0.5; 3], [0.25; 3]);
     assert_eq!(with(["mu", "sigma"], &half, &quarter, "model."), "accepted");
@@ -165,10 +168,10 @@ fn a_wrapper_that_normalizes_as_the_suite_does_is_taken_away() {
 #[test]
 fn needless_tensors_are_passed_over_and_others_named() {
     let with = |name: &str, dtype: Dtype, shape: Vec<usize>, width: usize| {
-        let mut stored = whole();
+        let mut stored = complete();
         let count: usize = shape.iter().product();
         stored.insert(name.to_owned(), (dtype, shape, vec![0; count * width]));
-        said(&bytes(&stored))
+        message(&bytes(&stored))
     };
     for (dtype, width) in [(Dtype::I8, 1), (Dtype::U8, 1), (Dtype::I16, 2), (Dtype::I32, 4), (Dtype::I64, 8)] {
         assert_eq!(with("bn1.num_batches_tracked", dtype, vec![], width), "accepted", "{dtype:?}");
@@ -187,22 +190,22 @@ fn needless_tensors_are_passed_over_and_others_named() {
 fn a_classifier_under_another_name_is_recognised() {
     let renamed = |to: &str| {
         let rename = |(name, tensor): (String, _)| (name.replace("fc.", to), tensor);
-        said(&bytes(&whole().into_iter().map(rename).collect()))
+        message(&bytes(&complete().into_iter().map(rename).collect()))
     };
     for to in ["fc.1.", "head.", "classifier.fc."] {
-        let said = renamed(to);
-        assert!(said.contains(&format!("`{to}weight` [10, 64] looks like it")), "{said}");
-        assert!(said.contains("st.save_file"), "{said}");
+        let message = renamed(to);
+        assert!(message.contains(&format!("`{to}weight` [10, 64] looks like it")), "{message}");
+        assert!(message.contains("st.save_file"), "{message}");
     }
     // A head of two layers is no other name of one.
-    let mut stored = whole();
+    let mut stored = complete();
     let (weight, bias) = (stored.remove("fc.weight").unwrap(), stored.remove("fc.bias").unwrap());
     for layer in ["fc.0", "fc.2"] {
         stored.insert(format!("{layer}.weight"), weight.clone());
         stored.insert(format!("{layer}.bias"), bias.clone());
     }
-    let said = said(&bytes(&stored));
-    assert!(said.contains("`fc.weight` [10, 64] is missing") && said.contains("`fc.2.weight`"), "{said}");
+    let message = message(&bytes(&stored));
+    assert!(message.contains("`fc.weight` [10, 64] is missing") && message.contains("`fc.2.weight`"), "{message}");
 }
 
 #[test]
@@ -213,18 +216,18 @@ fn the_header_alone_tells_the_same_as_the_file() {
         std::fs::write(&path, bytes(stored)).unwrap();
         let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
         let config = ModelConfig::of_file("cifar/resnet8", &path, normalize);
-        let whole = ModelSource::open(&config, None).and_then(|source| source.check_weights());
+        let complete = ModelSource::open(&config, None).and_then(|source| source.check_weights());
         let outline = ModelSource::outline(&config, None).and_then(|source| source.check_weights());
-        let said = |found: Result<(), ModelError>| found.err().map(|error| error.to_string());
-        (said(whole), said(outline))
+        let message = |found: Result<(), ModelError>| found.err().map(|error| error.to_string());
+        (message(complete), message(outline))
     };
-    let mut stored = whole();
+    let mut stored = complete();
     stored.insert("bn1.num_batches_tracked".to_owned(), (Dtype::I64, vec![], vec![0; 8]));
     assert_eq!(check(&stored), (None, None));
     stored.remove("layer2.0.conv1.weight");
-    let (whole, outline) = check(&stored);
-    assert!(whole.is_some());
-    assert_eq!(whole, outline);
+    let (complete, outline) = check(&stored);
+    assert!(complete.is_some());
+    assert_eq!(complete, outline);
     std::fs::write(&path, [&64u64.to_le_bytes()[..], b"{\"a\": 1}"].concat()).unwrap();
     assert!(WeightsFile::outline(&path).is_err());
 }
@@ -241,14 +244,14 @@ fn validation_sees_the_values_of_a_wrapper_and_numbers_that_are_none() {
         let numbers = outline.and_then(|()| Ok(WeightsFile::check_numbers(&path)?));
         numbers.err().map(|error| error.to_string()).unwrap_or_default()
     };
-    let mut wrapped = whole();
+    let mut wrapped = complete();
     wrapped.insert("sigma".to_owned(), (Dtype::F32, vec![3], f32s(&[0.25; 3])));
     wrapped.insert("mu".to_owned(), (Dtype::F32, vec![3], f32s(&[0.5; 3])));
     assert_eq!(check(&wrapped), "");
     wrapped.insert("mu".to_owned(), (Dtype::F32, vec![3], f32s(&[0.4; 3])));
     assert!(check(&wrapped).contains("its network normalizes images itself, `mu` [0.4, 0.4, 0.4]"));
     for (dtype, last) in [(Dtype::F32, vec![0, 0, 0xc0, 0x7f]), (Dtype::F64, vec![0, 0, 0, 0, 0, 0, 0xf0, 0xff])] {
-        let mut stored = whole();
+        let mut stored = complete();
         let mut bias = vec![0; 9 * last.len()];
         bias.extend(last);
         stored.insert("fc.bias".to_owned(), (dtype, vec![10], bias));
@@ -258,12 +261,12 @@ fn validation_sees_the_values_of_a_wrapper_and_numbers_that_are_none() {
 
 #[test]
 fn files_that_are_not_safetensors_are_named() {
-    let whole = bytes(&whole());
+    let complete = bytes(&complete());
     let cases: [(&str, Vec<u8>); 12] = [
         ("empty", Vec::new()),
-        ("cut in the header", whole[..100].to_vec()),
-        ("cut in the tensors", whole[..whole.len() - 4].to_vec()),
-        ("with a tail", [whole.as_slice(), b"tail"].concat()),
+        ("cut in the header", complete[..100].to_vec()),
+        ("cut in the tensors", complete[..complete.len() - 4].to_vec()),
+        ("with a tail", [complete.as_slice(), b"tail"].concat()),
         ("header longer than the file", u64::MAX.to_le_bytes().to_vec()),
         ("no JSON", header("not json")),
         ("offsets beyond the end", header(r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#)),
@@ -299,7 +302,7 @@ fn files_that_are_not_safetensors_are_named() {
             .concat(),
         ),
     ];
-    let messages = cases.map(|(what, bytes)| format!("{what}: {}", said(&bytes)));
+    let messages = cases.map(|(label, bytes)| format!("{label}: {}", message(&bytes)));
     insta::assert_snapshot!(messages.join("\n"));
 }
 
@@ -311,8 +314,8 @@ fn pickles_are_refused_with_the_conversion() {
         ("pytorch_model.bin", b""),
         ("model.safetensors", b"PK\x03\x04 an archive of that name"),
     ];
-    let said = cases.map(|(file, bytes)| opened_as("cifar/resnet8", file, bytes).err().unwrap());
-    insta::assert_snapshot!(said.join("\n"));
+    let message = cases.map(|(file, bytes)| opened_as("cifar/resnet8", file, bytes).err().unwrap());
+    insta::assert_snapshot!(message.join("\n"));
     // A length of 896 begins like a pickle.
     let mut json = r#"{"fc.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_owned();
     json.extend(std::iter::repeat_n(' ', 896 - json.len()));
@@ -346,9 +349,9 @@ fn architectures_that_differ_in_no_tensor_are_all_named() {
 /// The position embeddings of any square grid serve, and no others.
 #[test]
 fn position_embeddings_are_those_of_a_square_grid() {
-    let whole = whole_of("cifar/vit-tiny");
+    let complete = whole_of("cifar/vit-tiny");
     for tokens in [0, 1, 2, 49, 63, 64, 65, 81] {
-        let mut stored = whole.clone();
+        let mut stored = complete.clone();
         stored.insert("pos_embed".into(), (Dtype::F32, vec![1, tokens, 64], vec![0; tokens * 64 * 4]));
         let found = opened_as("cifar/vit-tiny", "vit.safetensors", &bytes(&stored));
         assert_eq!(found.is_ok(), [1, 49, 64, 81].contains(&tokens), "{tokens}: {:?}", found.err());
@@ -388,7 +391,7 @@ fn narrow_floats_are_widened() {
 
 #[test]
 fn a_model_in_half_precision_storage_computes_in_f32() {
-    let mut stored = whole();
+    let mut stored = complete();
     let wide = opened(&bytes(&stored)).unwrap();
     for (dtype, _, bytes) in stored.values_mut() {
         *dtype = Dtype::F16;
@@ -416,7 +419,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_refused_by_name(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(said(&bytes).starts_with("FOLDER/resnet8.safetensors: "), "{}", said(&bytes));
+        prop_assert!(message(&bytes).starts_with("FOLDER/resnet8.safetensors: "), "{}", message(&bytes));
     }
 
     /// Headers that are well-formed JSON with any shapes, offsets and lengths, names more than once among them.
@@ -434,8 +437,8 @@ proptest! {
         if let Some(length) = length {
             file[..8].copy_from_slice(&length.to_le_bytes());
         }
-        let said = said(&file);
-        prop_assert!(said.contains("FOLDER/resnet8.safetensors") || said.starts_with("model `"), "{said}");
+        let message = message(&file);
+        prop_assert!(message.contains("FOLDER/resnet8.safetensors") || message.starts_with("model `"), "{message}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::record::Seen;
 const HISTORY: usize = 33;
 
 /// What a model sees in images of any size, as its own channels allow.
-pub(super) fn seen(model: &Model, images: &Tensor) -> Vec<Seen> {
+pub(super) fn classified(model: &Model, images: &Tensor) -> Vec<Seen> {
     let [channels, height, width] = model.input;
     let images = match (images.size()[1], channels) {
         (3, 1) => images.mean_dim([1i64].as_slice(), true, Kind::Float),

@@ -112,7 +112,7 @@ impl Painter<'_> {
         };
         let [channels, height, width] = self.model.input;
         let (steps, views) = (self.config.steps, self.config.views);
-        let sizes = Sizes { canvas: [side[1], side[2]], shown: [height, width] };
+        let sizes = Sizes { canvas: [side[1], side[2]], output: [height, width] };
         let views = Prepared::new(views, steps, channels, sizes, self.noise, &keys, device);
         let mut adam = Adam::new(self.config.optimizer, steps);
         let mut progress = Progress::new(count, [side[1], side[2]], device);
@@ -157,9 +157,10 @@ impl Painter<'_> {
             let still = pixels.flatten(1, -1).abs().amax([1i64].as_slice(), false).eq(0.0);
             if bool::try_from(still.any()).unwrap_or(false) {
                 let leaky = self.pass(subjects, canvas, views, parameters, step, Some(from));
-                let choose = |own: &Tensor, other: &Tensor| {
-                    let shape: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, own.dim() - 1)).collect();
-                    other.where_self(&still.view(shape.as_slice()), own)
+                let choose = |current: &Tensor, other: &Tensor| {
+                    let shape: Vec<i64> =
+                        std::iter::once(-1).chain(std::iter::repeat_n(1, current.dim() - 1)).collect();
+                    other.where_self(&still.view(shape.as_slice()), current)
                 };
                 (driven, pixels) = (choose(&driven, &leaky.parameters), choose(&pixels, &leaky.pixels));
             }
@@ -197,9 +198,9 @@ impl Painter<'_> {
     ) -> Pass {
         let parameters = parameters.detach().set_requires_grad(true);
         let image = canvas.image(&parameters);
-        let shown = views.show(&image, step);
+        let view = views.show(&image, step);
         let copies = self.config.views.copies;
-        let (activation, rectifiers) = self.activation(&shown, leaky);
+        let (activation, rectifiers) = self.activation(&view, leaky);
         let units: Vec<Unit> = subjects.iter().flat_map(|subject| std::iter::repeat_n(subject.unit, copies)).collect();
         let value = unit_values(self.model, self.layer, &activation, &units).view([-1, copies as i64]).mean_dim(
             [1i64].as_slice(),
@@ -227,19 +228,19 @@ impl Painter<'_> {
     }
 
     /// The layer's activation, nothing behind which is computed, and the rectifiers on the way, of which those from `leaky` on leak.
-    fn activation(&self, shown: &Tensor, leaky: Option<usize>) -> (Tensor, usize) {
+    fn activation(&self, view: &Tensor, leaky: Option<usize>) -> (Tensor, usize) {
         let from = leaky.unwrap_or(usize::MAX);
         let mut probe = Leaky { tap: Tap::leaving(self.layer), from, passed: Cell::new(0) };
-        let _: ControlFlow<(), Tensor> = self.model.forward(shown, &mut probe);
+        let _: ControlFlow<(), Tensor> = self.model.forward(view, &mut probe);
         let passed = probe.passed.get();
-        (probe.tap.into_activation().unwrap_or_else(|| shown.shallow_clone()), passed)
+        (probe.tap.into_activation().unwrap_or_else(|| view.shallow_clone()), passed)
     }
 
     fn finish(&self, subjects: &[Subject], images: &Tensor, progress: &Progress) -> Vec<Painted> {
         let [_, height, width] = self.model.input;
-        let shown = fitted(images, [height, width]);
+        let resized = fitted(images, [height, width]);
         let units: Vec<Unit> = subjects.iter().map(|subject| subject.unit).collect();
-        let activation = unit_values(self.model, self.layer, &self.activation(&shown, None).0, &units);
+        let activation = unit_values(self.model, self.layer, &self.activation(&resized, None).0, &units);
         let variation = total_variation(images) / images.get(0).numel() as f64;
         let (images, importance) = (images.to_device(Device::Cpu), progress.importance.to_device(Device::Cpu));
         let history: Vec<Tensor> = progress.history.iter().map(|values| values.to_device(Device::Cpu)).collect();
@@ -328,8 +329,8 @@ fn alike(activation: &Tensor, subjects: &[Subject], copies: i64, weight: f64) ->
         let count = subjects[start..].iter().take_while(|other| other.unit == subjects[start].unit).count();
         let group = grams.narrow(0, start as i64 * copies, count as i64 * copies).view([count as i64, copies, -1]);
         let total = group.sum_dim_intlist([0i64].as_slice(), false, Kind::Float).square().sum(Kind::Float);
-        let own = group.square().sum(Kind::Float);
-        sum += (total - own) * (weight / (count as f64 * copies as f64));
+        let energy = group.square().sum(Kind::Float);
+        sum += (total - energy) * (weight / (count as f64 * copies as f64));
         start += count;
     }
     sum

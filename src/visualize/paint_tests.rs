@@ -151,6 +151,6 @@ fn accentuation_begins_at_its_image_and_stays_near_if_told() {
         let painted = painter.paint(&subjects(&[3]), Some(&origin));
         (&painted[0].image - &origin).square().mean(Kind::Float).sqrt().double_value(&[])
     };
-    let (free, kept) = (far(0.0), far(20.0));
-    assert!(kept < free && free < 0.5, "{kept} {free}");
+    let (free, near) = (far(0.0), far(20.0));
+    assert!(near < free && free < 0.5, "{near} {free}");
 }

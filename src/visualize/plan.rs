@@ -93,9 +93,9 @@ impl Studio<'_> {
         self.samples
             .batches(self.capacity, model.device())
             .map(|pixels| {
-                let (own, later) = rest.split_at(pixels.size()[0] as usize);
+                let (batch, later) = rest.split_at(pixels.size()[0] as usize);
                 rest = later;
-                Labelled { pixels, labels: own.to_vec() }
+                Labelled { pixels, labels: batch.to_vec() }
             })
             .collect()
     }

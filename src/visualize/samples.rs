@@ -152,9 +152,9 @@ pub fn patch(model: &Model, layer: &LayerName, unit: Unit, image: &Tensor) -> Op
     if !gradient.defined() {
         return None;
     }
-    let seen = gradient.get(0).abs().amax([0i64].as_slice(), false);
+    let magnitude = gradient.get(0).abs().amax([0i64].as_slice(), false);
     let extent = |dim: i64| {
-        let places = seen.amax([1 - dim].as_slice(), false).nonzero().flatten(0, -1);
+        let places = magnitude.amax([1 - dim].as_slice(), false).nonzero().flatten(0, -1);
         let count = places.size()[0];
         (count > 0).then(|| (places.int64_value(&[0]), places.int64_value(&[count - 1])))
     };

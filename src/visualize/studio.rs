@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tch::{Kind, Tensor};
 
-use super::measures::{Comparison, seen, sensitivity, thinned};
+use super::measures::{Comparison, classified, sensitivity, thinned};
 use super::{Driven, Painted, Painter, RealSamples, Subject, VisualizeError, fitted, patch, png};
 use crate::data::Image;
 use crate::engine::guarded;
@@ -157,12 +157,12 @@ impl Studio<'_> {
             let seconds = started.elapsed().as_secs_f64() / subjects.len() as f64;
             let images: Vec<Tensor> = painted.iter().map(|one| one.image.shallow_clone()).collect();
             let images = Tensor::stack(&images, 0).to_device(model.device());
-            let own = seen(model, &images);
-            let others: Vec<Vec<Seen>> = others.iter().map(|other| seen(other, &images)).collect();
+            let answers = classified(model, &images);
+            let others: Vec<Vec<Seen>> = others.iter().map(|other| classified(other, &images)).collect();
             for (row, painted) in painted.iter().enumerate() {
                 let mut record = self.record(config, model, sitting, driven, painted)?;
-                record.answer = own[row].clone();
-                record.others = others.iter().map(|seen| seen[row].clone()).collect();
+                record.answer = answers[row].clone();
+                record.others = others.iter().map(|answer| answer[row].clone()).collect();
                 record.seconds = seconds;
                 pictures.push(record);
             }

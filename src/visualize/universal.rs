@@ -40,7 +40,7 @@ pub struct Forge<'a> {
 /// Pixels of real images with their labels.
 struct Split {
     train: Tensor,
-    held: Tensor,
+    test: Tensor,
     labels: Vec<i64>,
 }
 
@@ -93,7 +93,7 @@ impl Forge<'_> {
         let made_from = if config.source == UniversalSource::Images { split.train.size()[0] as u64 } else { 0 };
         let record = |&epsilon: &Epsilon| {
             let delta = scaled(&delta, config.norm, epsilon.value());
-            let seen = judged.with(&delta, &format!("{key}/{}", epsilon.value()));
+            let outcome = judged.with(&delta, &format!("{key}/{}", epsilon.value()));
             UniversalRecord {
                 name: config.name.clone(),
                 model: model.name.clone(),
@@ -105,7 +105,7 @@ impl Forge<'_> {
                 made_from,
                 status: if dead { Status::DeadUnit } else { Status::Ok },
                 file: file.clone(),
-                ..seen
+                ..outcome
             }
         };
         Ok(config.epsilons.iter().map(record).collect())
@@ -129,10 +129,10 @@ impl Forge<'_> {
         }
         let all: Vec<Tensor> = self.samples.batches(self.capacity, model.device()).collect();
         let all = Tensor::cat(&all, 0);
-        let (used, held) = (train as i64, (count - train) as i64);
+        let (used, test_count) = (train as i64, (count - train) as i64);
         Ok(Split {
             train: all.narrow(0, 0, if train == 0 { count as i64 } else { used }),
-            held: all.narrow(0, used, held),
+            test: all.narrow(0, used, test_count),
             labels: labels[train..].to_vec(),
         })
     }
@@ -173,9 +173,9 @@ impl Forge<'_> {
         for step in 0..config.steps {
             let images = base(config.source, split, step, &noise);
             let pixels = delta.detach().set_requires_grad(true);
-            let shown = (&images + &pixels).clamp(0.0, 1.0);
-            let units = vec![unit; shown.size()[0] as usize];
-            let value = match model.tap(&shown, &layer.name) {
+            let perturbed = (&images + &pixels).clamp(0.0, 1.0);
+            let units = vec![unit; perturbed.size()[0] as usize];
+            let value = match model.tap(&perturbed, &layer.name) {
                 Ok(activation) => unit_values(model, &layer.name, &activation, &units),
                 Err(_) => break,
             };
@@ -190,7 +190,7 @@ impl Forge<'_> {
                 Norm::Linf => mean.sign() * (share * epsilon.value()),
                 _ => &mean * (share * epsilon.value() / mean.norm().double_value(&[]).max(1e-12)),
             };
-            delta = held(&(delta + step), config.norm, epsilon.value());
+            delta = scaled_into(&(delta + step), config.norm, epsilon.value());
         }
         (delta, !moved)
     }
@@ -220,15 +220,15 @@ fn base(source: UniversalSource, split: &Split, step: usize, noise: &Noise) -> T
 
 /// A perturbation of exactly this length.
 fn scaled(delta: &Tensor, norm: Norm, length: f64) -> Tensor {
-    let own = match norm {
+    let size = match norm {
         Norm::Linf => delta.abs().max(),
         _ => delta.norm(),
     };
-    delta * (length / own.double_value(&[]).max(1e-12))
+    delta * (length / size.double_value(&[]).max(1e-12))
 }
 
 /// A perturbation of at most this length.
-fn held(delta: &Tensor, norm: Norm, length: f64) -> Tensor {
+fn scaled_into(delta: &Tensor, norm: Norm, length: f64) -> Tensor {
     match norm {
         Norm::Linf => delta.clamp(-length, length),
         _ => delta * (length / delta.norm().double_value(&[]).max(1e-12)).min(1.0),
@@ -248,20 +248,20 @@ struct Judged<'a> {
 
 impl<'a> Judged<'a> {
     fn new(forge: &'a Forge, model: &'a Model, layer: &'a LayerInfo, unit: Unit, split: &Split) -> Self {
-        let labels = Tensor::from_slice(&split.labels).to_device(split.held.device());
+        let labels = Tensor::from_slice(&split.labels).to_device(split.test.device());
         let mut judged = Judged {
             forge,
             model,
             layer,
             unit,
-            images: split.held.shallow_clone(),
+            images: split.test.shallow_clone(),
             predictions: Vec::new(),
             activations: Vec::new(),
         };
-        let (predictions, activations) = judged.seen(&split.held);
+        let (predictions, activations) = judged.answers(&split.test);
         let right = Tensor::from_slice(&predictions).to_device(labels.device()).eq_tensor(&labels);
         let index = right.nonzero().flatten(0, -1);
-        judged.images = split.held.index_select(0, &index);
+        judged.images = split.test.index_select(0, &index);
         for place in integers(&index) {
             judged.predictions.push(predictions[place as usize]);
             judged.activations.push(activations[place as usize]);
@@ -270,7 +270,7 @@ impl<'a> Judged<'a> {
     }
 
     /// Predictions and activations of images.
-    fn seen(&self, images: &Tensor) -> (Vec<i64>, Vec<f32>) {
+    fn answers(&self, images: &Tensor) -> (Vec<i64>, Vec<f32>) {
         let (mut predictions, mut activations) = (Vec::new(), Vec::new());
         let count = images.size()[0];
         let chunk = self.forge.capacity.max(1) as i64;
@@ -293,11 +293,11 @@ impl<'a> Judged<'a> {
     /// What a perturbation does, as a record whose names are still to be filled in.
     fn with(&self, delta: &Tensor, key: &str) -> UniversalRecord {
         let add = |delta: &Tensor| (&self.images + delta).clamp(0.0, 1.0);
-        let (predictions, activations) = self.seen(&add(delta));
+        let (predictions, activations) = self.answers(&add(delta));
         let flipped = |found: &[i64]| -> Vec<bool> {
             found.iter().zip(&self.predictions).map(|(found, clean)| found != clean).collect()
         };
-        let own = flipped(&predictions);
+        let flips = flipped(&predictions);
         let size = delta.size();
         let pixels = (size[2] * size[3]) as usize;
         let noise = Noise::new(self.forge.seed, "universal/shuffled");
@@ -307,21 +307,21 @@ impl<'a> Judged<'a> {
                 noise.choose(&format!("{key}/{draw}"), pixels, pixels).into_iter().map(|place| place as i64).collect();
             let order = Tensor::from_slice(&order).to_device(delta.device());
             let twin = delta.flatten(2, -1).index_select(2, &order).reshape(size.as_slice());
-            let found = flipped(&self.seen(&add(&twin)).0);
+            let found = flipped(&self.answers(&add(&twin)).0);
             control_flips += found.iter().filter(|flip| **flip).count() as u64;
             if draw == 0 {
                 first = found;
             }
         }
         let mut classes: BTreeMap<i64, u64> = BTreeMap::new();
-        for (class, _) in predictions.iter().zip(&own).filter(|(_, flip)| **flip) {
+        for (class, _) in predictions.iter().zip(&flips).filter(|(_, flip)| **flip) {
             *classes.entry(*class).or_default() += 1;
         }
         let target = self
             .unit
             .mean_of()
             .filter(|_| self.layer.name.as_str() == LOGITS || self.layer.shape == [self.model.classes]);
-        let both = |wanted: (bool, bool)| own.iter().zip(&first).filter(|(a, b)| (**a, **b) == wanted).count() as u64;
+        let both = |wanted: (bool, bool)| flips.iter().zip(&first).filter(|(a, b)| (**a, **b) == wanted).count() as u64;
         UniversalRecord {
             name: String::new(),
             model: String::new(),
@@ -331,8 +331,8 @@ impl<'a> Judged<'a> {
             norm: Norm::Linf,
             epsilon: Epsilon::levels(0),
             made_from: 0,
-            n: own.len() as u64,
-            flips: own.iter().filter(|flip| **flip).count() as u64,
+            n: flips.len() as u64,
+            flips: flips.iter().filter(|flip| **flip).count() as u64,
             hits: target.map(|class| predictions.iter().filter(|found| **found == class as i64).count() as u64),
             draws: DRAWS,
             control_flips,

@@ -18,8 +18,8 @@ const LEAST_CROP: f64 = 24.0;
 /// The views of some pictures at every step.
 pub struct Prepared {
     views: Views,
-    /// Rows and columns of what is shown.
-    shown: [i64; 2],
+    /// Rows and columns of an output.
+    output: [i64; 2],
     /// Output to input coordinates, `[T, R * copies, 2, 3]`; none if nothing moves.
     motions: Option<Tensor>,
     /// Shifts and logarithms of the stretch of each channel, `[T, R * copies, C, 2]`.
@@ -35,7 +35,7 @@ pub struct Sizes {
     /// Of the canvas.
     pub canvas: [i64; 2],
     /// Of what the network takes.
-    pub shown: [i64; 2],
+    pub output: [i64; 2],
 }
 
 impl Prepared {
@@ -44,13 +44,13 @@ impl Prepared {
         views: Views,
         steps: usize,
         channels: i64,
-        Sizes { canvas, shown }: Sizes,
+        Sizes { canvas, output }: Sizes,
         noise: &Noise,
         keys: &[String],
         device: Device,
     ) -> Self {
         let (rows, copies) = (keys.len(), views.copies);
-        let moves = views.motion != Motion::Still || canvas != shown;
+        let moves = views.motion != Motion::Still || canvas != output;
         let upload = |values: &[f32], shape: &[i64]| Tensor::from_slice(values).view(shape).to_device(device);
         let count = (rows * copies) as i64;
         let motions = moves.then(|| {
@@ -80,7 +80,7 @@ impl Prepared {
             upload(&values, &[steps as i64, count, channels, 2])
         });
         let noisy = views.noise.iter().any(|deviation| *deviation > 0.0);
-        let stretch = (channels * shown[0] * shown[1]) as usize + POOL;
+        let stretch = (channels * output[0] * output[1]) as usize + POOL;
         let noise = noisy.then(|| {
             let values: Vec<f32> = keys.iter().flat_map(|key| noise.normal(&format!("{key}/noise"), stretch)).collect();
             let pool = upload(&values, &[rows as i64, stretch as i64]);
@@ -89,21 +89,21 @@ impl Prepared {
             let start = |value: f32| (f64::from(value + 1.0) / 2.0 * POOL as f64) as i64;
             let places = (0..steps)
                 .map(|step| {
-                    let own = |starts: &Vec<f32>| starts[step * copies..(step + 1) * copies].to_vec();
-                    starts.iter().flat_map(own).map(start).collect()
+                    let of_step = |starts: &Vec<f32>| starts[step * copies..(step + 1) * copies].to_vec();
+                    starts.iter().flat_map(of_step).map(start).collect()
                 })
                 .collect();
             (pool, places)
         });
-        Prepared { views, shown, motions, colours, noise, steps }
+        Prepared { views, output, motions, colours, noise, steps }
     }
 
     /// The copies `[R * copies, C, h, w]` of canvases `[R, C, H, W]` at a step, the copies of a canvas beside each other.
     pub fn show(&self, canvas: &Tensor, step: usize) -> Tensor {
         let size = canvas.size();
         let (rows, channels, copies) = (size[0], size[1], self.views.copies as i64);
-        let [height, width] = self.shown;
-        let mut shown = match copies {
+        let [height, width] = self.output;
+        let mut view = match copies {
             1 => canvas.shallow_clone(),
             _ => canvas.repeat_interleave_self_int(copies, 0, None),
         };
@@ -114,15 +114,15 @@ impl Prepared {
                 false,
             );
             // Zeros around grey-centred values are grey; borders are repeated for crops; and what rolls comes back.
-            shown = match self.views.motion {
-                Motion::Still | Motion::Crops { .. } => shown.grid_sampler(&grid, 0, 1, false),
-                Motion::Warp { .. } => (shown - 0.5).grid_sampler(&grid, 0, 0, false) + 0.5,
-                Motion::Roll { .. } => shown.grid_sampler(&((grid + 1.0).remainder(2.0) - 1.0), 0, 1, false),
+            view = match self.views.motion {
+                Motion::Still | Motion::Crops { .. } => view.grid_sampler(&grid, 0, 1, false),
+                Motion::Warp { .. } => (view - 0.5).grid_sampler(&grid, 0, 0, false) + 0.5,
+                Motion::Roll { .. } => view.grid_sampler(&((grid + 1.0).remainder(2.0) - 1.0), 0, 1, false),
             };
         }
         if let Some(colours) = &self.colours {
             let colours = colours.get(step as i64).unsqueeze(-1).unsqueeze(-1);
-            shown = (shown - colours.select(2, 0)) / colours.select(2, 1).exp();
+            view = (view - colours.select(2, 0)) / colours.select(2, 1).exp();
         }
         if let Some((pool, starts)) = &self.noise {
             let progress = step as f64 / self.steps.max(2).saturating_sub(1) as f64;
@@ -133,9 +133,9 @@ impl Prepared {
                 .enumerate()
                 .map(|(place, start)| pool.get(place as i64 / copies).narrow(0, *start, stretch))
                 .collect();
-            shown += Tensor::stack(&pieces, 0).view([rows * copies, channels, height, width]) * deviation;
+            view += Tensor::stack(&pieces, 0).view([rows * copies, channels, height, width]) * deviation;
         }
-        shown
+        view
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
     fn prepared(motion: Motion, size: [i64; 2]) -> Prepared {
         let views = Views { copies: 2, motion, noise: [0.0; 2], recolour: false };
         let keys = ["a".to_owned(), "b".to_owned()];
-        Prepared::new(views, 3, 3, Sizes { canvas: size, shown: size }, &Noise::new(1, "views"), &keys, Device::Cpu)
+        Prepared::new(views, 3, 3, Sizes { canvas: size, output: size }, &Noise::new(1, "views"), &keys, Device::Cpu)
     }
 
     fn picture(height: i64, width: i64) -> Tensor {
@@ -199,20 +199,20 @@ mod tests {
         let canvas = picture(6, 8);
         let still = Motion::Warp { jitter: [0.0; 2], scale: 0.0, degrees: 0.0 };
         for motion in [still, Motion::Roll { share: 0.0 }, Motion::Still] {
-            let shown = prepared(motion, [6, 8]).show(&canvas, 1);
+            let view = prepared(motion, [6, 8]).show(&canvas, 1);
             let expected = canvas.repeat_interleave_self_int(2, 0, None);
-            assert!((shown - expected).abs().max().double_value(&[]) < 1e-5, "{motion:?}");
+            assert!((view - expected).abs().max().double_value(&[]) < 1e-5, "{motion:?}");
         }
     }
 
     #[test]
     fn a_roll_moves_whole_pixels_around() {
         let canvas = picture(8, 8);
-        let shown = prepared(Motion::Roll { share: 0.5 }, [8, 8]).show(&canvas, 0);
+        let view = prepared(Motion::Roll { share: 0.5 }, [8, 8]).show(&canvas, 0);
         for (copy, row) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
             let found = (-4..=4).flat_map(|y| (-4..=4).map(move |x| (y, x))).any(|(y, x)| {
                 let rolled = canvas.get(row).roll([y, x].as_slice(), [1i64, 2].as_slice());
-                (rolled - shown.get(copy)).abs().max().double_value(&[]) < 1e-4
+                (rolled - view.get(copy)).abs().max().double_value(&[]) < 1e-4
             });
             assert!(found, "copy {copy}");
         }
@@ -235,8 +235,8 @@ mod tests {
             .into();
         assert!(turns.iter().any(|difference| *difference < 1e-4), "{turns:?}");
         let far = Motion::Warp { jitter: [4.0, 0.0], scale: 0.0, degrees: 0.0 };
-        let shown = prepared(far, [6, 6]).show(&Tensor::ones([2, 3, 6, 6], (Kind::Float, Device::Cpu)), 0);
-        let (least, most) = (shown.min().double_value(&[]), shown.max().double_value(&[]));
+        let view = prepared(far, [6, 6]).show(&Tensor::ones([2, 3, 6, 6], (Kind::Float, Device::Cpu)), 0);
+        let (least, most) = (view.min().double_value(&[]), view.max().double_value(&[]));
         assert!(least >= 0.5 && most <= 1.0, "{least} {most}");
     }
 
@@ -245,7 +245,7 @@ mod tests {
         let motion = Motion::Crops { side: [0.5, 0.25], spread: 0.05 };
         let views = Views { copies: 3, motion, noise: [0.1, 0.0], recolour: true };
         let noise = Noise::new(9, "views");
-        let sizes = Sizes { canvas: [12, 12], shown: [8, 8] };
+        let sizes = Sizes { canvas: [12, 12], output: [8, 8] };
         let make = |keys: &[String]| Prepared::new(views, 4, 3, sizes, &noise, keys, Device::Cpu);
         let (both, alone) = (make(&["a".to_owned(), "b".to_owned()]), make(&["b".to_owned()]));
         let canvas = picture(12, 12);

@@ -181,7 +181,9 @@ pub fn survey(path: &Path) -> Result<ScriptCode, WeightsError> {
         return Err(WeightsError::Read { path: path.into(), source });
     }
     let other = |reason: String| match instead(path) {
-        Some(what) => WeightsError::Foreign { path: path.into(), what: format!("not a TorchScript file: {what}") },
+        Some(description) => {
+            WeightsError::Foreign { path: path.into(), problem: format!("not a TorchScript file: {description}") }
+        }
         None => unusable(format!(
             "not a TorchScript file ({reason}); write one with `torch.jit.trace(model, pixels).save(path)`"
         )),

@@ -33,14 +33,14 @@ fn renamed(tensors: BTreeMap<String, Tensor>, backbone: &str) -> BTreeMap<String
 
 /// timm's name for Hugging Face's, the latter without the backbone's; none if it is not one of theirs.
 fn timm_name(name: &str) -> Option<String> {
-    let whole = match name {
+    let renamed = match name {
         "embeddings.cls_token" => "cls_token",
         "embeddings.distillation_token" => "dist_token",
         "embeddings.position_embeddings" => "pos_embed",
         _ => "",
     };
-    if !whole.is_empty() {
-        return Some(whole.to_owned());
+    if !renamed.is_empty() {
+        return Some(renamed.to_owned());
     }
     let (layer, kind) = name.rsplit_once('.')?;
     let timm = match layer {
@@ -106,10 +106,10 @@ mod tests {
     fn projections_are_joined_where_all_three_are_there() {
         let attention = "vit.encoder.layer.3.attention.attention";
         let [query, key, value] = ["query", "key", "value"].map(|part| format!("{attention}.{part}.bias"));
-        let whole = names(&[(&query, &[4]), (&key, &[4]), (&value, &[4])]);
-        assert_eq!(whole, [("blocks.3.attn.qkv.bias".to_owned(), vec![12])]);
+        let complete = names(&[(&query, &[4]), (&key, &[4]), (&value, &[4])]);
+        assert_eq!(complete, [("blocks.3.attn.qkv.bias".to_owned(), vec![12])]);
         let five = ["q_proj", "k_proj", "v_proj"].map(|part| format!("vit.layers.3.attention.{part}.bias"));
-        assert_eq!(names(&[(&five[0], &[4]), (&five[1], &[4]), (&five[2], &[4])]), whole);
+        assert_eq!(names(&[(&five[0], &[4]), (&five[1], &[4]), (&five[2], &[4])]), complete);
         let missing = names(&[(&query, &[4]), (&key, &[4])]);
         assert_eq!(missing.len(), 2);
         let unlike = names(&[(&query, &[4]), (&key, &[5]), (&value, &[4])]);
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn unknown_names_stay_and_those_without_a_part_in_classification_go() {
-        let kept =
+        let retained =
             names(&[("vit.encoder.layer.0.new.weight", &[1]), ("vit.pooler.dense.weight", &[1]), ("lone", &[1])]);
-        assert_eq!(kept, [("lone".to_owned(), vec![1]), ("vit.encoder.layer.0.new.weight".to_owned(), vec![1])]);
+        assert_eq!(retained, [("lone".to_owned(), vec![1]), ("vit.encoder.layer.0.new.weight".to_owned(), vec![1])]);
     }
 }

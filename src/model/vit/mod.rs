@@ -128,8 +128,8 @@ impl Family for Config {
 
     fn unfit(&self, geometry: Geometry) -> Option<String> {
         let (patch, [_, height, width]) = (self.patch, geometry.image());
-        let whole = height > 0 && width > 0 && height % patch == 0 && width % patch == 0;
-        (!whole).then(|| format!("it cuts images into patches of {patch}x{patch}; {height}x{width} is no multiple"))
+        let divisible = height > 0 && width > 0 && height % patch == 0 && width % patch == 0;
+        (!divisible).then(|| format!("it cuts images into patches of {patch}x{patch}; {height}x{width} is no multiple"))
     }
 
     /// Files of Hugging Face's `ViTForImageClassification` and `DeiTForImageClassificationWithTeacher` get timm's names.

@@ -39,7 +39,7 @@ fn side(count: i64) -> Option<i64> {
 
 /// `[1, prefix + side * side, width]` to `[1, prefix + rows * columns, width]`.
 fn resample(embeddings: &Tensor, prefix: i64, side: i64, grid: [i64; 2], resampling: Resampling) -> Tensor {
-    let (kept, patches) = (embeddings.slice(1, 0, prefix, 1), embeddings.slice(1, prefix, None, 1));
+    let (prefixed, patches) = (embeddings.slice(1, 0, prefix, 1), embeddings.slice(1, prefix, None, 1));
     let width = embeddings.size()[2];
     let picture = patches.reshape([1, side, side, width]).permute([0, 3, 1, 2]);
     let picture = match resampling {
@@ -47,7 +47,7 @@ fn resample(embeddings: &Tensor, prefix: i64, side: i64, grid: [i64; 2], resampl
         Resampling::AlignedCorners => picture.upsample_bicubic2d(grid, true, None, None),
     };
     let patches = picture.permute([0, 2, 3, 1]).reshape([1, grid[0] * grid[1], width]);
-    Tensor::cat(&[kept, patches], 1)
+    Tensor::cat(&[prefixed, patches], 1)
 }
 
 #[cfg(test)]

@@ -40,12 +40,12 @@ pub enum WeightsError {
         problem: String,
     },
     /// A file of another kind.
-    #[error("{path}: {what}")]
+    #[error("{path}: {problem}")]
     Foreign {
         /// The file.
         path: PathBuf,
         /// What it is, and what to do about it.
-        what: String,
+        problem: String,
     },
     /// Several networks in one file.
     #[error("{path}: it holds several networks, whose names begin with {}; {}", quoted(.prefixes), keep_one(.path, .prefixes))]
@@ -211,7 +211,7 @@ impl WeightsFile {
         let notes = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut weights = WeightsFile::named(path, notes, blake3::hash(&bytes).to_hex().to_string());
         for (name, view) in file.tensors() {
-            let Some((kind, shape)) = weights.kept(&name, view.dtype(), view.shape())? else { continue };
+            let Some((kind, shape)) = weights.retained(&name, view.dtype(), view.shape())? else { continue };
             let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
                 .map_err(|error| format(format!("tensor `{name}`: {error}")))?;
             let tensor = if kind == Kind::Int64 { tensor } else { tensor.to_kind(Kind::Float) };
@@ -235,7 +235,7 @@ impl WeightsFile {
         weights.outline = true;
         for name in header.names() {
             let Some((dtype, shape)) = header.tensor(&name) else { continue };
-            let Some((kind, shape)) = weights.kept(&name, dtype, shape)? else { continue };
+            let Some((kind, shape)) = weights.retained(&name, dtype, shape)? else { continue };
             if kind != Kind::Int64 && shape.iter().product::<i64>() <= SMALL {
                 let size = shape.iter().product::<i64>() as usize * kind.elt_size_in_bytes();
                 let bytes = header.bytes(&name, 0, size);
@@ -293,7 +293,12 @@ impl WeightsFile {
     }
 
     /// How a tensor is kept; none, and a note of it, if it is of a type that weights do not have.
-    fn kept(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Option<(Kind, Vec<i64>)>, WeightsError> {
+    fn retained(
+        &mut self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+    ) -> Result<Option<(Kind, Vec<i64>)>, WeightsError> {
         let sizes: Result<Vec<i64>, _> = shape.iter().map(|&size| i64::try_from(size)).collect();
         let sizes = sizes.map_err(|error| {
             let problem = format!("tensor `{name}` has shape {shape:?}: {error}");
@@ -338,7 +343,7 @@ impl WeightsFile {
 /// Why a file is no safetensors: because it is something else that is known, or because it is damaged.
 fn not_safetensors(path: &Path, problem: String) -> WeightsError {
     match instead(path) {
-        Some(what) => WeightsError::Foreign { path: path.into(), what },
+        Some(description) => WeightsError::Foreign { path: path.into(), problem: description },
         None => WeightsError::Format {
             path: path.into(),
             problem: format!("{problem}; the file may be truncated or damaged"),

@@ -43,8 +43,8 @@ impl WeightsFile {
         let before = |end: &str| {
             let end = end.to_owned();
             let prefix = move |name: &str| Some(name.strip_suffix(end.as_str())?.to_owned());
-            let whole = |prefix: &String| prefix.is_empty() || prefix.ends_with('.');
-            self.tensors.keys().filter_map(move |name| prefix(name)).filter(whole)
+            let at_boundary = |prefix: &String| prefix.is_empty() || prefix.ends_with('.');
+            self.tensors.keys().filter_map(move |name| prefix(name)).filter(at_boundary)
         };
         let hugging_face = |prefix: String| {
             let backbone = ["vit.", "deit."].iter().find_map(|backbone| prefix.strip_suffix(backbone));
@@ -131,8 +131,8 @@ impl WeightsFile {
 fn needless(name: &str, dtype: &str, shape: &[i64]) -> bool {
     let single = shape.iter().product::<i64>() == 1;
     let last = name.rsplit('.').next().unwrap_or_default();
-    let whole = dtype.starts_with('I') || dtype.starts_with('U');
-    single && (whole || matches!(last, "num_batches_tracked" | "total_ops" | "total_params" | "n_averaged"))
+    let integral = dtype.starts_with('I') || dtype.starts_with('U');
+    single && (integral || matches!(last, "num_batches_tracked" | "total_ops" | "total_params" | "n_averaged"))
 }
 
 fn without<T>(entries: BTreeMap<String, T>, prefix: &str) -> BTreeMap<String, T> {

@@ -104,16 +104,16 @@ impl WayFinder<'_> {
             integers(&gone.argmax(-1, false))[0]
         };
         let reached = trace.target.unwrap_or_else(|| if last == prediction { second() } else { last });
-        let (own, other) = (chance(&logits, prediction), chance(&logits, reached));
-        let point = |(step, (own, other)): (&crate::attack::Step, (f32, f32))| WayPoint {
+        let (clean_class, other) = (chance(&logits, prediction), chance(&logits, reached));
+        let point = |(step, (clean_class, other)): (&crate::attack::Step, (f32, f32))| WayPoint {
             length: step.length,
             objective: step.objective,
             margin: step.margin,
-            confidence: own,
+            confidence: clean_class,
             reached: other,
             prediction: step.prediction as u32,
         };
-        let points = trace.steps.iter().zip(own.into_iter().zip(other)).map(point).collect();
+        let points = trace.steps.iter().zip(clean_class.into_iter().zip(other)).map(point).collect();
         let first_flip = trace.first_flip(prediction);
         let mut frames = Vec::new();
         for step in frame_steps(trace.steps.len(), self.config.frames, first_flip) {
@@ -184,17 +184,17 @@ fn frame_steps(steps: usize, frames: usize, flip: Option<usize>) -> Vec<usize> {
     let last = steps.saturating_sub(1);
     let evenly =
         |from: usize, to: usize, count: usize| (1..=count).map(move |place| from + place * (to - from) / count.max(1));
-    let mut shown = vec![0];
+    let mut places = vec![0];
     match flip.filter(|flip| (1..last).contains(flip) && frames > 2) {
         Some(flip) => {
             let before = (frames / 2).min(flip);
-            shown.extend(evenly(0, flip, before));
-            shown.extend(evenly(flip, last, frames - 1 - before));
+            places.extend(evenly(0, flip, before));
+            places.extend(evenly(flip, last, frames - 1 - before));
         }
-        None => shown.extend(evenly(0, last, frames - 1)),
+        None => places.extend(evenly(0, last, frames - 1)),
     }
-    shown.dedup();
-    shown
+    places.dedup();
+    places
 }
 
 #[cfg(test)]

@@ -64,8 +64,8 @@ pub(super) fn slice(
 /// What of `vector` is at right angles to the unit vector `first`, of length 1; none if that is next to nothing.
 fn across(vector: &Tensor, first: &Tensor) -> Option<Tensor> {
     let rest = vector - first * (vector * first).sum(Kind::Float);
-    let (length, whole) = (rest.norm().double_value(&[]), vector.norm().double_value(&[]));
-    (whole > 0.0 && length > 1e-4 * whole).then(|| rest / length)
+    let (length, full_length) = (rest.norm().double_value(&[]), vector.norm().double_value(&[]));
+    (full_length > 0.0 && length > 1e-4 * full_length).then(|| rest / length)
 }
 
 #[cfg(test)]

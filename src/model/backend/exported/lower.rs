@@ -241,8 +241,8 @@ impl<'a> Lowerer<'a> {
                 node.operator()
             ));
         }
-        let whole = if path.is_empty() { written } else { self.patched(&root, &path, written)? };
-        self.values.insert(root.clone(), whole);
+        let resolved = if path.is_empty() { written } else { self.patched(&root, &path, written)? };
+        self.values.insert(root.clone(), resolved);
         for name in self.aliases.family(&root) {
             self.make_again(&name)?;
         }

@@ -108,7 +108,7 @@ fn check_images(program: &ExportedProgram, images: &str, [channels, height, widt
     if let Some(batch) = batch {
         return Err(format!("it takes exactly {batch} images at a time; {BATCH}"));
     }
-    let fits = sizes.iter().zip([channels, height, width]).all(|(size, given)| size.is_none_or(|size| size == given));
+    let fits = sizes.iter().zip([channels, height, width]).all(|(size, side)| size.is_none_or(|size| size == side));
     if !fits {
         let needed = &text[text.find(", ").map_or(0, |at| at + 2)..];
         return Err(format!(

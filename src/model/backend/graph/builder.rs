@@ -71,9 +71,9 @@ impl Builder {
     }
 
     /// A step with one output, about which the listing says nothing.
-    pub fn push(&mut self, what: &str, kernel: Kernel, reads: Vec<Slot>) -> Slot {
+    pub fn push(&mut self, label: &str, kernel: Kernel, reads: Vec<Slot>) -> Slot {
         let write = self.slot();
-        let operator = format!("{} ({what})", self.operator);
+        let operator = format!("{} ({label})", self.operator);
         let step = self.step(operator, kernel, reads, vec![write], false);
         // If a value that is known cannot be computed, the pass will say so.
         let _ = self.finish(step);
@@ -124,11 +124,11 @@ impl Builder {
     pub fn program(mut self, input: Slot, logits: Slot) -> Program {
         let (logits, left_out) = super::ending::before_probabilities(&mut self.steps, &self.constants, logits);
         let mut needed = BTreeSet::from([logits]);
-        let mut kept: Vec<Step> = Vec::with_capacity(self.steps.len());
+        let mut retained: Vec<Step> = Vec::with_capacity(self.steps.len());
         for step in self.steps.drain(..).rev() {
             if step.writes.iter().any(|slot| needed.contains(slot)) {
                 needed.extend(step.reads.iter().copied());
-                kept.push(step);
+                retained.push(step);
             }
         }
         // Constants that only the dropped and the finished steps read are dropped with them.
@@ -139,12 +139,12 @@ impl Builder {
         }
         // Backwards, the first reader of a value is its last.
         let mut alive = BTreeSet::from([logits]);
-        for step in &mut kept {
+        for step in &mut retained {
             let ended = step.reads.iter().chain(&step.writes).filter(|slot| self.constants[slot.0].is_none());
             step.last = ended.copied().filter(|slot| alive.insert(*slot)).collect();
         }
-        kept.reverse();
-        Program { constants: self.constants, steps: kept, input, logits, left_out }
+        retained.reverse();
+        Program { constants: self.constants, steps: retained, input, logits, left_out }
     }
 }
 

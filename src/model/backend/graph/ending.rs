@@ -131,8 +131,8 @@ mod tests {
         assert_eq!((logits, left_out.map(|left_out| left_out.output)), (Slot(3), Some(Slot(2))));
         let mut frame = Frame::new(&constants);
         frame.values[1] = Some(Value::Tensor(Tensor::from_slice(&[3.0f32, -1.0])));
-        let given = (steps[1].kernel)(&frame).unwrap();
-        let Value::Tensor(given) = given else { panic!("no tensor") };
-        assert_eq!(Vec::<f32>::try_from(given).unwrap(), [3.0, -1.0]);
+        let output = (steps[1].kernel)(&frame).unwrap();
+        let Value::Tensor(values) = output else { panic!("no tensor") };
+        assert_eq!(Vec::<f32>::try_from(values).unwrap(), [3.0, -1.0]);
     }
 }

@@ -77,9 +77,9 @@ impl GraphNetwork {
     /// Puts the sites of `outline` into the program; `names` are the slots of the file's values.
     pub fn new(mut program: Program, names: &BTreeMap<String, Slot>, outline: &Outline) -> Self {
         let mut sites: BTreeMap<Slot, Vec<Site>> = BTreeMap::new();
-        for (name, shown) in &outline.sites {
+        for (name, activation) in &outline.sites {
             if let Some(slot) = names.get(name) {
-                sites.entry(*slot).or_default().extend(shown.iter().cloned());
+                sites.entry(*slot).or_default().extend(activation.iter().cloned());
             }
         }
         for step in &mut program.steps {

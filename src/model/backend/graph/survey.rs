@@ -59,11 +59,11 @@ impl Survey {
             convolutions: program.steps.iter().filter(|step| convolves(step)).count(),
         };
         for rows in BATCHES {
-            let mut seen = BTreeMap::new();
+            let mut observations = BTreeMap::new();
             let pixels = sample(rows, image);
             let pass = tch::no_grad(|| {
                 program.run(pixels, |step, frame| {
-                    survey.look(step, frame, &mut seen);
+                    survey.look(step, frame, &mut observations);
                     ControlFlow::Continue(())
                 })
             });
@@ -76,7 +76,7 @@ impl Survey {
                 }
             };
             survey.classes = classes(&logits, rows)?;
-            if rows == 1 { survey.single = seen } else { survey.double = seen }
+            if rows == 1 { survey.single = observations } else { survey.double = observations }
         }
         if !survey.varying.contains(&program.logits) {
             return Err("its answer does not depend on the images".to_owned());
@@ -87,7 +87,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn look(&mut self, step: &Step, frame: &Frame, seen: &mut BTreeMap<Slot, Seen>) {
+    fn look(&mut self, step: &Step, frame: &Frame, observations: &mut BTreeMap<Slot, Seen>) {
         let varying = step.reads.iter().any(|slot| self.varying.contains(slot));
         for slot in &step.writes {
             let Ok(Value::Tensor(tensor)) = frame.value(*slot) else { continue };
@@ -95,16 +95,16 @@ impl Survey {
                 self.varying.insert(*slot);
             }
             let shape = tensor.size();
-            let channels = channels(step, shape.len(), seen);
+            let channels = channels(step, shape.len(), observations);
             let (floating, macs) = (tensor.is_floating_point(), macs(step, frame));
-            seen.insert(*slot, Seen { shape, floating, channels, macs });
+            observations.insert(*slot, Seen { shape, floating, channels, macs });
         }
     }
 
     /// Whether the value has one row for each image, and is one that attacks can drive.
     fn drivable(&self, slot: Slot) -> Option<&Seen> {
         let (single, double) = (self.single.get(&slot)?, self.double.get(&slot)?);
-        let rows = |seen: &Seen| seen.shape.first().copied();
+        let rows = |observation: &Seen| observation.shape.first().copied();
         let fits = [rows(single), rows(double)] == BATCHES.map(Some)
             && single.shape[1..] == double.shape[1..]
             && (2..=4).contains(&double.shape.len())
@@ -124,13 +124,13 @@ impl Survey {
                 names.get(value).copied().filter(|slot| left_out.is_none_or(|left_out| left_out.output != *slot));
             let Some(slot) = slot else { continue };
             let macs = self.single.get(&slot).filter(|_| paid.insert(slot)).map_or(0, Seen::arithmetic);
-            let Some(seen) = self.drivable(slot).filter(|_| !layer.is_empty() && taken.insert(layer)) else {
+            let Some(observation) = self.drivable(slot).filter(|_| !layer.is_empty() && taken.insert(layer)) else {
                 hidden += macs;
                 continue;
             };
-            let values = seen.shape[1..].iter().product::<i64>().max(1) as u64;
+            let values = observation.shape[1..].iter().product::<i64>().max(1) as u64;
             let macs_per_value = (std::mem::take(&mut hidden) + macs).div_ceil(values);
-            let channels_inner = seen.shape.len() == 4 && seen.channels == Some(3);
+            let channels_inner = observation.shape.len() == 4 && observation.channels == Some(3);
             let site = Site { macs_per_value, channels_inner, ..Site::new(layer.as_str(), kind.clone()) };
             sites.entry(value.clone()).or_default().push(site);
         }
@@ -141,13 +141,13 @@ impl Survey {
     fn find_tokens(&self, program: &Program) -> Tokens {
         let mut grids: Vec<[i64; 2]> = Vec::new();
         for step in &program.steps {
-            let Some(seen) = step.writes.first().and_then(|slot| self.drivable(*slot)) else { continue };
-            match seen.shape[..] {
-                [_, _, height, width] if seen.channels == Some(1) => grids.push([height, width]),
+            let Some(observation) = step.writes.first().and_then(|slot| self.drivable(*slot)) else { continue };
+            match observation.shape[..] {
+                [_, _, height, width] if observation.channels == Some(1) => grids.push([height, width]),
                 [_, count, _] if step.operator.contains("cat") || step.operator == "Concat" => {
                     let same = step.reads.iter().take_while(|slot| !self.varying.contains(slot));
                     let lengths = same.map(|slot| {
-                        let found = self.double.get(slot).map(|seen| seen.shape.clone());
+                        let found = self.double.get(slot).map(|observation| observation.shape.clone());
                         let constant = program.constants[slot.0].as_ref().and_then(|value| match value {
                             Value::Tensor(tensor) => Some(tensor.size()),
                             _ => None,
@@ -191,10 +191,14 @@ fn classes(logits: &Tensor, rows: i64) -> Result<i64, String> {
     }
 }
 
-fn channels(step: &Step, rank: usize, seen: &BTreeMap<Slot, Seen>) -> Option<usize> {
+fn channels(step: &Step, rank: usize, observations: &BTreeMap<Slot, Seen>) -> Option<usize> {
     let before = || {
-        let same = step.reads.iter().filter_map(|slot| seen.get(slot)).filter(|seen| seen.shape.len() == rank);
-        same.filter_map(|seen| seen.channels).next()
+        let same = step
+            .reads
+            .iter()
+            .filter_map(|slot| observations.get(slot))
+            .filter(|observation| observation.shape.len() == rank);
+        same.filter_map(|observation| observation.channels).next()
     };
     match &step.rule {
         Rule::Inherit => before(),

@@ -202,9 +202,9 @@ fn constant_node(node: &Node, builder: &mut Builder, slots: &[Slot]) -> Result<(
         Setting::Arg(Arg::Float(value)) => Tensor::from(*value as f32),
         Setting::Arg(Arg::List(list)) => {
             let numbers: Option<Vec<f64>> = list.iter().map(number).collect();
-            let whole = list.iter().all(|arg| matches!(arg, Arg::Int(_)));
+            let integral = list.iter().all(|arg| matches!(arg, Arg::Int(_)));
             let numbers = numbers.ok_or("operator `Constant` has a value that is no number")?;
-            Tensor::from_slice(&numbers).to_kind(if whole { Kind::Int64 } else { Kind::Float })
+            Tensor::from_slice(&numbers).to_kind(if integral { Kind::Int64 } else { Kind::Float })
         }
         Setting::Arg(_) => return Err("operator `Constant` has a value that is no number".to_owned()),
     };

@@ -69,7 +69,7 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
         return Err("it has sparse tensors, which are not supported".to_owned());
     }
     let signature = signature::Signature::read(&model.graph, image)?;
-    let mut external = tensors::ExternalFiles::beside(path);
+    let mut external = tensors::ExternalFiles::of_file(path);
     let program = lower::Program::read(&model, opset, &signature, &mut external)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(bytes);

@@ -79,7 +79,7 @@ fn check_images(images: &ValueInfo, [channels, height, width]: [i64; 3]) -> Resu
     if let Some(batch) = batch {
         return Err(format!("it takes exactly {batch} images at a time; {BATCH}"));
     }
-    if !sizes.iter().zip([channels, height, width]).all(|(size, given)| size.is_none_or(|size| size == given)) {
+    if !sizes.iter().zip([channels, height, width]).all(|(size, side)| size.is_none_or(|size| size == side)) {
         return Err(format!(
             "it was exported for images [{}] (channels, rows, columns), these are [{channels}, {height}, {width}]; crop or resize the \
              images to that size, or export it for this one",

@@ -16,7 +16,7 @@ pub struct ExternalFiles<'p> {
 
 impl<'p> ExternalFiles<'p> {
     /// The files in the folder of `model`.
-    pub fn beside(model: &'p Path) -> Self {
+    pub fn of_file(model: &'p Path) -> Self {
         ExternalFiles { folder: model.parent().unwrap_or(Path::new(".")), files: BTreeMap::new() }
     }
 

@@ -118,8 +118,8 @@ fn arange(args: &mut Args) -> Lowered {
     let step = args.optional_number("step")?.unwrap_or(Number::Int(1));
     let kind = options(args)?;
     let device = args.builder.compute.device;
-    let whole = [start, end, step].iter().all(|number| !matches!(number, Number::Float(_)));
-    let kind = kind.unwrap_or(if whole { Kind::Int64 } else { Kind::Float });
+    let integral = [start, end, step].iter().all(|number| !matches!(number, Number::Float(_)));
+    let kind = kind.unwrap_or(if integral { Kind::Int64 } else { Kind::Float });
     one(move |frame| {
         let float = |number: Number| number.float(frame);
         let count = (float(end)? - float(start)?) / float(step)?;

@@ -140,13 +140,13 @@ fn resample_volume(args: &mut Args, nearest: bool) -> Lowered {
     let (x, size) = (args.first()?, args.optional_ints("output_size")?);
     let corners = args.truth("align_corners", false)?;
     let factors = args.optional_floats("scale_factors")?;
-    let given = [args.optional_float("scales_d")?, args.optional_float("scales_h")?, args.optional_float("scales_w")?];
+    let scales = [args.optional_float("scales_d")?, args.optional_float("scales_h")?, args.optional_float("scales_w")?];
     args.rule = Rule::Second;
     one(move |frame| {
         let x = wide(frame.tensor(x)?)?;
         let size = size.as_ref().map(|size| size.get(frame)).transpose()?;
         let (size, [d, h, w]) = match (size, factors.as_deref()) {
-            (Some(size), _) => (size, given),
+            (Some(size), _) => (size, scales),
             (None, Some(&[d, h, w])) => {
                 let sides = x.size5()?;
                 let scaled = |side: i64, factor: f64| (side as f64 * factor).floor() as i64;

@@ -10,12 +10,12 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.sym_numel.default", numel),
     ("aten.sym_stride.int", stride),
     ("aten.sym_storage_offset.default", beginning),
-    ("_operator.add", |args| whole(args, i64::checked_add, |a, b| a + b)),
-    ("_operator.sub", |args| whole(args, i64::checked_sub, |a, b| a - b)),
-    ("_operator.mul", |args| whole(args, i64::checked_mul, |a, b| a * b)),
-    ("_operator.floordiv", |args| whole(args, floor_div, |a, b| (a / b).floor())),
-    ("_operator.mod", |args| whole(args, i64::checked_rem_euclid, |a, b| a.rem_euclid(b))),
-    ("_operator.pow", |args| whole(args, power, f64::powf)),
+    ("_operator.add", |args| arithmetic(args, i64::checked_add, |a, b| a + b)),
+    ("_operator.sub", |args| arithmetic(args, i64::checked_sub, |a, b| a - b)),
+    ("_operator.mul", |args| arithmetic(args, i64::checked_mul, |a, b| a * b)),
+    ("_operator.floordiv", |args| arithmetic(args, floor_div, |a, b| (a / b).floor())),
+    ("_operator.mod", |args| arithmetic(args, i64::checked_rem_euclid, |a, b| a.rem_euclid(b))),
+    ("_operator.pow", |args| arithmetic(args, power, f64::powf)),
     ("_operator.truediv", |args| real(args, |a, b| a / b)),
     ("_operator.neg", |args| convert(args, |value| -value, true)),
     ("_operator.eq", |args| truth(args, |a, b| a == b)),
@@ -40,8 +40,8 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("math.floor", |args| convert(args, f64::floor, true)),
     ("math.trunc", |args| convert(args, f64::trunc, true)),
     ("builtins.round", |args| convert(args, f64::round, true)),
-    ("torch.sym_max", |args| whole(args, |a, b| Some(a.max(b)), f64::max)),
-    ("torch.sym_min", |args| whole(args, |a, b| Some(a.min(b)), f64::min)),
+    ("torch.sym_max", |args| arithmetic(args, |a, b| Some(a.max(b)), f64::max)),
+    ("torch.sym_min", |args| arithmetic(args, |a, b| Some(a.min(b)), f64::min)),
 ];
 
 /// Nodes that check and compute nothing: a pass that would fail them fails where their values are used.
@@ -112,7 +112,7 @@ fn integer(number: Number, frame: &Frame) -> Result<Option<i64>, TchError> {
 }
 
 /// Whole numbers stay whole.
-fn whole(args: &mut Args, exact: fn(i64, i64) -> Option<i64>, inexact: fn(f64, f64) -> f64) -> Lowered {
+fn arithmetic(args: &mut Args, exact: fn(i64, i64) -> Option<i64>, inexact: fn(f64, f64) -> f64) -> Lowered {
     let (a, b) = operands(args)?;
     Ok(Box::new(move |frame| match (integer(a, frame)?, integer(b, frame)?) {
         (Some(a), Some(b)) => exact(a, b).map(Value::Int).ok_or_else(|| refuse(format!("{a} and {b} give no size"))),

@@ -45,8 +45,8 @@ fn word(text: &str) -> Given {
 fn computed(operator: &str, arguments: Vec<(&str, Given)>, outputs: usize) -> Tensor {
     let mut builder = Builder::new(Compute::f32(Device::Cpu));
     let mut constant = |tensor: Tensor| Arg::Slot(builder.with(Value::Tensor(tensor)));
-    let entries = arguments.into_iter().map(|(name, given)| {
-        let arg = match given {
+    let entries = arguments.into_iter().map(|(name, argument)| {
+        let arg = match argument {
             Given::Tensor(tensor) => constant(tensor),
             Given::Tensors(tensors) => Arg::List(tensors.into_iter().map(&mut constant).collect()),
             Given::Other(arg) => arg,
@@ -92,8 +92,8 @@ fn numbers_may_stand_before_tensors() {
     let x = waves(&[2, 3]);
     assert_same("sub", &computed("sub.Tensor", vec![("self", int(15)), ("other", t(&x))], 1), &(15.0 - &x));
     assert_same("div", &computed("div.Tensor", vec![("self", float(0.9375)), ("other", t(&x))], 1), &(0.9375 / &x));
-    let whole = Tensor::from_slice(&[1i64, 4]);
-    let ours = computed("sub.Tensor", vec![("self", float(0.5)), ("other", t(&whole))], 1);
+    let integers = Tensor::from_slice(&[1i64, 4]);
+    let ours = computed("sub.Tensor", vec![("self", float(0.5)), ("other", t(&integers))], 1);
     assert_same("sub of whole numbers", &ours, &Tensor::from_slice(&[-0.5f32, -3.5]));
 }
 

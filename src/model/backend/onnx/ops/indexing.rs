@@ -93,7 +93,7 @@ fn scatter_elements(args: &mut Args) -> Lowered {
 fn one_hot(args: &mut Args) -> Lowered {
     let (indices, depth, values, axis) = (args.slot("0")?, args.slot("1")?, args.slot("2")?, args.fixed("axis", -1)?);
     one(move |frame| {
-        let depth = super::whole(frame, depth)?.first().copied().unwrap_or(0);
+        let depth = super::integers(frame, depth)?.first().copied().unwrap_or(0);
         let values = frame.tensor(values)?;
         let indices = frame.tensor(indices)?.f_to_kind(Kind::Int64)?.f_remainder(depth)?;
         let hot = indices.f_one_hot(depth)?.f_to_kind(values.kind())?;

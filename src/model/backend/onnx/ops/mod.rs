@@ -55,7 +55,7 @@ pub fn why_not(name: &str) -> Option<&'static str> {
 }
 
 /// The whole numbers in a tensor.
-fn whole(frame: &Frame, slot: Slot) -> Result<Vec<i64>, TchError> {
+fn integers(frame: &Frame, slot: Slot) -> Result<Vec<i64>, TchError> {
     match frame.value(slot)? {
         Value::Tensor(tensor) => {
             let flat = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?.f_reshape([-1])?;
@@ -94,7 +94,7 @@ impl Whole {
     fn get(&self, frame: &Frame) -> Result<Vec<i64>, TchError> {
         match self {
             Whole::Fixed(values) => Ok(values.clone()),
-            Whole::Computed(slot) => whole(frame, *slot),
+            Whole::Computed(slot) => integers(frame, *slot),
         }
     }
 }

@@ -386,14 +386,14 @@ fn col2im(args: &mut Args) -> Lowered {
     }
     args.rule = Rule::Second;
     one(move |frame| {
-        let (size, block) = (super::whole(frame, size)?, super::whole(frame, block)?);
+        let (size, block) = (super::integers(frame, size)?, super::integers(frame, block)?);
         frame.tensor(x)?.f_col2im(size, block, &dilation, &pads[..2], &stride)
     })
 }
 
 fn affine_grid(args: &mut Args) -> Lowered {
     let (theta, size, corners) = (args.slot("0")?, args.slot("1")?, args.truth("align_corners", false)?);
-    one(move |frame| Tensor::f_affine_grid_generator(frame.tensor(theta)?, super::whole(frame, size)?, corners))
+    one(move |frame| Tensor::f_affine_grid_generator(frame.tensor(theta)?, super::integers(frame, size)?, corners))
 }
 
 fn grid_sample(args: &mut Args) -> Lowered {

@@ -124,8 +124,8 @@ mod tests {
             let (x, h) = (waves(&[1, 2, 3]), waves(&[1, 2, 2]) * 0.5);
             let (w, r, b) = (waves(&[1, 2 * count, 3]), waves(&[1, 2 * count, 2]), waves(&[1, 4 * count]));
             let mut builder = Builder::new(Compute::f32(Device::Cpu));
-            let given = [(0, &x), (1, &w), (2, &r), (3, &b), (5, &h)];
-            let mut entries: Vec<(String, Arg)> = given
+            let inputs = [(0, &x), (1, &w), (2, &r), (3, &b), (5, &h)];
+            let mut entries: Vec<(String, Arg)> = inputs
                 .map(|(place, tensor)| {
                     (place.to_string(), Arg::Slot(builder.with(Value::Tensor(tensor.shallow_clone()))))
                 })

@@ -41,8 +41,8 @@ fn reduce(args: &mut Args, compute: Reduce) -> Lowered {
             true => (0..x.dim() as i64).collect(),
             false => axes,
         };
-        let kept = compute(&x, &dims)?;
-        if keep { Ok(kept) } else { kept.f_squeeze_dims(&dims) }
+        let reduced = compute(&x, &dims)?;
+        if keep { Ok(reduced) } else { reduced.f_squeeze_dims(&dims) }
     })
 }
 
@@ -67,7 +67,7 @@ fn topk(args: &mut Args) -> Lowered {
     let (x, k, axis) = (args.slot("0")?, args.slot("1")?, args.fixed("axis", -1)?);
     let (largest, sorted) = (args.truth("largest", true)?, args.truth("sorted", true)?);
     many(move |frame| {
-        let k = super::whole(frame, k)?.first().copied().unwrap_or(1);
+        let k = super::integers(frame, k)?.first().copied().unwrap_or(1);
         let (values, places) = frame.tensor(x)?.f_topk(k, axis, largest, sorted)?;
         Ok(vec![values, places])
     })
@@ -77,7 +77,7 @@ fn cumsum(args: &mut Args) -> Lowered {
     let (x, axis) = (args.slot("0")?, args.slot("1")?);
     let (exclusive, reverse) = (args.truth("exclusive", false)?, args.truth("reverse", false)?);
     one(move |frame| {
-        let axis = super::whole(frame, axis)?.first().copied().unwrap_or(0);
+        let axis = super::integers(frame, axis)?.first().copied().unwrap_or(0);
         let x = frame.tensor(x)?;
         let turned = if reverse { x.f_flip([axis])? } else { x.shallow_clone() };
         let sums = turned.f_cumsum(axis, Some(x.kind()))?;

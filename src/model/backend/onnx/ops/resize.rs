@@ -198,7 +198,7 @@ type Target = ([i64; 2], Factors);
 fn target(frame: &Frame, x: &Tensor, scales: Option<Slot>, sizes: Option<Slot>) -> Result<Target, TchError> {
     let (_, _, height, width) = x.size4()?;
     if let Some(sizes) = sizes {
-        return match super::whole(frame, sizes)?[..] {
+        return match super::integers(frame, sizes)?[..] {
             [.., height, width] => Ok(([height, width], [None, None])),
             _ => Err(refuse("resizing needs two sizes")),
         };

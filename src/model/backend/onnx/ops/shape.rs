@@ -3,7 +3,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::super::tensors::kind;
-use super::{Whole, known, together, whole};
+use super::{Whole, integers, known, together};
 use crate::model::backend::graph::{Args, Lower, Lowered, MOST_VALUES, Rule, many, one, refuse};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
@@ -34,7 +34,7 @@ fn reshape(args: &mut Args) -> Lowered {
     let fixed = known(args, shape);
     one(move |frame| {
         let x = frame.tensor(x)?;
-        let mut shape = fixed.clone().map_or_else(|| whole(frame, shape), Ok)?;
+        let mut shape = fixed.clone().map_or_else(|| integers(frame, shape), Ok)?;
         if !zero {
             for (place, side) in shape.iter_mut().enumerate().filter(|(_, side)| **side == 0) {
                 *side = x.size().get(place).copied().unwrap_or(0);
@@ -91,14 +91,14 @@ fn unsqueeze(args: &mut Args) -> Lowered {
 fn expand(args: &mut Args) -> Lowered {
     let (x, shape) = (args.slot("0")?, args.slot("1")?);
     one(move |frame| {
-        let (x, shape) = (frame.tensor(x)?, whole(frame, shape)?);
+        let (x, shape) = (frame.tensor(x)?, integers(frame, shape)?);
         let rank = shape.len().max(x.dim());
         let side = |sizes: &[i64], place: usize| (place + sizes.len()).checked_sub(rank).map_or(1, |at| sizes[at]);
         let sizes = x.size();
         let both: Vec<i64> = (0..rank)
             .map(|place| match (side(&sizes, place), side(&shape, place)) {
                 (1, other) => other,
-                (own, _) => own,
+                (length, _) => length,
             })
             .collect();
         x.f_expand(&both, false)
@@ -107,7 +107,7 @@ fn expand(args: &mut Args) -> Lowered {
 
 fn tile(args: &mut Args) -> Lowered {
     let (x, repeats) = (args.slot("0")?, args.slot("1")?);
-    one(move |frame| frame.tensor(x)?.f_repeat(whole(frame, repeats)?))
+    one(move |frame| frame.tensor(x)?.f_repeat(integers(frame, repeats)?))
 }
 
 fn concat(args: &mut Args) -> Lowered {
@@ -150,7 +150,7 @@ fn slice(args: &mut Args) -> Lowered {
         let (starts, ends) = (starts.get(frame)?, ends.get(frame)?);
         let axes = axes.as_ref().map(|axes| axes.get(frame)).transpose()?;
         let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
-        let steps = steps.map(|slot| whole(frame, slot)).transpose()?.unwrap_or_else(|| vec![1; starts.len()]);
+        let steps = steps.map(|slot| integers(frame, slot)).transpose()?.unwrap_or_else(|| vec![1; starts.len()]);
         if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
             return Err(refuse("starts, ends, axes and steps are not equally many"));
         }
@@ -181,7 +181,7 @@ fn pad(args: &mut Args) -> Lowered {
     one(move |frame| {
         let x = frame.tensor(x)?;
         let pads = pads.get(frame)?;
-        let axes = axes.map(|slot| whole(frame, slot)).transpose()?.unwrap_or_else(|| (0..x.dim() as i64).collect());
+        let axes = axes.map(|slot| integers(frame, slot)).transpose()?.unwrap_or_else(|| (0..x.dim() as i64).collect());
         if pads.len() != 2 * axes.len() {
             return Err(refuse("pads and axes are not equally many"));
         }
@@ -269,7 +269,7 @@ fn constant_of_shape(args: &mut Args) -> Lowered {
     let (shape, value) = (args.slot("0")?, args.optional("value")?);
     let device = args.builder.compute.device;
     one(move |frame| {
-        let shape = whole(frame, shape)?;
+        let shape = integers(frame, shape)?;
         let count = shape.iter().try_fold(1i64, |count, &side| count.checked_mul(side.max(0)));
         if count.is_none_or(|count| count > MOST_VALUES) {
             return Err(refuse(format!("a tensor of shape {shape:?} is too large")));
@@ -284,7 +284,7 @@ fn constant_of_shape(args: &mut Args) -> Lowered {
 fn trilu(args: &mut Args) -> Lowered {
     let (x, k, upper) = (args.slot("0")?, args.optional("1")?, args.truth("upper", true)?);
     one(move |frame| {
-        let k = k.map(|slot| whole(frame, slot)).transpose()?.and_then(|k| k.first().copied()).unwrap_or(0);
+        let k = k.map(|slot| integers(frame, slot)).transpose()?.and_then(|k| k.first().copied()).unwrap_or(0);
         if upper { frame.tensor(x)?.f_triu(k) } else { frame.tensor(x)?.f_tril(k) }
     })
 }
