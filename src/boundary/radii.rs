@@ -43,14 +43,14 @@ impl Bracket {
         self.backwards += found.backwards;
         let tried = found.row.epsilon.value();
         let distance = |row: &Finished| row.lengths.get(norm);
-        let known = self.best.as_ref().filter(|best| best.flipped).map(distance);
-        if found.flipped && known.is_none_or(|known| distance(&found) < known) {
+        let known = self.best.as_ref().filter(|best| best.is_confirmed()).map(distance);
+        if found.is_confirmed() && known.is_none_or(|known| distance(&found) < known) {
             self.best = Some(found);
         } else {
-            self.low = if found.flipped { self.low } else { self.low.max(tried) };
-            self.best = self.best.take().filter(|best| best.flipped).or(Some(found));
+            self.low = if found.is_confirmed() { self.low } else { self.low.max(tried) };
+            self.best = self.best.take().filter(Finished::is_confirmed).or(Some(found));
         }
-        let high = self.best.as_ref().filter(|best| best.flipped).map(distance);
+        let high = self.best.as_ref().filter(|best| best.is_confirmed()).map(distance);
         self.next = match high {
             Some(high) if self.low > 0.0 => Some((self.low * high).sqrt()),
             Some(high) => Some(SMALLER * high),

@@ -88,7 +88,7 @@ impl BoundaryBlock<'_> {
             direction: &delta / shape(self.config.norm).length(&delta).clamp_min(1e-12),
             reach: row.lengths.get(self.config.norm),
             limited: false,
-            flipped: row.flipped,
+            flipped: row.is_confirmed(),
             low: 0.0,
             high: None,
             first: 0.0,

@@ -73,6 +73,12 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// Whether its image holds as a flip for whoever looks at it again: logits that lie too near to each other count as not robust, but
+    /// a distance has to end where the prediction is another one.
+    pub fn is_confirmed(&self) -> bool {
+        self.flipped && (self.verdict.decided || !self.verdict.finite)
+    }
+
     /// 0 nothing, 1 flipped, 2 target reached.
     pub fn level(&self) -> i64 {
         i64::from(self.flipped) + i64::from(self.hit)
