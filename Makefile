@@ -11,7 +11,7 @@ ifeq ($(strip $(LIBTORCH)),)
 unexport LIBTORCH
 endif
 
-.PHONY: help libtorch build run test gpu-check slurm-check browser fmt lint bench scale fuzz kills doc schema example clean tools components bench-peers
+.PHONY: help libtorch build run test gpu-check slurm-check browser fmt lint bench scale fuzz kills damage doc schema example clean tools components bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ fuzz: tools ## Run libFuzzer on every reader of files (SECONDS=60 for each)
 
 kills: build ## Kill a run a hundred times, resume it, and compare every byte
 	scripts/kills.py --program $(TARGET_DIR)/release/am-eval
+
+damage: build ## Change a byte or field of each file of a finished run, and ask four commands whether they notice
+	scripts/damage.py --program $(TARGET_DIR)/release/am-eval
 
 schema: ## Write suites/suite.schema.json from the code
 	@$(CARGO) run --locked --quiet --no-default-features -- schema > suites/suite.schema.json.partial

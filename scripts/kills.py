@@ -3,7 +3,7 @@
 
     scripts/kills.py [--kills 100] [--program target/release/am-eval] [--suite scripts/kills.toml] [ARGUMENTS of `am-eval run`...]
 
-Every byte of every file is compared but those that tell how long things took (`seconds` in manifest.json, blocks, summary.csv and
+Every byte of every file is compared but those that tell when and how long (`origin` and `seconds` in manifest.json, blocks, summary.csv and
 summary.json, and the files' hashes that follow from them; report.html, which shows them). Ends with "0 differing bytes", or with the files that differ and exit code 1.
 Needs nothing but Python.
 """
@@ -39,7 +39,7 @@ def without_times(name, data):
         return re.sub(rb'"seconds": [0-9.e+-]+', b"", data)
     if name.endswith("manifest.json"):
         manifest = json.loads(data)
-        for key in ("seconds", "seal", "command", "blocks"):
+        for key in ("seconds", "seal", "command", "origin", "blocks"):
             manifest.pop(key, None)
         timed = ("summary.csv", "summary.parquet", "summary.json", "report.html")
         outputs = {file: value for file, value in manifest["outputs"].items() if file not in timed and "shards" not in file}

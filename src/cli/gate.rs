@@ -63,13 +63,14 @@ pub fn gate(args: &GateArgs) -> Result<Exit, Failure> {
 }
 
 /// Judges a run that has just been finished by its suite's own rules, and writes and prints the outcome. An incomplete
-/// run is not judged.
+/// run is not judged. `findings`: the file that receives SARIF beside the run's own.
 #[cfg_attr(not(feature = "torch"), allow(dead_code))]
 pub fn after_run(
     dir: &RunDir,
     manifest: &Manifest,
     suite: &Suite,
     baseline: Option<&Snapshot>,
+    findings: Option<&Path>,
 ) -> Result<Exit, Failure> {
     if manifest.status != crate::record::RunStatus::Complete {
         return Ok(Exit::Success);
@@ -80,6 +81,9 @@ pub fn after_run(
     let text = gate_summary(&outcome, &report::table(&summary));
     let sarif = render::sarif(&outcome, &sources(manifest, Some(&suite.path), None, &rules));
     write_gate(dir, &outcome, &text, &sarif).or_exit(Exit::RunFailed)?;
+    if let Some(file) = findings {
+        write_atomically(file, sarif.as_bytes()).or_exit(Exit::RunFailed)?;
+    }
     announce(&text);
     if !outcome.is_silent() {
         tell_exactly(&format!("\n{}", rendered(&outcome, dir, GateFormat::Text)?));

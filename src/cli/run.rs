@@ -34,6 +34,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.worker {
         workers::listen();
     }
+    if let (Some(file), true) = (&args.sarif, suites.len() > 1) {
+        let text = format!("{} cannot hold the findings of {} suites", file.display(), suites.len());
+        return Err(Failure::message(Exit::Usage, text, "run one suite, or take `gate.sarif` from each run's folder"));
+    }
     let mut gravest = Exit::Success;
     let threads = tch::get_num_threads();
     for suite in suites {
@@ -102,7 +106,7 @@ fn load(path: &Path, args: &RunArgs) -> Result<Suite, Failure> {
         suite.data.source.move_to(folder);
     }
     suite.check_files().map_err(wrong)?;
-    if args.baseline.is_some() && suite.gates.is_empty() {
+    if (args.baseline.is_some() || args.sarif.is_some()) && suite.gates.is_empty() {
         return Err(gate::no_rules(&suite.name));
     }
     Ok(suite)
@@ -160,7 +164,7 @@ fn one(
     };
     let page = dir.path().join("report.html");
     tell(&format!("{}\n{}{note}\n", report::table(&summary), report::closing(&manifest, &page)));
-    gate::after_run(&dir, &manifest, &prepared.suite, baseline)
+    gate::after_run(&dir, &manifest, &prepared.suite, baseline, args.sarif.as_deref())
 }
 
 /// The summary of a run that an earlier command finished, if it would come out the same again.

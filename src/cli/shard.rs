@@ -109,7 +109,7 @@ fn finish(prepared: &Prepared, dir: &RunDir, shard: Shard, baseline: Option<&Sna
     if exit != Exit::Success {
         return Ok(exit);
     }
-    gate::after_run(dir, &manifest, &prepared.suite, baseline)
+    gate::after_run(dir, &manifest, &prepared.suite, baseline, args.sarif.as_deref())
 }
 
 /// Shows the progress, and keeps the shard's manifest up to date.

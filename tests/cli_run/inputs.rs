@@ -66,8 +66,10 @@ fn a_gate_needs_nothing_but_the_run() {
     fs::copy(models().join("synthetic-cnn.safetensors"), sandbox.path("net/model.safetensors")).unwrap();
     let config = r#"{"architecture": "other", "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
     fs::write(sandbox.path("net/config.json"), config).unwrap();
-    sandbox.run(&[]).assert().success();
+    let findings = sandbox.path("findings.sarif");
+    sandbox.run(&["--sarif", findings.to_str().unwrap()]).assert().success();
     let run = sandbox.run_dir();
+    assert_eq!(fs::read(&findings).unwrap(), fs::read(run.join("gate.sarif")).unwrap());
     fs::remove_dir_all(sandbox.path("net")).unwrap();
     fs::remove_file(sandbox.path("suite.toml")).unwrap();
     am_eval().arg("gate").arg(&run).assert().success().stdout(contains("gate: passed"));

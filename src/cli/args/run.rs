@@ -58,6 +58,9 @@ pub struct RunArgs {
     /// Baseline that the suite's gate compares with
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub baseline: Option<PathBuf>,
+    /// Also write the findings of the suite's gate as SARIF 2.1.0, for code scanning
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub sarif: Option<PathBuf>,
 }
 
 /// `am-eval validate`.
