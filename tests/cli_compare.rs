@@ -70,7 +70,7 @@ fn two_runs_give_a_table_two_csv_files_and_a_page_with_pictures() {
     let runs = Runs::new();
     let (before, after, out) = (runs.run("before", 0..30), runs.run("after", 20..70), runs.path("out"));
     with_thumbnails(&after);
-    let expected = contains("reference guarded-before (300 samples of synthetic)")
+    let expected = contains("reference guarded-before (300 samples of procedural images)")
         .and(contains("cnn in guarded-after: less robust"))
         .and(contains("worst case · ℓ∞ ε 8/255"))
         .and(contains("-6.7 points"))

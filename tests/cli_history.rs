@@ -36,7 +36,7 @@ fn history(runs: &Runs) -> assert_cmd::Command {
 fn runs_are_put_in_order_and_a_drift_is_told() {
     let runs = drifting();
     let expected = || {
-        contains("guarded (300 samples of synthetic, seed 0), 6 runs")
+        contains("guarded (300 samples of procedural images, seed 0), 6 runs")
             .and(contains("from 2023-11-14 ccccccc to 2023-11-19 ccccccc"))
             .and(contains("drifts down, though no single step is significant"))
             .and(contains("over the last 6 states of the model"))

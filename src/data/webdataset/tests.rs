@@ -99,7 +99,7 @@ fn wrong_shards_name_the_sample() {
     insta::assert_snapshot!(error(&[("1.png", &image), ("1.json", b"{\"label\": 1}")]), @"ROOT/s-0.tar: sample `1` has no field `id` in its json member; it has label; name the label's with `label_field` in [data]");
     insta::assert_snapshot!(error(&[("1.png", &image), ("1.json", b"{\"id\": 1.5}")]), @"ROOT/s-0.tar: sample `1` has the label 1.5 in its json member; it must be a whole number or a text");
     insta::assert_snapshot!(error(&[("1.png", &image), ("1.json", b"{")]), @"ROOT/s-0.tar: sample `1` has a json member that is no JSON: EOF while parsing an object at line 1 column 1");
-    insta::assert_snapshot!(error(&[("1.png", b"GIF89a"), ("1.cls", b"1")]), @"ROOT/s-0.tar (sample 1): is not a JPEG, PNG, WebP, BMP or PNM image");
+    insta::assert_snapshot!(error(&[("1.png", b"GIF89a"), ("1.cls", b"1")]), @"ROOT/s-0.tar (sample 1): is not a JPEG, PNG, WebP, BMP or PNM image: it is a GIF image; convert it to PNG");
     insta::assert_snapshot!(error(&[("notes", b"")]), @"ROOT: the tar files have no samples");
     insta::assert_snapshot!(opened(&[b"not a tar file, but a text that is long enough to be one".repeat(20)], "id").unwrap_err(), @"ROOT/s-0.tar: is no tar file, or damaged");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

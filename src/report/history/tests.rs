@@ -37,7 +37,7 @@ fn history(model: &str) -> History {
 fn the_text_says_what_drifts_and_what_is_left_out() {
     let text = text(&history("m"), Path::new("out"));
     for expected in [
-        "suite (200 samples of synthetic, seed 17), 6 runs\n",
+        "suite (200 samples of procedural images, seed 17), 6 runs\n",
         "from 2023-11-14 to 2023-11-19 0123456\n",
         "clean accuracy",
         "worst-case accuracy, ℓ∞ 8/255",
