@@ -54,7 +54,7 @@ pub fn run(
     if args.worker {
         return Ok(Exit::Success);
     }
-    finish(prepared, dir, shard, baseline)
+    finish(prepared, args, dir, shard, baseline)
 }
 
 /// What every shard of the run would write alike.
@@ -83,7 +83,13 @@ fn shard_manifest(manifest: &Manifest, shard: Shard, blocks: usize) -> ShardMani
 }
 
 /// Writes the outputs if no block is missing and no other shard is at work; else says what is missing.
-fn finish(prepared: &Prepared, dir: &RunDir, shard: Shard, baseline: Option<&Snapshot>) -> Result<Exit, Failure> {
+fn finish(
+    prepared: &Prepared,
+    args: &RunArgs,
+    dir: &RunDir,
+    shard: Shard,
+    baseline: Option<&Snapshot>,
+) -> Result<Exit, Failure> {
     let inventory = Inventory::read(dir).or_exit(Exit::RunFailed)?;
     let (missing, total) = (inventory.missing().len(), inventory.planned.len());
     if missing > 0 {
