@@ -5,8 +5,10 @@ use tch::Tensor;
 use super::settle::Entry;
 use super::sweep::Round;
 use super::{AttackBlock, ByMargin, Kind, Unfit, Way};
+use crate::judge::CleanBlock;
 use crate::model::Model;
 use crate::objective::{LogitObjective, Objective, class_distances};
+use crate::random::Noise;
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
 use crate::search::{Finished, Retain};
@@ -133,21 +135,31 @@ impl ClassLogit {
             Target::Nearest => class_distances(bench.verifier, &clean.pixels, block.attack.norm, bench.capacity),
             _ => (Vec::new(), 0),
         };
-        let target = |sample: usize| {
-            let logits = &clean.logits[sample];
-            let prediction = clean.judgements[sample].prediction as usize;
-            let others = || (0..logits.len()).filter(|&class| class != prediction);
-            let chosen = match self.target {
-                Target::Untargeted => None,
-                Target::Class(class) => Some(class),
-                Target::LeastLikely => others().min_by(|&a, &b| logits[a].total_cmp(&logits[b])),
-                Target::RunnerUp => others().max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a))),
-                // None has a gradient: any other class is as near.
-                Target::Nearest => distances[sample].first().map(|(class, _)| *class as usize).or(others().next()),
-                Target::Random => others().nth(noise.below(clean.ids[sample].as_str(), logits.len() - 1)),
-            };
-            chosen.map(|class| class as i64)
-        };
+        let nearest = |sample: usize| distances.get(sample).and_then(|known| known.first()).map(|(class, _)| *class);
+        let target = |sample: usize| target_class(self.target, clean, sample, nearest(sample), &noise);
         ((0..clean.len()).map(target).collect(), passes)
     }
+}
+
+/// The class that a rule chooses for a sample; `nearest` is the one that is nearest to first order, if the rule asks for it.
+pub(crate) fn target_class(
+    rule: Target,
+    clean: &CleanBlock,
+    sample: usize,
+    nearest: Option<i64>,
+    noise: &Noise,
+) -> Option<i64> {
+    let logits = &clean.logits[sample];
+    let prediction = clean.judgements[sample].prediction as usize;
+    let others = || (0..logits.len()).filter(|&class| class != prediction);
+    let chosen = match rule {
+        Target::Untargeted => None,
+        Target::Class(class) => Some(class),
+        Target::LeastLikely => others().min_by(|&a, &b| logits[a].total_cmp(&logits[b])),
+        Target::RunnerUp => others().max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a))),
+        // None has a gradient: any other class is as near.
+        Target::Nearest => nearest.map(|class| class as usize).or(others().next()),
+        Target::Random => others().nth(noise.below(clean.ids[sample].as_str(), logits.len() - 1)),
+    };
+    chosen.map(|class| class as i64)
 }

@@ -22,6 +22,7 @@ mod units;
 
 pub use block::{AttackBlock, AttackOutcome};
 pub use class_logit::ClassLogit;
+pub(crate) use class_logit::target_class;
 pub use controls::{ControlBlock, ControlOutcome};
 pub use damage::{DamagePlan, DamageStudy, PatchTarget};
 pub use features::FeatureDrive;

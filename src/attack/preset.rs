@@ -36,7 +36,7 @@ impl Kind for Composition {
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
         let bench = block.bench;
-        let parts = self.0.parts(block.attack.norm, bench.model.classes as usize);
+        let parts = self.0.parts_of(block.attack.norm, bench.model.classes as usize, block.attack.steps);
         let aims = Aims::new(block, &parts);
         let mut standing: Vec<Standing> = (0..bench.clean.len()).map(|_| Standing::default()).collect();
         let mut unconfirmed = 0;

@@ -44,12 +44,14 @@ impl Referee for ByUnit<'_> {
     }
 }
 
-/// Ranks flips, whatever class they are of, by how near they are to the clean image.
+/// Ranks images that reach the same by how near they are to the clean one.
 pub struct ByDistance<'a> {
     /// The models and samples.
     pub bench: Bench<'a>,
     /// The norm of the distance.
     pub norm: Norm,
+    /// The level above which all count as the same: 1 flips, 2 targets that are reached.
+    pub most: i64,
 }
 
 impl Referee for ByDistance<'_> {
@@ -60,7 +62,7 @@ impl Referee for ByDistance<'_> {
         let mut verdicts = verdicts(&self.bench, rows, images, None, |_, _| 0.0);
         for (verdict, lengths) in verdicts.iter_mut().zip(Lengths::measure(images, &centers)) {
             verdict.measure = -lengths.get(self.norm);
-            verdict.level = verdict.level.min(1);
+            verdict.level = verdict.level.min(self.most);
         }
         verdicts
     }

@@ -131,7 +131,7 @@ impl AttackBlock<'_> {
             (OptimizerName::Fmn, Pace::new(NEAREST_STEPS, None), Criterion::near_enough(smallest), None),
             samples.iter().map(row).collect(),
             &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
-            &ByDistance { bench, norm },
+            &ByDistance { bench, norm, most: 1 },
             Retain::All,
         );
         let mut standings: Vec<Standing> = Vec::with_capacity(samples.len());

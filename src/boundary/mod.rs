@@ -14,6 +14,8 @@ mod ray;
 pub use linearized::linearized;
 pub use ray::{BoundaryBlock, Ray};
 
+use crate::rows::Drives;
+use crate::search::Finished;
 use crate::suite::BoundaryMethod;
 
 /// The samples whose boundary is searched.
@@ -22,12 +24,32 @@ pub struct Searched<'a> {
     pub samples: &'a [usize],
     /// For every sample of the block its other classes and their distances to first order, the nearest first.
     pub linear: &'a [Vec<(i64, f64)>],
+    /// For every sample of the block the class that has to be reached; none if any other than the predicted one may be.
+    pub targets: &'a [Option<i64>],
 }
 
 impl Searched<'_> {
-    /// The distance to first order; infinite where there is no gradient.
+    /// The distance to first order: to the class that has to be reached, if there is one; infinite where there is no gradient.
     pub fn linearized(&self, sample: usize) -> f64 {
-        self.linear[sample].first().map_or(f64::INFINITY, |(_, distance)| *distance)
+        let target = self.targets[sample];
+        let counts = |(class, _): &&(i64, f64)| target.is_none_or(|target| *class == target);
+        self.linear[sample].iter().find(counts).map_or(f64::INFINITY, |(_, distance)| *distance)
+    }
+
+    /// Where a sample's rows are driven, of a method that goes away from the predicted class or, if `nearest`, to the nearest other.
+    fn drives(&self, sample: usize, nearest: bool) -> Drives {
+        let nearest = self.linear[sample].first().map(|(class, _)| *class).filter(|_| nearest);
+        self.targets[sample].or(nearest).map_or(Drives::Away, Drives::Towards)
+    }
+
+    /// The level of an image that counts: 1 a flip, 2 the target.
+    fn level(&self) -> i64 {
+        if self.targets.iter().any(Option::is_some) { 2 } else { 1 }
+    }
+
+    /// Whether a finished row reached what counts.
+    fn reached(&self, row: &Finished) -> bool {
+        if self.targets[row.row.sample].is_some() { row.hit } else { row.is_confirmed() }
     }
 }
 

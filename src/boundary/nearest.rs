@@ -36,7 +36,8 @@ pub(super) const SIGMA_ZERO: Nearest = Nearest::new(OptimizerName::SigmaZero, Lo
 
 impl Method for Nearest {
     fn rays(&self, block: &BoundaryBlock, searched: &Searched) -> (Vec<Ray>, u64) {
-        let criterion = if self.first { Criterion::first(1) } else { Criterion::nearest() };
+        let level = searched.level();
+        let criterion = if self.first { Criterion::first(level) } else { Criterion::nearest_of(level) };
         block.nearest((self.optimizer, self.loss, criterion), searched, self.towards)
     }
 }

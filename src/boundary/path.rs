@@ -6,7 +6,7 @@ use crate::objective::LogitObjective;
 use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::region::Balls;
-use crate::rows::{Drives, Row};
+use crate::rows::Row;
 use crate::search::{Criterion, Retain, Search};
 use crate::suite::OptimizerName;
 use crate::suite::passes::GRID;
@@ -27,16 +27,16 @@ impl Method for AlongPath {
             objective: &|rows| Box::new(LogitObjective::new(config.loss, rows, &predictions, bench.model.device())),
             optimizer: OptimizerName::Steepest,
             pace: Pace::new(config.steps, None),
-            criterion: Criterion::first(1),
+            criterion: Criterion::first(searched.level()),
             referee: &ByMargin(bench),
             views: None,
             noise: Noise::new(bench.seed, "boundary/path"),
             retain: Retain::All,
         };
         let epsilon = config.max_radius;
-        let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: Drives::Away }];
+        let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: searched.drives(sample, false) }];
         let found = search.run(searched.samples.iter().map(row).collect());
-        let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| block.ray(row)).collect();
+        let mut rays: Vec<Ray> = found.chains.iter().flatten().map(|row| block.ray(row, searched)).collect();
         bracket(block, &mut rays);
         (rays, found.unconfirmed)
     }

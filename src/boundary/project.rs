@@ -55,7 +55,8 @@ impl BoundaryBlock<'_> {
         let samples: Vec<i64> = places.iter().map(|&at| rays[at].sample as i64).collect();
         let predictions: Vec<i64> = places.iter().map(|&at| clean.judgements[rays[at].sample].prediction).collect();
         let centers = clean.pixels.index_select(0, &Tensor::from_slice(&samples).to_device(clean.pixels.device()));
-        let planes = self.planes(&Tensor::cat(&ends, 0), &centers, &predictions);
+        let targets: Option<Vec<i64>> = places.iter().map(|&at| rays[at].target).collect();
+        let planes = self.planes(&Tensor::cat(&ends, 0), &centers, &predictions, targets.as_deref());
         let (mut candidates, mut points) = (Vec::new(), Vec::new());
         for (row, (&at, &length)) in places.iter().zip(&planes.lengths).enumerate() {
             let ray = &mut rays[at];
@@ -65,7 +66,7 @@ impl BoundaryBlock<'_> {
             let radii = PROJECTED.iter().map(|times| times * length).filter(|&radius| radius > 0.0 && radius < high);
             points.extend(radii.map(|radius| (candidates.len(), radius)));
             let direction = planes.delta.narrow(0, row as i64, 1) / length;
-            candidates.push((at, Ray::straight(ray.sample, direction, length)));
+            candidates.push((at, Ray { target: ray.target, ..Ray::straight(ray.sample, direction, length) }));
         }
         let (at, mut candidates): (Vec<usize>, Vec<Ray>) = candidates.into_iter().unzip();
         for (&(candidate, radius), flip) in points.iter().zip(self.flips(&candidates, &points)) {
@@ -81,15 +82,21 @@ impl BoundaryBlock<'_> {
         flipping
     }
 
-    /// From `centers` to the nearest of the boundaries that the linear likenesses at `images` have, inside the box.
-    fn planes(&self, images: &Tensor, centers: &Tensor, predictions: &[i64]) -> Planes {
+    /// From `centers` to the nearest of the boundaries that the linear likenesses at `images` have, inside the box; to those with the
+    /// `targets` alone, if there are some.
+    fn planes(&self, images: &Tensor, centers: &Tensor, predictions: &[i64], targets: Option<&[i64]>) -> Planes {
         let norm = self.config.norm;
         let pixels = images.detach().set_requires_grad(true);
         let logits = self.bench.verifier.logits(&pixels);
         let predicted = Tensor::from_slice(predictions).to_device(logits.device()).unsqueeze(1);
         let taken = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &predicted, 1);
-        let ranked = logits.detach().masked_fill(&taken, f64::NEG_INFINITY).argsort(-1, true);
-        let tried = (RIVALS as i64).min(logits.size()[1] - 1);
+        let (ranked, tried) = match targets {
+            Some(classes) => (Tensor::from_slice(classes).to_device(logits.device()).unsqueeze(1), 1),
+            None => {
+                let ranked = logits.detach().masked_fill(&taken, f64::NEG_INFINITY).argsort(-1, true);
+                (ranked, (RIVALS as i64).min(logits.size()[1] - 1))
+            }
+        };
         let (pass, away) = (Pass::new(&logits, &pixels), centers - images);
         let rows = |values: &Tensor| values.flatten(1, -1).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
         let mut nearest: Option<(Tensor, Tensor)> = None;
@@ -131,6 +138,7 @@ impl Ray {
             direction,
             reach,
             limited: false,
+            target: None,
             flipped: false,
             low: 0.0,
             high: None,

@@ -6,7 +6,7 @@ use crate::objective::LogitObjective;
 use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::region::Balls;
-use crate::rows::{Drives, Row};
+use crate::rows::Row;
 use crate::search::{Criterion, Finished, Retain, Search};
 use crate::suite::OptimizerName;
 use crate::suite::passes::{RADII, steps_of_a_radius};
@@ -31,26 +31,26 @@ struct Bracket {
     next: Option<f64>,
     /// The largest radius that did not flip.
     low: f64,
-    /// The nearest flip, or else what the last search ended with.
-    best: Option<Finished>,
+    /// The nearest flip, or else what the last search ended with; and whether it is one.
+    best: Option<(Finished, bool)>,
     forwards: u32,
     backwards: u32,
 }
 
 impl Bracket {
-    fn learn(&mut self, found: Finished, norm: Norm, largest: f64) {
+    fn learn(&mut self, (found, reached): (Finished, bool), norm: Norm, largest: f64) {
         self.forwards += found.forwards;
         self.backwards += found.backwards;
         let tried = found.row.epsilon.value();
         let distance = |row: &Finished| row.lengths.get(norm);
-        let known = self.best.as_ref().filter(|best| best.is_confirmed()).map(distance);
-        if found.is_confirmed() && known.is_none_or(|known| distance(&found) < known) {
-            self.best = Some(found);
+        let known = self.best.as_ref().filter(|(_, flip)| *flip).map(|(best, _)| distance(best));
+        if reached && known.is_none_or(|known| distance(&found) < known) {
+            self.best = Some((found, true));
         } else {
-            self.low = if found.is_confirmed() { self.low } else { self.low.max(tried) };
-            self.best = self.best.take().filter(Finished::is_confirmed).or(Some(found));
+            self.low = if reached { self.low } else { self.low.max(tried) };
+            self.best = self.best.take().filter(|(_, flip)| *flip).or(Some((found, false)));
         }
-        let high = self.best.as_ref().filter(|best| best.is_confirmed()).map(distance);
+        let high = self.best.as_ref().filter(|(_, flip)| *flip).map(|(best, _)| distance(best));
         self.next = match high {
             Some(high) if self.low > 0.0 => Some((self.low * high).sqrt()),
             Some(high) => Some(SMALLER * high),
@@ -71,8 +71,8 @@ impl Method for OverRadii {
             objective: &|rows| Box::new(LogitObjective::new(config.loss, rows, &predictions, bench.model.device())),
             optimizer: OptimizerName::Apgd,
             pace: Pace::new(steps_of_a_radius(config.steps), None),
-            criterion: Criterion::first(1),
-            referee: &ByDistance { bench, norm },
+            criterion: Criterion::first(searched.level()),
+            referee: &ByDistance { bench, norm, most: searched.level() },
             views: None,
             noise: Noise::new(bench.seed, "boundary/apgd"),
             retain: Retain::All,
@@ -85,16 +85,19 @@ impl Method for OverRadii {
         for _ in 0..RADII {
             let row = |bracket: &Bracket| {
                 let epsilon = Epsilon::new(bracket.next?).ok()?;
-                Some(Row { sample: bracket.sample, epsilon, restart: 0, drives: Drives::Away })
+                Some(Row { sample: bracket.sample, epsilon, restart: 0, drives: searched.drives(bracket.sample, false) })
             };
             let found = search.run(brackets.iter().map(|bracket| row(bracket).into_iter().collect()).collect());
             unconfirmed += found.unconfirmed;
             for (bracket, rows) in brackets.iter_mut().zip(found.chains) {
-                rows.into_iter().for_each(|row| bracket.learn(row, norm, largest));
+                for row in rows {
+                    let reached = searched.reached(&row);
+                    bracket.learn((row, reached), norm, largest);
+                }
             }
         }
         let ray = |bracket: &Bracket| {
-            let mut ray = block.ray(bracket.best.as_ref()?);
+            let mut ray = block.ray(&bracket.best.as_ref()?.0, searched);
             (ray.forwards, ray.backwards) = (bracket.forwards, bracket.backwards);
             Some(ray)
         };

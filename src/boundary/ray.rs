@@ -5,17 +5,17 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::{Searched, method};
-use crate::attack::ByDistance;
-use crate::judge::{Bench, Lengths, judge};
+use crate::attack::{ByDistance, target_class};
+use crate::judge::{Bench, Judgement, Lengths, judge};
 use crate::objective::{LogitObjective, class_distances};
 use crate::optimizer::Pace;
 use crate::random::Noise;
-use crate::record::{DistanceRecord, Status};
+use crate::record::{DistanceRecord, Status, TOWARDS};
 use crate::region::{Balls, shape};
-use crate::rows::{Drives, Row};
+use crate::rows::Row;
 use crate::search::{Criterion, Finished, Retain, Search};
 use crate::suite::passes::{BEYOND, INWARD, REPORTED};
-use crate::suite::{BoundaryConfig, BoundaryMethod, Loss, OptimizerName};
+use crate::suite::{BoundaryConfig, BoundaryMethod, Loss, OptimizerName, Target};
 use crate::terms::Norm;
 
 /// What a block of distances runs with.
@@ -36,6 +36,8 @@ pub struct Ray {
     pub reach: f64,
     /// The way to the clean image: straight, or by limiting each value's change, as l-inf allows.
     pub limited: bool,
+    /// The class that has to be reached; none if any other than the predicted one may be.
+    pub target: Option<i64>,
     /// Whether the point there is a verified flip.
     pub flipped: bool,
     /// The largest radius known not to flip.
@@ -56,9 +58,12 @@ impl BoundaryBlock<'_> {
     /// By method, one record for each sample, and the number of search hits that the f32 pass did not confirm.
     pub fn run(&self) -> (Vec<DistanceRecord>, u64) {
         let bench = self.bench;
-        let attacked = bench.attacked();
         let (linear, passes) = class_distances(bench.verifier, &bench.clean.pixels, self.config.norm, bench.capacity);
-        let searched = Searched { samples: &attacked, linear: &linear };
+        let targets = self.targets(&linear);
+        // Where the prediction is the class already there is nothing to be searched.
+        let open = |&sample: &usize| targets[sample] != Some(bench.clean.judgements[sample].prediction);
+        let attacked: Vec<usize> = bench.attacked().into_iter().filter(open).collect();
+        let searched = Searched { samples: &attacked, linear: &linear, targets: &targets };
         let (mut records, mut unconfirmed) = (Vec::new(), 0);
         for (at, &name) in self.config.methods.iter().enumerate() {
             let method = method(name);
@@ -69,7 +74,8 @@ impl BoundaryBlock<'_> {
                 self.project(&mut rays);
             }
             let first = records.len();
-            records.extend((0..bench.clean.len()).map(|sample| self.record(name, sample, searched.linearized(sample))));
+            let record = |sample: usize| self.record(name, sample, searched.linearized(sample), targets[sample]);
+            records.extend((0..bench.clean.len()).map(record));
             for ray in &rays {
                 // The distance to first order is taken once for all methods.
                 let passes = if at == 0 { passes } else { 0 };
@@ -79,8 +85,16 @@ impl BoundaryBlock<'_> {
         (records, unconfirmed)
     }
 
+    /// For each sample of the block the class that has to be reached.
+    fn targets(&self, linear: &[Vec<(i64, f64)>]) -> Vec<Option<i64>> {
+        let (clean, noise) = (self.bench.clean, Noise::new(self.bench.seed, "boundary/target"));
+        let nearest = |sample: usize| linear[sample].first().map(|(class, _)| *class);
+        let target = |sample: usize| target_class(self.config.target, clean, sample, nearest(sample), &noise);
+        (0..clean.len()).map(target).collect()
+    }
+
     /// The ray through the image that a row of a search found.
-    pub(super) fn ray(&self, row: &Finished) -> Ray {
+    pub(super) fn ray(&self, row: &Finished, searched: &Searched) -> Ray {
         let sample = row.row.sample;
         let delta = &row.image - self.bench.clean.pixels.narrow(0, sample as i64, 1);
         Ray {
@@ -88,7 +102,8 @@ impl BoundaryBlock<'_> {
             direction: &delta / shape(self.config.norm).length(&delta).clamp_min(1e-12),
             reach: row.lengths.get(self.config.norm),
             limited: false,
-            flipped: row.is_confirmed(),
+            target: searched.targets[sample],
+            flipped: searched.reached(row),
             low: 0.0,
             high: None,
             first: 0.0,
@@ -119,19 +134,17 @@ impl BoundaryBlock<'_> {
             regions: &Balls(norm),
             objective: &|rows| Box::new(LogitObjective::new(loss, rows, &predictions, bench.model.device())),
             optimizer,
-            pace: Pace::new(self.config.steps, None),
+            pace: Pace { level: searched.level(), ..Pace::new(self.config.steps, None) },
             criterion,
-            referee: &ByDistance { bench, norm },
+            referee: &ByDistance { bench, norm, most: searched.level() },
             views: None,
             noise: Noise::new(bench.seed, &format!("boundary/{}", optimizer.as_str())),
             retain: Retain::All,
         };
         let epsilon = self.config.max_radius;
-        let nearest = |sample: usize| searched.linear[sample].first().map(|(class, _)| Drives::Towards(*class));
-        let drives = |sample: usize| if towards { nearest(sample).unwrap_or(Drives::Away) } else { Drives::Away };
-        let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: drives(sample) }];
+        let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: searched.drives(sample, towards) }];
         let found = search.run(searched.samples.iter().map(row).collect());
-        let rays = found.chains.iter().flatten().map(|row| self.ray(row)).collect();
+        let rays = found.chains.iter().flatten().map(|row| self.ray(row, searched)).collect();
         (self.drawn_in(rays), found.unconfirmed)
     }
 
@@ -195,15 +208,19 @@ impl BoundaryBlock<'_> {
         let mut flips = Vec::with_capacity(points.len());
         for points in points.chunks(self.bench.capacity.max(1)) {
             let images: Vec<Tensor> = points.iter().map(|&(ray, radius)| self.image(&rays[ray], radius)).collect();
-            let samples: Vec<usize> = points.iter().map(|&(ray, _)| rays[ray].sample).collect();
-            let labels: Vec<i64> = samples.iter().map(|&sample| clean.labels[sample]).collect();
+            let labels: Vec<i64> = points.iter().map(|&(ray, _)| clean.labels[rays[ray].sample]).collect();
             let judged = judge(self.bench.verifier, &Tensor::cat(&images, 0), &labels, None, self.bench.capacity);
-            let flip = |(&sample, judged): (&usize, &crate::judge::Judgement)| {
-                judged.flips(clean.judgements[sample].prediction) || !judged.finite
-            };
-            flips.extend(samples.iter().zip(&judged).map(flip));
+            flips.extend(points.iter().zip(&judged).map(|(&(ray, _), judged)| self.reaches(&rays[ray], judged)));
         }
         flips
+    }
+
+    /// Whether an image is what the ray looks for: one of its class, or one that is not classified as the clean one.
+    fn reaches(&self, ray: &Ray, judged: &Judgement) -> bool {
+        match ray.target {
+            Some(class) => judged.finite && judged.prediction == class,
+            None => judged.flips(self.bench.clean.judgements[ray.sample].prediction) || !judged.finite,
+        }
     }
 
     /// The image at a radius of the ray `[1, C, H, W]`.
@@ -236,18 +253,22 @@ impl BoundaryBlock<'_> {
         }
     }
 
-    /// The record of a sample without a ray: misclassified (distance 0), or without finite logits.
-    fn record(&self, method: BoundaryMethod, sample: usize, linear: f64) -> DistanceRecord {
+    /// The record of a sample without a ray: misclassified (distance 0), of the target's class already, or without finite logits.
+    fn record(&self, method: BoundaryMethod, sample: usize, linear: f64, target: Option<i64>) -> DistanceRecord {
         let block = self.bench.clean;
         let clean = &block.judgements[sample];
-        let censored = !clean.finite;
+        let there = target == Some(clean.prediction);
+        let censored = !clean.finite || there;
         DistanceRecord {
             model: Arc::from(self.bench.verifier.name.as_str()),
             sample_id: block.ids[sample].clone(),
             label: block.labels[sample] as u32,
             clean_pred: clean.prediction as u32,
             norm: self.config.norm,
-            method: Arc::from(method.as_str()),
+            method: match self.config.target {
+                Target::Untargeted => Arc::from(method.as_str()),
+                rule => Arc::from(format!("{}{TOWARDS}{rule}", method.as_str())),
+            },
             distance: if censored { f64::INFINITY } else { 0.0 },
             bracket: 0.0,
             searched: if censored { 0.0 } else { self.config.max_radius.value() },
@@ -256,7 +277,11 @@ impl BoundaryBlock<'_> {
             adv_pred: clean.prediction as u32,
             forwards: 0,
             backwards: 0,
-            status: if censored { Status::NonFinite } else { Status::SkippedMisclassified },
+            status: match (clean.finite, there) {
+                (false, _) => Status::NonFinite,
+                (_, true) => Status::Censored,
+                _ => Status::SkippedMisclassified,
+            },
         }
     }
 
@@ -281,7 +306,11 @@ impl BoundaryBlock<'_> {
             record.forwards += 1;
             let image = self.image(ray, high + share * (ray.first - high));
             let judged = judge(self.bench.verifier, &image, &label, None, 1)[0];
-            (judged.prediction != i64::from(record.clean_pred)).then_some((image, judged))
+            let holds = match ray.target {
+                Some(class) => judged.prediction == class,
+                None => judged.prediction != i64::from(record.clean_pred),
+            };
+            holds.then_some((image, judged))
         });
         let Some((image, judged)) = verified else {
             record.status = Status::Censored;

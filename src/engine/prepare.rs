@@ -20,7 +20,7 @@ use crate::objective::missing;
 use crate::random::Noise;
 use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
 use crate::suite::{
-    AttackConfig, Backward, Direction, Known, Plan, SearchPrecision, Suite, UnitRanking, UnitSelection,
+    AttackConfig, Backward, Direction, Known, Plan, SearchPrecision, Suite, Target, UnitRanking, UnitSelection,
 };
 use crate::terms::{LayerName, Unit};
 use crate::wording::format;
@@ -255,6 +255,12 @@ impl Prepared {
                 let named = |name: &str, classes: i64| (name.to_owned(), classes);
                 let [first, other] = [named(of_first, expected), named(&source.name, model.classes)];
                 return Err(RunError::DifferentClasses { first, other });
+            }
+            if let Some(Target::Class(class)) = self.suite.boundary.as_ref().map(|boundary| boundary.target)
+                && class as i64 >= model.classes
+            {
+                let last = model.classes - 1;
+                return Err(fit(format!("[boundary] measures to class {class}, it has classes 0 to {last}")));
             }
             let pixels = pixels(first, self.device);
             let attacks = self.suite.attacks.iter().enumerate();

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::rivals::Rivals;
 use super::{Needs, Optimizer, Pace, Seen};
-use crate::region::Region;
+use crate::region::{Region, displacement};
 use crate::rows::{Entrants, rows};
 
 /// How much farther than to the boundary the images go that are looked at.
@@ -38,9 +38,9 @@ impl Optimizer for DeepFool {
     fn tell(&mut self, observed: &Seen, region: &dyn Region) {
         let (Some(pass), Some(shape)) = (observed.pass, region.shape()) else { return };
         let boundary = self.rivals.nearest(pass, shape);
-        let length = shape.dual(&boundary.normal);
-        let distance = boundary.value.abs().view([-1, 1, 1, 1]) / length.clamp_min(f64::from(f32::MIN_POSITIVE));
-        let step = shape.steepest(&boundary.normal) * distance.masked_fill(&length.eq(0.0), 0.0) * (1.0 + SLACK);
+        // The paper's step ends at the boundary of the linear likeness; where the box cuts it off, the nearest point inside does.
+        let gap = boundary.value.abs() * (1.0 + SLACK);
+        let step = displacement(shape.norm(), &self.image, &boundary.normal, &gap);
         self.walked = &self.walked + step;
         self.image = region.project(&(region.center() + &self.walked * (1.0 + OVERSHOOT)));
     }

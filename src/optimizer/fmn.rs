@@ -56,7 +56,7 @@ rows! {
             /// Looks so far `[R]`, i64.
             looks: Tensor,
         }
-        all { falling: Rc<Falling> }
+        all { falling: Rc<Falling>, level: i64 }
     }
 }
 
@@ -76,6 +76,7 @@ pub(super) fn enter(pace: Pace, entrants: &Entrants, first: Tensor, region: &dyn
         found: Tensor::zeros([count, 1, 1, 1], (Kind::Bool, device)),
         looks: Tensor::zeros([count], (Kind::Int64, device)),
         falling: Rc::new(Falling::new(pace.steps.max(1), device)),
+        level: pace.level,
     })
 }
 
@@ -94,7 +95,7 @@ impl Optimizer for Fmn {
         };
         let wide = |rows: &Tensor| rows.view([-1, 1, 1, 1]);
         let now = |curve: &Tensor| wide(&curve.index_select(0, &self.looks));
-        let flipped = wide(&level.gt(0));
+        let flipped = wide(&level.ge(self.level));
         let length = shape.length(&(&self.image - region.center()));
         let nearer = flipped.logical_and(&length.lt_tensor(&self.nearest));
         self.nearest = length.where_self(&nearer, &self.nearest);

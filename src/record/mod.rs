@@ -58,7 +58,7 @@ pub use table::{Assembled, assemble_tables};
 pub use thumbnails::{MOST_THUMBNAILS, THUMBNAIL_SIDE, Thumbnail, Thumbnails};
 pub use transfer::TransferRecord;
 pub use trial::Trial;
-pub use types::{DistanceRecord, Example, Record, Status};
+pub use types::{DistanceRecord, Example, Record, Status, TOWARDS};
 pub use universal::{UNIVERSAL_COLUMNS, UniversalRecord, write_universal};
 pub(crate) use version::file_versions;
 pub use way::{SliceRecord, TRAJECTORY_COLUMNS, WayPoint, WayRecord, write_trajectories};

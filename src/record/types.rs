@@ -97,7 +97,7 @@ columns! {
         clean_pred: u32,
         /// the norm of the distance
         norm: Norm,
-        /// how the boundary was searched
+        /// how the boundary was searched; ` to ` and a rule behind it, such as `fmn to least-likely`, where one class counts alone
         method: Arc<str>,
         /// norm of the smallest verified perturbation that flips; `inf` if none was found, 0 if the clean image is misclassified
         distance: f64,
@@ -119,6 +119,16 @@ columns! {
         backwards: u32,
         /// `ok`, `skipped-misclassified`, `non-finite`, `undecided` or `censored` (no flip found)
         status: Status,
+    }
+}
+
+/// What stands between a method and the class to which it measures distances.
+pub const TOWARDS: &str = " to ";
+
+impl DistanceRecord {
+    /// The rule of the class that had to be reached; none if any other did.
+    pub fn towards(&self) -> Option<&str> {
+        self.method.split_once(TOWARDS).map(|(_, rule)| rule)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Radii that tell nothing apart, and radii that would.
 
 use super::headline::headlines;
+use crate::record::TOWARDS;
 use crate::summary::{DistanceSummary, ENVELOPE, RunSummary};
 use crate::terms::{Epsilon, Norm};
 use crate::wording::format;
@@ -58,6 +59,8 @@ fn remedy(summary: &RunSummary, model: &str, norm: Norm, smallest: Epsilon) -> S
             .distances
             .iter()
             .filter(|distance| distance.model == model && distance.norm == norm && distance.median.is_some())
+            // Distances to one class are not those to the boundary.
+            .filter(|distance| !distance.method.contains(TOWARDS))
     };
     let found = of_model().find(|distance| distance.method == ENVELOPE).or_else(|| of_model().next());
     let proposed = found.map(|distance| proposed(distance, norm)).unwrap_or_default();

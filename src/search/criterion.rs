@@ -39,7 +39,12 @@ impl Criterion {
 
     /// Rows use all their steps, and the flip nearest to the centre counts, whatever class it is of.
     pub fn nearest() -> Self {
-        Criterion { leave_at: i64::MAX, most: 1, prefer: Prefer::Nearest, near: None }
+        Criterion::nearest_of(1)
+    }
+
+    /// The same of images that reach `level`; where none does, of those that come next.
+    pub fn nearest_of(level: i64) -> Self {
+        Criterion { leave_at: i64::MAX, most: level, prefer: Prefer::Nearest, near: None }
     }
 
     /// The flip nearest to the centre counts, whatever class it is of; rows leave once it lies within `radius`.

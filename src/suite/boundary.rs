@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::choices::Loss;
+use super::target::Target;
 use crate::terms::{Epsilon, Norm};
 
 /// `[boundary]`.
@@ -20,6 +21,13 @@ pub struct BoundaryConfig {
     pub loss: Loss,
     /// Bisection steps after the bracket is found.
     pub bisections: usize,
+    /// The class that counts as flipped; every class but the predicted one unless the suite says so.
+    #[serde(default = "any_class", skip_serializing_if = "Target::is_any")]
+    pub target: Target,
+}
+
+fn any_class() -> Target {
+    Target::Untargeted
 }
 
 /// How the boundary is searched.

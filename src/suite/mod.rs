@@ -41,7 +41,7 @@ pub use places::{Place, Places, line_and_column};
 pub use plan::{
     Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, controls, passes,
 };
-pub use presets::{Aim, Part, Preset};
+pub use presets::{Aim, Part, Preset, WHOLE_BUDGET};
 pub use read::problem::{Problem, SuiteErrors};
 pub use reference::suite_reference;
 pub use schema::{schema, schema_text};

@@ -67,6 +67,9 @@ impl Part {
     }
 }
 
+/// The `steps` of an attack that is a preset: its parts have their own, of which this is the share in percent.
+pub const WHOLE_BUDGET: usize = 100;
+
 impl Preset {
     /// The word of suites.
     pub fn as_str(self) -> &'static str {
@@ -80,6 +83,21 @@ impl Preset {
     ///
     /// With fewer than four classes the targeted ratio of differences is not defined; then the parts that use it use the margin.
     pub fn parts(self, norm: Norm, classes: usize) -> Vec<Part> {
+        self.parts_of(norm, classes, WHOLE_BUDGET)
+    }
+
+    /// The same with steps of so many percent. With more than its whole budget a preset leaves out its search without gradients: what is
+    /// asked then is whether ascents had come to their end.
+    pub fn parts_of(self, norm: Norm, classes: usize, percent: usize) -> Vec<Part> {
+        let mut parts = self.whole(norm, classes);
+        parts.retain(|part| percent <= WHOLE_BUDGET || part.optimizer != OptimizerName::Square);
+        for part in &mut parts {
+            part.steps = (part.steps * percent).div_ceil(WHOLE_BUDGET);
+        }
+        parts
+    }
+
+    fn whole(self, norm: Norm, classes: usize) -> Vec<Part> {
         use OptimizerName::{Apgd, Fab, Square};
         let ratio = if classes < 4 { Loss::Margin } else { Loss::Dlr };
         let sparse = norm == Norm::L1;
@@ -113,6 +131,15 @@ mod tests {
         assert_eq!(rows(1000), [1, 9, 9, 1]);
         assert_eq!(rows(3), [1, 2, 2, 1]);
         assert!(Preset::Standard.parts(Norm::L2, 3).iter().all(|part| part.loss != Loss::Dlr));
+    }
+
+    #[test]
+    fn twice_the_steps_leave_out_what_has_no_gradient() {
+        let parts = Preset::Standard.parts_of(Norm::Linf, 10, 2 * WHOLE_BUDGET);
+        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [200, 200, 200]);
+        assert!(parts.iter().all(|part| part.optimizer != OptimizerName::Square));
+        let parts = Preset::AmStandard.parts_of(Norm::L2, 10, 2 * WHOLE_BUDGET);
+        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [60, 60, 160]);
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Target {
     pub const NAMED: [Target; 5] =
         [Target::Untargeted, Target::LeastLikely, Target::RunnerUp, Target::Nearest, Target::Random];
 
+    /// Whether no class is driven.
+    pub fn is_any(&self) -> bool {
+        *self == Target::Untargeted
+    }
+
     /// The rule that a word names.
     pub fn named(word: &str) -> Option<Self> {
         Target::NAMED.into_iter().find(|target| target.to_string() == word)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{DistanceRecord, Record};
+use crate::record::{DistanceRecord, Record, TOWARDS};
 use crate::stats::Observation;
 use crate::terms::Norm;
 
@@ -17,6 +17,8 @@ pub(super) struct Envelope {
     measured: BTreeMap<(Norm, u32), Observation>,
     /// The shortest perturbation of any record that flips its sample, by norm and sample.
     flips: BTreeMap<(Norm, u32), f64>,
+    /// The rule of the class to which distances were measured, if not to any: then flips to others say nothing of them.
+    towards: Option<String>,
 }
 
 impl Envelope {
@@ -49,17 +51,29 @@ impl Envelope {
         for (&(norm, sample), &observation) in &other.measured {
             self.measure(norm, numbers[sample as usize], observation);
         }
+        self.towards = self.towards.take().or_else(|| other.towards.clone());
         for (&(norm, sample), &length) in &other.flips {
             let shortest = self.flips.entry((norm, numbers[sample as usize])).or_insert(length);
             *shortest = shortest.min(length);
         }
     }
 
+    /// Takes note that distances are measured to the class of a rule.
+    pub(super) fn measured_towards(&mut self, rule: &str) {
+        self.towards.get_or_insert_with(|| rule.to_owned());
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> String {
+        self.towards.as_ref().map_or(ENVELOPE.to_owned(), |rule| format!("{ENVELOPE}{TOWARDS}{rule}"))
+    }
+
     /// The envelope in each norm that was measured, samples in order.
     pub(super) fn observations(&self) -> BTreeMap<Norm, Vec<Observation>> {
         let mut all: BTreeMap<Norm, Vec<Observation>> = BTreeMap::new();
         for (&(norm, sample), &observation) in &self.measured {
-            let flip = self.flips.get(&(norm, sample)).map(|&distance| Observation { distance, event: true });
+            let flip = self.flips.get(&(norm, sample)).filter(|_| self.towards.is_none());
+            let flip = flip.map(|&distance| Observation { distance, event: true });
             all.entry(norm).or_default().push(flip.map_or(observation, |flip| nearer(observation, flip)));
         }
         all
@@ -79,7 +93,8 @@ fn nearer(a: Observation, b: Observation) -> Observation {
 /// The distance of a record as an observation: a misclassified sample is at 0, a censored one beyond what was searched.
 pub(super) fn observation(distance: &DistanceRecord) -> Observation {
     if distance.clean_pred != distance.label {
-        Observation { distance: 0.0, event: true }
+        // Misclassified images are at the boundary, but not at every class.
+        Observation { distance: 0.0, event: distance.towards().is_none() }
     } else if distance.censored || !distance.distance.is_finite() {
         let searched = if distance.searched.is_nan() { 0.0 } else { distance.searched };
         Observation { distance: searched, event: false }
@@ -139,5 +154,9 @@ mod tests {
             [(1.5, true), (0.5, true)]
         );
         assert!(!known.contains_key(&Norm::Linf), "the run measures no distance there");
+        // To one class, what flips to another is no nearer.
+        envelope.measured_towards("least-likely");
+        assert_eq!(envelope.name(), "envelope to least-likely");
+        assert!(!envelope.observations()[&Norm::L2][0].event);
     }
 }

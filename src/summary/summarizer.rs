@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::envelope::{ENVELOPE, observation, optimality};
+use super::envelope::{observation, optimality};
 use super::health;
 use super::inside::Inside;
 use super::order::natural;
@@ -71,6 +71,9 @@ impl Summarizer {
         let sample = self.sample_place(&distance.sample_id);
         let model = self.model_place(&distance.model);
         self.models[model].envelope.measure(distance.norm, sample, observation);
+        if let Some(rule) = distance.towards() {
+            self.models[model].envelope.measured_towards(rule);
+        }
         if observation.event && distance.clean_pred == distance.label {
             self.models[model].reach(distance.norm, sample, observation.distance);
             if distance.linearized > 0.0 && distance.linearized.is_finite() {
@@ -230,7 +233,7 @@ impl Summarizer {
                         optimality,
                     ));
                 }
-                let key = (Arc::from(tally.name.as_str()), Arc::from(ENVELOPE), norm);
+                let key = (Arc::from(tally.name.as_str()), Arc::from(tally.envelope.name()), norm);
                 summaries.push(distance_summary((key, envelope), 1.0));
             }
         }

@@ -159,6 +159,7 @@ fn distances(model: &Model, samples: &[Sample], norm: Norm, radius: f64) -> Vec<
         steps: 20,
         loss: Loss::Margin,
         bisections: 20,
+        target: Target::Untargeted,
     };
     let clean = CleanBlock::new(model, samples, &[], 16);
     BoundaryBlock { config: &config, bench: bench(model, &clean, 16) }.run().0

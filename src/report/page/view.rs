@@ -221,7 +221,7 @@ fn model_card(manifest: &Manifest, summary: &RunSummary, index: usize, model: &M
     };
     let distances = summary.distances.iter().filter(|distance| distance.model == model.model).map(|distance| {
         let median = distance.median.as_ref().map_or("not reached".to_owned(), format::distance_estimate);
-        let optimality = distance.optimality.filter(|_| distance.method != ENVELOPE);
+        let optimality = distance.optimality.filter(|_| !distance.method.starts_with(ENVELOPE));
         let optimality = optimality.map_or(String::new(), |share| format!(", optimality {share:.2}"));
         format!("{} {median} ({}{optimality})", format::norm(distance.norm), distance.method)
     });

@@ -39,9 +39,8 @@ impl GoalKind for ClassLogitGoal {
         true
     }
 
-    /// A composition's budgets are its own.
     fn can_be_longer(&self) -> bool {
-        self.preset.is_none()
+        true
     }
 
     /// A composition has several.

@@ -47,7 +47,7 @@ pub fn is_searched(place: usize, samples: usize) -> bool {
     is_one_of((samples / 10).max(FEWEST), place, samples)
 }
 
-/// The attack with twice the steps at one radius; none for presets, whose budgets are their own, and for attacks on units.
+/// The attack with twice the steps at one radius; none for attacks on units.
 pub fn longer(attack: &AttackConfig, epsilon: Epsilon) -> Option<AttackConfig> {
     let has_steps = attack.goal.can_be_longer();
     has_steps.then(|| AttackConfig { steps: attack.steps * 2, epsilons: vec![epsilon], ..attack.clone() })
@@ -73,9 +73,12 @@ pub fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> AttackConfig {
     attack
 }
 
-/// Passes of an attack's rows on one sample and radius at most.
-fn rows(attack: &AttackConfig) -> Passes {
-    attack.row().times(attack.restarts as u64)
+/// Passes of an attack's rows on one sample and radius at most, in a model of so many classes.
+fn rows(attack: &AttackConfig, classes: u64) -> Passes {
+    match attack.goal.composition() {
+        Some(preset) => preset.passes(attack, classes),
+        None => attack.row().times(attack.restarts as u64),
+    }
 }
 
 /// What stands beside one attack.
@@ -84,6 +87,8 @@ pub(super) struct Beside<'a> {
     pub(super) model: &'a ModelConfig,
     /// Index of the attack.
     pub(super) attack: usize,
+    /// Classes of the model, or as many as it may have where that matters.
+    pub(super) classes: u64,
 }
 
 impl Beside<'_> {
@@ -114,7 +119,7 @@ impl Beside<'_> {
                 sum = sum + Passes::forward(2 * DRAWS as u64).times(places.len() as u64);
             }
             sum = sum + Passes::forward(QUERIES as u64 + 1).times(searched);
-            sum = sum + longer(attack, epsilon).map_or(Passes::default(), |longer| rows(&longer)).times(searched);
+            sum = sum + longer(attack, epsilon).map_or(Passes::default(), |longer| rows(&longer, self.classes)).times(searched);
             if let Some(config) = &self.suite.selftest {
                 sum =
                     sum + self.planted(norm, epsilon).times(count(&|place| is_one_of(config.samples, place, samples)));
@@ -128,7 +133,7 @@ impl Beside<'_> {
         let attacks = self.suite.attacks.iter().filter(|attack| attack.applies_to(&self.model.name));
         let attacks: Vec<Passes> = attacks
             .filter(|attack| takes_part(attack, norm))
-            .map(|attack| rows(&on_two_classes(attack, epsilon)) + VERIFICATION)
+            .map(|attack| rows(&on_two_classes(attack, epsilon), 2) + VERIFICATION)
             .collect();
         if attacks.is_empty() {
             return Passes::default();

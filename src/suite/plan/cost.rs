@@ -146,7 +146,7 @@ impl Plan {
             }
         }
         let mut lines: Vec<Line> = lines.into_iter().map(|(_, _, line)| line).collect();
-        lines.extend(self.controls(suite));
+        lines.extend(self.controls(suite, known));
         let repeats = number(suite.run.eot.max(1));
         for line in &mut lines {
             line.forwards = line.forwards.saturating_mul(repeats);
@@ -156,11 +156,12 @@ impl Plan {
     }
 
     /// What stands beside the attacks of each model, in blocks of theirs.
-    fn controls(&self, suite: &Suite) -> Vec<Line> {
+    fn controls(&self, suite: &Suite, known: &Known) -> Vec<Line> {
         let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
         for unit in &self.units {
             let (Task::Attack(attack), Some(model)) = (unit.task, suite.models.get(unit.model)) else { continue };
-            let controls = Beside { suite, model, attack };
+            let classes = classes(suite, unit.model, known).unwrap_or(LINEARIZED_CLASSES);
+            let controls = Beside { suite, model, attack, classes };
             if controls.cells() == 0 {
                 continue;
             }
@@ -192,9 +193,9 @@ fn classes(suite: &Suite, model: usize, known: &Known) -> Option<u64> {
 /// Every part at every radius.
 fn of_preset(preset: Preset, attack: &AttackConfig, classes: Option<u64>) -> PerSample {
     let (epsilons, classes) = (number(attack.epsilons.len()), classes.unwrap_or(LINEARIZED_CLASSES));
-    let parts = preset.parts(attack.norm, classes as usize);
+    let parts = preset.parts_of(attack.norm, classes as usize, attack.steps);
     let rows = parts.iter().map(|part| number(part.rows(classes as usize))).sum();
-    let passes = parts.iter().fold(Passes::default(), |sum, part| sum + part.passes(classes)).times(epsilons);
+    let passes = preset.passes(attack, classes).times(epsilons);
     with_sweep(attack, PerSample { cells: epsilons, rows: product(&[rows, epsilons]), passes, partial: false })
 }
 

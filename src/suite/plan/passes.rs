@@ -4,7 +4,7 @@
 use crate::suite::choices::Sweep;
 use crate::suite::config::{AttackConfig, BoundaryConfig, BoundaryMethod, OptimizerName};
 use crate::suite::features::GradientViews;
-use crate::suite::presets::{Aim, Part};
+use crate::suite::presets::{Aim, Part, Preset};
 pub use crate::suite::row_passes::*;
 
 /// Random draws of a noise control.
@@ -93,6 +93,14 @@ impl BoundaryMethod {
 /// Steps that Auto-PGD takes in each of its balls, of so many in all.
 pub fn steps_of_a_radius(steps: usize) -> usize {
     steps.div_ceil(RADII)
+}
+
+impl Preset {
+    /// Passes of one sample and radius at most, in a network of so many classes.
+    pub fn passes(self, attack: &AttackConfig, classes: u64) -> Passes {
+        let parts = self.parts_of(attack.norm, classes as usize, attack.steps);
+        parts.iter().fold(Passes::default(), |sum, part| sum + part.passes(classes))
+    }
 }
 
 impl Part {

@@ -400,6 +400,9 @@ raw_table! {
         loss: Loss;
         /// Bisection steps after the bracket is found. Default 20.
         bisections: Count<0, 1_000>;
+        /// The class to which distances are measured: least-likely, runner-up, nearest, random, or a class index. Default untargeted: to
+        /// the boundary with any other class.
+        target: TargetRule;
     }
 }
 

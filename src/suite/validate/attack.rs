@@ -12,7 +12,7 @@ use crate::suite::config::{
     Target, UnitGoal, UnitSelection,
 };
 use crate::suite::places::Place;
-use crate::suite::presets::Preset;
+use crate::suite::presets::{Preset, WHOLE_BUDGET};
 use crate::suite::raw::{RawAmStandard, RawAttack, RawClassLogit, RawStandard, RawUnit, RawUnits};
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{FormVersion, Name, Positive, Radius, Text};
@@ -192,8 +192,7 @@ fn composed(
         goal: Goal::ClassLogit(ClassLogitGoal { target: Target::Untargeted, loss: Loss::Margin, preset: Some(preset) }),
         norm: norm?,
         epsilons,
-        // The parts have their own.
-        steps: 100,
+        steps: WHOLE_BUDGET,
         step_size: None,
         restarts: 1,
         stop: Stop::Flip,

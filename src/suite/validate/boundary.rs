@@ -1,13 +1,17 @@
 //! `[boundary]`.
 
 use super::attack::check_linf_radius;
-use crate::suite::config::{BoundaryConfig, BoundaryMethod, Loss};
+use crate::suite::config::{BoundaryConfig, BoundaryMethod, Loss, ModelConfig, Target};
 use crate::suite::raw::RawBoundary;
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::terms::{Epsilon, Norm};
 
-pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<BoundaryConfig> {
+pub(super) fn resolve(
+    raw: At<RawBoundary>,
+    models: &[ModelConfig],
+    problems: &mut Problems,
+) -> Option<BoundaryConfig> {
     let raw = raw.value;
     let norm = raw.norm.map_or(Norm::L2, |norm| norm.value.0);
     let max_radius = match &raw.max_radius {
@@ -48,6 +52,16 @@ pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<B
             distinct
         }
     };
+    let target = raw.target.as_ref().map_or(Target::Untargeted, |target| target.value.0);
+    if let (Target::Class(index), Some(at)) = (target, &raw.target) {
+        for model in models {
+            if let Some(classes) = model.classes.filter(|&classes| index >= classes) {
+                problems
+                    .add(at.span.clone(), format!("model `{}` has no class {index}", model.name), "no such class")
+                    .help(format!("its classes are 0 to {}", classes - 1));
+            }
+        }
+    }
     let steps = if methods == [BoundaryMethod::Path] { 40 } else { 100 };
     Some(BoundaryConfig {
         norm,
@@ -56,6 +70,7 @@ pub(super) fn resolve(raw: At<RawBoundary>, problems: &mut Problems) -> Option<B
         steps: raw.steps.map_or(steps, |steps| steps.value.size()),
         loss: raw.loss.map_or(Loss::Margin, |loss| loss.value),
         bisections: raw.bisections.map_or(20, |bisections| bisections.value.size()),
+        target,
     })
 }
 

@@ -162,7 +162,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
     let universal = inside::universal(universal, &names, base, problems);
     let damage = raw.damage.map(|raw| inside::damage(raw, &attacks, base, problems));
     let trajectories = raw.trajectories.map(|raw| inside::trajectories(raw, &attacks, problems));
-    let boundary = raw.boundary.and_then(|boundary| boundary::resolve(boundary, problems));
+    let boundary = raw.boundary.and_then(|boundary| boundary::resolve(boundary, &models, problems));
     let gates = raw.gate.map(|gates| gate::rules(gates.value.0, problems)).unwrap_or_default();
     let waivers = raw.waiver.map(|waivers| gate::waivers(waivers.value.0, problems)).unwrap_or_default();
     // What selects among attacks and models is judged only where all of them can be used.
