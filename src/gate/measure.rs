@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::comparability::BOUNDARY;
-use super::{Distance, Distances, Snapshot, Subject};
+use super::{Distance, Distances, ModelSamples, Snapshot, Subject};
 use crate::suite::gate::Metric;
 use crate::summary::{HealthSign, SampleSet};
-use crate::terms::{Epsilon, Norm};
+use crate::terms::{Epsilon, Norm, headline_radius};
 
 /// One rate of a run.
 #[derive(Debug, Clone)]
@@ -30,6 +30,7 @@ pub fn measures(snapshot: &Snapshot, metric: Metric) -> Vec<Measure> {
     match metric {
         Metric::CleanAccuracy => clean(snapshot),
         Metric::WorstCaseAccuracy => worst_case(snapshot),
+        Metric::AllNormsAccuracy => all_norms(snapshot),
         Metric::RobustAccuracy | Metric::FlipRate => cells(snapshot, metric),
         Metric::DistanceMedian => Vec::new(),
     }
@@ -120,6 +121,32 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
         all.extend(balls.into_values());
     }
     all
+}
+
+/// What holds in the headline balls of all norms at once; none of models that are attacked in one.
+fn all_norms(snapshot: &Snapshot) -> Vec<Measure> {
+    let balls = worst_case(snapshot);
+    let of_model = |model: &ModelSamples| {
+        let own = || balls.iter().filter(|ball| ball.subject.model == model.model);
+        let headline = |norm: Norm| {
+            let in_norm = || own().filter(move |ball| ball.subject.norm == Some(norm));
+            let radius = headline_radius(norm, in_norm().filter_map(|ball| ball.subject.epsilon))?;
+            in_norm().find(|ball| ball.subject.epsilon == Some(radius))
+        };
+        let headlines: Vec<&Measure> = Norm::ALL.into_iter().filter_map(headline).collect();
+        let (first, others) = headlines.split_first()?;
+        let begin = Measure { subject: Subject::model(&model.model), ..(*first).clone() };
+        let joined = others.iter().fold(begin, |all, ball| Measure {
+            population: all.population.and(&ball.population),
+            yes: all.yes.and(&ball.yes),
+            attacks: all.attacks.union(&ball.attacks).cloned().collect(),
+            signs: all.signs.union(&ball.signs).cloned().collect(),
+            doubts: all.doubts.union(&ball.doubts).cloned().collect(),
+            subject: all.subject,
+        });
+        (!others.is_empty() && !joined.population.is_empty()).then_some(joined)
+    };
+    snapshot.models.iter().filter_map(of_model).collect()
 }
 
 /// The samples whose boundary lies inside a ball.

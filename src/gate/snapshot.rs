@@ -372,7 +372,8 @@ impl Collector {
             values.resize(sample + 1, Distance::Missing);
         }
         values[sample] = if distance.clean_pred != distance.label {
-            Distance::At(0.0)
+            // At the boundary, but not at every class.
+            if distance.towards().is_none() { Distance::At(0.0) } else { Distance::Missing }
         } else if distance.censored || !distance.distance.is_finite() {
             Distance::Censored
         } else {

@@ -21,9 +21,9 @@ rows! {
 }
 
 /// Rows that begin at `first`.
-pub(super) fn enter(_: Pace, entrants: &Entrants, first: Tensor, region: &dyn Region) -> Box<dyn Optimizer> {
+pub(super) fn enter(pace: Pace, entrants: &Entrants, first: Tensor, region: &dyn Region) -> Box<dyn Optimizer> {
     let walked = &first - region.center();
-    Box::new(DeepFool { image: first, walked, rivals: Rivals::new(entrants) })
+    Box::new(DeepFool { image: first, walked, rivals: Rivals::new(entrants, pace.level) })
 }
 
 impl Optimizer for DeepFool {

@@ -28,7 +28,7 @@ rows! {
 
 /// Rows that begin at `first`.
 pub(super) fn enter(pace: Pace, entrants: &Entrants, first: Tensor, _: &dyn Region) -> Box<dyn Optimizer> {
-    Box::new(Fab { image: first, rivals: Rivals::new(entrants), level: pace.level })
+    Box::new(Fab { image: first, rivals: Rivals::new(entrants, pace.level), level: pace.level })
 }
 
 impl Optimizer for Fab {

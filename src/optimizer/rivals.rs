@@ -22,7 +22,12 @@ rows! {
             /// The classes that it may enter `[R, K]`, i64.
             others: Tensor,
         }
-        all { targeted: bool }
+        all {
+            targeted: bool,
+            /// Whether the target has to be reached, not only the row's own class to be left: then the class to be overtaken is
+            /// whichever leads.
+            strict: bool,
+        }
     }
 }
 
@@ -36,7 +41,7 @@ pub(super) struct Boundary {
 
 impl Rivals {
     /// For rows that begin; those that drive towards a class have this one rival.
-    pub fn new(entrants: &Entrants) -> Self {
+    pub fn new(entrants: &Entrants, level: i64) -> Self {
         let target = |drives: Drives| if let Drives::Towards(class) = drives { Some(class) } else { None };
         let targets: Option<Vec<i64>> = entrants.rows.iter().map(|row| target(row.drives)).collect();
         let (count, device) = (entrants.rows.len() as i64, entrants.device());
@@ -46,7 +51,17 @@ impl Rivals {
             // Replaced at the first look; the width is that of the widest network.
             None => zeros(&[count, CANDIDATES]),
         };
-        Rivals { age: zeros(&[count]), predicted: zeros(&[count]), others, targeted: targets.is_some() }
+        Rivals { age: zeros(&[count]), predicted: zeros(&[count]), others, targeted: targets.is_some(), strict: level > 1 }
+    }
+
+    /// The class `[R]` whose logit a rival has to exceed.
+    fn left_behind(&self, logits: &Tensor) -> Tensor {
+        if !(self.strict && self.targeted) {
+            return self.predicted.shallow_clone();
+        }
+        let target = self.others.select(1, 0).unsqueeze(1);
+        let taken = logits.zeros_like().to_kind(Kind::Bool).scatter_value(1, &target, 1);
+        logits.masked_fill(&taken, f64::NEG_INFINITY).argmax(-1, false)
     }
 
     /// The nearest boundary, with one backward pass for each rival.
@@ -54,11 +69,12 @@ impl Rivals {
         self.look(&pass.logits());
         let classes = pass.logits().size()[1];
         let tried = if self.targeted { 1 } else { CANDIDATES.min(classes - 1) };
+        let own = self.left_behind(&pass.logits());
         let mut best: Option<(Tensor, Boundary)> = None;
         for rank in 0..tried {
             let other = self.others.select(1, rank);
             let at = |logits: &Tensor, class: &Tensor| logits.gather(1, &class.unsqueeze(1), false).squeeze_dim(1);
-            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &self.predicted));
+            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &own));
             let length = shape.dual(&normal).flatten(0, -1);
             // A boundary without a gradient is infinitely far.
             let distance = (value.abs() / &length).masked_fill(&length.eq(0.0), f64::INFINITY);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::record::CellKind;
 use crate::summary::{HealthSign, SampleSet};
-use crate::terms::Epsilon;
+use crate::terms::{Epsilon, Norm};
 
 /// The verdict of the only rule on the worst case.
 fn verdict(old: &Snapshot, new: &Snapshot, rule: Rule) -> (Verdict, Conclusion) {
@@ -176,6 +176,22 @@ fn floors_need_no_baseline() {
     assert_eq!(found(0.6), (Verdict::Regressed, Conclusion::Failed));
     let ceiling = Rule { max: Some(0.3), ..Rule::unbounded(Metric::FlipRate) };
     assert_eq!(judged(&run(500, 0..250), None, &rules([ceiling])).verdict, Verdict::Regressed);
+}
+
+#[test]
+fn all_norms_count_a_flip_in_any_of_their_headline_balls() {
+    let floor = |min: f64| rules([Rule { min: Some(min), ..Rule::of(Metric::AllNormsAccuracy) }]);
+    let mut both = run(500, 0..100);
+    // A model that is attacked in one norm has nothing to be joined.
+    assert!(crate::gate::measure::measures(&both, Metric::AllNormsAccuracy).is_empty());
+    let mut second = both.cells[0].clone();
+    (second.cell.norm, second.flipped) = (Norm::L2, (50..250).collect());
+    second.cell.epsilon = Epsilon::new(0.5).unwrap();
+    both.cells.push(second);
+    let measured = crate::gate::measure::measures(&both, Metric::AllNormsAccuracy);
+    assert_eq!((measured.len(), measured[0].yes.len(), measured[0].population.len()), (1, 250, 500));
+    assert_eq!(judged(&both, None, &floor(0.4)).verdict, Verdict::Pass);
+    assert_eq!(judged(&both, None, &floor(0.6)).verdict, Verdict::Regressed);
 }
 
 #[test]

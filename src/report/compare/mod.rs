@@ -27,6 +27,7 @@ fn label(row: &Row) -> String {
     let mut parts = vec![match row.metric {
         Metric::CleanAccuracy => "clean accuracy".to_owned(),
         Metric::WorstCaseAccuracy => "worst case".to_owned(),
+        Metric::AllNormsAccuracy => "all norms".to_owned(),
         Metric::DistanceMedian => format!("median distance ({})", about.method.as_deref().unwrap_or_default()),
         Metric::RobustAccuracy | Metric::FlipRate => about.attack.clone().unwrap_or_default(),
     }];

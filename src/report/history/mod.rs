@@ -21,7 +21,7 @@ fn series_name(series: &Series) -> String {
         _ => String::new(),
     };
     match series.metric {
-        Metric::CleanAccuracy => "clean accuracy".to_owned(),
+        Metric::CleanAccuracy | Metric::AllNormsAccuracy => series.metric.words().to_owned(),
         Metric::WorstCaseAccuracy => format!("worst-case accuracy, {ball}"),
         Metric::DistanceMedian => {
             format!("median distance, {ball}, {}", subject.method.as_deref().unwrap_or("unknown method"))

@@ -19,6 +19,8 @@ pub enum Metric {
     RobustAccuracy,
     /// The same against the worst of all attacks for each sample, per model, norm and epsilon.
     WorstCaseAccuracy,
+    /// The same in the headline balls of all norms at once, per model that is attacked in several.
+    AllNormsAccuracy,
     /// Flipped share of the samples classified correctly, per cell.
     FlipRate,
     /// Median distance from the decision boundary, per model, norm and method, in pixel units of [0, 1].
@@ -32,6 +34,7 @@ impl Metric {
             Metric::CleanAccuracy => "clean_accuracy",
             Metric::RobustAccuracy => "robust_accuracy",
             Metric::WorstCaseAccuracy => "worst_case_accuracy",
+            Metric::AllNormsAccuracy => "all_norms_accuracy",
             Metric::FlipRate => "flip_rate",
             Metric::DistanceMedian => "distance_median",
         }
@@ -43,6 +46,7 @@ impl Metric {
             Metric::CleanAccuracy => "clean accuracy",
             Metric::RobustAccuracy => "robust accuracy",
             Metric::WorstCaseAccuracy => "worst-case robust accuracy",
+            Metric::AllNormsAccuracy => "robust accuracy in all norms at once",
             Metric::FlipRate => "flip rate",
             Metric::DistanceMedian => "median boundary distance",
         }
@@ -61,7 +65,7 @@ impl Metric {
     /// The keys of `select` that tell this metric's subjects apart.
     pub fn keys(self) -> &'static [&'static str] {
         match self {
-            Metric::CleanAccuracy => &["model"],
+            Metric::CleanAccuracy | Metric::AllNormsAccuracy => &["model"],
             Metric::WorstCaseAccuracy => &["model", "norm", "epsilon"],
             Metric::DistanceMedian => &["model", "norm"],
             Metric::RobustAccuracy | Metric::FlipRate => {

@@ -1,14 +1,15 @@
 //! `[[gate]]` and `[[waiver]]`.
 
-use crate::suite::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Waiver};
+use std::collections::BTreeSet;
 
+use crate::suite::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Waiver};
 use crate::suite::config::{AttackConfig, BoundaryConfig, ModelConfig};
 use crate::suite::gate::Subject;
 use crate::suite::raw::gate::{RawRule, RawSelect, RawWaiver};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::Amount;
-use crate::terms::CellKind;
+use crate::terms::{CellKind, Norm};
 use crate::wording::suggest::excerpt;
 
 /// The rules, each with the place of its `select`, or its own.
@@ -172,6 +173,11 @@ fn subjects(
         let of_model = Subject::model(&model.name);
         match metric {
             Metric::CleanAccuracy => subjects.push(of_model),
+            Metric::AllNormsAccuracy => {
+                let own = attacks.iter().filter(|attack| attack.applies_to(&model.name));
+                let norms: BTreeSet<Norm> = own.map(|attack| attack.norm).collect();
+                subjects.extend((norms.len() > 1).then_some(of_model));
+            }
             Metric::DistanceMedian => {
                 subjects.extend(boundary.map(|boundary| Subject { norm: Some(boundary.norm), ..of_model }));
             }
