@@ -85,7 +85,12 @@ impl Method for OverRadii {
         for _ in 0..RADII {
             let row = |bracket: &Bracket| {
                 let epsilon = Epsilon::new(bracket.next?).ok()?;
-                Some(Row { sample: bracket.sample, epsilon, restart: 0, drives: searched.drives(bracket.sample, false) })
+                Some(Row {
+                    sample: bracket.sample,
+                    epsilon,
+                    restart: 0,
+                    drives: searched.drives(bracket.sample, false),
+                })
             };
             let found = search.run(brackets.iter().map(|bracket| row(bracket).into_iter().collect()).collect());
             unconfirmed += found.unconfirmed;

@@ -51,7 +51,13 @@ impl Rivals {
             // Replaced at the first look; the width is that of the widest network.
             None => zeros(&[count, CANDIDATES]),
         };
-        Rivals { age: zeros(&[count]), predicted: zeros(&[count]), others, targeted: targets.is_some(), strict: level > 1 }
+        Rivals {
+            age: zeros(&[count]),
+            predicted: zeros(&[count]),
+            others,
+            targeted: targets.is_some(),
+            strict: level > 1,
+        }
     }
 
     /// The class `[R]` whose logit a rival has to exceed.

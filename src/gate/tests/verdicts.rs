@@ -180,7 +180,7 @@ fn floors_need_no_baseline() {
 
 #[test]
 fn all_norms_count_a_flip_in_any_of_their_headline_balls() {
-    let floor = |min: f64| rules([Rule { min: Some(min), ..Rule::of(Metric::AllNormsAccuracy) }]);
+    let floor = |min: f64| rules([Rule { min: Some(min), ..Rule::unbounded(Metric::AllNormsAccuracy) }]);
     let mut both = run(500, 0..100);
     // A model that is attacked in one norm has nothing to be joined.
     assert!(crate::gate::measure::measures(&both, Metric::AllNormsAccuracy).is_empty());

@@ -119,7 +119,10 @@ impl Beside<'_> {
                 sum = sum + Passes::forward(2 * DRAWS as u64).times(places.len() as u64);
             }
             sum = sum + Passes::forward(QUERIES as u64 + 1).times(searched);
-            sum = sum + longer(attack, epsilon).map_or(Passes::default(), |longer| rows(&longer, self.classes)).times(searched);
+            sum = sum
+                + longer(attack, epsilon)
+                    .map_or(Passes::default(), |longer| rows(&longer, self.classes))
+                    .times(searched);
             if let Some(config) = &self.suite.selftest {
                 sum =
                     sum + self.planted(norm, epsilon).times(count(&|place| is_one_of(config.samples, place, samples)));

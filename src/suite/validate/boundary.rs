@@ -7,11 +7,7 @@ use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::terms::{Epsilon, Norm};
 
-pub(super) fn resolve(
-    raw: At<RawBoundary>,
-    models: &[ModelConfig],
-    problems: &mut Problems,
-) -> Option<BoundaryConfig> {
+pub(super) fn resolve(raw: At<RawBoundary>, models: &[ModelConfig], problems: &mut Problems) -> Option<BoundaryConfig> {
     let raw = raw.value;
     let norm = raw.norm.map_or(Norm::L2, |norm| norm.value.0);
     let max_radius = match &raw.max_radius {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::suite::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Waiver};
 use crate::suite::config::{AttackConfig, BoundaryConfig, ModelConfig};
 use crate::suite::gate::Subject;
+use crate::suite::gate::{DEFAULT_ALPHA, Level, Metric, Rule, Selector, Waiver};
 use crate::suite::raw::gate::{RawRule, RawSelect, RawWaiver};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
