@@ -98,7 +98,7 @@ fn safetensors_hold_pytorchs_logits_activations_and_gradients() {
     let place = Workplace::new();
     let mut command = place.predict("images.safetensors", "out.safetensors");
     command.args(["--tap", "layer2", "--tap", "fc", "--tap", "layer2", "--gradient", "unit:layer3.0.conv1:7@2,5"]);
-    command.assert().success().stdout(predicate::str::contains("(4 images)"));
+    command.assert().success().stdout(predicate::str::contains("(4 images; "));
     let bytes = std::fs::read(place.path("out.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let floats = |name: &str, shape: &[usize]| -> Vec<f32> {
@@ -172,7 +172,7 @@ fn a_suites_model_and_preprocessing_are_used() {
         command.arg("--images").arg(place.path("png")).arg("--out").arg(place.path("out.csv"));
         command.assert()
     };
-    predict("cnn").success().stdout(predicate::str::contains("(5 images)"));
+    predict("cnn").success().stdout(predicate::str::contains("(5 images; "));
     assert_close(&columns(&place.path("out.csv"), "logits.")[..40], &place.pytorch("logits"));
     predict("cmn")
         .code(2)

@@ -127,9 +127,9 @@ fn worst_case(snapshot: &Snapshot) -> Vec<Measure> {
 fn all_norms(snapshot: &Snapshot) -> Vec<Measure> {
     let balls = worst_case(snapshot);
     let of_model = |model: &ModelSamples| {
-        let own = || balls.iter().filter(|ball| ball.subject.model == model.model);
+        let model_balls = || balls.iter().filter(|ball| ball.subject.model == model.model);
         let headline = |norm: Norm| {
-            let in_norm = || own().filter(move |ball| ball.subject.norm == Some(norm));
+            let in_norm = || model_balls().filter(move |ball| ball.subject.norm == Some(norm));
             let radius = headline_radius(norm, in_norm().filter_map(|ball| ball.subject.epsilon))?;
             in_norm().find(|ball| ball.subject.epsilon == Some(radius))
         };

@@ -227,6 +227,7 @@ pub struct LayerInfo {
     /// Number of units: channels, features or heads.
     pub units: usize,
     /// Multiply-adds of this layer alone, as a share of the whole forward pass.
+    #[serde(rename = "own")]
     pub own_share: f64,
     /// Multiply-adds of the network up to and with this layer, as a share of the whole forward pass.
     pub share: f64,

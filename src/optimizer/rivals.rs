@@ -75,12 +75,12 @@ impl Rivals {
         self.look(&pass.logits());
         let classes = pass.logits().size()[1];
         let tried = if self.targeted { 1 } else { CANDIDATES.min(classes - 1) };
-        let own = self.left_behind(&pass.logits());
+        let class_left = self.left_behind(&pass.logits());
         let mut best: Option<(Tensor, Boundary)> = None;
         for rank in 0..tried {
             let other = self.others.select(1, rank);
             let at = |logits: &Tensor, class: &Tensor| logits.gather(1, &class.unsqueeze(1), false).squeeze_dim(1);
-            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &own));
+            let (value, normal) = pass.gradient(|logits| at(logits, &other) - at(logits, &class_left));
             let length = shape.dual(&normal).flatten(0, -1);
             // A boundary without a gradient is infinitely far.
             let distance = (value.abs() / &length).masked_fill(&length.eq(0.0), f64::INFINITY);

@@ -89,7 +89,7 @@ impl Preset {
     /// The same with steps of so many percent. With more than its whole budget a preset leaves out its search without gradients: what is
     /// asked then is whether ascents had come to their end.
     pub fn parts_of(self, norm: Norm, classes: usize, percent: usize) -> Vec<Part> {
-        let mut parts = self.whole(norm, classes);
+        let mut parts = self.full_parts(norm, classes);
         parts.retain(|part| percent <= WHOLE_BUDGET || part.optimizer != OptimizerName::Square);
         for part in &mut parts {
             part.steps = (part.steps * percent).div_ceil(WHOLE_BUDGET);
@@ -97,7 +97,7 @@ impl Preset {
         parts
     }
 
-    fn whole(self, norm: Norm, classes: usize) -> Vec<Part> {
+    fn full_parts(self, norm: Norm, classes: usize) -> Vec<Part> {
         use OptimizerName::{Apgd, Fab, Square};
         let ratio = if classes < 4 { Loss::Margin } else { Loss::Dlr };
         let sparse = norm == Norm::L1;

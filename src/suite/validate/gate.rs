@@ -174,8 +174,8 @@ fn subjects(
         match metric {
             Metric::CleanAccuracy => subjects.push(of_model),
             Metric::AllNormsAccuracy => {
-                let own = attacks.iter().filter(|attack| attack.applies_to(&model.name));
-                let norms: BTreeSet<Norm> = own.map(|attack| attack.norm).collect();
+                let applying = attacks.iter().filter(|attack| attack.applies_to(&model.name));
+                let norms: BTreeSet<Norm> = applying.map(|attack| attack.norm).collect();
                 subjects.extend((norms.len() > 1).then_some(of_model));
             }
             Metric::DistanceMedian => {
