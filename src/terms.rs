@@ -67,6 +67,11 @@ impl Epsilon {
     pub fn value(self) -> f64 {
         self.0
     }
+
+    /// The length up to which a perturbation counts as inside the ball: rounding may lengthen it by a millionth.
+    pub fn longest(self) -> f64 {
+        self.0 * (1.0 + 1e-6)
+    }
 }
 
 impl Eq for Epsilon {}

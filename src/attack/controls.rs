@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::AttackBlock;
-use crate::judge::{Bench, CleanBlock, Judgement, Lengths, judge};
+use crate::judge::{Bench, CleanBlock, Judgement, Lengths, in_8_bits, judge};
 use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{Cell, CellKind, CellUnit, Record, Status};
@@ -219,10 +219,7 @@ impl<'a> ControlBlock<'a> {
         let flipped = judged.breaks(clean.prediction)
             && (attacked || !clean.decided)
             && clean.prediction == self.clean().labels[sample];
-        let rounded = flipped && attacked && {
-            let rounded = (&image * 255.0).round() / 255.0;
-            self.judge(&rounded, &[sample])[0].flips(clean.prediction)
-        };
+        let rounded = flipped && attacked && { self.judge(&in_8_bits(&image), &[sample])[0].flips(clean.prediction) };
         let record = Record {
             cell: cell.clone(),
             sample_id: self.clean().ids[sample].clone(),

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::AttackBlock;
 use super::settle::Entry;
-use crate::judge::{Lengths, judge};
+use crate::judge::{Lengths, in_8_bits, judge};
 use crate::random::Noise;
 use crate::record::{CellKind, CellUnit};
 use crate::region::{Balls, Regions};
@@ -49,10 +49,9 @@ impl AttackBlock<'_> {
             attacked.iter().map(|&sample| format!("{}/{}/{draw}", clean.ids[sample], epsilon.value())).collect();
         let entrants = Entrants { rows: &rows, keys: &keys, noise, center, steps: 0 };
         let images = Balls(self.attack.norm).around(&entrants).full_noise(&entrants);
-        let rounded = (&images * 255.0).round() / 255.0;
         let labels: Vec<i64> = attacked.iter().map(|&sample| clean.labels[sample]).collect();
         let judged = judge(bench.verifier, &images, &labels, None, bench.capacity);
-        let judged_u8 = judge(bench.verifier, &rounded, &labels, None, bench.capacity);
+        let judged_u8 = judge(bench.verifier, &in_8_bits(&images), &labels, None, bench.capacity);
         let lengths = Lengths::measure(&images, &entrants.center);
         rows.into_iter()
             .enumerate()

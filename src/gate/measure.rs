@@ -15,7 +15,7 @@ pub struct Measure {
     pub subject: Subject,
     /// The samples of the denominator.
     pub population: SampleSet,
-    /// The samples of the numerator, all of them in `of`.
+    /// The samples of the numerator, all of them in `population`.
     pub yes: SampleSet,
     /// The attacks whose configuration determines it.
     pub attacks: BTreeSet<String>,
@@ -152,7 +152,7 @@ fn all_norms(snapshot: &Snapshot) -> Vec<Measure> {
 /// The samples whose boundary lies inside a ball.
 fn within(distances: &Distances, epsilon: Epsilon) -> SampleSet {
     // Distances are rounded to six digits.
-    let limit = epsilon.value() * (1.0 + 1e-6);
+    let limit = epsilon.longest();
     let inside = |distance: &Distance| matches!(distance, Distance::At(distance) if *distance <= limit);
     distances.values.iter().zip(0..).filter(|(distance, _)| inside(distance)).map(|(_, sample)| sample).collect()
 }

@@ -435,7 +435,7 @@ impl Collector {
                     known.add_all(&self.bits[place].2);
                 }
             }
-            let limit = epsilon.value() * (1.0 + 1e-6);
+            let limit = epsilon.longest();
             let inside = self.shortest.range((model, norm, 0)..=(model, norm, u32::MAX));
             let inside = inside.filter(|(_, length)| f64::from(**length) <= limit).map(|((.., sample), _)| *sample);
             let others: Vec<u32> = inside.filter(|&sample| !known.contains(sample)).collect();

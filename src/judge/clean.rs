@@ -127,3 +127,8 @@ pub fn pixels(samples: &[Sample], device: Device) -> Tensor {
 pub fn in_pixel_units(bytes: &Tensor) -> Tensor {
     bytes.to_kind(Kind::Float) / Tensor::full([1i64; 1], 255.0, (Kind::Float, bytes.device()))
 }
+
+/// Images as a file of 8 bits for each value keeps them.
+pub fn in_8_bits(images: &Tensor) -> Tensor {
+    in_pixel_units(&(images * 255.0).round())
+}

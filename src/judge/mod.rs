@@ -7,7 +7,7 @@ mod judgement;
 mod lengths;
 mod ranking;
 
-pub use clean::{CleanBlock, in_pixel_units, pixels};
+pub use clean::{CleanBlock, in_8_bits, in_pixel_units, pixels};
 pub use directions::{file_vector, learn_directions};
 pub use features::{Features, Watched, features};
 pub use judgement::{Judgement, judge};

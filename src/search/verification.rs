@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::batch::Left;
 use super::{Finished, Search, Verdict};
-use crate::judge::{Lengths, in_pixel_units};
+use crate::judge::{Lengths, in_8_bits};
 use crate::rows::Row;
 use crate::terms::Epsilon;
 
@@ -14,7 +14,7 @@ const STILL: f32 = 0.05;
 
 /// Whether a perturbation of this length lies in the ball of this radius, but for rounding.
 pub fn inside(length: f64, radius: Epsilon) -> bool {
-    length <= radius.value() * (1.0 + 1e-6) + 1e-12
+    length <= radius.longest() + 1e-12
 }
 
 /// An image of a row that left, with what is said of it.
@@ -45,7 +45,7 @@ impl Search<'_> {
             Some((place, judged.image.shallow_clone()))
         };
         let flipped: Vec<(usize, Tensor)> = chosen.iter().enumerate().filter_map(flipped).collect();
-        let mut rounded = self.judge(&flipped, &left, |images| in_pixel_units(&(images * 255.0).round())).into_iter();
+        let mut rounded = self.judge(&flipped, &left, in_8_bits).into_iter();
         let lengths = self.lengths(&chosen, &left);
         let mut finished = Vec::with_capacity(left.len());
         for (((mut left, judged), passes), lengths) in left.into_iter().zip(chosen).zip(passes).zip(lengths) {

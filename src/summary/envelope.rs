@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::record::{DistanceRecord, Record, TOWARDS};
 use crate::stats::Observation;
-use crate::terms::Norm;
+use crate::terms::{Epsilon, Norm};
 
 /// The method of distances that are the smallest of all.
 pub const ENVELOPE: &str = "envelope";
@@ -37,11 +37,11 @@ impl Envelope {
         }
     }
 
-    /// Samples that some record flips within `radius` of their clean image, whatever ball it was made for.
-    pub(super) fn flipped_within(&self, norm: Norm, radius: f64) -> impl Iterator<Item = u32> {
+    /// Samples that some record flips in the ball of `epsilon` around their clean image, whatever ball it was made for.
+    pub(super) fn flipped_within(&self, norm: Norm, epsilon: Epsilon) -> impl Iterator<Item = u32> {
         // Lengths are verified up to the rounding that a ball allows.
         let inside = move |((flip_norm, sample), length): (&(Norm, u32), &f64)| {
-            (*flip_norm == norm && *length <= radius * (1.0 + 1e-6)).then_some(*sample)
+            (*flip_norm == norm && *length <= epsilon.longest()).then_some(*sample)
         };
         self.flips.iter().filter_map(inside)
     }

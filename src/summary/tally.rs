@@ -273,11 +273,11 @@ impl ModelTally {
             flipped.add_all(&threat.flipped_anyhow);
             let reached = self.reached.iter().filter(|((distance_norm, _), distance)| {
                 // Distances are verified up to the rounding that a ball allows.
-                *distance_norm == norm && **distance <= epsilon.value() * (1.0 + 1e-6)
+                *distance_norm == norm && **distance <= epsilon.longest()
             });
             reached.for_each(|((_, sample), _)| flipped.insert(*sample));
             // Images made for another ball, of this norm or another, lie in this one too.
-            self.envelope.flipped_within(norm, epsilon.value()).for_each(|sample| flipped.insert(sample));
+            self.envelope.flipped_within(norm, epsilon).for_each(|sample| flipped.insert(sample));
             (norm, epsilon, threat, flipped.clone())
         });
         all.filter(|(_, _, threat, _)| !threat.samples.is_empty())
