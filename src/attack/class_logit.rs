@@ -58,7 +58,7 @@ impl Kind for ClassLogit {
     }
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
-        if block.sweeps() {
+        if block.attack.sweeps() {
             return self.sweep(block);
         }
         let bench = block.bench;
@@ -114,17 +114,7 @@ impl ClassLogit {
             );
             (found.chains.into_iter().map(|rows| Round { rows, part: None }).collect(), found.unconfirmed)
         });
-        let mut entries = Vec::new();
-        for &epsilon in &block.attack.epsilons {
-            let cell = block.cell(CellKind::ClassLogit, Some(self.target), None, None, epsilon);
-            for (sample, swept) in swept.iter().enumerate() {
-                entries.push(match swept {
-                    Some(swept) => block.settled(&cell, sample, &swept.rows, false),
-                    None => block.skipped(&cell, sample),
-                });
-            }
-        }
-        (entries, unconfirmed)
+        (block.untargeted(|sample| &swept[sample].rows, |_, _| None), unconfirmed)
     }
 
     /// The class that each sample is driven towards, and the backward passes of a sample that were needed to choose it.

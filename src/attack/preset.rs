@@ -8,10 +8,9 @@ use super::{AttackBlock, ByMargin, Kind, Unfit};
 use crate::model::Model;
 use crate::objective::{LogitObjective, class_distances};
 use crate::optimizer::Pace;
-use crate::record::CellKind;
 use crate::rows::{Drives, Row};
 use crate::search::{Criterion, Finished, Retain};
-use crate::suite::{Aim, AttackConfig, Part, Preset, Target};
+use crate::suite::{Aim, AttackConfig, Part, Preset};
 use crate::terms::Epsilon;
 
 /// Runs the parts of a preset.
@@ -38,12 +37,12 @@ impl Kind for Composition {
         let bench = block.bench;
         let parts = self.0.parts_of(block.attack.norm, bench.model.classes as usize, block.attack.steps);
         let aims = Aims::new(block, &parts);
+        if block.attack.sweeps() {
+            return swept(block, &parts, &aims);
+        }
         let mut standing: Vec<Standing> = (0..bench.clean.len()).map(|_| Standing::default()).collect();
         let mut unconfirmed = 0;
         let mut alive = bench.attacked();
-        if block.sweeps() {
-            return swept(block, &parts, &aims);
-        }
         for &epsilon in &block.attack.epsilons {
             for (place, part) in parts.iter().enumerate() {
                 let chain = |&sample: &usize| aims.rows(place, part, sample, epsilon);
@@ -66,7 +65,11 @@ impl Kind for Composition {
                 alive.retain(|&sample| standing[sample].broken.is_none());
             }
         }
-        (entries(block, &standing), unconfirmed)
+        let part = |sample: usize, epsilon: Epsilon| {
+            let broken = standing[sample].broken.filter(|(radius, _)| *radius <= epsilon);
+            broken.map(|(_, part)| part)
+        };
+        (block.untargeted(|sample| &standing[sample].rows, part), unconfirmed)
     }
 }
 
@@ -95,20 +98,7 @@ fn swept(block: &AttackBlock, parts: &[Part], aims: &Aims) -> (Vec<Entry>, u64) 
         }
         (rounds, unconfirmed)
     });
-    let mut entries = Vec::new();
-    for &epsilon in &block.attack.epsilons {
-        let cell = block.cell(CellKind::ClassLogit, Some(Target::Untargeted), None, None, epsilon);
-        for (sample, swept) in swept.iter().enumerate() {
-            let mut entry = match swept {
-                Some(swept) => block.settled(&cell, sample, &swept.rows, false),
-                None => block.skipped(&cell, sample),
-            };
-            entry.record.part = swept.as_ref().and_then(|swept| swept.part(epsilon)).map(Into::into);
-            entry.record.target_hit = None;
-            entries.push(entry);
-        }
-    }
-    (entries, unconfirmed)
+    (block.untargeted(|sample| &swept[sample].rows, |sample, epsilon| swept[sample].part(epsilon)), unconfirmed)
 }
 
 /// The finished rows of each chain, and hits that were not confirmed.
@@ -123,25 +113,6 @@ fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec
         Retain::All,
     );
     (found.chains, found.unconfirmed)
-}
-
-fn entries(block: &AttackBlock, standing: &[Standing]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    for &epsilon in &block.attack.epsilons {
-        let cell = block.cell(CellKind::ClassLogit, Some(Target::Untargeted), None, None, epsilon);
-        for (sample, standing) in standing.iter().enumerate() {
-            let mut entry = match standing.rows.as_slice() {
-                [] => block.skipped(&cell, sample),
-                rows => block.settled(&cell, sample, rows, false),
-            };
-            let broken = standing.broken.filter(|(radius, _)| *radius <= epsilon);
-            entry.record.part = broken.map(|(_, part)| part.into());
-            // A flip counts, whatever class a part was driving towards.
-            entry.record.target_hit = None;
-            entries.push(entry);
-        }
-    }
-    entries
 }
 
 /// The classes that targeted parts drive towards.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::AttackBlock;
-use crate::record::{Cell, Record, Status};
+use crate::record::{Cell, CellKind, Record, Status};
 use crate::rows::Row;
 use crate::search::Finished;
 use crate::suite::Target;
+use crate::terms::Epsilon;
 
 /// A record with the row and the adversarial image that it tells of, if its sample was attacked.
 pub struct Entry {
@@ -21,6 +22,25 @@ pub struct Entry {
 }
 
 impl AttackBlock<'_> {
+    /// The entries of an untargeted attack on class logits, radius by radius. `rows`: those of a sample, none if it was not attacked; a flip
+    /// counts, whatever class they were driven towards. `part`: the part of a composition that flipped a sample inside a ball.
+    pub(super) fn untargeted<'r>(
+        &self,
+        rows: impl Fn(usize) -> &'r [Finished],
+        part: impl Fn(usize, Epsilon) -> Option<&'static str>,
+    ) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for &epsilon in &self.attack.epsilons {
+            let cell = self.cell(CellKind::ClassLogit, Some(Target::Untargeted), None, None, epsilon);
+            for sample in 0..self.bench.clean.len() {
+                let mut entry = self.settled(&cell, sample, rows(sample), false);
+                entry.record.part = part(sample, epsilon).map(Into::into);
+                entries.push(entry);
+            }
+        }
+        entries
+    }
+
     /// The record of one sample in `cell` from all rows of its chain: the best at a radius of at most the cell's, since a smaller
     /// ball lies inside every larger one. Attacks that compare what is `driven` prefer the cell's own radius.
     pub(super) fn settled(&self, cell: &Arc<Cell>, sample: usize, rows: &[Finished], driven: bool) -> Entry {

@@ -7,7 +7,7 @@
 use tch::Tensor;
 
 use super::{AttackBlock, ByDistance, ByMargin};
-use crate::judge::{Judgement, Lengths, in_pixel_units};
+use crate::judge::{Judgement, Lengths, in_8_bits};
 use crate::objective::LogitObjective;
 use crate::optimizer::Pace;
 use crate::region::{Balls, Regions};
@@ -74,13 +74,8 @@ struct Drawn<'a> {
 }
 
 impl AttackBlock<'_> {
-    /// Whether the attack's radii are settled by a sweep.
-    pub(super) fn sweeps(&self) -> bool {
-        self.attack.sweeps()
-    }
-
-    /// Settles all radii of all samples; what was found by sample, and the number of hits that were not confirmed.
-    pub(super) fn sweep(&self, attack: &mut Attack) -> (Vec<Option<Swept>>, u64) {
+    /// Settles all radii of all samples; what was found by sample, nothing for those that were not attacked, and the number of hits that were not confirmed.
+    pub(super) fn sweep(&self, attack: &mut Attack) -> (Vec<Swept>, u64) {
         let epsilons = &self.attack.epsilons;
         let (mut standings, mut unconfirmed) = self.nearest();
         loop {
@@ -112,9 +107,9 @@ impl AttackBlock<'_> {
             }
             self.draw_in(&mut standings, &failed);
         }
-        let mut swept: Vec<Option<Swept>> = (0..self.bench.clean.len()).map(|_| None).collect();
+        let mut swept: Vec<Swept> = (0..self.bench.clean.len()).map(|_| Swept::default()).collect();
         for standing in standings {
-            swept[standing.sample] = Some(standing.swept);
+            swept[standing.sample] = standing.swept;
         }
         (swept, unconfirmed)
     }
@@ -252,7 +247,7 @@ impl AttackBlock<'_> {
             let index: Vec<i64> = flips.iter().map(|&place| place as i64).collect();
             let chosen = images.index_select(0, &Tensor::from_slice(&index).to_device(device));
             let judged: Vec<&Row> = flips.iter().map(|&place| &rows[place]).collect();
-            let verdicts = referee.judge(&judged, &in_pixel_units(&(chosen * 255.0).round()));
+            let verdicts = referee.judge(&judged, &in_8_bits(&chosen));
             flips.iter().zip(verdicts).for_each(|(&place, verdict)| rounded[place] = verdict.level > 0);
         }
         let lengths = Lengths::measure(&images, &center);
