@@ -208,14 +208,19 @@ fn a_classifier_under_another_name_is_recognised() {
     assert!(message.contains("`fc.weight` [10, 64] is missing") && message.contains("`fc.2.weight`"), "{message}");
 }
 
+/// A model of what is stored, in a file.
+fn written(path: &std::path::Path, stored: &Stored) -> ModelConfig {
+    std::fs::write(path, bytes(stored)).unwrap();
+    let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
+    ModelConfig::of_file("cifar/resnet8", path, normalize)
+}
+
 #[test]
 fn the_header_alone_tells_the_same_as_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
     let check = |stored: &Stored| {
-        std::fs::write(&path, bytes(stored)).unwrap();
-        let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
-        let config = ModelConfig::of_file("cifar/resnet8", &path, normalize);
+        let config = written(&path, stored);
         let complete = ModelSource::open(&config, None).and_then(|source| source.check_weights());
         let outline = ModelSource::outline(&config, None).and_then(|source| source.check_weights());
         let message = |found: Result<(), ModelError>| found.err().map(|error| error.to_string());
@@ -237,9 +242,7 @@ fn validation_sees_the_values_of_a_wrapper_and_numbers_that_are_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
     let check = |stored: &Stored| {
-        std::fs::write(&path, bytes(stored)).unwrap();
-        let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
-        let config = ModelConfig::of_file("cifar/resnet8", &path, normalize);
+        let config = written(&path, stored);
         let outline = ModelSource::outline(&config, None).and_then(|source| source.check_weights());
         let numbers = outline.and_then(|()| Ok(WeightsFile::check_numbers(&path)?));
         numbers.err().map(|error| error.to_string()).unwrap_or_default()
