@@ -73,7 +73,7 @@ impl Inventory {
         self.planned.iter().map(String::as_str).filter(|key| !self.finished.contains(*key)).collect()
     }
 
-    /// How many of the blocks of shard `index` of `of` are finished, and how many there are.
+    /// How many of the blocks of shard `index` of `count` are finished, and how many there are.
     pub fn share(&self, index: usize, count: usize) -> (usize, usize) {
         let share = || self.planned.iter().skip(index.saturating_sub(1)).step_by(count.max(1));
         (share().filter(|key| self.finished.contains(*key)).count(), share().count())

@@ -141,7 +141,7 @@ fn row(metric: Metric, old: &Measure, new: &Measure, before: &Snapshot) -> Optio
     })
 }
 
-/// `of` without the samples that `other` did not measure.
+/// `distances` without the samples that `other` did not measure.
 fn shared(distances: &Distances, other: &Distances) -> Distances {
     let missing = |at: usize| other.values.get(at).is_none_or(|value| *value == Distance::Missing);
     let values = distances.values.iter().enumerate();

@@ -41,7 +41,7 @@ pub struct Scored {
 
 /// What rows maximize.
 pub trait Objective: RowState {
-    /// One forward pass of images `[R, C, H, W]` in [0, 1]. With `whole` it goes on to the logits even where the score does not need them.
+    /// One forward pass of images `[R, C, H, W]` in [0, 1]. With `full_pass` it goes on to the logits even where the score does not need them.
     fn score(&self, model: &Model, pixels: &Tensor, full_pass: bool) -> Scored;
 
     /// Whether passes may leave the network before the logits. Then flips are seen in every fifth step only, and rows stay in step.

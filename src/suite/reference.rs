@@ -73,7 +73,7 @@ impl Reference {
         text
     }
 
-    /// One line for each key for which `shown` holds.
+    /// One line for each key for which `is_listed` holds.
     fn table(&self, table: &Value, is_listed: impl Fn(&str, &Value) -> bool) -> String {
         let required = table["required"].as_array().cloned().unwrap_or_default();
         let mut text = "| key | type | default | meaning |\n|---|---|---|---|\n".to_owned();

@@ -12,7 +12,7 @@ pub fn most(rates: impl Iterator<Item = f64>) -> f64 {
     [0.05, 0.1, 0.2, 0.3, 0.5, 0.75].into_iter().find(|most| highest <= *most).unwrap_or(1.0)
 }
 
-/// The scale from 0 to `most`, at the upper right of a figure that is `right` wide; `what` names the rate.
+/// The scale from 0 to `most`, at the upper right of a figure that is `right` wide; `rate_name` names the rate.
 pub fn draw_scale<DB: DrawingBackend>(canvas: &mut Canvas<'_, DB>, right: f64, most: f64, rate_name: &str) -> Drawn {
     let (left, width, steps) = (right - 152.0, 150.0, 75);
     for step in 0..steps {

@@ -90,7 +90,7 @@ impl Plan {
         self.units.get(unit.block).is_some_and(|first| first.key == unit.key)
     }
 
-    /// This plan's share for one of several shards: every `of`-th unit, so that models and attacks spread evenly. The
+    /// This plan's share for one of several shards: every `count`-th unit, so that models and attacks spread evenly. The
     /// shares are disjoint and together the whole.
     pub fn shard(&self, shard: Shard) -> Plan {
         let mine = self.units.iter().skip(shard.index() - 1).step_by(shard.count());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Shard `index` of `of`, counted from 1; written `3/16`.
+/// Shard `index` of `count`, counted from 1; written `3/16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     index: usize,
@@ -49,10 +49,10 @@ impl Shard {
     /// The only shard: everything.
     pub const WHOLE: Shard = Shard { index: 1, count: 1 };
 
-    /// Shard `index` of `of`.
+    /// Shard `index` of `count`.
     ///
     /// # Errors
-    /// `index` is not between 1 and `of`.
+    /// `index` is not between 1 and `count`.
     pub fn new(index: usize, count: usize) -> Result<Shard, ShardError> {
         if (1..=count).contains(&index) {
             Ok(Shard { index, count })
