@@ -1,21 +1,26 @@
 //! Runs plans: device, precision, blocks and what a network says of images.
 
+mod begun;
 pub mod device;
 mod error;
 mod fault;
 mod guard;
+mod identity;
 mod layers;
 mod loaded;
 mod memory;
 mod predict;
 mod prepare;
 mod readouts;
+mod reference;
 mod run;
 pub mod trials;
+mod workshop;
 
 pub use error::RunError;
 pub use guard::{Cause, LibtorchError, guarded};
+pub use identity::ENGINE_VERSION;
 pub use predict::{PredictError, Prediction, Predictor};
-pub use prepare::{ENGINE_VERSION, Prepared};
+pub use prepare::Prepared;
 pub use readouts::trained;
 pub use run::{Observer, Run};

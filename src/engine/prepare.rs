@@ -1,7 +1,5 @@
 //! A suite with its data chosen, its models opened and its plan made: all that can go wrong before the first step goes wrong here.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,29 +8,16 @@ use tch::Device;
 use super::device::{self, judges_with, paints_with, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
+use super::identity::identity;
 use super::layers::attacks_by_layer;
 use super::trials::{self, trial};
-use crate::attack::{Selected, Unfit, features_layer, kind};
+use crate::attack::{Unfit, features_layer, kind};
 use crate::data::{self, Dataset, Sample, Selection};
-use crate::judge::{Labelled, learn_directions, pixels, ranked};
-use crate::model::{Compute, LayerInfo, Model, ModelError, ModelSource};
-use crate::objective::missing;
-use crate::random::Noise;
-use crate::record::{MANIFEST_FORMAT, Manifest, ModelEntry, RunStatus, Trial};
-use crate::suite::{
-    AttackConfig, Backward, Direction, Known, Plan, SearchPrecision, Suite, Target, UnitRanking, UnitSelection,
-};
-use crate::terms::{LayerName, Unit};
-use crate::wording::format;
-
-/// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
-pub const ENGINE_VERSION: &str = "3";
-
-/// Version of what a run's identity is made of: since 2 the images' content, the number of threads on a CPU, and libtorch's version.
-pub const IDENTITY_FORMAT: u32 = 2;
-
-/// Images by which units are ranked and gains are scaled.
-pub(super) const REFERENCE: usize = 512;
+use crate::judge::pixels;
+use crate::model::{Compute, Model, ModelError, ModelSource};
+use crate::record::Trial;
+use crate::suite::{AttackConfig, Backward, Plan, Suite, Target, UnitSelection};
+use crate::terms::LayerName;
 
 /// A suite that is ready to run.
 pub struct Prepared {
@@ -54,9 +39,9 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// Places in the suite's file of the attacks.
     origins: Vec<usize>,
-    data_hash: String,
+    pub(super) data_hash: String,
     /// What a few passes told of each model, in the suite's order.
-    trials: Vec<Trial>,
+    pub(super) trials: Vec<Trial>,
     /// The layer whose features a self-test reads, by model, if the suite asks for one.
     features: Vec<Option<LayerName>>,
 }
@@ -175,7 +160,7 @@ impl Prepared {
         judges_with(&self.sources[index], self.device)
     }
 
-    fn search_compute(&self, index: usize) -> Compute {
+    pub(super) fn search_compute(&self, index: usize) -> Compute {
         searches_with(self.suite.run.precision, &self.sources[index], self.device)
     }
 
@@ -280,89 +265,6 @@ impl Prepared {
         Ok(())
     }
 
-    /// The units that a unit attack drives in `model`, without its controls; none for other attacks.
-    ///
-    /// # Errors
-    /// If the layer or a unit does not exist, or images cannot be read.
-    pub fn driven_units(&self, attack: &AttackConfig, model: &Model) -> Result<Vec<Unit>, RunError> {
-        let kind = kind(&attack.goal);
-        let Some(Selected { layer, units, direction, .. }) = kind.selected() else { return Ok(Vec::new()) };
-        self.chosen_units(&attack.name, model, &model.layer(layer)?, units, direction)
-    }
-
-    /// The units of `layer` that a selection means, of what is called `name` in the suite; they exist, and their directions are known.
-    ///
-    /// # Errors
-    /// If a unit does not exist, or images cannot be read.
-    pub fn chosen_units(
-        &self,
-        name: &str,
-        model: &Model,
-        layer: &LayerInfo,
-        units: &UnitSelection,
-        direction: Direction,
-    ) -> Result<Vec<Unit>, RunError> {
-        let noise = Noise::new(self.suite.seed, &format!("{name}/{}", model.name));
-        let top = |top| Ok::<_, RunError>(ranked(model, &layer.name, top, direction, &self.labelled()?)?);
-        let units = match units {
-            UnitSelection::Listed(units) => {
-                if units.iter().any(|unit| unit.direction().is_some()) {
-                    learn_directions(model, layer, units, &self.labelled()?)?;
-                }
-                units.clone()
-            }
-            UnitSelection::All => (0..layer.units).map(Unit::channel).collect(),
-            UnitSelection::Random(count) => {
-                noise.choose("units", *count, layer.units).into_iter().map(Unit::channel).collect()
-            }
-            UnitSelection::TopActivation(count) => top((*count, UnitRanking::Activation))?,
-            UnitSelection::Top { count, by } => top((*count, *by))?,
-        };
-        for unit in &units {
-            if let Some(problem) = missing(model, *unit, layer) {
-                let (model, layer, unit) = (model.name.clone(), layer.name.clone(), unit.to_string());
-                return Err(ModelError::UnknownUnit { model, layer, unit, problem }.into());
-            }
-        }
-        Ok(units)
-    }
-
-    /// The reference images with their labels: the first of the run.
-    pub fn labelled(&self) -> Result<Vec<Labelled>, RunError> {
-        let count = self.selection.len().min(REFERENCE);
-        let chunk = self.capacity().max(1);
-        (0..count)
-            .step_by(chunk)
-            .map(|start| {
-                let range = start..count.min(start + chunk);
-                let samples = self.selection.load_block(self.dataset.as_ref(), range)?;
-                let labels = samples.iter().map(|sample| i64::from(sample.label)).collect();
-                Ok(Labelled { pixels: pixels(&samples, self.device), labels })
-            })
-            .collect()
-    }
-
-    /// What only loaded models tell the estimate.
-    ///
-    /// # Errors
-    /// If a layer does not exist.
-    pub fn known(&self) -> Result<Known, ModelError> {
-        let mut known = Known::default();
-        for (index, source) in self.sources.iter().enumerate() {
-            let (model, _) = self.models(index)?;
-            known.classes.insert(index, model.classes as u64);
-            for (place, attack) in self.suite.attacks.iter().enumerate() {
-                let kind = kind(&attack.goal);
-                if let Some(Selected { layer, units: UnitSelection::All, .. }) =
-                    kind.selected().filter(|_| attack.applies_to(&source.name))
-                {
-                    known.units.insert((index, place), model.layer(layer)?.units as u64);
-                }
-            }
-        }
-        Ok(known)
-    }
-
     /// Rows in a batch.
     pub fn capacity(&self) -> usize {
         self.suite.run.batch.unwrap_or_else(|| usual_rows(&self.sources[0], self.device))
@@ -379,58 +281,6 @@ impl Prepared {
         }
         let (batch, block) = (self.capacity(), self.suite.run.samples_per_block());
         format!("{}, {}, batches of {batch}, blocks of {block}", device::title(self.device), forms.join(" or "))
-    }
-
-    /// The manifest of a run that has finished nothing yet.
-    pub fn manifest(&self, command: Vec<String>) -> Manifest {
-        let models = self.sources.iter().enumerate().map(|(index, source)| ModelEntry {
-            name: source.name.clone(),
-            arch: source.arch().to_owned(),
-            weights: relative(&self.suite.models[index].weights, &self.suite.path),
-            weights_hash: source.hash().to_owned(),
-            parameters: source.parameters(),
-            search: device::words(self.search_compute(index)),
-            trial: self.trials.get(index).cloned(),
-        });
-        let versions = BTreeMap::from([
-            ("am-eval".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            ("engine".to_owned(), ENGINE_VERSION.to_owned()),
-            ("libtorch".to_owned(), device::libtorch_version()),
-        ]);
-        let skipped = self.selection.skipped().iter().map(|skipped| format!("{}: {}", skipped.id, skipped.reason));
-        Manifest {
-            format: MANIFEST_FORMAT,
-            run: self.run.clone(),
-            status: RunStatus::Incomplete,
-            suite_name: self.suite.name.clone(),
-            suite_source: self.suite.source.clone(),
-            suite: self.suite.clone(),
-            dataset: self.dataset.name().to_owned(),
-            classes: self.dataset.classes().to_vec(),
-            samples: self.selection.len() as u64,
-            skipped: skipped.collect(),
-            data_hash: self.data_hash.clone(),
-            models: models.collect(),
-            seed: self.suite.seed,
-            device: match self.device.is_cuda() {
-                true => device::name(self.device),
-                false => {
-                    let threads = format::counted(tch::get_num_threads().unsigned_abs().into(), "thread");
-                    format!("{}, {threads}", device::name(self.device))
-                }
-            },
-            repeats: true,
-            versions,
-            command,
-            blocks_total: self.plan.units().len() as u64,
-            blocks_done: 0,
-            seconds: 0.0,
-            origin: None,
-            unconfirmed_hits: 0,
-            evidence: Vec::new(),
-            outputs: BTreeMap::new(),
-            blocks: BTreeMap::new(),
-        }
     }
 }
 
@@ -487,38 +337,6 @@ fn usual_block(suite: &Suite, source: &ModelSource, device: Device) -> usize {
     let [channels, height, width] = source.geometry.image();
     let values = (channels * height * width) as usize;
     device::block(device, usual_rows(source, device), cells.max().unwrap_or(1), values)
-}
-
-/// The suite's name and twelve digits of a hash of everything that determines the results.
-/// On a CPU, libtorch splits sums by its number of threads, which so decides their last bits.
-fn identity(suite: &Suite, sources: &[ModelSource], [data, order]: [&str; 2], device: Device) -> String {
-    let libtorch = device::libtorch_version();
-    let weights: Vec<&str> = sources.iter().map(|source| source.hash()).collect();
-    let mut material = serde_json::json!({
-        "identity": IDENTITY_FORMAT,
-        "engine": ENGINE_VERSION,
-        "threads": if device.is_cuda() { None } else { Some(tch::get_num_threads()) },
-        "suite": suite.run_key_material(),
-        "weights": weights,
-        "data": data,
-        "order": order,
-        "device": if device.is_cuda() { device::name(device) } else { "cpu".to_owned() },
-        // A CPU's libtorch computes alike whatever it was packaged with.
-        "libtorch": libtorch.split('+').next().filter(|_| !device.is_cuda()).unwrap_or(&libtorch),
-    });
-    // What `fast` means depends on the CPU.
-    if suite.run.precision == SearchPrecision::Fast {
-        let forms = sources.iter().map(|source| device::words(searches_with(suite.run.precision, source, device)));
-        material["search"] = forms.collect::<Vec<_>>().into();
-    }
-    let hash = blake3::hash(material.to_string().as_bytes()).to_hex();
-    format!("{}-{}", suite.name, &hash[..12])
-}
-
-/// A weights file as seen from the suite's folder, so that manifests do not carry anyone's home directory.
-fn relative(weights: &std::path::Path, suite: &std::path::Path) -> String {
-    let folder = suite.parent().map(PathBuf::from).unwrap_or_default();
-    weights.strip_prefix(&folder).unwrap_or(weights).display().to_string()
 }
 
 /// Why a network's backward pass cannot be changed.

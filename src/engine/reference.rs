@@ -1,0 +1,99 @@
+//! The units that attacks drive: chosen, where the suite lists none, by what they do over the run's first images.
+
+use super::error::RunError;
+use super::prepare::Prepared;
+use crate::attack::{Selected, kind};
+use crate::judge::{Labelled, learn_directions, pixels, ranked};
+use crate::model::{LayerInfo, Model, ModelError};
+use crate::objective::missing;
+use crate::random::Noise;
+use crate::suite::{AttackConfig, Direction, Known, UnitRanking, UnitSelection};
+use crate::terms::Unit;
+
+/// Images by which units are ranked and gains are scaled.
+pub(super) const REFERENCE: usize = 512;
+
+impl Prepared {
+    /// The units that a unit attack drives in `model`, without its controls; none for other attacks.
+    ///
+    /// # Errors
+    /// If the layer or a unit does not exist, or images cannot be read.
+    pub fn driven_units(&self, attack: &AttackConfig, model: &Model) -> Result<Vec<Unit>, RunError> {
+        let kind = kind(&attack.goal);
+        let Some(Selected { layer, units, direction, .. }) = kind.selected() else { return Ok(Vec::new()) };
+        self.chosen_units(&attack.name, model, &model.layer(layer)?, units, direction)
+    }
+
+    /// The units of `layer` that a selection means, of what is called `name` in the suite; they exist, and their directions are known.
+    ///
+    /// # Errors
+    /// If a unit does not exist, or images cannot be read.
+    pub fn chosen_units(
+        &self,
+        name: &str,
+        model: &Model,
+        layer: &LayerInfo,
+        units: &UnitSelection,
+        direction: Direction,
+    ) -> Result<Vec<Unit>, RunError> {
+        let noise = Noise::new(self.suite.seed, &format!("{name}/{}", model.name));
+        let top = |top| Ok::<_, RunError>(ranked(model, &layer.name, top, direction, &self.labelled()?)?);
+        let units = match units {
+            UnitSelection::Listed(units) => {
+                if units.iter().any(|unit| unit.direction().is_some()) {
+                    learn_directions(model, layer, units, &self.labelled()?)?;
+                }
+                units.clone()
+            }
+            UnitSelection::All => (0..layer.units).map(Unit::channel).collect(),
+            UnitSelection::Random(count) => {
+                noise.choose("units", *count, layer.units).into_iter().map(Unit::channel).collect()
+            }
+            UnitSelection::TopActivation(count) => top((*count, UnitRanking::Activation))?,
+            UnitSelection::Top { count, by } => top((*count, *by))?,
+        };
+        for unit in &units {
+            if let Some(problem) = missing(model, *unit, layer) {
+                let (model, layer, unit) = (model.name.clone(), layer.name.clone(), unit.to_string());
+                return Err(ModelError::UnknownUnit { model, layer, unit, problem }.into());
+            }
+        }
+        Ok(units)
+    }
+
+    /// The reference images with their labels: the first of the run.
+    pub fn labelled(&self) -> Result<Vec<Labelled>, RunError> {
+        let count = self.selection.len().min(REFERENCE);
+        let chunk = self.capacity().max(1);
+        (0..count)
+            .step_by(chunk)
+            .map(|start| {
+                let range = start..count.min(start + chunk);
+                let samples = self.selection.load_block(self.dataset.as_ref(), range)?;
+                let labels = samples.iter().map(|sample| i64::from(sample.label)).collect();
+                Ok(Labelled { pixels: pixels(&samples, self.device), labels })
+            })
+            .collect()
+    }
+
+    /// What only loaded models tell the estimate.
+    ///
+    /// # Errors
+    /// If a layer does not exist.
+    pub fn known(&self) -> Result<Known, ModelError> {
+        let mut known = Known::default();
+        for (index, source) in self.sources.iter().enumerate() {
+            let (model, _) = self.models(index)?;
+            known.classes.insert(index, model.classes as u64);
+            for (place, attack) in self.suite.attacks.iter().enumerate() {
+                let kind = kind(&attack.goal);
+                if let Some(Selected { layer, units: UnitSelection::All, .. }) =
+                    kind.selected().filter(|_| attack.applies_to(&source.name))
+                {
+                    known.units.insert((index, place), model.layer(layer)?.units as u64);
+                }
+            }
+        }
+        Ok(known)
+    }
+}
