@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::objective::{LogitObjective, class_distances};
 use crate::optimizer::Pace;
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished, Retain};
+use crate::search::{Criterion, Finished, Retain, inside};
 use crate::suite::{Aim, AttackConfig, Part, Preset};
 use crate::terms::Epsilon;
 
@@ -20,8 +20,8 @@ pub struct Composition(pub Preset);
 #[derive(Default)]
 struct Standing {
     rows: Vec<Finished>,
-    /// The radius at which it flipped, and the part that did it.
-    broken: Option<(Epsilon, &'static str)>,
+    /// The distance of the flip, and the part that did it.
+    broken: Option<(f64, &'static str)>,
 }
 
 impl Kind for Composition {
@@ -57,8 +57,8 @@ impl Kind for Composition {
                         first.forwards += u32::from(aims.passes > 0);
                         first.backwards += aims.passes;
                     }
-                    if rows.iter().any(|row| row.flipped) {
-                        standing.broken = Some((epsilon, part.name));
+                    if let Some(flip) = rows.iter().find(|row| row.flipped) {
+                        standing.broken = Some((flip.lengths.get(block.attack.norm), part.name));
                     }
                     standing.rows.extend(rows);
                 }
@@ -66,7 +66,7 @@ impl Kind for Composition {
             }
         }
         let part = |sample: usize, epsilon: Epsilon| {
-            let broken = standing[sample].broken.filter(|(radius, _)| *radius <= epsilon);
+            let broken = standing[sample].broken.filter(|(length, _)| inside(*length, epsilon));
             broken.map(|(_, part)| part)
         };
         (block.untargeted(|sample| &standing[sample].rows, part), unconfirmed)

@@ -41,11 +41,11 @@ impl AttackBlock<'_> {
         entries
     }
 
-    /// The record of one sample in `cell` from all rows of its chain: the best at a radius of at most the cell's, since a smaller
+    /// The record of one sample in `cell` from all rows of its chain: the best of those that count in the cell's ball, since a smaller
     /// ball lies inside every larger one. Attacks that compare what is `driven` prefer the cell's own radius.
     pub(super) fn settled(&self, cell: &Arc<Cell>, sample: usize, rows: &[Finished], driven: bool) -> Entry {
         let epsilon = cell.epsilon;
-        let runs = || rows.iter().filter(|row| row.row.sample == sample && row.row.epsilon <= epsilon);
+        let runs = || rows.iter().filter(|row| row.row.sample == sample && row.counts_in(epsilon, cell.norm));
         let same_radius = runs().filter(|row| row.row.epsilon == epsilon);
         let better = |a: &&Finished, b: &&Finished| {
             // At the same level the cell's own radius comes first, and for class logits the smallest that flips; then what survives 8 bits.

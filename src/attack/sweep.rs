@@ -39,15 +39,15 @@ pub(super) type Attack<'a> = dyn FnMut(&[(usize, Epsilon)]) -> (Vec<Round>, u64)
 pub(super) struct Swept {
     /// All rows, in the order in which they ran.
     pub rows: Vec<Finished>,
-    /// The part that flipped the sample at each radius at which one did.
-    flips: Vec<(Epsilon, &'static str)>,
+    /// The distance of each flip, and the part that found it.
+    flips: Vec<(f64, &'static str)>,
 }
 
 impl Swept {
-    /// The part whose flip is in the smallest ball, if it lies inside that of `epsilon`.
+    /// The part whose flip is the nearest, if that lies in the ball of `epsilon`.
     pub fn part(&self, epsilon: Epsilon) -> Option<&'static str> {
-        let flips = self.flips.iter().filter(|(radius, _)| *radius <= epsilon);
-        flips.min_by_key(|(radius, _)| *radius).map(|(_, part)| *part)
+        let flips = self.flips.iter().filter(|(length, _)| inside(*length, epsilon));
+        flips.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, part)| *part)
     }
 }
 
@@ -183,8 +183,9 @@ impl AttackBlock<'_> {
         }
         for row in round.rows.into_iter() {
             if row.flipped {
-                standing.near = standing.near.min(row.lengths.get(self.attack.norm));
-                standing.swept.flips.extend(round.part.map(|part| (row.row.epsilon, part)));
+                let length = row.lengths.get(self.attack.norm);
+                standing.near = standing.near.min(length);
+                standing.swept.flips.extend(round.part.map(|part| (length, part)));
             }
             standing.swept.rows.push(row);
         }

@@ -21,6 +21,7 @@ pub use verification::inside;
 
 use crate::judge::{Judgement, Lengths};
 use crate::rows::Row;
+use crate::terms::{Epsilon, Norm};
 
 /// What is said of one finished image.
 #[derive(Debug, Clone, Copy)]
@@ -82,5 +83,10 @@ impl Finished {
     /// 0 nothing, 1 flipped, 2 target reached.
     pub fn level(&self) -> i64 {
         i64::from(self.flipped) + i64::from(self.hit)
+    }
+
+    /// Whether what it found counts in the ball of this radius: it searched in this ball or a smaller one, or what flips lies inside.
+    pub fn counts_in(&self, radius: Epsilon, norm: Norm) -> bool {
+        self.row.epsilon <= radius || (self.flipped && inside(self.lengths.get(norm), radius))
     }
 }

@@ -61,6 +61,20 @@ impl Network for Poisoned {
     }
 }
 
+/// Says 1 where the mean of the image lies in a narrow band, and 0 elsewhere; its gradient always points to brighter images.
+struct Band {
+    from: f64,
+    to: f64,
+}
+
+impl Network for Band {
+    fn forward(&self, pixels: Tensor, _: &mut dyn Probe) -> Flow<Tensor> {
+        let mean = pixels.flatten(1, -1).mean_dim([1i64].as_slice(), true, None);
+        let within = mean.detach().gt(self.from).logical_and(&mean.detach().lt(self.to)).to_kind(Kind::Float);
+        ControlFlow::Continue(Tensor::cat(&[-mean.shallow_clone(), mean - 1.5 + within * 3.0], 1))
+    }
+}
+
 fn linear(weight: &[f32], bias: &[f32]) -> Linear {
     Linear { weight: Tensor::from_slice(weight).view([bias.len() as i64, -1]), bias: Tensor::from_slice(bias) }
 }
@@ -310,6 +324,22 @@ proptest! {
         for sample in 0..samples.len() {
             prop_assert!(together.records[sample].flipped <= together.records[samples.len() + sample].flipped);
         }
+    }
+}
+
+/// Law 3: a flip counts in every ball that it lies in, also if it was found on the way through a larger one.
+#[test]
+fn flips_count_in_all_balls_that_they_lie_in() {
+    let clean = 100.0 / 255.0;
+    let model = model(Band { from: clean + 0.048, to: clean + 0.052 }, 2);
+    let samples = samples(&model, &[vec![100; PIXELS]]);
+    for sweep in [Sweep::Each, Sweep::Nearest] {
+        // Steps of 0.015 leap over the band, those of 0.05 meet it.
+        let attack = class_logit(Loss::Margin, Target::Untargeted, Norm::Linf, &[0.03, 0.06, 0.2]);
+        let found = run(&model, &samples, &AttackConfig { sweep, ..attack }, &[], 2);
+        let flips: Vec<bool> = found.records.iter().map(|record| record.flipped).collect();
+        assert_eq!(flips, [false, true, true], "{sweep:?}");
+        assert!(found.records[1..].iter().all(|record| (record.linf - 0.05).abs() < 0.002), "{sweep:?}");
     }
 }
 
