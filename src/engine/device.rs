@@ -5,7 +5,7 @@ use tch::{Cuda, Device, Kind};
 use super::memory;
 use crate::cuda::{self, Backend, DriverError, Gpu};
 use crate::model::{Compute, ModelSource};
-use crate::suite::{DEFAULT_BLOCK, DeviceChoice, SearchPrecision};
+use crate::suite::{DeviceChoice, SearchPrecision};
 
 /// The device asked for cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -182,16 +182,14 @@ pub fn rows(device: Device, pixels: i64) -> usize {
     }
 }
 
-/// Samples in a block if the suite leaves it open: on a GPU some batches, so that rows which end early are replaced until the block's
-/// tail, and few enough that the images of all `cells` of a sample, of `values` numbers each, stay within a part of its memory.
-pub fn block(device: Device, rows: usize, cells: usize, values: usize) -> usize {
-    const BATCHES: usize = 4;
-    if !device.is_cuda() {
-        return DEFAULT_BLOCK;
-    }
-    let memory = gpu(device).map_or(8 << 30, |gpu| gpu.memory) as usize;
-    let images = memory / 16 / (4 * values).max(1);
-    (BATCHES * rows).min(images / cells.max(1)).max(DEFAULT_BLOCK)
+/// Rows in a batch of the images that a model takes, if the suite leaves it open.
+pub fn usual_rows(source: &ModelSource, device: Device) -> usize {
+    rows(device, source.geometry.height * source.geometry.width)
+}
+
+/// Bytes of the device's memory; of the CPU's what a run may well take.
+pub fn memory_bytes(device: Device) -> usize {
+    gpu(device).map_or(8 << 30, |gpu| gpu.memory) as usize
 }
 
 /// Steps between looks at which rows are done. A look waits for the device, which costs nothing on the CPU.
@@ -255,14 +253,5 @@ mod tests {
     #[test]
     fn nothing_is_amiss_where_the_cpu_was_asked_for() {
         assert_eq!(missed(DeviceChoice::Cpu, Device::Cpu), None);
-    }
-
-    #[test]
-    fn blocks_on_a_gpu_hold_some_batches_and_fewer_with_many_cells() {
-        assert_eq!(block(Device::Cpu, 16, 1, 150_528), DEFAULT_BLOCK);
-        let device = Device::Cuda(99);
-        assert_eq!(block(device, 64, 1, 150_528), 256);
-        assert_eq!(block(device, 64, 8, 150_528), 111);
-        assert_eq!(block(device, 64, 4096, 150_528), DEFAULT_BLOCK);
     }
 }

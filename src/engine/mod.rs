@@ -1,6 +1,7 @@
 //! Runs plans: device, precision, blocks and what a network says of images.
 
 mod begun;
+mod block;
 pub mod device;
 mod error;
 mod fault;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tch::Device;
 
-use super::device::{self, judges_with, paints_with, searches_with};
+use super::block::usual_block;
+use super::device::{self, judges_with, paints_with, searches_with, usual_rows};
 use super::error::RunError;
 use super::guard::guarded;
 use super::identity::identity;
@@ -16,7 +17,7 @@ use crate::data::{self, Dataset, Sample, Selection};
 use crate::judge::pixels;
 use crate::model::{Compute, Model, ModelError, ModelSource};
 use crate::record::Trial;
-use crate::suite::{AttackConfig, Backward, Plan, Suite, Target, UnitSelection};
+use crate::suite::{AttackConfig, Backward, Plan, Suite, Target};
 use crate::terms::LayerName;
 
 /// A suite that is ready to run.
@@ -80,7 +81,7 @@ impl Prepared {
         let before: Vec<String> = suite.attacks.iter().map(|attack| attack.name.clone()).collect();
         let (attacks, origins) = attacks_by_layer(std::mem::take(&mut suite.attacks), &sources, device)?;
         rename(&mut suite, &before, attacks, &origins);
-        suite.run.block = suite.run.block.or_else(|| Some(usual_block(&suite, &sources[0], device)));
+        suite.run.block = suite.run.block.or_else(|| Some(usual_block(&suite, &sources, selection.len(), device)));
         let plan = Plan::new(&suite, selection.len());
         let data_hash = selection.hash(dataset.as_ref())?;
         let run = identity(&suite, &sources, [&data_hash, &selection.order(dataset.as_ref())], device);
@@ -313,30 +314,6 @@ fn warnings(dataset: &dyn Dataset, selection: &Selection, sources: &[ModelSource
         found.push(format!("{left_out} of {all} images are left out, the first being {}: {}", first.id, first.reason));
     }
     found
-}
-
-fn usual_rows(source: &ModelSource, device: Device) -> usize {
-    let geometry = source.geometry;
-    device::rows(device, geometry.height * geometry.width)
-}
-
-/// Samples in a block of a suite that says nothing. A batch that the suite names does not count: a smaller one keeps the blocks
-/// that are finished.
-fn usual_block(suite: &Suite, source: &ModelSource, device: Device) -> usize {
-    let cells = suite.attacks.iter().map(|attack| {
-        let units = match kind(&attack.goal).selected().map(|selected| selected.units) {
-            Some(
-                UnitSelection::TopActivation(count) | UnitSelection::Top { count, .. } | UnitSelection::Random(count),
-            ) => 2 * count,
-            Some(UnitSelection::Listed(units)) => 2 * units.len(),
-            Some(UnitSelection::All) => 2048,
-            None => 1,
-        };
-        units * attack.epsilons.len() * attack.restarts.max(1)
-    });
-    let [channels, height, width] = source.geometry.image();
-    let values = (channels * height * width) as usize;
-    device::block(device, usual_rows(source, device), cells.max().unwrap_or(1), values)
 }
 
 /// Why a network's backward pass cannot be changed.

@@ -76,7 +76,7 @@ raw_table! {
         precision: SearchPrecision;
         /// Rows in a batch; auto lets the harness choose. Default auto.
         batch: Batch;
-        /// Samples in a block, the unit of resume and of sharding. Default 50 on a CPU; on a GPU some batches.
+        /// Samples in a block, the unit of resume and of sharding. Default some batches on a GPU and, of small networks, on a CPU, where 32 blocks remain at least; otherwise 50.
         block: Count<1, 100_000>;
         /// Passes of the model that are averaged into one answer, in the search and in the verification: expectation over a random
         /// model's randomness. Every pass that is counted then costs so many. Default 1.
