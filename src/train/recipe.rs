@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use crate::suite::{DataSource, Normalize, Split};
+use crate::wording::suggest::of_serde;
 
 /// A recipe, as `models/recipes/*.toml` hold it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -173,7 +174,10 @@ impl Recipe {
     /// If it is not a recipe: with line and column.
     pub fn parse(path: &Path, text: &str) -> Result<Recipe, TrainError> {
         let invalid = |problem: String| TrainError::Recipe { path: path.into(), problem };
-        let recipe: Recipe = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let recipe: Recipe = toml::from_str(text).map_err(|error| {
+            let near = of_serde(error.message()).map(|near| format!(" ({near})")).unwrap_or_default();
+            invalid(format!("{}{near}", error.to_string().trim_end()))
+        })?;
         let train = &recipe.train;
         let complaint = if train.epochs == 0 || train.batch < 2 {
             Some("`epochs` must be at least 1 and `batch` at least 2")

@@ -59,10 +59,19 @@ fn with_last_part<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The five names that are most like `word`, the most alike first (Winkler 1990: a common beginning counts for more).
-fn most_alike<'a>(word: &str, mut known: Vec<&'a str>) -> Vec<&'a str> {
+pub fn most_alike<'a>(word: &str, mut known: Vec<&'a str>) -> Vec<&'a str> {
     known.sort_by(|a, b| strsim::jaro_winkler(word, b).total_cmp(&strsim::jaro_winkler(word, a)));
     known.truncate(5);
     known
+}
+
+/// What an error of serde means by an unknown field or variant: the nearest of the names that it lists.
+pub fn of_serde(message: &str) -> Option<String> {
+    let message = message.lines().rev().find(|line| line.starts_with("unknown ")).unwrap_or(message);
+    let mut names = message.split('`').skip(1).step_by(2);
+    let unknown = names.next().filter(|_| message.starts_with("unknown "))?;
+    let known: Vec<&str> = names.collect();
+    (!known.is_empty()).then(|| did_you_mean(unknown, known))
 }
 
 /// Text of a file as a message shows it: control characters escaped, at most 60 characters.
@@ -106,6 +115,19 @@ mod tests {
         let many: Vec<String> = (0..25).map(|i| format!("layer-number-{i}")).collect();
         let help = did_you_mean("layer-7", many.iter().map(String::as_str));
         assert!(help.starts_with("the nearest of 25 are `layer-number-"), "{help}");
+    }
+
+    #[test]
+    fn words_that_serde_lists_are_compared() {
+        let field = "unknown field `epoch`, expected one of `epochs`, `batch`";
+        assert_eq!(of_serde(field).as_deref(), Some("did you mean `epochs`?"));
+        let of_toml = format!("TOML parse error at line 1, column 1\n  |\n1 | epoch = 3\n  | ^^^^^\n{field}\n");
+        assert_eq!(of_serde(&of_toml).as_deref(), Some("did you mean `epochs`?"));
+        assert_eq!(
+            of_serde("unknown variant `sdg`, expected `sgd` or `adamw`").as_deref(),
+            Some("did you mean `sgd`?")
+        );
+        assert_eq!(of_serde("missing field `batch`"), None);
     }
 
     #[test]

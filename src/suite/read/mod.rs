@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use self::problem::Problems;
-use crate::wording::suggest::{did_you_mean, excerpt, nearest};
+use crate::wording::suggest::{did_you_mean, excerpt, most_alike, nearest};
 
 /// A TOML value and its place in the file.
 pub(in crate::suite) type Value<'i> = Spanned<DeValue<'i>>;
@@ -158,18 +158,22 @@ impl<'a, 'i> Fields<'a, 'i> {
                 continue;
             }
             let missing: Vec<&str> = known.iter().copied().filter(|key| table.get(*key).is_none()).collect();
-            let help = match advice(text, known) {
-                Some((Some(meant), advice)) => {
-                    reported.push(meant.to_string());
-                    advice
+            let problem =
+                problems.add(name.span(), format!("unknown key `{}` in {noun}", excerpt(text)), "unknown key");
+            let near = nearest(text, missing.iter().copied());
+            match advice(text, known, near.is_some()) {
+                Some((meant, advice)) => {
+                    reported.extend(meant.map(str::to_string));
+                    problem.help(advice);
                 }
-                Some((None, advice)) => advice,
+                None if nearest(text, known.iter().copied()).is_none() => {
+                    problem.help(all_keys(text, &missing, known)).of_strange_key(text);
+                }
                 None => {
-                    reported.extend(nearest(text, missing.iter().copied()).map(str::to_string));
-                    did_you_mean(text, missing.into_iter().chain(known.iter().copied()))
+                    reported.extend(near.map(str::to_string));
+                    problem.help(did_you_mean(text, missing.iter().chain(known).copied()));
                 }
-            };
-            problems.add(name.span(), format!("unknown key `{}` in {noun}", excerpt(text)), "unknown key").help(help);
+            }
         }
         Some(Fields { table, span: value.span(), noun, reported })
     }
@@ -231,8 +235,20 @@ pub(in crate::suite) fn example(key: &str) -> &'static str {
     }
 }
 
-/// Keys that other tools or other tables use, with the key that was probably meant, if this table has it.
-fn advice<'k>(key: &str, known: &[&'k str]) -> Option<(Option<&'k str>, String)> {
+/// All keys that a table may have, those that it lacks first, and which of them is most like `key`.
+fn all_keys(key: &str, missing: &[&str], known: &[&str]) -> String {
+    let mut all = missing.to_vec();
+    all.extend(known.iter().copied().filter(|key| !missing.contains(key)));
+    let quoted: Vec<String> = all.iter().map(|key| format!("`{key}`")).collect();
+    match most_alike(key, all).first() {
+        Some(first) if quoted.len() > 1 => format!("the nearest is `{first}`; known are {}", quoted.join(", ")),
+        _ => format!("the only one is {}", quoted.concat()),
+    }
+}
+
+/// Keys that other tools or other tables use, with the key that was probably meant, if this table has it. Where one of the table's own
+/// is near, `has_near`, only what stands here to the letter counts.
+fn advice<'k>(key: &str, known: &[&'k str], has_near: bool) -> Option<(Option<&'k str>, String)> {
     const SYNONYMS: [(&str, &str); 14] = [
         ("eps", "epsilons"),
         ("epsilon", "epsilons"),
@@ -256,7 +272,10 @@ fn advice<'k>(key: &str, known: &[&'k str]) -> Option<(Option<&'k str>, String)>
         (&["layer", "units", "direction", "controls"], "attacks of kind `unit`"),
     ];
     let meant = |name: &str| known.iter().copied().find(|key| *key == name);
-    if let Some(name) = SYNONYMS.iter().filter(|(other, _)| *other == key).find_map(|(_, name)| meant(name)) {
+    let others = || SYNONYMS.iter().map(|(other, _)| *other).filter(|other| other.len() > 5);
+    let written = nearest(key, others()).filter(|_| !has_near).unwrap_or(key);
+    let named = |word: &str| SYNONYMS.iter().filter(|(other, _)| *other == word).find_map(|(_, name)| meant(name));
+    if let Some(name) = named(key).or_else(|| named(written)) {
         return Some((Some(name), format!("did you mean `{name}`?")));
     }
     let (_, home) = HOMES.iter().find(|(keys, _)| keys.contains(&key))?;

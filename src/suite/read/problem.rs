@@ -16,6 +16,8 @@ pub struct Problem {
     span: Option<Range<usize>>,
     help: Option<String>,
     notes: Vec<(Range<usize>, String)>,
+    /// The key that is unknown, if it is like none that its table has.
+    strange_key: Option<String>,
 }
 
 impl Problem {
@@ -37,6 +39,12 @@ impl Problem {
     /// Say what to do about it.
     pub(in crate::suite) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Say that this is about an unknown key, which is like none that its table has.
+    pub(in crate::suite) fn of_strange_key(&mut self, key: &str) -> &mut Self {
+        self.strange_key = Some(key.to_owned());
         self
     }
 
@@ -85,8 +93,13 @@ impl Problems {
 
     fn push(&mut self, span: Option<Range<usize>>, message: String, label: String) -> &mut Problem {
         let index = self.0.len();
-        self.0.push(Problem { message, label, span, help: None, notes: Vec::new() });
+        self.0.push(Problem { message, label, span, help: None, notes: Vec::new(), strange_key: None });
         &mut self.0[index]
+    }
+
+    /// The problems with keys that are like none of their table's, with these keys.
+    pub fn strange_keys(&mut self) -> impl Iterator<Item = (String, &mut Problem)> {
+        self.0.iter_mut().filter_map(|problem| Some((problem.strange_key.clone()?, problem)))
     }
 
     /// Whether nothing is wrong so far.

@@ -409,3 +409,57 @@ fn the_default_attack_depends_on_the_form_of_the_suite() {
     assert_eq!(material(&explained), material(&first));
     assert_ne!(material(FULL), material(&first));
 }
+
+/// The suites that between them use every table, with a key's line and column.
+fn keys_as_written() -> Vec<(&'static str, usize, &'static str)> {
+    let every_kind = include_str!("../../../tests/fixtures/suites/every_kind.toml");
+    let mut keys = Vec::new();
+    for source in [FULL, every_kind] {
+        for (line, text) in source.lines().enumerate() {
+            let Some((key, _)) = text.split_once(" = ").filter(|(key, _)| !key.contains([' ', '#', '"'])) else {
+                continue;
+            };
+            keys.push((source, line, key));
+        }
+    }
+    keys
+}
+
+#[test]
+fn a_misspelt_key_names_the_one_that_was_meant_wherever_it_stands() {
+    let keys = keys_as_written();
+    assert!(keys.len() > 150, "{}", keys.len());
+    for (source, line, key) in keys {
+        let middle = key.len() / 2;
+        // Short keys get a letter too many, longer ones lack one.
+        let misspelt = match key.len() {
+            ..4 => format!("{key}{}", &key[..1]),
+            _ => format!("{}{}", &key[..middle], &key[middle + 1..]),
+        };
+        let lines = source.lines().enumerate();
+        let changed =
+            |(at, text): (usize, &str)| if at == line { text.replacen(key, &misspelt, 1) } else { text.to_owned() };
+        let text = lines.map(changed).collect::<Vec<_>>().join("\n");
+        let errors = parse(&text).unwrap_err();
+        let named = errors.problems().iter().find(|problem| {
+            problem.suggestion().is_some_and(|help| help.contains("did you mean") && help.contains(&format!("`{key}`")))
+        });
+        let problem = named.unwrap_or_else(|| panic!("{misspelt} in line {}: {errors:#}", line + 1));
+        // A table without `kind` is told where it begins.
+        assert!(key == "kind" || errors.position(problem) == Some((line + 1, 1)), "{errors:#}");
+    }
+}
+
+#[test]
+fn a_key_of_another_table_is_sent_home() {
+    let said = |key: &str| {
+        let errors = parse(&replaced("batch = 64", &format!("{key} = 1"))).unwrap_err();
+        assert_eq!(errors.position(&errors.problems()[0]), Some((8, 1)));
+        errors.problems()[0].suggestion().unwrap_or_default().to_owned()
+    };
+    assert_eq!(said("objectve"), "`objective` is nearest, and belongs to `[[attack]]` of kind `features`");
+    assert_eq!(said("bisections"), "`bisections` belongs to `[boundary]`");
+    assert_eq!(said("crop"), "`crop` belongs to `[data]`");
+    let strange = said("colour");
+    assert!(strange.starts_with("the nearest is `") && strange.contains("known are `"), "{strange}");
+}

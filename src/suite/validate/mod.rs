@@ -6,6 +6,7 @@ mod data;
 mod data_files;
 mod found;
 pub(super) mod gate;
+mod homes;
 mod inside;
 mod model;
 mod rules_file;
@@ -72,7 +73,10 @@ fn parse(path: PathBuf, source: String, weights_root: Option<&Path>) -> Result<S
     let mut problems = Problems::default();
     match resolve(&path, &source, weights_root, &mut problems) {
         Some(suite) if problems.is_empty() => Ok(suite),
-        _ => Err(problems.into_errors(&path, &source)),
+        _ => {
+            homes::name_homes(&mut problems);
+            Err(problems.into_errors(&path, &source))
+        }
     }
 }
 
