@@ -86,6 +86,9 @@ empty field is \"none\". Three lines of Python read a table:
     rows = list(csv.DictReader(open(\"reports/RUN/samples.csv\")))
     print(sum(row[\"flipped\"] == \"true\" for row in rows), \"flips of\", len(rows))
 
+Names from outside (samples, classes, layers) break no line and send nothing to a terminal: in tables a control character or a mark that
+turns the direction of text stands as its number, `\\u{1b}` (a name that says this itself has its backslash as `\\u{5c}`), and a name
+that a spreadsheet would take for a formula has an apostrophe before it; in JSON it is `\\u001b`, which every reader takes back.
 With `tables = [\"csv\", \"parquet\"]` in `[run]` each table has a typed twin in Parquet. `summary.json` holds the summary as one document
 (schema: [summary.schema.json](summary.schema.json)). Pandas, polars, and images for other tools: [analysis.md](analysis.md).
 ";

@@ -271,6 +271,15 @@ fn random_output_is_told_and_averaged_on_demand() {
 }
 
 #[test]
+fn a_model_that_turns_one_answer_in_five_is_random_and_not_blamed_on_its_batch() {
+    let bench = Bench::new("fickle", |logits, pixels| {
+        let turned = pixels.rand_like().flatten(1, -1).narrow(1, 0, 1).lt(0.2).to_kind(Kind::Float);
+        logits(pixels) * (1.0 - turned * 2.0)
+    });
+    bench.assert_flagged("random-model", "random model");
+}
+
+#[test]
 fn dropout_in_train_mode_is_told() {
     let bench = Bench::new("dropout", |logits, pixels| logits(&pixels.dropout(0.2, true)));
     bench.assert_flagged("random-model", "random model");

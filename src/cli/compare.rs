@@ -47,7 +47,7 @@ pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     tell_exactly(&match args.format {
         CompareFormat::Text => escape::terminal(&render::text(&comparison, &folder)).into_owned(),
         CompareFormat::Markdown => render::markdown(&comparison),
-        CompareFormat::Json => serde_json::to_string_pretty(&comparison).or_exit(Exit::RunFailed)? + "\n",
+        CompareFormat::Json => escape::json_text(&comparison).or_exit(Exit::RunFailed)? + "\n",
     });
     Ok(Exit::Success)
 }

@@ -184,7 +184,7 @@ fn rendered(outcome: &GateOutcome, dir: &RunDir, format: GateFormat) -> Result<S
             escape::terminal(&render::text(outcome, &page)).into_owned() + &render::github(outcome)
         }
         GateFormat::Text => escape::terminal(&render::text(outcome, &page)).into_owned(),
-        GateFormat::Json => serde_json::to_string_pretty(outcome).or_exit(Exit::RunFailed)? + "\n",
+        GateFormat::Json => escape::json_text(outcome).or_exit(Exit::RunFailed)? + "\n",
         GateFormat::Github => render::github(outcome),
         GateFormat::Gitlab => render::gitlab(outcome, &page),
         GateFormat::Markdown => render::markdown(outcome),

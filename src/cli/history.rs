@@ -52,7 +52,7 @@ pub fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
     write_history_pages(&args.out, &history, &command).or_exit(Exit::RunFailed)?;
     tell_exactly(&match args.format {
         HistoryFormat::Text => escape::terminal(&render::text(&history, &args.out)).into_owned(),
-        HistoryFormat::Json => serde_json::to_string_pretty(&history).or_exit(Exit::RunFailed)? + "\n",
+        HistoryFormat::Json => escape::json_text(&history).or_exit(Exit::RunFailed)? + "\n",
     });
     Ok(if args.fail_on_drift && history.worsens() { Exit::GateFailed } else { Exit::Success })
 }

@@ -46,7 +46,7 @@ fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
 }
 
 fn json(layers: &[LayerInfo]) -> Result<String, Failure> {
-    serde_json::to_string_pretty(layers).map(|text| text + "\n").or_exit(Exit::RunFailed)
+    crate::wording::escape::json_text(layers).map(|text| text + "\n").or_exit(Exit::RunFailed)
 }
 
 /// `share` is that of a pass up to and with the layer: what an attack on its units costs.

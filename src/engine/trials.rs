@@ -17,6 +17,10 @@ pub const IMAGES: usize = 4;
 /// Passes over the same images.
 const PASSES: usize = 3;
 
+/// Passes more of each setting before company is blamed for what chance may have done: of a model that flips one answer in twenty, the
+/// first few passes may well agree.
+const AGAIN: usize = 16;
+
 /// How near to 1 a row of probabilities sums up, and how near to [0, 1] each of them lies.
 const PROBABILITY: f64 = 1e-4;
 
@@ -44,7 +48,11 @@ pub fn trial(model: &mut Model, pixels: &Tensor, needs_gradient: bool) -> Result
         let (difference, image) = answers.between_batches();
         trial.between_batches = Some(difference);
         if difference > Trial::COMPANY {
-            return Err(answers.depends(image, difference));
+            let by_chance = guarded(|| tch::no_grad(|| answers.by_chance(model, pixels))).map_err(gave_up)?;
+            if by_chance <= Trial::REPEATS {
+                return Err(answers.depends(image, difference));
+            }
+            (trial.between_passes, trial.between_batches) = (by_chance, None);
         }
     }
     // Gradients are those that attacks will follow.
@@ -64,15 +72,25 @@ struct Answers {
     reversed: Tensor,
 }
 
-fn answers(model: &Model, pixels: &Tensor) -> Answers {
-    let logits = |pixels: &Tensor| model.logits(pixels).to_kind(Kind::Double).to_device(tch::Device::Cpu);
-    let count = pixels.size()[0];
-    let together = (0..PASSES).map(|_| logits(pixels)).collect();
-    let alone: Vec<Tensor> = (0..count).map(|image| logits(&pixels.narrow(0, image, 1))).collect();
-    // Other statistics than those of the images: their negatives come along.
+fn logits(model: &Model, pixels: &Tensor) -> Tensor {
+    model.logits(pixels).to_kind(Kind::Double).to_device(tch::Device::Cpu)
+}
+
+/// Of each image by itself.
+fn alone(model: &Model, pixels: &Tensor) -> Tensor {
+    let each: Vec<Tensor> = (0..pixels.size()[0]).map(|image| logits(model, &pixels.narrow(0, image, 1))).collect();
+    Tensor::cat(&each, 0)
+}
+
+/// In another order, among other statistics than those of the images: their negatives come along.
+fn reversed(model: &Model, pixels: &Tensor) -> Tensor {
     let company = Tensor::cat(&[pixels.flip([0]), 1.0 - pixels], 0);
-    let reversed = logits(&company).narrow(0, 0, count).flip([0]);
-    Answers { together, alone: Tensor::cat(&alone, 0), reversed }
+    logits(model, &company).narrow(0, 0, pixels.size()[0]).flip([0])
+}
+
+fn answers(model: &Model, pixels: &Tensor) -> Answers {
+    let together = (0..PASSES).map(|_| logits(model, pixels)).collect();
+    Answers { together, alone: alone(model, pixels), reversed: reversed(model, pixels) }
 }
 
 impl Answers {
@@ -95,6 +113,19 @@ impl Answers {
     fn between_passes(&self) -> f64 {
         let others = self.together.iter().skip(1).flat_map(|other| self.difference(&self.together[0], other));
         others.fold(0.0, f64::max)
+    }
+
+    /// The largest difference between many passes in one and the same setting.
+    fn by_chance(&self, model: &Model, pixels: &Tensor) -> f64 {
+        let again = (0..AGAIN).flat_map(|_| {
+            let passes = [
+                (&self.together[0], logits(model, pixels)),
+                (&self.alone, alone(model, pixels)),
+                (&self.reversed, reversed(model, pixels)),
+            ];
+            passes.into_iter().flat_map(|(first, again)| self.difference(first, &again))
+        });
+        again.fold(0.0, f64::max)
     }
 
     /// The largest difference, and its image.
@@ -166,4 +197,58 @@ fn last_line(text: &str) -> &str {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     lines.find(|line| line.starts_with("RuntimeError:") || line.contains("Error: ")).unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tch::Device;
+
+    use super::*;
+    use crate::model::{Flow, Geometry, Network, Probe};
+    use crate::suite::Normalize;
+
+    /// Answers with the image's two values, the other way round where `turned` says so of the pass and of the images in it.
+    struct Turning {
+        passes: Cell<usize>,
+        turned: fn(usize, i64) -> bool,
+    }
+
+    impl Network for Turning {
+        fn forward(&self, pixels: Tensor, _: &mut dyn Probe) -> Flow<Tensor> {
+            let pass = self.passes.replace(self.passes.get() + 1);
+            let answer = pixels.flatten(1, -1);
+            Flow::Continue(if (self.turned)(pass, pixels.size()[0]) { answer.flip([1]) } else { answer })
+        }
+    }
+
+    fn tried(turned: fn(usize, i64) -> bool) -> Result<Trial, Refusal> {
+        let geometry = Geometry { channels: 1, height: 1, width: 2, classes: 2 };
+        let normalize = Normalize { mean: vec![0.0], std: vec![1.0] };
+        let network = Box::new(Turning { passes: Cell::new(0), turned });
+        let pixels = Tensor::from_slice(&[0.8f32, 0.1, 0.1, 0.9, 0.7, 0.2, 0.3, 0.6]).view([4, 1, 1, 2]);
+        trial(&mut Model::custom("turning", network, geometry, &normalize), &pixels.to_device(Device::Cpu), false)
+    }
+
+    #[test]
+    fn chance_is_not_taken_for_company() {
+        // The three passes over all images agree, and an image alone is the fifth pass.
+        let trial = tried(|pass, _| pass % 5 == 4).unwrap();
+        assert!(trial.is_random() && trial.between_batches.is_none(), "{trial:?}");
+        // Nor where the pass is a long time off.
+        let trial = tried(|pass, _| pass % 37 == 6).unwrap();
+        assert!(trial.is_random(), "{trial:?}");
+    }
+
+    #[test]
+    fn company_is_blamed_where_every_pass_repeats() {
+        let refusal = tried(|_, images| images == 1).unwrap_err();
+        assert!(
+            refusal.contains("depend on the other images") && refusal.contains("class 1 alone, 0 among 4"),
+            "{refusal}"
+        );
+        let same = tried(|_, _| false).unwrap();
+        assert_eq!((same.between_passes, same.between_batches), (0.0, Some(0.0)));
+    }
 }

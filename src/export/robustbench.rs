@@ -72,7 +72,7 @@ pub fn write_robustbench(dir: &RunDir, manifest: &Manifest, out: &Path) -> Resul
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
         }
-        let text = serde_json::to_string_pretty(&entry)
+        let text = crate::wording::escape::json_text(&entry)
             .map_err(|error| StoreError::Content { path: path.clone(), problem: error.to_string() })?;
         write_atomically(&path, format!("{text}\n").as_bytes())?;
         files.push(path);

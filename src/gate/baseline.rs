@@ -17,6 +17,7 @@ use crate::stats::{Estimate, wilson};
 use crate::suite::Target;
 use crate::summary::{HealthSign, SampleSet};
 use crate::terms::{CellKind, Epsilon, LayerName, Norm, SampleId};
+use crate::wording::escape;
 
 file_versions! {
     /// Version of a baseline's form: since 2 samples are named by their content too.
@@ -252,7 +253,7 @@ fn text(content: &Value) -> String {
             other => format!("\"{key}\": {other}"),
         })
         .collect();
-    text + &sections.join(",\n") + "\n}\n}\n"
+    escape::json(&(text + &sections.join(",\n") + "\n}\n}\n")).into_owned()
 }
 
 fn content(snapshot: &Snapshot) -> Content {

@@ -105,7 +105,7 @@ impl Column {
                 let text = escape::uncell(field);
                 // Neighbouring rows mostly say the same, and then share it.
                 let same = values.last().filter(|last| last.data() == text.as_bytes()).cloned();
-                values.push(same.unwrap_or_else(|| text.into()));
+                values.push(same.unwrap_or_else(|| text.as_bytes().to_vec().into()));
             }
         }
         Ok(())

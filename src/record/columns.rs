@@ -212,5 +212,5 @@ impl<T: Field> Field for Option<T> {
 /// A value whose own error tells what would be right.
 fn word<T: FromStr<Err: Display>>(fields: &mut Fields<'_>) -> Result<T, String> {
     let text = fields.text();
-    text.parse().map_err(|problem| fields.wrong(text, &format!("cannot be read: {problem}")))
+    text.parse().map_err(|problem| fields.wrong(&text, &format!("cannot be read: {problem}")))
 }

@@ -1,5 +1,6 @@
 //! Fields of CSV rows: numbers that read back bit by bit, empty for none.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -74,7 +75,7 @@ impl<'a> Fields<'a> {
         Ok(Fields { row, columns, interner, at: 0 })
     }
 
-    pub(super) fn text(&mut self) -> &'a str {
+    pub(super) fn text(&mut self) -> Cow<'a, str> {
         let text = self.row.get(self.at).unwrap_or_default();
         self.at += 1;
         escape::uncell(text)
@@ -83,13 +84,13 @@ impl<'a> Fields<'a> {
     /// The next field as a name that many rows share.
     pub(super) fn name(&mut self) -> Arc<str> {
         let text = self.text();
-        self.interner.name(text)
+        self.interner.name(&text)
     }
 
     /// The next field as a sample's id.
     pub(super) fn sample(&mut self) -> SampleId {
         let text = self.text();
-        self.interner.sample(text)
+        self.interner.sample(&text)
     }
 
     /// Passes over the next field if it is empty; whether it was.
@@ -107,7 +108,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn parse<T: FromStr>(&mut self, problem: &str) -> Result<T, String> {
         let text = self.text();
-        text.parse().map_err(|_| self.wrong(text, problem))
+        text.parse().map_err(|_| self.wrong(&text, problem))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::wording::escape;
+
 /// What stands before and after the hash.
 const BEFORE: &str = ",\n  \"seal\": \"";
 const AFTER: &str = "\"\n}\n";
@@ -25,7 +27,7 @@ pub enum Seal {
 /// # Errors
 /// If the value cannot be written as JSON.
 pub fn sealed(object: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let text = serde_json::to_string_pretty(object)?;
+    let text = escape::json_text(object)?;
     let body = text.trim_end_matches('}').trim_end();
     Ok(format!("{body}{BEFORE}{}{AFTER}", hash(body.as_bytes())).into_bytes())
 }

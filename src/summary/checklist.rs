@@ -93,17 +93,23 @@ pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
             |sign| matches!(sign, HealthSign::GradientMasking),
             "Use the margin loss, more restarts and more steps.",
         ),
-        run.signs(
-            "Does a search without gradients flip nothing that the attacks miss?",
-            run.has(CellKind::ControlSearch),
-            |sign| matches!(sign, HealthSign::GradientFree(_)),
-            "Use the margin loss, more restarts and more steps, and read the worst case.",
+        run.control(
+            CellKind::ControlSearch,
+            run.signs(
+                "Does a search without gradients flip nothing that the attacks miss?",
+                run.has(CellKind::ControlSearch),
+                |sign| matches!(sign, HealthSign::GradientFree(_)),
+                "Use the margin loss, more restarts and more steps, and read the worst case.",
+            ),
         ),
-        run.signs(
-            "Have the attacks converged: do twice the steps flip no more?",
-            run.has(CellKind::ControlLonger) || run.leaves_nothing(),
-            |sign| matches!(sign, HealthSign::NotConverged(_)),
-            "Double `steps` until nothing changes, or use optimizer = \"apgd\".",
+        run.control(
+            CellKind::ControlLonger,
+            run.signs(
+                "Have the attacks converged: do twice the steps flip no more?",
+                run.has(CellKind::ControlLonger),
+                |sign| matches!(sign, HealthSign::NotConverged(_)),
+                "Double `steps` until nothing changes, or use optimizer = \"apgd\".",
+            ),
         ),
         run.losses(),
         run.self_test(),
@@ -139,10 +145,26 @@ impl Asked<'_> {
         self.summary.cells.iter().any(|cell| cell.cell.kind == kind)
     }
 
-    /// Whether the controls looked and the attacks had left no sample for more steps.
-    fn leaves_nothing(&self) -> bool {
-        let logits = self.summary.cells.iter().any(|cell| cell.cell.kind.seeks_flips());
-        logits && self.has(CellKind::ControlSearch)
+    /// The question that a control answers which looks at what the attacks left; where it did not run, why, and what would let it.
+    fn control(&self, kind: CellKind, question: Question) -> Question {
+        if question.answer != Answer::NotTested || self.has(kind) {
+            return question;
+        }
+        // Noise is drawn beside every attack, whatever it leaves.
+        let (evidence, advice) = if !self.has(CellKind::ControlNoise) {
+            ("the run has no attack with controls beside it", "Add an attack on class logits: controls run beside it.")
+        } else if !self.has(CellKind::ControlSearch) {
+            (
+                "the attacks left none of the images that it looks at: nothing counts as robust there",
+                "Nothing is to be mended. A radius at which some images hold would let it look.",
+            )
+        } else {
+            (
+                "the attack beside which it runs has no number of steps to double",
+                "Put an attack on class logits with the same largest radius before it.",
+            )
+        };
+        Question { evidence: evidence.to_owned(), advice, ..question }
     }
 
     fn reaches_the_middle(&self) -> bool {

@@ -207,7 +207,7 @@ struct TransferPart {
 /// If the file cannot be written.
 pub fn write_summary_json(path: &Path, summary: &RunSummary, manifest: &Manifest) -> Result<String, StoreError> {
     let document = document(summary, manifest);
-    let text = serde_json::to_string_pretty(&document)
+    let text = crate::wording::escape::json_text(&document)
         .map_err(|error| StoreError::Content { path: path.to_owned(), problem: error.to_string() })?;
     write_atomically(path, format!("{text}\n").as_bytes())
 }

@@ -153,18 +153,67 @@ pub fn uri(path: &str) -> String {
 /// The characters by which spreadsheets know a formula.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// A cell of CSV that spreadsheets take for text: a formula gets an apostrophe before it. [`uncell`] takes it away.
+/// What begins a character's number in a cell, and how a text that says this itself is written.
+const NUMBER: &str = "\\u{";
+const BACKSLASH: &str = "\\u{5c}";
+
+/// A cell of CSV that breaks no line, sends nothing to a terminal, and that spreadsheets take for text: what is not seen is written by
+/// its number (`\u{1b}`), and a formula gets an apostrophe before it. [`uncell`] takes both back.
 pub fn cell(text: &str) -> Cow<'_, str> {
-    let formula = text.trim_start_matches('\'').starts_with(FORMULA) && text.parse::<f64>().is_err();
-    if formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+    let plain = if text.contains(NUMBER) {
+        Cow::Owned(text.replace(NUMBER, &format!("{BACKSLASH}{}", &NUMBER[1..])))
+    } else {
+        Cow::Borrowed(text)
+    };
+    let visible = match plain.chars().any(unseen) {
+        true => Cow::Owned(line(&plain).into_owned()),
+        false => plain,
+    };
+    let formula = visible.trim_start_matches('\'').starts_with(FORMULA) && visible.parse::<f64>().is_err();
+    if formula { Cow::Owned(format!("'{visible}")) } else { visible }
 }
 
 /// The text of a cell that [`cell`] wrote.
-pub fn uncell(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
+pub fn uncell(cell: &str) -> Cow<'_, str> {
+    let text = match cell.strip_prefix('\'') {
         Some(text) if text.trim_start_matches('\'').starts_with(FORMULA) => text,
         _ => cell,
+    };
+    if !text.contains(NUMBER) {
+        return Cow::Borrowed(text);
     }
+    let mut parts = text.split(NUMBER);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number =
+            part.split_once('}').and_then(|(digits, rest)| Some((u32::from_str_radix(digits, 16).ok()?, rest)));
+        match number.and_then(|(number, rest)| Some((char::from_u32(number)?, rest))) {
+            Some((letter, rest)) => {
+                plain.push(letter);
+                plain.push_str(rest);
+            }
+            None => {
+                plain.push_str(NUMBER);
+                plain.push_str(part);
+            }
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// A document of JSON in which what is not seen is written by its number (`\u001b`), which every reader takes back: only strings can
+/// hold it.
+pub fn json(document: &str) -> Cow<'_, str> {
+    let bad = |letter: char| unseen(letter) && !matches!(letter, '\n' | '\t' | '\r');
+    replaced(document, bad, |letter| format!("\\u{:04x}", u32::from(letter)))
+}
+
+/// A value as indented JSON that a terminal shows as it is: see [`json`].
+///
+/// # Errors
+/// If the value cannot be written as JSON.
+pub fn json_text(value: &(impl serde::Serialize + ?Sized)) -> serde_json::Result<String> {
+    Ok(json(&serde_json::to_string_pretty(value)?).into_owned())
 }
 
 #[cfg(test)]
@@ -214,10 +263,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn cells_and_json_show_what_is_not_seen_and_give_it_back() {
+        let name = "a\u{9b}31m\u{202e}b\r\n,\u{7f}\\u{41}";
+        assert_eq!(cell(name), "a\\u{9b}31m\\u{202e}b\\u{d}\\u{a},\\u{7f}\\u{5c}u{41}");
+        assert_eq!((uncell(&cell(name)), cell("C:\\users\\x")), (name.into(), "C:\\users\\x".into()));
+        assert_eq!(
+            (uncell("\\u{zz}"), uncell("\\u{d800}x"), uncell("\\u{")),
+            ("\\u{zz}".into(), "\\u{d800}x".into(), "\\u{".into())
+        );
+        let written = json_text(&[name]).unwrap();
+        assert!(!written.chars().any(|letter| unseen(letter) && letter != '\n'), "{written:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&written).unwrap(), [name]);
+    }
+
     proptest! {
         #[test]
-        fn cells_are_read_back(text in "['=+@a-]{0,6}|.{0,8}") {
+        fn cells_are_read_back(text in "['=+@a-]{0,6}|[\\\\u{}5c41\n]{0,12}|\\PC{0,8}|.{0,8}") {
             let written = cell(&text).into_owned();
+            prop_assert!(!written.chars().any(unseen));
             prop_assert_eq!(uncell(&written), text.as_str());
         }
 

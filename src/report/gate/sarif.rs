@@ -126,7 +126,7 @@ pub fn sarif(outcome: &GateOutcome, sources: &Sources) -> String {
             },
         }],
     });
-    format!("{log:#}\n")
+    format!("{}\n", escape::json(&format!("{log:#}")))
 }
 
 fn result(sources: &Sources, number: usize, rule: &RuleOutcome, check: &Check) -> Value {

@@ -451,6 +451,40 @@ mod tests {
     }
 
     #[test]
+    fn a_control_that_had_nothing_to_look_at_says_so() {
+        use crate::record::CellKind;
+        use crate::report::fixture::{cell, manifest};
+
+        let manifest = manifest("x", &["m"]);
+        let asked = |kinds: &[CellKind]| {
+            let mut summary = realistic(&["m"]);
+            summary.cells = kinds.iter().map(|kind| cell("m", "a", *kind, None, 8.0, 0.0)).collect();
+            let questions = checklist(&manifest, &summary);
+            let find = |words: &str| {
+                let found = questions.iter().find(|question| question.question.contains(words)).unwrap();
+                (found.answer, found.evidence.clone(), found.advice)
+            };
+            [find("without gradients"), find("twice the steps")]
+        };
+        let noise = CellKind::ControlNoise;
+        for (answer, evidence, advice) in asked(&[CellKind::ClassLogit, noise]) {
+            assert_eq!(answer, Answer::NotTested);
+            assert!(
+                evidence.contains("left none of the images") && advice.starts_with("Nothing"),
+                "{evidence} {advice}"
+            );
+        }
+        for (answer, evidence, _) in asked(&[]) {
+            assert!(answer == Answer::NotTested && evidence.contains("no attack"), "{evidence}");
+        }
+        let [search, longer] = asked(&[CellKind::Features, noise, CellKind::ControlSearch]);
+        assert_eq!((search.0, longer.0), (Answer::Passed, Answer::NotTested));
+        assert!(longer.1.contains("no number of steps"), "{longer:?}");
+        let both = asked(&[CellKind::ClassLogit, noise, CellKind::ControlSearch, CellKind::ControlLonger]);
+        assert!(both.iter().all(|(answer, ..)| *answer == Answer::Passed));
+    }
+
+    #[test]
     fn commands_are_quoted_for_a_shell() {
         let words = ["am-eval", "run", "my suite.toml", "it's", ""].map(str::to_owned);
         assert_eq!(command(&words), r"am-eval run 'my suite.toml' 'it'\''s' ''");
