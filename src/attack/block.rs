@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::settle::Entry;
-use super::{DrivenUnit, Victim, example, kind};
+use super::{DrivenUnit, Learned, Victim, example, kind};
 use crate::judge::Bench;
-use crate::objective::{Objective, Trained};
+use crate::objective::Objective;
 use crate::optimizer::Pace;
 use crate::random::Noise;
 use crate::record::{
@@ -34,8 +34,8 @@ pub struct AttackBlock<'a> {
     pub units: &'a [DrivenUnit],
     /// The models to which the images of a class-logit attack are shown.
     pub victims: &'a [Victim],
-    /// Readouts of the model's layers, for attacks that follow one.
-    pub readouts: &'a [Trained],
+    /// What was learned of the model for attacks on features.
+    pub learned: &'a Learned,
     /// Whether to hand out the adversarial images of all records.
     pub keep_images: bool,
     /// Whether what was found is looked at later, for more than a few pictures.

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
-use super::AttackBlock;
+use super::{AttackBlock, Learned};
 use crate::judge::{Bench, CleanBlock, Judgement, Lengths, in_8_bits, judge};
-use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{Cell, CellKind, CellUnit, Record, Status};
 use crate::region::{Balls, Region, Regions};
@@ -27,8 +26,8 @@ pub struct ControlBlock<'a> {
     pub dataset: &'a str,
     /// Models, samples and room.
     pub bench: Bench<'a>,
-    /// Readouts of the model's layers.
-    pub readouts: &'a [Trained],
+    /// What was learned of the model for attacks on features.
+    pub learned: &'a Learned,
     /// Place of the block's first sample in the run.
     pub first: usize,
     /// Samples of the run.
@@ -109,7 +108,7 @@ impl<'a> ControlBlock<'a> {
             bench,
             units: &[],
             victims: &[],
-            readouts: self.readouts,
+            learned: self.learned,
             keep_images,
             looked_into: false,
         };

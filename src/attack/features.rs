@@ -10,7 +10,6 @@ use super::{AttackBlock, ByMargin, Kind, Unfit, Way};
 use crate::model::Model;
 use crate::objective::{FeatureScore, LogitObjective, Setup, SharedDrive};
 use crate::optimizer::Pace;
-use crate::random::Noise;
 use crate::record::{CellKind, CellUnit};
 use crate::rows::{Drives, Row};
 use crate::search::{Criterion, Finished, Retain};
@@ -177,25 +176,17 @@ fn reference(block: &AttackBlock, chains: &[Vec<Row>]) -> HashMap<RowKey, Tensor
     found.chains.into_iter().flatten().map(|row| (key(&row.row), row.image)).collect()
 }
 
-/// For each sample of the block another one that the model calls something else, drawn by its own stream; mid-grey where there is none.
+/// For each sample of the block an image of the data set that the model calls something else, drawn by the sample's own stream.
 fn guides(block: &AttackBlock) -> Vec<Tensor> {
-    let clean = block.bench.clean;
+    let Some(guides) = &block.learned.guides else { unreachable!("guides are chosen before the attack begins") };
+    let (clean, noise) = (block.bench.clean, block.noise("guide"));
     let predictions = clean.predictions();
-    let noise: Noise = block.noise("guide");
-    let guide = |sample: usize| {
-        let others: Vec<usize> = (0..clean.len()).filter(|&other| predictions[other] != predictions[sample]).collect();
-        let image = clean.pixels.narrow(0, sample as i64, 1);
-        match others.len() {
-            0 => image.full_like(0.5),
-            count => clean.pixels.narrow(0, others[noise.below(clean.ids[sample].as_str(), count)] as i64, 1),
-        }
-    };
-    (0..clean.len()).map(guide).collect()
+    (0..clean.len()).map(|sample| guides.choose(predictions[sample], &noise, clean.ids[sample].as_str())).collect()
 }
 
 /// A readout of the attack's layer.
 impl AttackBlock<'_> {
     fn readout(&self, layer: &LayerName) -> Option<Rc<crate::objective::Readout>> {
-        self.readouts.iter().find(|trained| &trained.layer == layer).map(|trained| trained.readout.clone())
+        self.learned.readouts.iter().find(|trained| &trained.layer == layer).map(|trained| trained.readout.clone())
     }
 }

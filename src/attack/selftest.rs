@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use tch::{Kind, Tensor};
 
-use super::AttackBlock;
+use super::{AttackBlock, Learned};
 use crate::judge::{Bench, CleanBlock};
 use crate::model::{Flow, Model, Network, Probe, Tap};
 use crate::objective::unit_means;
@@ -162,7 +162,7 @@ impl SelfTest<'_> {
                 bench,
                 units: &[],
                 victims: &[],
-                readouts: &[],
+                learned: &Learned::default(),
                 keep_images: false,
                 looked_into: false,
             };

@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use tch::{Kind, Tensor};
 
-use super::{AttackBlock, kind};
+use super::{AttackBlock, ByMargin, kind};
 use crate::judge::Lengths;
 use crate::model::NoProbe;
 use crate::objective::{Objective, margin, pick};
-use crate::optimizer::{self, Needs, Pace, Pass, Seen, gradient};
-use crate::region::{Balls, Regions};
-use crate::rows::{Drives, Entrants, Row, floats, integers};
+use crate::optimizer::{Pace, gradient};
+use crate::region::Balls;
+use crate::rows::{Drives, Row, floats, integers};
+use crate::search::{Criterion, Retain, Search};
 use crate::terms::{Norm, Unit};
 
 /// What is seen at one step.
@@ -18,7 +19,7 @@ use crate::terms::{Norm, Unit};
 pub struct Step {
     /// Length of the perturbation in the attack's norm.
     pub length: f64,
-    /// What the attack maximizes.
+    /// What the attack maximizes, of the image itself, whatever views its gradient was averaged over.
     pub objective: f32,
     /// Logit of the clean prediction less the best other.
     pub margin: f32,
@@ -41,6 +42,8 @@ pub struct Way<'a> {
 
 /// A row's way from the clean image on.
 pub struct Trace {
+    /// What was driven.
+    pub drives: Drives,
     /// The steps.
     pub steps: Vec<Step>,
     /// Their images `[1, C, H, W]`.
@@ -57,55 +60,35 @@ impl Trace {
 }
 
 impl AttackBlock<'_> {
-    /// Follows the attack on one sample in its largest ball, from the clean image; `unit` is what a unit attack drives. None for
-    /// compositions, which have several ways.
+    /// Follows the attack on one sample in its largest ball, from the clean image, by the same steps and views as its search; `unit` is what
+    /// a unit attack drives. None for compositions, which have several ways.
     pub fn trace(&self, sample: usize, unit: Option<Unit>) -> Option<Trace> {
         let bench = self.bench;
-        let predictions = bench.clean.predictions();
         let epsilon = *self.attack.epsilons.iter().max()?;
         let kind = kind(&self.attack.goal);
         let Way { drives, target, objective } = kind.way(self, sample, unit)?;
-        let rows = [Row { sample, epsilon, restart: 0, drives }];
-        let objective = objective(&rows);
-        let keys = [rows[0].key(&bench.clean.ids[sample])];
-        let noise = self.noise("start");
-        let center = bench.clean.pixels.narrow(0, sample as i64, 1);
-        let entrants = Entrants {
-            rows: &rows,
-            keys: &keys,
-            noise: &noise,
-            center: center.shallow_clone(),
-            steps: self.attack.steps,
+        let row = Row { sample, epsilon, restart: 0, drives };
+        let search = Search {
+            bench,
+            regions: &Balls(self.attack.norm),
+            objective: &*objective,
+            optimizer: self.attack.optimizer,
+            pace: Pace::new(self.attack.steps, self.attack.step_size),
+            criterion: Criterion::best(),
+            referee: &ByMargin(bench),
+            views: self.attack.views,
+            noise: self.noise("start"),
+            retain: Retain::All,
         };
-        let region = Balls(self.attack.norm).around(&entrants);
-        let first = region.start(&entrants, &[false]);
-        let pace = Pace::new(self.attack.steps, self.attack.step_size);
-        let mut optimizer = optimizer::find(self.attack.optimizer)(pace, &entrants, first, &*region);
-        let mut trace = Trace { steps: Vec::new(), images: Vec::new(), target };
-        for step in 0..=self.attack.steps {
-            let query = optimizer.query().detach();
-            let needs = optimizer.needs();
-            let pixels = query.detach().set_requires_grad(needs != Needs::Score);
-            let scored = tch::with_grad(|| objective.score(bench.verifier, &pixels, true));
-            let logits = scored.logits?;
-            trace.add(self.attack.norm, &query, &center, &scored.score.detach(), &logits.detach(), predictions[sample]);
-            if step == self.attack.steps {
-                break;
-            }
-            let slope =
-                (needs == Needs::Gradient).then(|| gradient(&scored.score, &pixels, false).nan_to_num(0.0, 0.0, 0.0));
-            let pass = (needs == Needs::Logits).then(|| Pass::new(&logits, &pixels));
-            if step == 0 && slope.as_ref().is_some_and(|slope| slope.abs().max().double_value(&[]) == 0.0) {
-                // As in the search: what has no gradient begins at random.
-                let first = region.start(&entrants, &[true]);
-                optimizer = optimizer::find(self.attack.optimizer)(pace, &entrants, first, &*region);
-                continue;
-            }
-            let score = scored.score.detach();
-            let observed =
-                Seen { score: &score, gradient: slope.as_ref(), level: scored.level.as_ref(), pass: pass.as_ref() };
-            tch::no_grad(|| optimizer.tell(&observed, &*region));
-        }
+        let measure = objective(std::slice::from_ref(&row));
+        let center = bench.clean.pixels.narrow(0, sample as i64, 1);
+        let clean = bench.clean.judgements[sample].prediction;
+        let mut trace = Trace { drives, steps: Vec::new(), images: Vec::new(), target };
+        search.follow(row, |image| {
+            let scored = tch::no_grad(|| measure.score(bench.verifier, image, true));
+            let logits = scored.logits.unwrap_or_else(|| self.answers(image));
+            trace.add(self.attack.norm, image, &center, &scored.score, &logits, clean);
+        });
         Some(trace)
     }
 

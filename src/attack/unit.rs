@@ -59,21 +59,23 @@ impl Kind for UnitDrive<'_> {
         Some(Watched { layer: self.layer.clone(), neurons })
     }
 
-    fn way<'a>(&'a self, block: &'a AttackBlock<'_>, _: usize, unit: Option<Unit>) -> Option<Way<'a>> {
-        // What is another unit for each sample is looked up over many.
-        let unit = unit.filter(|unit| !unit.is_chosen_by_sample())?;
+    fn way<'a>(&'a self, block: &'a AttackBlock<'_>, sample: usize, unit: Option<Unit>) -> Option<Way<'a>> {
+        let (unit, drives) = match unit? {
+            unit if unit.is_chosen_by_sample() => (unit, self.of_sample(block, sample, unit)?),
+            unit => (unit, Drives::Unit(unit)),
+        };
         let (predictions, device) = (block.bench.clean.predictions(), block.bench.verifier.device());
         let objective = move |rows: &[Row]| -> Box<dyn Objective> {
             let variety = Variety::of_units([unit]);
             Box::new(UnitObjective::new(self.layer, self.direction, variety, rows, &predictions, device))
         };
-        Some(Way { drives: Drives::Unit(unit), target: None, objective: Box::new(objective) })
+        Some(Way { drives, target: None, objective: Box::new(objective) })
     }
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
         let (bench, epsilons) = (block.bench, &block.attack.epsilons);
         let attacked = bench.attacked();
-        let choice = Choice::new(self.layer, block);
+        let choice = Choice::new(self, block);
         let mut chains = Vec::new();
         let attacked_chains =
             block.units.iter().filter(|driven| !driven.control).count() * attacked.len() * epsilons.len();
@@ -113,6 +115,15 @@ impl UnitDrive<'_> {
         Selected { layer: self.layer, units: self.units, direction: self.direction, controls: self.controls }
     }
 
+    /// What is driven of one sample by a unit that each sample chooses for itself.
+    fn of_sample(&self, block: &AttackBlock, sample: usize, unit: Unit) -> Option<Drives> {
+        let driven = block.units.iter().find(|driven| driven.unit == unit)?;
+        let spread = driven.spread.clone()?;
+        let pixels = block.bench.clean.pixels.narrow(0, sample as i64, 1);
+        let samples = sensitive(block.bench.verifier, self.layer, &pixels, &spread).ok()?;
+        Some(Choice { samples, spread, suppressed: self.direction == Direction::Suppress }.drives(driven, 0))
+    }
+
     fn entries(&self, block: &AttackBlock, choice: &Choice, driven: &DrivenUnit, rows: &[Finished]) -> Vec<Entry> {
         let clean = block.bench.clean;
         let activations = choice.activations(self.layer, clean, driven);
@@ -146,31 +157,37 @@ impl UnitDrive<'_> {
 struct Choice {
     samples: Vec<SampleUnits>,
     spread: Rc<Vec<f64>>,
+    /// The attack lowers what it drives.
+    suppressed: bool,
 }
 
 impl Choice {
-    fn new(layer: &LayerName, block: &AttackBlock) -> Self {
-        let bench = block.bench;
+    fn new(drive: &UnitDrive, block: &AttackBlock) -> Self {
+        let (bench, suppressed) = (block.bench, drive.direction == Direction::Suppress);
         let Some(spread) = block.units.iter().find_map(|driven| driven.spread.clone()) else {
-            return Choice { samples: Vec::new(), spread: Rc::default() };
+            return Choice { samples: Vec::new(), spread: Rc::default(), suppressed };
         };
         let count = bench.clean.len() as i64;
         let mut samples = Vec::new();
         for start in (0..count).step_by(bench.capacity.max(1)) {
             let pixels = bench.clean.pixels.narrow(0, start, (count - start).min(bench.capacity.max(1) as i64));
-            match sensitive(bench.verifier, layer, &pixels, &spread) {
+            match sensitive(bench.verifier, drive.layer, &pixels, &spread) {
                 Ok(found) => samples.extend(found),
                 Err(error) => unreachable!("the layer was found before the attack began: {error}"),
             }
         }
-        Choice { samples, spread }
+        Choice { samples, spread, suppressed }
     }
 
     /// What a row drives.
     fn drives(&self, driven: &DrivenUnit, sample: usize) -> Drives {
         let Some(index) = self.index(driven, sample) else { return Drives::Unit(driven.unit) };
         let unit = Unit { part: Part::Channel(index), place: driven.unit.place };
-        if self.samples[sample].lowered[index] { Drives::Lowered(unit) } else { Drives::Unit(unit) }
+        // Whatever the attack's direction, the unit goes the way that changes the prediction.
+        match self.samples[sample].lowered[index] != self.suppressed {
+            true => Drives::Lowered(unit),
+            false => Drives::Unit(unit),
+        }
     }
 
     /// The channel or feature that is driven of a sample, if the way depends on the sample.

@@ -9,17 +9,18 @@ use super::args::VisualizeArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
 use super::output::{print, say};
+use crate::attack::Learned;
 use crate::cuda;
 use crate::data::{self, Pictures};
-use crate::engine::{ENGINE_VERSION, Prepared, device, trained};
+use crate::engine::{ENGINE_VERSION, Prepared, device, learned};
 use crate::interrupt;
 use crate::judge::CleanBlock;
-use crate::model::{Architecture, Model, ModelError, ModelSource, backend};
+use crate::model::{Architecture, Compute, Model, ModelError, ModelSource, backend};
 use crate::record::{PictureDir, StudyDir, write_visualize};
 use crate::report::write_atlases;
 use crate::suite::{
     AttackConfig, Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess,
-    Start, Suite, VisualizeConfig,
+    SearchPrecision, Start, Suite, VisualizeConfig,
 };
 use crate::visualize::universal::Forge;
 use crate::visualize::ways::WayFinder;
@@ -36,11 +37,18 @@ pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
     let device = device::resolve(args.device).or_exit(Exit::Usage)?;
     let (samples, classes, data) = request.samples(args)?;
     let sources = request.open(&samples)?;
-    let models: Vec<Rc<Model>> = sources
-        .iter()
-        .map(|source| source.build(device::paints_with(source, device)).map(Rc::new))
-        .collect::<Result<_, _>>()
-        .or_exit(Exit::Usage)?;
+    let of_suite = request.suite.as_ref().map_or(SearchPrecision::Auto, |suite| suite.run.precision);
+    let precision = if args.fast { SearchPrecision::Fast } else { of_suite };
+    let built = |compute: &dyn Fn(&ModelSource) -> Compute| -> Result<Vec<Rc<Model>>, Failure> {
+        sources
+            .iter()
+            .map(|source| source.build(compute(source)).map(Rc::new))
+            .collect::<Result<_, _>>()
+            .or_exit(Exit::Usage)
+    };
+    let models = built(&|source| device::judges_with(source, device))?;
+    let painters = built(&|source| device::paints_with(precision, source, device))?;
+    let forms: Vec<String> = painters.iter().map(|painter| device::words(painter.compute)).collect();
     std::fs::create_dir_all(&args.out).or_exit(Exit::RunFailed)?;
     let dir = PictureDir::of_run(&args.out);
     if args.fresh {
@@ -53,7 +61,8 @@ pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
         seed: args.seed.unwrap_or(request.seed),
         capacity: args.batch.unwrap_or_else(|| device::rows(device, pixels)),
         samples: &samples,
-        identity: serde_json::json!([ENGINE_VERSION, hashes, data, device_name(device)]).to_string(),
+        painters: &painters,
+        identity: serde_json::json!([ENGINE_VERSION, hashes, data, device_name(device), forms]).to_string(),
     };
     draw(&studio, &request.visualizations, &models, args.model.as_deref(), (0, 1))?;
     let pictures = finish(&args.out, &classes)?;
@@ -100,15 +109,16 @@ fn of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result<(), 
     let count = prepared.selection.len().min(REFERENCE);
     let samples = prepared.selection.load_block(prepared.dataset.as_ref(), 0..count).or_exit(Exit::Usage)?;
     let samples = RealSamples::labelled(samples);
-    let models: Vec<Rc<Model>> = (0..prepared.sources.len())
-        .map(|index| prepared.painter(index))
-        .collect::<Result<_, _>>()
-        .or_exit(Exit::Usage)?;
+    let of_all = |model: &dyn Fn(usize) -> Result<Rc<Model>, ModelError>| -> Result<Vec<Rc<Model>>, Failure> {
+        (0..prepared.sources.len()).map(model).collect::<Result<_, _>>().or_exit(Exit::Usage)
+    };
+    let (models, painters) = (of_all(&|index| prepared.verifier(index))?, of_all(&|index| prepared.painter(index))?);
     let studio = Studio {
         dir: &PictureDir::of_run(run),
         seed: prepared.suite.seed,
         capacity: prepared.capacity(),
         samples: &samples,
+        painters: &painters,
         // The run's name holds the hash of weights, data, device and suite.
         identity: prepared.run.clone(),
     };
@@ -158,9 +168,9 @@ fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result
         let model = prepared.verifier(place).or_exit(Exit::Usage)?;
         let clean = CleanBlock::new(&model, &samples, &[], prepared.capacity());
         let followed = attacks.iter().any(|(_, attack)| attack.goal.objective_word().is_some());
-        let readouts = match followed {
-            true => trained(prepared, place, &model, prepared.capacity()).or_exit(Exit::Usage)?,
-            false => Vec::new(),
+        let learned = match followed {
+            true => learned(prepared, place, &model, prepared.capacity()).or_exit(Exit::Usage)?,
+            false => Learned::default(),
         };
         for (at, attack) in attacks {
             part += 1;
@@ -170,7 +180,7 @@ fn ways_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> Result
             say(&format!("{name} {}: the way over the boundary", attack.name));
             let units = prepared.driven_units(attack, &model).map_err(|error| Failure::new(Exit::Usage, error))?;
             let key = format!("{place:02}-{name}--{at:03}-{}", attack.name);
-            finder.run(attack, &model, &clean, (&units, &readouts), &key).map_err(failure)?;
+            finder.run(attack, &model, &clean, (&units, &learned), &key).map_err(failure)?;
         }
     }
     Ok(())

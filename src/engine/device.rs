@@ -130,9 +130,14 @@ pub fn judges_with(source: &ModelSource, device: Device) -> Compute {
     Compute { channels_last, ..Compute::f32(device) }
 }
 
-/// How pictures are made: in f32, in the order of memory that is faster.
-pub fn paints_with(source: &ModelSource, device: Device) -> Compute {
-    Compute { folded: false, stem_blocks: !device.is_cuda(), ..searches_with(SearchPrecision::F32, source, device) }
+/// How pictures are made: in f32, in the order of memory that is faster; in bf16 where the suite asks for it or for what is fast. What they
+/// do is judged as everything is.
+pub fn paints_with(precision: SearchPrecision, source: &ModelSource, device: Device) -> Compute {
+    let precision = match precision {
+        SearchPrecision::Fast | SearchPrecision::Bf16 => precision,
+        SearchPrecision::Auto | SearchPrecision::F32 | SearchPrecision::Tf32 => SearchPrecision::F32,
+    };
+    Compute { stem_blocks: !device.is_cuda(), ..searches_with(precision, source, device) }
 }
 
 /// Whether this CPU has instructions for products of bfloat16, which make it faster than f32: Intel since Cooper Lake and Sapphire Rapids,

@@ -7,7 +7,7 @@ use crate::model::ModelSource;
 use crate::suite::{SearchPrecision, Suite};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
-pub const ENGINE_VERSION: &str = "3";
+pub const ENGINE_VERSION: &str = "4";
 
 /// Version of what a run's identity is made of: since 2 the images' content, the number of threads on a CPU, and libtorch's version.
 pub const IDENTITY_FORMAT: u32 = 2;

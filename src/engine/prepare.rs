@@ -124,12 +124,12 @@ impl Prepared {
         self.build(index, self.judge_compute(index))
     }
 
-    /// The model that makes pictures, in f32.
+    /// The model that makes pictures.
     ///
     /// # Errors
     /// If the weights are not those of the architecture.
     pub fn painter(&self, index: usize) -> Result<Rc<Model>, ModelError> {
-        self.build(index, paints_with(&self.sources[index], self.device))
+        self.build(index, paints_with(self.suite.run.precision, &self.sources[index], self.device))
     }
 
     fn build(&self, index: usize, compute: Compute) -> Result<Rc<Model>, ModelError> {

@@ -2,7 +2,7 @@
 
 use super::error::RunError;
 use super::prepare::Prepared;
-use crate::attack::{Selected, kind};
+use crate::attack::{DrivenUnit, Reference, Selected, choose, kind};
 use crate::judge::{Labelled, learn_directions, pixels, ranked};
 use crate::model::{LayerInfo, Model, ModelError};
 use crate::objective::missing;
@@ -18,10 +18,15 @@ impl Prepared {
     ///
     /// # Errors
     /// If the layer or a unit does not exist, or images cannot be read.
-    pub fn driven_units(&self, attack: &AttackConfig, model: &Model) -> Result<Vec<Unit>, RunError> {
+    pub fn driven_units(&self, attack: &AttackConfig, model: &Model) -> Result<Vec<DrivenUnit>, RunError> {
         let kind = kind(&attack.goal);
-        let Some(Selected { layer, units, direction, .. }) = kind.selected() else { return Ok(Vec::new()) };
-        self.chosen_units(&attack.name, model, &model.layer(layer)?, units, direction)
+        let Some(selected) = kind.selected() else { return Ok(Vec::new()) };
+        let layer = model.layer(selected.layer)?;
+        let units = self.chosen_units(&attack.name, model, &layer, selected.units, selected.direction)?;
+        let batches = self.labelled()?.into_iter().map(|batch| Ok::<_, RunError>(batch.pixels));
+        let reference = Reference::new(model, &kind.watched().into_iter().collect::<Vec<_>>(), batches)?;
+        let selected = Selected { units: &UnitSelection::Listed(units), controls: &[], ..selected };
+        Ok(choose(model, selected, &reference, &Noise::new(self.suite.seed, "ways"))?)
     }
 
     /// The units of `layer` that a selection means, of what is called `name` in the suite; they exist, and their directions are known.

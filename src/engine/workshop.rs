@@ -9,19 +9,18 @@ use tch::Tensor;
 use super::device;
 use super::error::RunError;
 use super::fault;
+use super::learned::learned;
 use super::loaded::Loaded;
 use super::prepare::Prepared;
-use super::readouts::trained;
 use super::reference::REFERENCE;
 use crate::attack::{
     AttackBlock, ControlBlock, ControlOutcome, DamagePlan, DamageStudy, DrivenUnit, PatchTarget, Reference, Selected,
-    SelfTest, Victim, choose, kind, thumbnail,
+    Learned, SelfTest, Victim, choose, kind, thumbnail,
 };
 use crate::boundary::BoundaryBlock;
 use crate::data::{Loading, Sample};
 use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, learn_directions, pixels, ranked};
 use crate::model::Model;
-use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{Block, Evidence, MOST_THUMBNAILS, Record, RunDir};
 use crate::suite::controls::{control_places, is_one_of, takes_part};
@@ -46,8 +45,8 @@ pub(super) struct Workshop<'a> {
     units: HashMap<usize, Rc<Vec<DrivenUnit>>>,
     /// What units do over the reference images, of the same model.
     reference: Option<Rc<Reference>>,
-    /// Readouts of the model's layers.
-    readouts: Option<Rc<Vec<Trained>>>,
+    /// What was learned of the same model for attacks on features.
+    learned: Option<Rc<Learned>>,
     /// What is looked at inside the same model.
     damage: Option<Rc<DamagePlan>>,
 }
@@ -71,7 +70,7 @@ impl<'a> Workshop<'a> {
             ahead: None,
             units: HashMap::new(),
             reference: None,
-            readouts: None,
+            learned: None,
             damage: None,
         }
     }
@@ -89,7 +88,7 @@ impl<'a> Workshop<'a> {
         self.units.clear();
         self.reference = None;
         self.damage = None;
-        self.readouts = None;
+        self.learned = None;
         self.capacity
     }
 
@@ -145,7 +144,7 @@ impl<'a> Workshop<'a> {
     ) -> Result<(), RunError> {
         let attack = &self.prepared.suite.attacks[index];
         let units = self.units(index, unit.model, verifier)?;
-        let readouts = self.readouts(unit.model, verifier)?;
+        let learned = self.learned(unit.model, verifier)?;
         let victims = if self.transfers(unit) { self.victims(unit, bench.clean)? } else { Vec::new() };
         let mut outcome = AttackBlock {
             attack,
@@ -153,12 +152,12 @@ impl<'a> Workshop<'a> {
             bench,
             units: &units,
             victims: &victims,
-            readouts: &readouts,
+            learned: &learned,
             keep_images: self.images.is_some(),
             looked_into: prepared_damage(self.prepared, attack).is_some(),
         }
         .run();
-        for control in self.controls(unit, index, (bench, &readouts), &outcome.records) {
+        for control in self.controls(unit, index, (bench, &learned), &outcome.records) {
             let first = outcome.records.len();
             control.images.iter().for_each(|(row, image)| outcome.images.push(first + row, image));
             outcome.records.extend(control.records);
@@ -220,7 +219,7 @@ impl<'a> Workshop<'a> {
         &self,
         unit: &WorkUnit,
         attack: usize,
-        (bench, readouts): (Bench, &[Trained]),
+        (bench, learned): (Bench, &Learned),
         attacked: &[Record],
     ) -> Vec<ControlOutcome> {
         let suite = &self.prepared.suite;
@@ -232,7 +231,7 @@ impl<'a> Workshop<'a> {
                 epsilon,
                 dataset: self.prepared.dataset.name(),
                 bench,
-                readouts,
+                learned,
                 first: unit.samples.start,
                 samples: self.prepared.selection.len(),
                 keep_images: self.images.is_some(),
@@ -271,7 +270,7 @@ impl<'a> Workshop<'a> {
             self.units.clear();
             self.reference = None;
             self.damage = None;
-            self.readouts = None;
+            self.learned = None;
             self.model = Some(index);
             self.learn_directions(&pair.1)?;
         }
@@ -389,14 +388,14 @@ impl<'a> Workshop<'a> {
         Ok(units)
     }
 
-    /// Readouts of all layers that attacks on a model follow, trained once.
-    fn readouts(&mut self, model: usize, verifier: &Model) -> Result<Rc<Vec<Trained>>, RunError> {
-        if let Some(readouts) = &self.readouts {
-            return Ok(readouts.clone());
+    /// What attacks on a model's features learn of it, once.
+    fn learned(&mut self, model: usize, verifier: &Model) -> Result<Rc<Learned>, RunError> {
+        if let Some(learned) = &self.learned {
+            return Ok(learned.clone());
         }
-        let readouts = Rc::new(trained(self.prepared, model, verifier, self.capacity)?);
-        self.readouts = Some(readouts.clone());
-        Ok(readouts)
+        let learned = Rc::new(learned(self.prepared, model, verifier, self.capacity)?);
+        self.learned = Some(learned.clone());
+        Ok(learned)
     }
 
     fn reference(&mut self, model: usize, verifier: &Model) -> Result<Rc<Reference>, RunError> {

@@ -113,6 +113,11 @@ impl Batch {
         Batch { late: Some(steps - steps / 10).filter(|_| steps >= 10), ..self }
     }
 
+    /// The images `[R, C, H, W]` of which the next step is taken.
+    pub(super) fn looks_at(&self) -> Tensor {
+        self.optimizer.query().detach()
+    }
+
     /// Whether its passes leave the network before the logits.
     pub fn truncates(&self) -> bool {
         self.objective.truncates()

@@ -6,6 +6,7 @@
 
 mod batch;
 mod criterion;
+mod follow;
 mod retain;
 mod run;
 mod track;

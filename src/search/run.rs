@@ -139,7 +139,7 @@ impl Search<'_> {
     }
 
     /// A batch of rows that begin.
-    fn enter(&self, rows: Vec<Active>) -> Batch {
+    pub(super) fn enter(&self, rows: Vec<Active>) -> Batch {
         let plain: Vec<Row> = rows.iter().map(|active| active.row.clone()).collect();
         let random: Vec<bool> = plain.iter().map(|row| row.restart > 0).collect();
         self.entering(&plain, |entrants| {
@@ -155,7 +155,7 @@ impl Search<'_> {
 
     /// One step of all rows. Where a centre gives no gradient (a dead unit, a saturated loss) a random start may: rows whose first gradient
     /// is zero begin again there. Only steps in which rows enter look for that, which waits for the device.
-    fn step(&self, batch: &mut Batch) {
+    pub(super) fn step(&self, batch: &mut Batch) {
         let entering: Vec<bool> = batch.rows.iter().map(|active| active.age == 0).collect();
         let zero = batch.step(self.bench.model, self.criterion);
         let Some(zero) = zero.filter(|_| entering.contains(&true)) else { return };

@@ -30,26 +30,30 @@ impl Adam {
     /// The parameters after a step of descent.
     pub fn step(&mut self, parameters: &Tensor, gradient: &Tensor) -> Tensor {
         let PictureOptimizer { nesterov, rate, beta1, beta2, cosine } = self.config;
-        let blend = |old: Option<Tensor>, new: Tensor, decay: f64| match old {
-            Some(old) => old * decay + new * (1.0 - decay),
+        // In place and in few passes: the parameters of a batch do not fit a cache.
+        let blend = |old: Option<Tensor>, new: &Tensor, decay: f64| match old {
+            Some(mut old) => old.lerp_(new, 1.0 - decay),
             None => new * (1.0 - decay),
         };
-        let mean = blend(self.mean.take(), gradient.shallow_clone(), beta1);
-        let square = blend(self.square.take(), gradient.square(), beta2);
+        let mean = blend(self.mean.take(), gradient, beta1);
+        let square = blend(self.square.take(), &gradient.square(), beta2);
         let progress = self.age as f64 / self.steps.max(1) as f64;
         let rate = if cosine { rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()) } else { rate };
         self.age += 1;
         let age = self.age as i32;
-        let direction = if nesterov {
+        // Square roots of mean squares are this factor times those of their running sums.
+        let correction = 1.0 / (1.0 - beta2.powi(age)).sqrt();
+        let size = square.sqrt().g_add_scalar_(FLOOR / correction);
+        let next = if nesterov {
             let momentum = |step: i32| beta1 * (1.0 - 0.5 * 0.96f64.powf(f64::from(step) * MOMENTUM_DECAY));
             let (now, next) = (momentum(age), momentum(age + 1));
             self.product *= now;
-            &mean * (next / (1.0 - self.product * next)) + gradient * ((1.0 - now) / (1.0 - self.product))
+            let momentum = next / (1.0 - self.product * next);
+            let direction = &mean * momentum + gradient * ((1.0 - now) / (1.0 - self.product));
+            parameters - direction / size * (rate / correction)
         } else {
-            &mean / (1.0 - beta1.powi(age))
+            parameters - &mean / size * (rate / correction / (1.0 - beta1.powi(age)))
         };
-        let size = (&square / (1.0 - beta2.powi(age))).sqrt() + FLOOR;
-        let next = parameters - direction / size * rate;
         (self.mean, self.square) = (Some(mean), Some(square));
         next
     }

@@ -58,8 +58,10 @@ pub struct Painted {
 
 /// Makes pictures of units of one layer.
 pub struct Painter<'a> {
-    /// The model that gives gradients.
+    /// The model that gives gradients, which may compute less exactly.
     pub model: &'a Model,
+    /// The model that says in f32 how active the unit is on the finished picture.
+    pub judge: &'a Model,
     /// The layer, which exists, as do the units.
     pub layer: &'a LayerName,
     /// How pictures are made.
@@ -200,7 +202,7 @@ impl Painter<'_> {
         let image = canvas.image(&parameters);
         let view = views.show(&image, step);
         let copies = self.config.views.copies;
-        let (activation, rectifiers) = self.activation(&view, leaky);
+        let (activation, rectifiers) = self.activation(self.model, &view, leaky);
         let units: Vec<Unit> = subjects.iter().flat_map(|subject| std::iter::repeat_n(subject.unit, copies)).collect();
         let value = unit_values(self.model, self.layer, &activation, &units).view([-1, copies as i64]).mean_dim(
             [1i64].as_slice(),
@@ -228,10 +230,10 @@ impl Painter<'_> {
     }
 
     /// The layer's activation, nothing behind which is computed, and the rectifiers on the way, of which those from `leaky` on leak.
-    fn activation(&self, view: &Tensor, leaky: Option<usize>) -> (Tensor, usize) {
+    fn activation(&self, model: &Model, view: &Tensor, leaky: Option<usize>) -> (Tensor, usize) {
         let from = leaky.unwrap_or(usize::MAX);
         let mut probe = Leaky { tap: Tap::leaving(self.layer), from, passed: Cell::new(0) };
-        let _: ControlFlow<(), Tensor> = self.model.forward(view, &mut probe);
+        let _: ControlFlow<(), Tensor> = model.forward(view, &mut probe);
         let passed = probe.passed.get();
         (probe.tap.into_activation().unwrap_or_else(|| view.shallow_clone()), passed)
     }
@@ -240,7 +242,7 @@ impl Painter<'_> {
         let [_, height, width] = self.model.input;
         let resized = fitted(images, [height, width]);
         let units: Vec<Unit> = subjects.iter().map(|subject| subject.unit).collect();
-        let activation = unit_values(self.model, self.layer, &self.activation(&resized, None).0, &units);
+        let activation = unit_values(self.judge, self.layer, &self.activation(self.judge, &resized, None).0, &units);
         let variation = total_variation(images) / images.get(0).numel() as f64;
         let (images, importance) = (images.to_device(Device::Cpu), progress.importance.to_device(Device::Cpu));
         let history: Vec<Tensor> = progress.history.iter().map(|values| values.to_device(Device::Cpu)).collect();
@@ -316,6 +318,7 @@ impl Progress {
 /// How alike the activations of pictures of one unit are: the products of their Gram matrices of channels, each of length 1. A copy
 /// is compared with the copies of the same number.
 fn alike(activation: &Tensor, subjects: &[Subject], copies: i64, weight: f64) -> Tensor {
+    let activation = activation.to_kind(Kind::Float);
     let features = match activation.dim() {
         4 => activation.flatten(2, -1),
         3 => activation.transpose(1, 2),

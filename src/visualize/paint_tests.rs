@@ -26,7 +26,8 @@ fn subjects(units: &[usize]) -> Vec<Subject> {
 fn paint(model: &Model, layer: &str, config: &PictureConfig, subjects: &[Subject]) -> Vec<Painted> {
     let noise = Noise::new(11, "paint");
     let layer = LayerName::from(layer);
-    Painter { model, layer: &layer, config, direction: Direction::Maximize, noise: &noise }.paint(subjects, None)
+    Painter { model, judge: model, layer: &layer, config, direction: Direction::Maximize, noise: &noise }
+        .paint(subjects, None)
 }
 
 const CNN: (&str, &str) = ("cifar/resnet8", "layer2.0");
@@ -63,6 +64,7 @@ fn a_batch_gives_what_single_pictures_give() {
             let config = short(preset, 3);
             let painter = Painter {
                 model: &model,
+                judge: &model,
                 layer: &layer,
                 config: &config,
                 direction: Direction::Maximize,
@@ -146,8 +148,14 @@ fn accentuation_begins_at_its_image_and_stays_near_if_told() {
     let far = |keep: f64| {
         let penalties = Penalties { keep, ..Penalties::default() };
         let config = PictureConfig { penalties, ..short(PicturePreset::Lucid, 20) };
-        let painter =
-            Painter { model: &model, layer: &layer, config: &config, direction: Direction::Maximize, noise: &noise };
+        let painter = Painter {
+            model: &model,
+            judge: &model,
+            layer: &layer,
+            config: &config,
+            direction: Direction::Maximize,
+            noise: &noise,
+        };
         let painted = painter.paint(&subjects(&[3]), Some(&origin));
         (&painted[0].image - &origin).square().mean(Kind::Float).sqrt().double_value(&[])
     };

@@ -33,6 +33,8 @@ pub struct Studio<'a> {
     pub capacity: usize,
     /// Real images of the models' size; may be none.
     pub samples: &'a RealSamples,
+    /// The models that give gradients, by their place; they may compute less exactly than those that judge.
+    pub painters: &'a [Rc<Model>],
     /// Hash of what determines pictures besides their visualization: weights, data, device.
     pub identity: String,
 }
@@ -81,7 +83,9 @@ impl Studio<'_> {
             if interrupt::requested() {
                 return Err(VisualizeError::Interrupted);
             }
-            let pictures = guarded(|| self.block(config, model, others, sitting, driven, origin.as_ref()))??;
+            let pictures = guarded(|| {
+                self.block(config, (model, &self.painters[place]), others, sitting, driven, origin.as_ref())
+            })??;
             let block = PictureBlock { format: PICTURES_FORMAT, identity: identity.clone(), pictures };
             self.dir.write_block(&sitting.key, &block)?;
         }
@@ -107,8 +111,14 @@ impl Studio<'_> {
     fn origin(&self, config: &VisualizeConfig, model: &Model) -> Result<Option<Tensor>, VisualizeError> {
         let noise = Noise::new(self.seed, "");
         let layer = "".into();
-        let painter =
-            Painter { model, layer: &layer, config: &config.picture, direction: config.direction, noise: &noise };
+        let painter = Painter {
+            model,
+            judge: model,
+            layer: &layer,
+            config: &config.picture,
+            direction: config.direction,
+            noise: &noise,
+        };
         let [channels, height, width] = painter.canvas_size();
         let unfit = |problem: String| VisualizeError::Unfit { visualization: config.name.clone(), problem };
         let resized = |image: Tensor| fitted(&image.unsqueeze(0), [height, width]).get(0);
@@ -137,7 +147,7 @@ impl Studio<'_> {
     fn block(
         &self,
         config: &VisualizeConfig,
-        model: &Model,
+        (model, painter): (&Model, &Model),
         others: &[Rc<Model>],
         sitting: &Sitting,
         driven: &Driven,
@@ -147,7 +157,14 @@ impl Studio<'_> {
             sitting.units.iter().flat_map(|&unit| (0..config.seeds).map(move |seed| Subject { unit, seed })).collect();
         let noise = Noise::new(self.seed, &format!("visualize/{}", config.name));
         let layer = &sitting.layer.name;
-        let painter = Painter { model, layer, config: &config.picture, direction: config.direction, noise: &noise };
+        let painter = Painter {
+            model: painter,
+            judge: model,
+            layer,
+            config: &config.picture,
+            direction: config.direction,
+            noise: &noise,
+        };
         // The seeds of a unit share a batch: they may push each other apart.
         let rows = (self.capacity / config.picture.views.copies / config.seeds).max(1) * config.seeds;
         let mut pictures = Vec::new();

@@ -142,8 +142,14 @@ impl Forge<'_> {
         let picture = PicturePreset::Lucid.config();
         let picture = crate::suite::PictureConfig { steps: config.steps, ..picture };
         let noise = Noise::new(self.seed, &format!("universal/{}", config.name));
-        let painter =
-            Painter { model, layer: &layer.name, config: &picture, direction: config.direction, noise: &noise };
+        let painter = Painter {
+            model,
+            judge: model,
+            layer: &layer.name,
+            config: &picture,
+            direction: config.direction,
+            noise: &noise,
+        };
         let painted = painter.paint(&[Subject { unit, seed: 0 }], None);
         let [_, height, width] = model.input;
         let image = fitted(&painted[0].image.unsqueeze(0).to_device(model.device()), [height, width]);

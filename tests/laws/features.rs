@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use am_eval::attack::{Guides, Learned};
 use am_eval::objective::{Readout, Trained};
 use am_eval::suite::{FeatureObjective, FeaturesGoal, GradientViews};
 
@@ -35,6 +36,14 @@ fn images() -> Vec<Vec<u8>> {
     (0..6).map(image).collect()
 }
 
+/// Images of stronger contrast, which the model sees as several classes.
+fn strong() -> Vec<Vec<u8>> {
+    let noise = am_eval::random::Noise::new(7, "guides");
+    let image =
+        |index: usize| noise.uniform(&index.to_string(), PIXELS).iter().map(|x| (x * 127.0 + 127.0) as u8).collect();
+    (0..24).map(image).collect()
+}
+
 fn attack(objective: FeatureObjective, norm: Norm, radius: f64) -> AttackConfig {
     AttackConfig {
         goal: Goal::Features(FeaturesGoal { objective, layer: LayerName::from("features") }),
@@ -45,18 +54,27 @@ fn attack(objective: FeatureObjective, norm: Norm, radius: f64) -> AttackConfig 
 }
 
 fn outcome(model: &Model, attack: &AttackConfig, rows: usize) -> AttackOutcome {
-    let samples = samples(model, &images());
-    let clean = CleanBlock::new(model, &samples, &[], rows);
+    outcome_of(model, attack, rows, &[0, 1, 2, 3, 4, 5])
+}
+
+/// What comes of a block of these samples.
+fn outcome_of(model: &Model, attack: &AttackConfig, rows: usize, chosen: &[usize]) -> AttackOutcome {
+    let found = samples(model, &images());
+    let clean = CleanBlock::new(model, &found, &[], rows).subset(chosen);
     let layer = LayerName::from("features");
     let (readout, agrees) = Readout::train(model, &layer, &[clean.pixels.shallow_clone()]);
-    let readouts = [Trained { layer, readout: Rc::new(readout), agrees }];
+    let readouts = vec![Trained { layer, readout: Rc::new(readout), agrees }];
+    // Other images than those that are attacked, so that what guides does not depend on the batch.
+    let guides = CleanBlock::new(model, &samples(model, &strong()), &[], rows);
+    let guides = Guides::new(guides.pixels.shallow_clone(), guides.predictions());
+    let learned = Learned { readouts, guides };
     AttackBlock {
         attack,
         dataset: "test",
         bench: bench(model, &clean, rows),
         units: &[],
         victims: &[],
-        readouts: &readouts,
+        learned: &learned,
         keep_images: true,
         looked_into: true,
     }
@@ -111,4 +129,18 @@ fn a_readout_of_the_classifiers_own_features_flips_what_the_margin_flips() {
         ..class_logit(Loss::Margin, Target::Untargeted, Norm::Linf, &[0.3])
     });
     assert!(by_readout > 0 && by_readout <= by_margin + 1, "{by_readout}, {by_margin}");
+}
+
+/// What guides an image is its own draw among the data's images of other classes: where it is drawn from, not with whom it shares a block.
+#[test]
+fn guided_features_do_not_depend_on_the_block() {
+    let model = small();
+    let attack = attack(FeatureObjective::Guided, Norm::Linf, 0.1);
+    let whole = outcome(&model, &attack, 8);
+    for sample in 0..images().len() {
+        let alone = outcome_of(&model, &attack, 8, &[sample]);
+        let (one, other) = (&alone.records[0], &whole.records[sample]);
+        assert_eq!(one.sample_id, other.sample_id);
+        assert!((one.margin_adv - other.margin_adv).abs() < 1e-4, "sample {sample}");
+    }
 }

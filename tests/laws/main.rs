@@ -7,7 +7,7 @@ mod transfer;
 
 use std::ops::ControlFlow;
 
-use am_eval::attack::{AttackBlock, AttackOutcome, DrivenUnit, Victim, kind};
+use am_eval::attack::{AttackBlock, AttackOutcome, DrivenUnit, Learned, Victim, kind};
 use am_eval::boundary::BoundaryBlock;
 use am_eval::data::{Image, Sample};
 use am_eval::judge::{Bench, CleanBlock};
@@ -153,7 +153,7 @@ fn run_before(
         bench: bench(model, &clean, rows),
         units: driven,
         victims,
-        readouts: &[],
+        learned: &Learned::default(),
         keep_images: true,
         looked_into: true,
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use am_eval::attack::ByMargin;
+use am_eval::attack::{ByMargin, Learned};
 use am_eval::objective::LogitObjective;
 use am_eval::optimizer::Pace;
 use am_eval::random::Noise;
@@ -141,7 +141,7 @@ fn every_pass_is_counted_and_none_is_made_twice() {
         bench: bench(&model, &clean, 5),
         units: &driven,
         victims: &[],
-        readouts: &[],
+        learned: &Learned::default(),
         keep_images: false,
         looked_into: true,
     };

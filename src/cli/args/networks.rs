@@ -158,6 +158,10 @@ pub struct VisualizeArgs {
     /// Device [auto, cpu, cuda, cuda:N]
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Take bfloat16 for the steps where the CPU has instructions for it, as a suite's `precision = "fast"` does; what is measured on the
+    /// pictures stays f32
+    #[arg(long)]
+    pub fast: bool,
     /// Views in a batch
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub batch: Option<usize>,

@@ -7,15 +7,14 @@ use std::rc::Rc;
 use tch::{Device, Tensor};
 
 use super::{VisualizeError, plain};
-use crate::attack::{AttackBlock, Trace, chance};
+use crate::attack::{AttackBlock, DrivenUnit, Learned, Trace, chance};
 use crate::engine::guarded;
 use crate::interrupt;
 use crate::judge::{Bench, CleanBlock};
 use crate::model::Model;
-use crate::objective::Trained;
 use crate::random::Noise;
 use crate::record::{StudyDir, WayPoint, WayRecord, file_word};
-use crate::rows::integers;
+use crate::rows::{Drives, integers};
 use crate::suite::{AttackConfig, SliceAcross, TrajectoryConfig};
 use crate::terms::Unit;
 
@@ -40,7 +39,7 @@ pub struct WayFinder<'a> {
 
 impl WayFinder<'_> {
     /// Makes the missing ways of an attack on a model. `clean` are samples to choose from, `units` those that a unit attack drives,
-    /// `readouts` those of layers whose readout is followed. `key` names model and attack.
+    /// `learned` what attacks on features know of the model. `key` names model and attack.
     ///
     /// # Errors
     /// See [`VisualizeError`]; finished ways are kept.
@@ -49,7 +48,7 @@ impl WayFinder<'_> {
         attack: &AttackConfig,
         model: &Rc<Model>,
         clean: &CleanBlock,
-        (units, readouts): (&[Unit], &[Trained]),
+        (units, learned): (&[DrivenUnit], &Learned),
         key: &str,
     ) -> Result<(), VisualizeError> {
         let bench = Bench { model, verifier: model, clean, seed: self.seed, capacity: self.capacity, poll: 1 };
@@ -67,32 +66,26 @@ impl WayFinder<'_> {
                 attack,
                 dataset: self.dataset,
                 bench,
-                units: &[],
+                units,
                 victims: &[],
-                readouts,
+                learned,
                 keep_images: false,
                 looked_into: true,
             };
-            if let Some(way) = guarded(|| self.way(&block, sample, units, &key))?? {
+            if let Some(way) = guarded(|| self.way(&block, sample, &key))?? {
                 self.dir.write(&key, &self.identity, &way)?;
             }
         }
         Ok(())
     }
 
-    fn way(
-        &self,
-        block: &AttackBlock,
-        sample: usize,
-        units: &[Unit],
-        key: &str,
-    ) -> Result<Option<WayRecord>, VisualizeError> {
+    fn way(&self, block: &AttackBlock, sample: usize, key: &str) -> Result<Option<WayRecord>, VisualizeError> {
         let clean = block.bench.clean;
         let prediction = clean.judgements[sample].prediction;
         let goal = &block.attack.goal;
         let (kind, layer) = (goal.cell_kind(), goal.layer().cloned());
         let objective = goal.objective_word();
-        let Some((unit, trace)) = followed(block, sample, units, prediction) else { return Ok(None) };
+        let Some((unit, trace)) = followed(block, sample, prediction) else { return Ok(None) };
         let logits = block.answers(&Tensor::cat(&trace.images, 0));
         let last = integers(&logits.argmax(-1, false)).last().copied().unwrap_or(prediction);
         let second = || {
@@ -124,7 +117,7 @@ impl WayFinder<'_> {
         let noise = Noise::new(self.seed, "slice");
         let slice = (self.config.slice > 1)
             .then(|| {
-                let other = self.second_unit(block, sample, units, unit);
+                let other = self.second_unit(block, sample, unit);
                 slice::slice(block, sample, trace.images.last()?, other, self.config.slice, &noise)
             })
             .flatten();
@@ -136,7 +129,7 @@ impl WayFinder<'_> {
             label: prediction as u32,
             reached: reached as u32,
             layer,
-            unit: unit.map(|unit| unit.to_string()).or_else(|| objective.map(str::to_owned)),
+            unit: unit.map(|unit| unit_text(unit, trace.drives)).or_else(|| objective.map(str::to_owned)),
             norm: block.attack.norm,
             epsilon: block.attack.epsilons.iter().max().copied().unwrap_or(block.attack.epsilons[0]),
             points,
@@ -149,26 +142,28 @@ impl WayFinder<'_> {
 
 impl WayFinder<'_> {
     /// What another unit of the attack makes of the sample, if a slice is to show that.
-    fn second_unit(
-        &self,
-        block: &AttackBlock,
-        sample: usize,
-        units: &[Unit],
-        followed: Option<Unit>,
-    ) -> Option<(Unit, Tensor)> {
+    fn second_unit(&self, block: &AttackBlock, sample: usize, followed: Option<Unit>) -> Option<(Unit, Tensor)> {
         let followed = followed.filter(|_| self.config.across == SliceAcross::Unit)?;
-        let other = units.iter().copied().find(|unit| *unit != followed)?;
+        let other = block.units.iter().map(|driven| driven.unit).find(|unit| *unit != followed)?;
         Some((other, block.trace(sample, Some(other))?.images.pop()?))
     }
 }
 
+/// A unit; of one that each sample chooses for itself also which it is.
+fn unit_text(unit: Unit, drives: Drives) -> String {
+    match drives {
+        Drives::Unit(driven) | Drives::Lowered(driven) if driven != unit => format!("{unit} ({driven})"),
+        _ => unit.to_string(),
+    }
+}
+
 /// The trace of the attack; of a unit attack that of the first unit which flips the sample, or else of the first.
-fn followed(block: &AttackBlock, sample: usize, units: &[Unit], clean: i64) -> Option<(Option<Unit>, Trace)> {
+fn followed(block: &AttackBlock, sample: usize, clean: i64) -> Option<(Option<Unit>, Trace)> {
     if block.attack.goal.units().is_none() {
         return Some((None, block.trace(sample, None)?));
     }
     let mut first = None;
-    for &unit in units.iter().take(UNITS) {
+    for unit in block.units.iter().map(|driven| driven.unit).take(UNITS) {
         let trace = block.trace(sample, Some(unit))?;
         if trace.first_flip(clean).is_some() {
             return Some((Some(unit), trace));
