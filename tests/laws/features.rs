@@ -22,14 +22,14 @@ impl Network for Small {
     }
 }
 
-fn small() -> Model {
+pub(super) fn small() -> Model {
     let noise = am_eval::random::Noise::new(5, "small");
     let inner = Tensor::from_slice(&noise.normal("inner", 8 * PIXELS)).view([8, PIXELS as i64]);
     let outer = Tensor::from_slice(&noise.normal("outer", 3 * 8)).view([3, 8]);
     model(Small { inner, outer }, 3)
 }
 
-fn images() -> Vec<Vec<u8>> {
+pub(super) fn images() -> Vec<Vec<u8>> {
     let noise = am_eval::random::Noise::new(6, "images");
     let image =
         |index: usize| noise.uniform(&index.to_string(), PIXELS).iter().map(|x| (x * 60.0 + 128.0) as u8).collect();

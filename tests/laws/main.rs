@@ -4,6 +4,7 @@
 mod features;
 mod search;
 mod transfer;
+mod ways;
 
 use std::ops::ControlFlow;
 
