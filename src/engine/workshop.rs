@@ -14,8 +14,8 @@ use super::loaded::Loaded;
 use super::prepare::Prepared;
 use super::reference::REFERENCE;
 use crate::attack::{
-    AttackBlock, ControlBlock, ControlOutcome, DamagePlan, DamageStudy, DrivenUnit, PatchTarget, Reference, Selected,
-    Learned, SelfTest, Victim, choose, kind, thumbnail,
+    AttackBlock, ControlBlock, ControlOutcome, DamagePlan, DamageStudy, DrivenUnit, Learned, PatchTarget, Reference,
+    Selected, SelfTest, Victim, choose, kind, thumbnail,
 };
 use crate::boundary::BoundaryBlock;
 use crate::data::{Loading, Sample};

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use am_eval::rows::Row;
+use am_eval::rows::{Drives, Row};
 use am_eval::suite::GradientViews;
 
 use super::features::{images, small};
@@ -12,8 +12,14 @@ fn driven(unit: &str, spread: Option<Vec<f64>>) -> DrivenUnit {
     DrivenUnit { unit: unit.parse().unwrap(), control: false, deviation: 1.0, spread: spread.map(Rc::new) }
 }
 
+/// What the search found of a sample.
+type Found = (Row, Tensor);
+
+/// What was driven on the way, its images, and the margin at its end.
+type Went = (Drives, Vec<Tensor>, f32);
+
 /// The last images of the search and of the way, of each sample that is attacked, and what was driven.
-fn ends(attack: &AttackConfig, unit: &DrivenUnit) -> Vec<((Row, Tensor), (am_eval::rows::Drives, Vec<Tensor>, f32))> {
+fn ends(attack: &AttackConfig, unit: &DrivenUnit) -> Vec<(Found, Went)> {
     let model = small();
     let samples = samples(&model, &images());
     let watched: Vec<_> = kind(&attack.goal).watched().into_iter().collect();
