@@ -59,7 +59,7 @@ const SMALL: i64 = 64 * 64;
 const WORTH: u64 = 200_000;
 
 /// Memory that a process takes at most on small networks, in bytes.
-const MEMORY: u64 = 1 << 30;
+const MEMORY: u64 = 3 << 29;
 
 /// One process of one thread for each of `threads` cores, where that is faster than many threads of one: on the CPU, for small networks, if
 /// the work is long and has blocks enough. The suite alone decides, not how much of it is there; what comes out has the bytes of one thread.
