@@ -140,11 +140,16 @@ fn fab_finds_the_nearest_flip_where_the_box_limits_the_way() {
 
 /// In l0 the values that lift a class most are used up first.
 #[test]
-fn sigma_zero_comes_within_a_value_of_the_fewest() {
+fn attacks_in_l0_come_within_a_value_of_the_fewest() {
+    comes_within_a_value_of_the_fewest(OptimizerName::SigmaZero, 300);
+    comes_within_a_value_of_the_fewest(OptimizerName::Fmn, 100);
+}
+
+fn comes_within_a_value_of_the_fewest(optimizer: OptimizerName, steps: usize) {
     let (model, images) = problem(false);
     let logits = model.logits(&images);
     let predicted = logits.argmax(-1, false);
-    let found = found(&model, &images, Norm::L0, OptimizerName::SigmaZero, 300);
+    let found = found(&model, &images, Norm::L0, optimizer, steps);
     for row in 0..ROWS {
         let label = predicted.int64_value(&[row]);
         let fewest = (0..CLASSES).filter(|&other| other != label).filter_map(|other| {
@@ -165,6 +170,6 @@ fn sigma_zero_comes_within_a_value_of_the_fewest() {
         });
         let fewest = fewest.min().unwrap() as f64;
         let found = found[row as usize];
-        assert!((fewest..=fewest + 1.0).contains(&found), "{found} changed where {fewest} do");
+        assert!((fewest..=fewest + 1.0).contains(&found), "{}: {found} changed where {fewest} do", optimizer.as_str());
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! The objective is a margin, positive where the image is adversarial. Each step goes `a` along the gradient over its length, `a` falling
 //! from [`LONGEST`] to a hundredth of it, and back into a ball whose radius is the distance of a linear boundary at first, and changes by
-//! a share that falls from 5 % to 0.1 %. Works in any norm; the region is the largest ball that is searched.
+//! a share that falls from 5 % to 0.1 %. In l0 the radius begins at one value and changes by at least one. Works in any norm; the region
+//! is the largest ball that is searched.
 
 use std::rc::Rc;
 
@@ -70,7 +71,7 @@ pub(super) fn enter(pace: Pace, entrants: &Entrants, first: Tensor, region: &dyn
     };
     Box::new(Fmn {
         image: first,
-        radius: farthest.copy(),
+        radius: if counts_values(region) { farthest.ones_like() } else { farthest.copy() },
         nearest: farthest.copy(),
         farthest,
         found: Tensor::zeros([count, 1, 1, 1], (Kind::Bool, device)),
@@ -78,6 +79,11 @@ pub(super) fn enter(pace: Pace, entrants: &Entrants, first: Tensor, region: &dyn
         falling: Rc::new(Falling::new(pace.steps.max(1), device)),
         level: pace.level,
     })
+}
+
+/// Whether the region's radius is a number of values.
+fn counts_values(region: &dyn Region) -> bool {
+    region.shape().is_some_and(|shape| shape.norm() == Norm::L0)
 }
 
 impl Optimizer for Fmn {
@@ -102,12 +108,17 @@ impl Optimizer for Fmn {
         self.found = self.found.logical_or(&flipped);
 
         let change = now(&self.falling.change);
-        let shrunk = (&self.radius * (-&change + 1.0)).minimum(&self.nearest);
-        let grown = &self.radius * (change + 1.0);
-        let margin = wide(&observed.score.nan_to_num(0.0, 0.0, 0.0)).abs();
-        let linear = (length + margin / shape.dual(gradient).clamp_min(1e-12)) * BEYOND;
-        let searching = grown.where_self(&self.found, &linear);
-        self.radius = shrunk.where_self(&flipped, &searching).minimum(&self.farthest);
+        let (mut shrunk, mut grown) = (&self.radius * (-&change + 1.0), &self.radius * (change + 1.0));
+        let searching = if counts_values(region) {
+            shrunk = shrunk.floor().minimum(&(&self.radius - 1.0)).clamp_min(0.0);
+            grown = grown.floor().maximum(&(&self.radius + 1.0));
+            grown
+        } else {
+            let margin = wide(&observed.score.nan_to_num(0.0, 0.0, 0.0)).abs();
+            let linear = (length + margin / shape.dual(gradient).clamp_min(1e-12)) * BEYOND;
+            grown.where_self(&self.found, &linear)
+        };
+        self.radius = shrunk.minimum(&self.nearest).where_self(&flipped, &searching).minimum(&self.farthest);
 
         let euclidean = gradient.square().sum_dim_intlist([1i64, 2, 3].as_slice(), true, Kind::Float).sqrt();
         let ahead = &self.image + gradient / euclidean.clamp_min(1e-12) * now(&self.falling.step);

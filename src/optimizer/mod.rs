@@ -148,6 +148,7 @@ pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[
     (OptimizerName::Momentum, momentum::momentum),
     (OptimizerName::Nesterov, momentum::nesterov),
     (OptimizerName::Apgd, apgd::enter),
+    (OptimizerName::ApgdWide, apgd::wide),
     (OptimizerName::Square, square::enter),
     (OptimizerName::Fmn, fmn::enter),
     (OptimizerName::Deepfool, deepfool::enter),

@@ -275,13 +275,14 @@ impl Batch {
         let pass = look.graph.as_ref().map(|(logits, pixels)| Pass::new(logits, pixels));
         let (gradient, level) = (look.gradient.as_ref(), look.level.as_ref());
         let counts = self.optimizer.counts();
+        let counted = |level: &Tensor, counts: &Tensor| level * counts.to_kind(Kind::Int64);
         let level = level
-            .map(|level| counts.map_or_else(|| level.shallow_clone(), |counts| level * counts.to_kind(Kind::Int64)));
+            .map(|level| counts.as_ref().map_or_else(|| level.shallow_clone(), |counts| counted(level, counts)));
         let observed = Seen { score: &look.score, gradient, level: level.as_ref(), pass: pass.as_ref() };
         self.track.keep_best(criterion, query, &observed, &*self.region);
         self.track.note(&finite, look.zero.as_ref());
         if let Some(late) = self.late {
-            self.track.follow(&look.score, late);
+            self.track.follow(&look.score, counts.as_ref(), late);
         }
         self.optimizer.tell(&observed, &*self.region);
         let taken = pass.map_or(0, |pass| pass.backwards());

@@ -62,12 +62,18 @@ impl Track {
         let _ = self.moved.fill_(1);
     }
 
-    /// Takes note of the scores `[R]` of a step, of which those from the step `late` on are the last tenth.
-    pub(super) fn follow(&mut self, score: &Tensor, late: usize) {
+    /// Takes note of the scores `[R]` of a step, of which those from the step `late` on are the last tenth; of rows alone whose image
+    /// `counts` `[R]`, if it need not.
+    pub(super) fn follow(&mut self, score: &Tensor, counts: Option<&Tensor>, late: usize) {
         let score =
             score.to_kind(Kind::Float).nan_to_num(f64::from(f32::MIN), f64::from(f32::MAX), f64::from(f32::MIN));
-        self.first = score.where_self(&self.age.eq(0), &self.first);
-        self.top = self.top.maximum(&score);
+        let begins = self.top.isneginf();
+        let (first, top) = (score.where_self(&begins, &self.first), self.top.maximum(&score));
+        let counted = |now: Tensor, before: &Tensor| match counts {
+            Some(counts) => now.where_self(counts, before),
+            None => now,
+        };
+        (self.first, self.top) = (counted(first, &self.first), counted(top, &self.top));
         self.early = self.top.where_self(&self.age.lt(late as i64), &self.early);
         self.age += 1;
     }
@@ -123,10 +129,22 @@ mod tests {
         // A steady climb, one that ends early, none at all, and one into the infinite.
         for step in 0..20 {
             let climb = step as f32;
-            track.follow(&Tensor::from_slice(&[climb, climb.min(5.0), -3.0, f32::NAN]), 18);
+            track.follow(&Tensor::from_slice(&[climb, climb.min(5.0), -3.0, f32::NAN]), None, 18);
         }
         let share = floats(&track.late_share());
         assert!((share[0] - 2.0 / 19.0).abs() < 1e-6, "{share:?}");
         assert_eq!(share[1..], [0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn scores_of_images_that_do_not_count_say_nothing_of_the_way() {
+        let image = Tensor::zeros([1, 1, 1, 1], (Kind::Float, tch::Device::Cpu));
+        let mut track = Track::new(&image, Tensor::zeros([1], (Kind::Bool, tch::Device::Cpu)));
+        // High outside the region, then a steady climb inside.
+        for step in 0..20 {
+            let score = if step < 5 { 100.0 } else { step as f32 };
+            track.follow(&Tensor::from_slice(&[score]), Some(&Tensor::from_slice(&[step >= 5])), 18);
+        }
+        assert!((floats(&track.late_share())[0] - 2.0 / 14.0).abs() < 1e-6);
     }
 }

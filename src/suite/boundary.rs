@@ -68,8 +68,8 @@ impl BoundaryMethod {
     /// The norms in which the method measures.
     pub fn norms(self) -> &'static [Norm] {
         match self {
+            BoundaryMethod::Fmn => &[Norm::Linf, Norm::L2, Norm::L1, Norm::L0],
             BoundaryMethod::Path
-            | BoundaryMethod::Fmn
             | BoundaryMethod::Deepfool
             | BoundaryMethod::Fab
             | BoundaryMethod::Apgd => &[Norm::Linf, Norm::L2, Norm::L1],

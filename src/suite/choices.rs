@@ -64,6 +64,9 @@ pub enum OptimizerName {
     Nesterov,
     /// Auto-PGD: ascent with momentum whose steps are halved when they stop paying (Croce and Hein 2020); sparse steps in l1 balls.
     Apgd,
+    /// The same, whose first quarter is taken in balls of twice the radius, from which its best image is drawn into the ball: it is
+    /// caught less often by images that are the best of their neighbourhood only, above all on its way towards a class.
+    ApgdWide,
     /// Square Attack: random search that asks for no gradient, in l-inf and l2 balls (Andriushchenko et al. 2020).
     Square,
     /// Fast Minimum-Norm attack: the nearest flip (Pintor et al. 2021). A method of `[boundary]`.
@@ -87,11 +90,12 @@ impl OptimizerName {
             OptimizerName::Square => &[Norm::Linf, Norm::L2],
             OptimizerName::Ddn | OptimizerName::Cw => &[Norm::L2],
             OptimizerName::SigmaZero => &[Norm::L0],
+            OptimizerName::Fmn => &[Norm::Linf, Norm::L2, Norm::L1, Norm::L0],
             OptimizerName::Steepest
             | OptimizerName::Momentum
             | OptimizerName::Nesterov
             | OptimizerName::Apgd
-            | OptimizerName::Fmn
+            | OptimizerName::ApgdWide
             | OptimizerName::Deepfool
             | OptimizerName::Fab => &[Norm::Linf, Norm::L2, Norm::L1],
         }
@@ -104,6 +108,7 @@ impl OptimizerName {
             OptimizerName::Momentum => "momentum",
             OptimizerName::Nesterov => "nesterov",
             OptimizerName::Apgd => "apgd",
+            OptimizerName::ApgdWide => "apgd-wide",
             OptimizerName::Square => "square",
             OptimizerName::Fmn => "fmn",
             OptimizerName::Deepfool => "deepfool",
@@ -116,7 +121,7 @@ impl OptimizerName {
 
     /// Whether it chooses the length of its steps itself.
     pub fn adapts(self) -> bool {
-        matches!(self, OptimizerName::Apgd | OptimizerName::Square) || self.is_nearest()
+        matches!(self, OptimizerName::Apgd | OptimizerName::ApgdWide | OptimizerName::Square) || self.is_nearest()
     }
 
     /// Whether it looks for the nearest flip: then it is a method of `[boundary]`, and no way to the best image of a ball.

@@ -13,8 +13,8 @@ pub enum Preset {
     /// The composition and the budgets of AutoAttack's standard version (Croce and Hein 2020, <https://arxiv.org/abs/2003.01690>; for l1
     /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
     Standard,
-    /// Adaptive ascent on the margin of probabilities and on cross-entropy, then towards the classes that are nearest to first order:
-    /// together they flip what AutoAttack flips on the shipped networks (docs/strength.md).
+    /// Adaptive ascent on the margin of probabilities and on cross-entropy, then, from balls of twice the radius, towards the classes that
+    /// are nearest to first order: together they flip what AutoAttack flips on the shipped networks (docs/strength.md).
     AmStandard,
 }
 
@@ -98,7 +98,7 @@ impl Preset {
     }
 
     fn full_parts(self, norm: Norm, classes: usize) -> Vec<Part> {
-        use OptimizerName::{Apgd, Fab, Square};
+        use OptimizerName::{Apgd, ApgdWide, Fab, Square};
         let ratio = if classes < 4 { Loss::Margin } else { Loss::Dlr };
         let sparse = norm == Norm::L1;
         match self {
@@ -111,7 +111,7 @@ impl Preset {
             Preset::AmStandard => vec![
                 Part::new("pma", Apgd, Loss::Pma, Aim::Away, 30),
                 Part::new("ce", Apgd, Loss::Ce, Aim::Away, 30),
-                Part::new("nearest", Apgd, ratio, Aim::Nearest(3), 80),
+                Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(4), 75),
             ],
         }
     }
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [200, 200, 200]);
         assert!(parts.iter().all(|part| part.optimizer != OptimizerName::Square));
         let parts = Preset::AmStandard.parts_of(Norm::L2, 10, 2 * WHOLE_BUDGET);
-        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [60, 60, 160]);
+        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [60, 60, 150]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl OptimizerName {
             | OptimizerName::Momentum
             | OptimizerName::Nesterov
             | OptimizerName::Apgd
+            | OptimizerName::ApgdWide
             | OptimizerName::Fmn
             | OptimizerName::Ddn
             | OptimizerName::Cw

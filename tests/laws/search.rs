@@ -263,6 +263,40 @@ fn minimal_norm_methods_end_at_the_closed_form() {
     }
 }
 
+/// Where the exact pass cannot tell which logit is the largest at the nearest flip of the search, the distance ends a little farther
+/// out, where it can: the flip is not lost.
+#[test]
+fn a_nearest_flip_that_cannot_be_told_is_looked_for_farther_out() {
+    // Beside 10,000 a margin of less than 0.002 is not told. The search crosses its boundary a step of f32 before the verifier does.
+    let (distance, step) = (0.1, 1.0f32 / 1024.0);
+    let weight: Vec<f32> = (0..PIXELS).map(|index| 0.02 * (index as f32 * 0.7).sin()).collect();
+    let centre = weight.iter().sum::<f32>() * 128.0 / 255.0;
+    let margin = (distance * dual(&weight, Norm::Linf)) as f32;
+    let far = |margin: f32| {
+        let weights = [vec![0.0; PIXELS], weight.clone()].concat();
+        model(linear(&weights, &[1e4, 1e4 - margin - centre]), 2)
+    };
+    let (hasty, sober) = (far(margin), far(margin + step));
+    let samples = samples(&sober, &[vec![128; PIXELS]]);
+    let clean = CleanBlock::new(&sober, &samples, &[], 8);
+    let config = BoundaryConfig {
+        norm: Norm::Linf,
+        methods: vec![BoundaryMethod::Fmn, BoundaryMethod::Apgd],
+        max_radius: Epsilon::new(4.0 * distance).unwrap(),
+        steps: 100,
+        loss: Loss::Margin,
+        bisections: 10,
+        target: Target::Untargeted,
+    };
+    let bench = Bench { model: &hasty, ..bench(&sober, &clean, 8) };
+    let (records, _) = BoundaryBlock { config: &config, bench }.run();
+    for record in &records {
+        let ratio = record.distance / distance;
+        assert!(!record.censored && record.status == Status::Ok, "{}: lost", record.method);
+        assert!((1.0..1.1).contains(&ratio), "{}: {ratio}", record.method);
+    }
+}
+
 /// Lengths of the shortest ways along `normals` until they have gained `gaps`, inside the box, by bisection over the common multiplier:
 /// the exact distances of a linear model.
 fn exact(image: &[f64], normal: &[f64], gap: f64, norm: Norm) -> f64 {
