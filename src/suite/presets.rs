@@ -13,8 +13,9 @@ pub enum Preset {
     /// The composition and the budgets of AutoAttack's standard version (Croce and Hein 2020, <https://arxiv.org/abs/2003.01690>; for l1
     /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
     Standard,
-    /// Adaptive ascent on the margin of probabilities and on cross-entropy, then, from balls of twice the radius, towards the classes that
-    /// are nearest to first order: together they flip what AutoAttack flips on the shipped networks (docs/strength.md).
+    /// Adaptive ascent on the margin of probabilities and on cross-entropy, then towards the classes that are nearest to first order, on
+    /// the margin from balls of twice the radius and on the ratio of differences: together they flip what AutoAttack flips on the shipped
+    /// networks (docs/strength.md).
     AmStandard,
 }
 
@@ -110,8 +111,9 @@ impl Preset {
             ],
             Preset::AmStandard => vec![
                 Part::new("pma", Apgd, Loss::Pma, Aim::Away, 30),
-                Part::new("ce", Apgd, Loss::Ce, Aim::Away, 30),
-                Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(4), 75),
+                Part::new("ce", Apgd, Loss::Ce, Aim::Away, 20),
+                Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(2), 75),
+                Part::new("nearest-dlr", Apgd, ratio, Aim::Nearest(4), 40),
             ],
         }
     }
@@ -139,7 +141,7 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [200, 200, 200]);
         assert!(parts.iter().all(|part| part.optimizer != OptimizerName::Square));
         let parts = Preset::AmStandard.parts_of(Norm::L2, 10, 2 * WHOLE_BUDGET);
-        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [60, 60, 150]);
+        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [60, 40, 150, 80]);
     }
 
     #[test]

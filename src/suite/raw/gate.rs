@@ -6,7 +6,7 @@ use crate::suite::gate::{Date, Level, Metric, Pattern};
 use crate::suite::read::kinds::Tables;
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::{Amount, FormVersion, Positive, Radius, Text};
-use crate::suite::read::words::BallNorm;
+use crate::suite::read::words::DistanceNorm;
 use crate::suite::read::{At, Fields, FromToml, Value, raw_table, schema_of, wrong};
 
 raw_table! {
@@ -47,7 +47,7 @@ raw_table! {
         /// Kinds of cell: class-logit, unit, features, control-noise, control-random-unit, control-search, control-longer.
         kind: Glob;
         /// The norm of the ball, or of the distance.
-        norm: BallNorm;
+        norm: DistanceNorm;
         /// The radius of the ball.
         epsilon: Radius;
         /// Layers of unit attacks.

@@ -122,7 +122,14 @@ pub struct BallNorm(pub Norm);
 
 impl FromToml for BallNorm {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
-        word(key, value, problems).map(BallNorm)
+        let norm: Norm = word(key, value, problems)?;
+        if norm == Norm::L0 {
+            problems
+                .add(value.span(), "no attack has l0 balls", "not for balls")
+                .help("use `linf`, `l2` or `l1`; `[boundary]` measures l0 distances");
+            return None;
+        }
+        Some(BallNorm(norm))
     }
 }
 

@@ -222,6 +222,7 @@ fn each_wrong_value_causes_one_message_at_its_line() {
             "method `fab` does not measure l0 distances",
         ),
         ("norm = \"l2\"\nepsilons", "norm = \"l7\"\nepsilons", "unknown norm `l7`"),
+        ("norm = \"l2\"\nepsilons", "norm = \"l0\"\nepsilons", "no attack has l0 balls"),
         ("optimizer = \"steepest\"", "optimizer = \"sigma-zero\"", "optimizer `sigma-zero` looks for the nearest flip"),
         ("max_radius = 2.5", "max_radius = 0", "`max_radius` must be greater than 0"),
         ("attacks = [\"untarget*\"]", "attacks = [\"untargted\"]", "unknown attack `untargted`"),

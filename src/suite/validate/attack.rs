@@ -280,14 +280,9 @@ fn optimizer(
     }
     if let Some(norm) = norm.filter(|norm| !optimizer.norms().contains(norm)) {
         let norms: Vec<String> = optimizer.norms().iter().map(|norm| format!("`{norm}`")).collect();
-        let instead = if OptimizerName::Apgd.norms().contains(&norm) {
-            format!("`apgd` is in {norm} balls too")
-        } else {
-            format!("no attack has {norm} balls, and `[boundary]` measures {norm} distances")
-        };
         problems
             .add(span.clone(), format!("optimizer `{word}` is not defined in {norm} balls"), "not in these balls")
-            .help(format!("it is in {}; {instead}", norms.join(", ")));
+            .help(format!("it is in {}; `apgd` is in {norm} balls too", norms.join(", ")));
     }
     if let Some(size) = step_size.filter(|_| optimizer.adapts()) {
         problems
