@@ -232,7 +232,8 @@ mod tests {
         let found = Checkpoints::new(80, 20, Device::Cpu);
         let due: Vec<bool> = Vec::try_from(&found.due).unwrap();
         let narrow = windows(60).into_iter().map(|(at, _)| 20 + at);
-        let expected: Vec<usize> = windows(20).into_iter().map(|(at, _)| at).filter(|&at| at < 20).chain(narrow).collect();
+        let expected: Vec<usize> =
+            windows(20).into_iter().map(|(at, _)| at).filter(|&at| at < 20).chain(narrow).collect();
         assert_eq!((0..=80).filter(|&look| due[look]).collect::<Vec<_>>(), expected);
         let radius = floats(&found.wide.unwrap().radius);
         assert!(radius.iter().enumerate().all(|(look, &times)| times == if look < 20 { 2.0 } else { 1.0 }));

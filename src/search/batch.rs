@@ -276,8 +276,8 @@ impl Batch {
         let (gradient, level) = (look.gradient.as_ref(), look.level.as_ref());
         let counts = self.optimizer.counts();
         let counted = |level: &Tensor, counts: &Tensor| level * counts.to_kind(Kind::Int64);
-        let level = level
-            .map(|level| counts.as_ref().map_or_else(|| level.shallow_clone(), |counts| counted(level, counts)));
+        let level =
+            level.map(|level| counts.as_ref().map_or_else(|| level.shallow_clone(), |counts| counted(level, counts)));
         let observed = Seen { score: &look.score, gradient, level: level.as_ref(), pass: pass.as_ref() };
         self.track.keep_best(criterion, query, &observed, &*self.region);
         self.track.note(&finite, look.zero.as_ref());

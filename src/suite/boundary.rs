@@ -69,10 +69,9 @@ impl BoundaryMethod {
     pub fn norms(self) -> &'static [Norm] {
         match self {
             BoundaryMethod::Fmn => &[Norm::Linf, Norm::L2, Norm::L1, Norm::L0],
-            BoundaryMethod::Path
-            | BoundaryMethod::Deepfool
-            | BoundaryMethod::Fab
-            | BoundaryMethod::Apgd => &[Norm::Linf, Norm::L2, Norm::L1],
+            BoundaryMethod::Path | BoundaryMethod::Deepfool | BoundaryMethod::Fab | BoundaryMethod::Apgd => {
+                &[Norm::Linf, Norm::L2, Norm::L1]
+            }
             BoundaryMethod::Ddn | BoundaryMethod::Cw => &[Norm::L2],
             BoundaryMethod::SigmaZero => &[Norm::L0],
         }
