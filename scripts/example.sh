@@ -12,6 +12,8 @@ page=$(am-eval run suites/quickstart.toml | sed -n 's/^report: \([^ ]*\).*/\1/p'
 rm -rf reports/example
 cp -r "$(dirname "$page")" reports/example
 rm -f reports/example/.lock*
+# The page holds what charts and atlases show, and `am-eval report reports/example` draws them again.
+rm -rf reports/example/charts reports/example/visualize/atlas-*.png
 du -sh reports/example
 if [ -d tests/browser/node_modules ]; then
     node tests/browser/picture.mjs reports/example/report.html reports/quickstart.png

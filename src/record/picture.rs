@@ -30,6 +30,9 @@ pub struct PictureRecord {
     pub depth: f64,
     /// The unit, as suites write it.
     pub unit: String,
+    /// Whether the layer gives the logits, so that its units are classes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_classes: bool,
     /// Which of the unit's pictures, from 0.
     pub seed: usize,
     /// The settings.

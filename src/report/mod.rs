@@ -58,7 +58,7 @@ pub fn write_reports(
         let figure = WayFigure::new(way, &manifest.classes);
         let png = figure.png(&dir).map_err(|source| ReportError::Draw { chart: figure.slug(), source })?;
         save(charts.join(format!("{}.png", figure.slug())), &png)?;
-        pictures.add_way(figure.caption(), &png)?;
+        pictures.add_way(&figure, &dir)?;
     }
     let universal = StudyDir::universal(run_dir);
     let records = universal.read::<Vec<UniversalRecord>>().map_err(|error| draw_error("universal", error))?;

@@ -224,6 +224,7 @@ impl Studio<'_> {
             layer: layer.clone(),
             depth: sitting.layer.share,
             unit: unit.to_string(),
+            of_classes: sitting.layer.shape == [model.classes] && sitting.layer.share >= 1.0,
             seed,
             preset: config.preset.to_string(),
             start: config.start.to_string(),

@@ -73,7 +73,36 @@ pub fn atlases<'p>(pictures: &'p [PictureRecord], classes: &'p [String]) -> Vec<
     atlases
 }
 
+/// A unit by its number, or by its class where units are classes.
+pub fn unit_name(picture: &PictureRecord, classes: &[String]) -> String {
+    let class = picture.unit.parse::<usize>().ok().filter(|_| picture.of_classes).and_then(|unit| classes.get(unit));
+    class.map_or_else(|| picture.unit.clone(), |class| format!("{} {class}", picture.unit))
+}
+
 impl Atlas<'_> {
+    /// Its pictures.
+    pub fn pictures(&self) -> &[&PictureRecord] {
+        &self.pictures
+    }
+
+    /// What stands below a picture: its unit, how it stands among real samples, and what it is seen as.
+    pub fn words(&self, picture: &PictureRecord) -> [String; 3] {
+        let seed = if picture.seed > 0 { format!(" ({})", picture.seed + 1) } else { String::new() };
+        let mixed = self.pictures.iter().any(|other| other.visualization != self.pictures[0].visualization);
+        let unit = unit_name(picture, self.classes);
+        let name = match mixed {
+            true => format!("{} · {unit}{seed}", picture.visualization),
+            false => format!("{unit}{seed}"),
+        };
+        let standing = match (picture.status, picture.percentile) {
+            (Status::Ok, Some(share)) => format!("{:.1} %", share * 100.0),
+            (Status::Ok, None) => format!("{:.3}", picture.objective),
+            (status, _) => status.to_string(),
+        };
+        let answer = &picture.answer;
+        [name, standing, format!("{} {:.0} %", class_name(self.classes, answer.class), answer.confidence * 100.0)]
+    }
+
     /// What stands above it, and below a page's picture of it.
     pub fn caption(&self) -> String {
         let Some(first) = self.pictures.first() else { return String::new() };
@@ -101,12 +130,23 @@ impl Atlas<'_> {
     }
 
     /// How the pictures were made.
-    fn making(&self) -> String {
+    pub fn making(&self) -> String {
         match self.pictures.first() {
             Some(first) if self.pictures.iter().all(|other| other.visualization == first.visualization) => {
                 format!("{}: preset {}, from {}, {} steps", first.visualization, first.preset, first.start, first.steps)
             }
             _ => format!("One picture each: {}", self.names()),
+        }
+    }
+
+    /// What stands below the pictures.
+    pub fn below(&self) -> String {
+        match self.pictures.first() {
+            Some(first) if !first.samples.is_empty() => format!(
+                "below: real samples that drive the unit most; percentile among {} samples; class given to the picture",
+                first.compared
+            ),
+            _ => "below: the class given to the picture".to_owned(),
         }
     }
 
@@ -138,10 +178,18 @@ pub(super) fn read(path: &Path, side: u32) -> Result<RgbImage, DrawError> {
     let wrong = |cause: String| DrawError::new(format!("{}: {cause}", path.display()));
     let bytes = crate::files::read_whole(path).map_err(|error| wrong(error.to_string()))?;
     let picture = image::load_from_memory(&bytes).map_err(|error| wrong(error.to_string()))?.to_rgba8();
-    let filter =
-        if picture.width().max(picture.height()) <= side { FilterType::CatmullRom } else { FilterType::Triangle };
+    let largest = picture.width().max(picture.height());
+    let filter = if largest <= side { FilterType::CatmullRom } else { FilterType::Triangle };
+    // Pixels that are as large as this need no more than one step between them, and files are a fraction as large.
+    let resized = match side / largest.max(1) {
+        4.. => {
+            let twice = resize(&picture, 2 * picture.width(), 2 * picture.height(), filter);
+            resize(&twice, side, side, FilterType::Nearest)
+        }
+        _ => resize(&picture, side, side, filter),
+    };
     let mut paper = RgbaImage::from_pixel(side, side, Rgba([255; 4]));
-    overlay(&mut paper, &resize(&picture, side, side, filter), 0, 0);
+    overlay(&mut paper, &resized, 0, 0);
     Ok(image::DynamicImage::ImageRgba8(paper).to_rgb8())
 }
 
@@ -167,37 +215,18 @@ impl Figure for Atlas<'_> {
         let Some(first) = self.pictures.first() else { return Ok(()) };
         let title = format!("{} · {}", first.model, first.layer);
         axis::heading(canvas, &title, &self.making(), f64::from(WIDTH))?;
-        let below = match (first.samples.is_empty(), first.compared) {
-            (true, _) => "below: the class given to the picture".to_owned(),
-            (false, compared) => format!(
-                "below: real samples that drive the unit most; percentile among {compared} samples; class given to the picture"
-            ),
-        };
         let face = Type::new(SMALL, MUTED);
-        canvas.text(0.0, 56.0, &face.fit(&below, f64::from(WIDTH)), face)?;
-        let mixed = self.pictures.iter().any(|other| other.visualization != first.visualization);
+        canvas.text(0.0, 56.0, &face.fit(&self.below(), f64::from(WIDTH)), face)?;
         for (index, picture) in self.pictures.iter().enumerate() {
             let (left, top) = corner(index);
-            let (left, middle) = (f64::from(left), f64::from(left + SIDE / 2));
+            let left = f64::from(left);
             let line = f64::from(top + SIDE + 6 + SAMPLE_SIDE) + 13.0;
             let face = Type::new(11.5, INK).bold();
-            let seed = if picture.seed > 0 { format!(" ({})", picture.seed + 1) } else { String::new() };
-            let name = match mixed {
-                true => format!("{} · {}{seed}", picture.visualization, picture.unit),
-                false => format!("{}{seed}", picture.unit),
-            };
+            let [name, standing, class] = self.words(picture);
             canvas.text(left, line, &face.fit(&name, f64::from(SIDE) - 46.0), face)?;
             let small = Type::new(11.0, MUTED);
-            let standing = match (picture.status, picture.percentile) {
-                (Status::Ok, Some(share)) => format!("{:.1} %", share * 100.0),
-                (Status::Ok, None) => format!("{:.3}", picture.objective),
-                (status, _) => status.to_string(),
-            };
             canvas.text(left + f64::from(SIDE), line, &standing, small.align(Align::Right))?;
-            let answer = &picture.answer;
-            let class = format!("{} {:.0} %", class_name(self.classes, answer.class), answer.confidence * 100.0);
-            let small = small.align(Align::Centre);
-            canvas.text(middle, line + 14.0, &small.fit(&class, f64::from(SIDE)), small)?;
+            canvas.text(left, line + 14.0, &small.fit(&class, f64::from(SIDE)), small)?;
         }
         Ok(())
     }
@@ -234,6 +263,7 @@ mod tests {
             layer: "layer1/a".into(),
             depth: 0.25,
             unit: unit.to_string(),
+            of_classes: false,
             seed: 0,
             preset: "lucid".to_owned(),
             start: "noise".to_owned(),

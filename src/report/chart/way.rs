@@ -10,7 +10,7 @@ use super::canvas::{Align, Canvas, DrawError, Drawn, Type};
 use super::figure::{self, Figure, MARGIN, PNG_SCALE};
 use super::gallery::class_name;
 use super::palette::{self, AXIS, GRID, INK, MUTED};
-use crate::record::{CellKind, SliceRecord, StudyDir, WayRecord};
+use crate::record::{CellKind, SliceRecord, StudyDir, WayPoint, WayRecord};
 use crate::wording::format;
 
 const WIDTH: u32 = 860;
@@ -19,7 +19,15 @@ const FRAME: u32 = 98;
 const FRAME_GAP: u32 = 10;
 const FRAMES: usize = 8;
 const CHART_TOP: f64 = 236.0;
-const CHART_BOTTOM: f64 = 500.0;
+/// Height of the curves, without what is written below.
+const CURVES: f64 = 264.0;
+/// Width of the curves in a page, and their upper edge.
+const PAGE_WIDTH: u32 = 560;
+const PAGE_TOP: f64 = 20.0;
+/// Room for the names of classes behind the curves.
+const NAMES: f64 = 150.0;
+/// Classes of a slice that are named.
+const NAMED: usize = 7;
 const HEIGHT: u32 = 590;
 /// The slice's square, in logical pixels.
 const SLICE: u32 = 276;
@@ -84,6 +92,58 @@ impl<'a> WayFigure<'a> {
             replace(&mut canvas, &picture, at(SLICE_LEFT), at(CHART_TOP as u32 - 6));
         }
         figure::encode_png(canvas.as_raw(), width, height)
+    }
+
+    /// What is predicted at a step, and how surely if that is followed.
+    fn seen_as(&self, point: &WayPoint) -> String {
+        let name = class_name(self.classes, point.prediction);
+        match point.prediction {
+            class if class == self.way.label => format!("{name} {:.0} %", point.confidence * 100.0),
+            class if class == self.way.reached => format!("{name} {:.0} %", point.reached * 100.0),
+            _ => name,
+        }
+    }
+
+    /// What the lines and axes of a slice are.
+    fn axes(&self, slice: &SliceRecord) -> [String; 2] {
+        let norm = format::norm(self.way.norm);
+        let up = match &slice.across {
+            Some(unit) => format!("what drives unit {unit}"),
+            None => "the margin's gradient".to_owned(),
+        };
+        [format!("solid: {norm} ball; dashed: equal length, other norm"), format!("right: the attack; up: {up}")]
+    }
+
+    /// The frames of a page: step, what is predicted there, and the image's file.
+    pub fn frames(&self) -> Vec<(usize, String, &str)> {
+        let shown = self.way.frames.iter().take(FRAMES);
+        shown
+            .filter_map(|(step, file)| Some((*step, self.seen_as(self.way.points.get(*step)?), file.as_str())))
+            .collect()
+    }
+
+    /// The curves alone, as SVG for a page.
+    ///
+    /// # Errors
+    /// If they cannot be drawn.
+    pub fn curves(&self, id: &str) -> Result<String, DrawError> {
+        figure::svg(&Curves(self), id)
+    }
+
+    /// The slice alone for a page: its PNG, what lines and axes are, and its classes with their colours.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub fn slice(&self) -> Result<Option<SliceView>, DrawError> {
+        let Some(slice) = &self.way.slice else { return Ok(None) };
+        let side = SLICE * PNG_SCALE;
+        let picture = self.regions(slice, side);
+        let named = self.colours(slice).into_iter().take(NAMED);
+        Ok(Some(SliceView {
+            png: figure::encode_png(picture.as_raw(), side, side)?,
+            axes: self.axes(slice).join("; "),
+            classes: named.map(|(class, rgb)| (class_name(self.classes, class), rgb)).collect(),
+        }))
     }
 
     /// The regions of a slice with both balls: each class has a colour, the paler the less sure the model is.
@@ -155,25 +215,27 @@ impl<'a> WayFigure<'a> {
         }
         let reached = self.way.reached;
         counts.sort_by_key(|(class, count)| (*class != self.way.label, *class != reached, std::cmp::Reverse(*count)));
-        let colour = |place: usize| {
-            let line = palette::series(place).line;
-            [line.0, line.1, line.2]
+        // Colours that come again would make one region of two.
+        let colour = |place: usize| match palette::series(place).line {
+            line if place < NAMED => [line.0, line.1, line.2],
+            _ => [150; 3],
         };
         counts.into_iter().enumerate().map(|(place, (class, _))| (class, colour(place))).collect()
     }
 
-    fn draw_steps<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>) -> Drawn {
+    /// The curves, of which the upper edge is at `top` and the right one at `right`.
+    fn draw_steps<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>, top: f64, right: f64) -> Drawn {
         let points = &self.way.points;
-        let right = if self.way.slice.is_some() { f64::from(SLICE_LEFT) - 150.0 } else { f64::from(WIDTH) - 150.0 };
+        let bottom = top + CURVES;
         let x = Scale { lo: 0.0, hi: (points.len().saturating_sub(1)).max(1) as f64, from: 52.0, to: right };
-        let y = Scale { lo: 0.0, hi: 1.0, from: CHART_BOTTOM - 130.0, to: CHART_TOP };
+        let y = Scale { lo: 0.0, hi: 1.0, from: bottom - 130.0, to: top };
         axis::percent_grid(canvas, y, x.from, x.to, true)?;
         let label_line =
             points.iter().enumerate().map(|(step, point)| (x.at(step as f64), y.at(f64::from(point.confidence))));
         let other = points.iter().enumerate().map(|(step, point)| (x.at(step as f64), y.at(f64::from(point.reached))));
         let lines = [(label_line.collect::<Vec<_>>(), self.way.label), (other.collect(), self.way.reached)];
         let ends: Vec<f64> = lines.iter().filter_map(|(line, _)| line.last()).map(|(_, y)| *y).collect();
-        let places = axis::spread(&ends, 17.0, CHART_TOP, y.from);
+        let places = axis::spread(&ends, 17.0, top, y.from);
         for (index, ((line, class), place)) in lines.iter().zip(places).enumerate() {
             canvas.line(line, palette::series(index).line, 2.0)?;
             let face = Type::new(SMALL, palette::series(index).text).bold();
@@ -182,7 +244,7 @@ impl<'a> WayFigure<'a> {
         let margins: Vec<f64> =
             points.iter().map(|point| f64::from(point.margin)).filter(|value| value.is_finite()).collect();
         let (lo, hi) = margins.iter().fold((0.0f64, 0.0f64), |(lo, hi), value| (lo.min(*value), hi.max(*value)));
-        let z = Scale { lo, hi: if hi > lo { hi } else { lo + 1.0 }, from: CHART_BOTTOM, to: CHART_BOTTOM - 96.0 };
+        let z = Scale { lo, hi: if hi > lo { hi } else { lo + 1.0 }, from: bottom, to: bottom - 96.0 };
         canvas.line(&[(x.from, z.at(0.0)), (x.to, z.at(0.0))], AXIS, 1.0)?;
         for value in [lo, hi] {
             canvas.line(&[(x.from, z.at(value)), (x.to, z.at(value))], GRID, 1.0)?;
@@ -195,38 +257,68 @@ impl<'a> WayFigure<'a> {
         canvas.text(right + 8.0, z.at(0.0) + 5.0, "margin 0", Type::new(SMALL, MUTED))?;
         let steps: Vec<(f64, String)> =
             axis::round_ticks(x.hi, 5).into_iter().map(|step| (step, format!("{step:.0}"))).collect();
-        axis::ticks(canvas, x, CHART_BOTTOM, &steps)?;
+        axis::ticks(canvas, x, bottom, &steps)?;
         if let Some(flip) = self.way.first_flip {
             let at = x.at(flip as f64);
-            canvas.line(&[(at, CHART_TOP), (at, CHART_BOTTOM)], AXIS, 1.0)?;
-            canvas.text(at + 4.0, CHART_TOP - 4.0, "flip", Type::new(SMALL - 1.0, MUTED))?;
+            canvas.line(&[(at, top), (at, bottom)], AXIS, 1.0)?;
+            canvas.text(at + 4.0, top - 4.0, "flip", Type::new(SMALL - 1.0, MUTED))?;
         }
-        canvas.text((x.from + x.to) / 2.0, CHART_BOTTOM + 38.0, "step", Type::new(SMALL, MUTED).align(Align::Centre))
+        canvas.text((x.from + x.to) / 2.0, bottom + 38.0, "step", Type::new(SMALL, MUTED).align(Align::Centre))
     }
 
     fn draw_legend<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>, slice: &SliceRecord) -> Drawn {
         let (left, top) = (f64::from(SLICE_LEFT), CHART_TOP - 6.0 + f64::from(SLICE));
         let face = Type::new(SMALL - 1.0, MUTED);
-        let norm = format::norm(self.way.norm);
-        let text = format!("solid: {norm} ball; dashed: equal length, other norm");
-        canvas.text(left, top + 15.0, &face.fit(&text, f64::from(SLICE)), face)?;
-        let up = match &slice.across {
-            Some(unit) => format!("what drives unit {unit}"),
-            None => "the margin's gradient across it".to_owned(),
-        };
-        canvas.text(left, top + 30.0, &face.fit(&format!("right: the attack; up: {up}"), f64::from(SLICE)), face)?;
-        let mut x = left;
-        for (place, (class, _)) in self.colours(slice).into_iter().take(4).enumerate() {
+        for (line, text) in self.axes(slice).iter().enumerate() {
+            canvas.text(left, top + 15.0 * (line + 1) as f64, &face.fit(text, f64::from(SLICE)), face)?;
+        }
+        let (mut x, mut y) = (left, top + 39.0);
+        for (place, (class, _)) in self.colours(slice).into_iter().take(NAMED).enumerate() {
             let name = Type::new(SMALL - 1.0, palette::series(place).text).bold();
-            let text = name.fit(&class_name(self.classes, class), 84.0);
-            canvas.rectangle(x, top + 39.0, 9.0, 9.0, palette::series(place).line)?;
-            canvas.text(x + 13.0, top + 48.0, &text, name)?;
-            x += 22.0 + name.width(&text);
-            if x > left + f64::from(SLICE) - 60.0 {
-                break;
+            let text = name.fit(&class_name(self.classes, class), 110.0);
+            let width = 22.0 + name.width(&text);
+            if x > left && x + width > left + f64::from(SLICE) + 9.0 {
+                (x, y) = (left, y + 16.0);
+                if y > top + 60.0 {
+                    break;
+                }
             }
+            canvas.rectangle(x, y, 9.0, 9.0, palette::series(place).line)?;
+            canvas.text(x + 13.0, y + 9.0, &text, name)?;
+            x += width;
         }
         Ok(())
+    }
+}
+
+/// A slice with what has to be said of it.
+pub struct SliceView {
+    /// The picture.
+    pub png: Vec<u8>,
+    /// What its lines and axes are.
+    pub axes: String,
+    /// The classes of its regions and their colours, the label first.
+    pub classes: Vec<(String, [u8; 3])>,
+}
+
+/// Margin and confidence by step.
+struct Curves<'a, 'w>(&'a WayFigure<'w>);
+
+impl Figure for Curves<'_, '_> {
+    fn size(&self) -> (u32, u32) {
+        (PAGE_WIDTH, (PAGE_TOP + CURVES) as u32 + 46)
+    }
+
+    fn title(&self) -> String {
+        "Confidence and margin by step".to_owned()
+    }
+
+    fn description(&self) -> String {
+        self.0.caption()
+    }
+
+    fn draw<DB: DrawingBackend>(&self, canvas: &mut Canvas<'_, DB>) -> Drawn {
+        self.0.draw_steps(canvas, PAGE_TOP, f64::from(PAGE_WIDTH) - NAMES)
     }
 }
 
@@ -276,17 +368,12 @@ impl Figure for WayFigure<'_> {
             let Some(point) = way.points.get(*step) else { continue };
             let face = Type::new(11.5, INK).bold().align(Align::Centre);
             canvas.text(middle, below + 14.0, &format!("step {step}"), face)?;
-            let sure = if point.prediction == way.label { point.confidence } else { point.reached };
-            let text = format!("{} {:.0} %", class_name(self.classes, point.prediction), sure * 100.0);
-            let text = if point.prediction == way.label || point.prediction == way.reached {
-                text
-            } else {
-                class_name(self.classes, point.prediction)
-            };
+            let text = self.seen_as(point);
             let small = Type::new(11.0, MUTED).align(Align::Centre);
             canvas.text(middle, below + 28.0, &small.fit(&text, f64::from(FRAME + FRAME_GAP)), small)?;
         }
-        self.draw_steps(canvas)?;
+        let right = f64::from(if way.slice.is_some() { SLICE_LEFT } else { WIDTH }) - NAMES;
+        self.draw_steps(canvas, CHART_TOP, right)?;
         match &way.slice {
             Some(slice) => self.draw_legend(canvas, slice),
             None => Ok(()),

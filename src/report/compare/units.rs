@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::compare::Comparison;
 use crate::record::{Manifest, PictureDir, PictureRecord, StoreError};
+use crate::report::chart::atlas::unit_name;
 use crate::report::chart::gallery::class_name;
 use crate::report::page::encode::data_uri;
 
@@ -78,7 +79,7 @@ impl UnitPairs {
                     found.dropped += 1;
                     continue;
                 }
-                let (layer, unit) = (picture.layer.to_string(), picture.unit.clone());
+                let (layer, unit) = (picture.layer.to_string(), unit_name(picture, &first.2));
                 found.pairs.push(UnitPair { layer, unit, reference, run });
             }
         }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::encode::data_uri;
 use crate::record::{Example, PictureDir, PictureRecord};
+use crate::report::chart::atlas::unit_name;
 use crate::report::chart::canvas::DrawError;
 use crate::report::chart::gallery::class_name;
 use crate::report::error::ReportError;
@@ -98,7 +99,13 @@ fn card(
         format!(", above {:.1} % of {} real samples", share * 100.0, picture.compared)
     });
     Ok(UnitCard {
-        title: format!("{} · {} · unit {} · {}", picture.model, picture.layer, picture.unit, picture.visualization),
+        title: format!(
+            "{} · {} · unit {} · {}",
+            picture.model,
+            picture.layer,
+            unit_name(picture, classes),
+            picture.visualization
+        ),
         picture: read(&picture.file)?,
         measures: format!(
             "activation {:.3}{percentile}; given {} with {:.0} %",

@@ -1,6 +1,7 @@
 //! The pictures of units in a page: an atlas of each layer, and what is measured of the pictures.
 
 use std::io::Cursor;
+use std::path::Path;
 
 use image::imageops::FilterType;
 use serde::Serialize;
@@ -9,9 +10,10 @@ use super::encode::data_uri;
 use super::rate::Rate;
 use super::unit_cards::{UnitCard, unit_cards};
 use crate::record::{Example, PictureDir, PictureRecord, Status, StudyDir, UniversalRecord};
-use crate::report::chart::atlas::atlases;
+use crate::report::chart::atlas::{Atlas, atlases, unit_name};
 use crate::report::chart::canvas::DrawError;
 use crate::report::chart::gallery::class_name;
+use crate::report::chart::way::WayFigure;
 use crate::report::error::ReportError;
 use crate::stats::wilson;
 use crate::summary::RunSummary;
@@ -19,6 +21,13 @@ use crate::wording::format;
 
 /// Most bytes of atlases in a page; those beyond are in `visualize/` only.
 const ROOM: usize = 3_000_000;
+
+/// Longest side of an embedded picture, and of a real sample below it.
+const SIDE: u32 = 208;
+const SAMPLE_SIDE: u32 = 48;
+
+/// Real samples below a picture.
+const SAMPLES: usize = 5;
 
 /// The layers of a page.
 #[derive(Debug, Default, Serialize)]
@@ -28,7 +37,7 @@ pub(in crate::report) struct UnitPictures {
     dropped: usize,
     rows: Vec<Row>,
     /// Ways over the boundary.
-    ways: Vec<LayerPictures>,
+    ways: Vec<WayView>,
     /// Those that are files only.
     ways_dropped: usize,
     /// A section for each unit.
@@ -37,15 +46,97 @@ pub(in crate::report) struct UnitPictures {
     cards_dropped: usize,
     /// Universal perturbations.
     universal: Vec<Universal>,
-    /// Bytes of the ways' pictures.
+    /// Bytes of the ways.
     #[serde(skip)]
     used: usize,
 }
 
+/// The pictures of a layer.
 #[derive(Debug, Serialize)]
 struct LayerPictures {
     caption: String,
+    making: String,
+    below: String,
+    tiles: Vec<Tile>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+struct Tile {
     source: String,
+    unit: String,
+    standing: String,
+    class: String,
+    /// Real samples.
+    samples: Vec<String>,
+}
+
+impl LayerPictures {
+    fn new(atlas: &Atlas, dir: &PictureDir) -> Result<Self, DrawError> {
+        let tile = |picture: &&PictureRecord| {
+            let [unit, standing, class] = atlas.words(picture);
+            let source = embedded(&dir.path().join(&picture.file), SIDE)?;
+            let samples = picture.samples.iter().take(SAMPLES);
+            let samples = samples.map(|sample| embedded(&dir.path().join(&sample.file), SAMPLE_SIDE));
+            Ok(Tile { source, unit, standing, class, samples: samples.collect::<Result<_, DrawError>>()? })
+        };
+        let tiles = atlas.pictures().iter().map(tile).collect::<Result<_, DrawError>>()?;
+        Ok(LayerPictures { caption: atlas.caption(), making: atlas.making(), below: atlas.below(), tiles })
+    }
+
+    fn bytes(&self) -> usize {
+        let of_tile = |tile: &Tile| tile.source.len() + tile.samples.iter().map(String::len).sum::<usize>();
+        self.tiles.iter().map(of_tile).sum()
+    }
+}
+
+/// A way over the boundary.
+#[derive(Debug, Serialize)]
+struct WayView {
+    caption: String,
+    frames: Vec<Frame>,
+    /// SVG.
+    curves: String,
+    slice: Option<Slice>,
+}
+
+#[derive(Debug, Serialize)]
+struct Frame {
+    step: usize,
+    class: String,
+    source: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Slice {
+    source: String,
+    axes: String,
+    /// Names and CSS colours.
+    classes: Vec<(String, String)>,
+}
+
+impl WayView {
+    fn new(figure: &WayFigure, dir: &StudyDir, id: &str) -> Result<Self, DrawError> {
+        let frame = |(step, class, file): (usize, String, &str)| {
+            Ok(Frame { step, class, source: embedded(&dir.path().join(file), SIDE)? })
+        };
+        let slice = figure.slice()?.map(|slice| Slice {
+            source: data_uri(&slice.png),
+            axes: slice.axes,
+            classes: slice.classes.into_iter().map(|(name, [r, g, b])| (name, format!("rgb({r},{g},{b})"))).collect(),
+        });
+        Ok(WayView {
+            caption: figure.caption(),
+            frames: figure.frames().into_iter().map(frame).collect::<Result<_, DrawError>>()?,
+            curves: figure.curves(id)?,
+            slice,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let frames: usize = self.frames.iter().map(|frame| frame.source.len()).sum();
+        frames + self.curves.len() + self.slice.as_ref().map_or(0, |slice| slice.source.len())
+    }
 }
 
 /// What is measured of a unit's first picture.
@@ -82,10 +173,10 @@ pub(in crate::report) fn unit_pictures(
     let mut found = UnitPictures::default();
     let mut used = 0;
     for atlas in atlases(&pictures, classes) {
-        let png = atlas.png(dir).and_then(|png| halved(&png)).map_err(draw(&atlas.slug))?;
-        used += png.len().div_ceil(3) * 4;
+        let layer = LayerPictures::new(&atlas, dir).map_err(draw(&atlas.slug))?;
+        used += layer.bytes();
         match used <= ROOM {
-            true => found.layers.push(LayerPictures { caption: atlas.caption(), source: data_uri(&png) }),
+            true => found.layers.push(layer),
             false => found.dropped += 1,
         }
     }
@@ -99,12 +190,13 @@ impl UnitPictures {
     ///
     /// # Errors
     /// If the picture cannot be read.
-    pub(in crate::report) fn add_way(&mut self, caption: String, png: &[u8]) -> Result<(), ReportError> {
-        let failed = |source| ReportError::Draw { chart: "way".to_owned(), source };
-        let small = halved(png).map_err(failed)?;
-        self.used += small.len().div_ceil(3) * 4;
+    pub(in crate::report) fn add_way(&mut self, figure: &WayFigure, dir: &StudyDir) -> Result<(), ReportError> {
+        let failed = |source| ReportError::Draw { chart: figure.slug(), source };
+        let id = format!("way-{}", self.ways.len() + self.ways_dropped);
+        let way = WayView::new(figure, dir, &id).map_err(failed)?;
+        self.used += way.bytes();
         match self.used <= ROOM {
-            true => self.ways.push(LayerPictures { caption, source: data_uri(&small) }),
+            true => self.ways.push(way),
             false => self.ways_dropped += 1,
         }
         Ok(())
@@ -184,13 +276,18 @@ fn universal(record: &UniversalRecord, classes: &[String]) -> Universal {
     }
 }
 
-/// A PNG at half its size: that of a page.
-fn halved(png: &[u8]) -> Result<Vec<u8>, DrawError> {
-    let image = image::load_from_memory(png).map_err(DrawError::new)?;
-    let small = image.resize_exact(image.width() / 2, image.height() / 2, FilterType::Triangle).to_rgb8();
+/// A PNG file for a page, with no side longer than `most` pixels.
+fn embedded(path: &Path, most: u32) -> Result<String, DrawError> {
+    let wrong = |cause: String| DrawError::new(format!("{}: {cause}", path.display()));
+    let png = crate::files::read_whole(path).map_err(|error| wrong(error.to_string()))?;
+    let image = image::load_from_memory(&png).map_err(|error| wrong(error.to_string()))?;
+    if image.width().max(image.height()) <= most {
+        return Ok(data_uri(&png));
+    }
     let mut bytes = Cursor::new(Vec::new());
+    let small = image.resize(most, most, FilterType::Triangle);
     small.write_to(&mut bytes, image::ImageFormat::Png).map_err(DrawError::new)?;
-    Ok(bytes.into_inner())
+    Ok(data_uri(&bytes.into_inner()))
 }
 
 fn row(picture: &PictureRecord, classes: &[String]) -> Row {
@@ -200,7 +297,7 @@ fn row(picture: &PictureRecord, classes: &[String]) -> Row {
     Row {
         model: picture.model.clone(),
         layer: picture.layer.to_string(),
-        unit: picture.unit.clone(),
+        unit: unit_name(picture, classes),
         preset: picture.preset.clone(),
         objective: format!("{:.3}", picture.objective),
         percentile: maybe(picture.percentile, |share| format!("{:.1} %", share * 100.0)),
