@@ -10,7 +10,8 @@ the images, the others go to the framework. Weights are random (check_parity.py 
 place do. Each network is exported as it is (`pt2`), decomposed into core ATen operators (`core`), and as ONNX (`onnx`), and compared are
 logits, outputs of modules spread evenly over the network, gradients of a class logit and of a unit with respect to the pixels, and for
 ONNX the logits of ONNX Runtime. Errors are max |ours - theirs| / max |theirs|, gradients image by image. A network whose errors exceed
-the tolerance, but not four times those of PyTorch's own f32 against its f64, `rounds`: no program could tell its numbers better.
+the tolerance, but not four times those of PyTorch's own f32 against its f64, `rounds`: no program could tell its numbers better. One whose
+ONNX file gives other answers than PyTorch, in ONNX Runtime and in am-eval alike, is `as the file`.
 
 Every network is a process of its own, and its rows are written as they come; networks with a row are left out when the command is given
 again. With `--seconds` what is unfinished by then is stopped. The exit code is 1 if a network fails or differs.
@@ -31,9 +32,11 @@ from pathlib import Path
 
 import torch
 from check_parity import draw, error, images_of, normalized
-from export import Reference, agrees, built, cells, compared, exported, rounds, traced
+from export import Reference, agrees, built, compared, exported, rounds, traced
+from safetensors.torch import load_file
 
 FORMS = ("pt2", "core", "onnx")
+GOOD = ("agrees", "rounds", "as the file")
 LIST = Path(__file__).with_name("networks.txt")
 
 
@@ -64,16 +67,16 @@ def settings_of(line):
     return name, {key: value(text) for key, _, text in pairs}
 
 
-def onnx_runtime(path, reference):
-    """The error of ONNX Runtime's logits against PyTorch's."""
+def onnx_runtime(path, reference, ours):
+    """The errors of ONNX Runtime's logits against PyTorch's, and of am-eval's against ONNX Runtime's."""
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     pixels = normalized(reference.pixels.detach()).numpy()
     answers = dict(zip([output.name for output in session.get_outputs()], session.run(None, {session.get_inputs()[0].name: pixels})))
-    logits = answers.get("logits", next(iter(answers.values())))
-    return error(torch.from_numpy(logits), reference.logits.detach())
+    logits = torch.from_numpy(answers.get("logits", next(iter(answers.values()))))
+    return error(logits, reference.logits.detach()), error(ours, logits)
 
 
 def check(line, options, rows):
@@ -113,7 +116,10 @@ def check(line, options, rows):
                     row["rounding"] = reference.rounding((row["worst"] or "").removeprefix("model."))
                     row["status"] = "rounds" if rounds(row, row["rounding"], options.tolerance) else "differs"
                 if form == "onnx":
-                    row["onnx_runtime"] = onnx_runtime(path, reference)
+                    ours = load_file(folder / "out.safetensors")["logits"]
+                    row["onnx_runtime"], row["against_runtime"] = onnx_runtime(path, reference, ours)
+                    if row["status"] == "differs" and row["against_runtime"] <= options.tolerance:
+                        row["status"] = "as the file"
             except Exception as failure:
                 row |= failed(failure, "am-eval")
             rows([row | {"seconds": round(time.monotonic() - began, 1)}])
@@ -179,20 +185,19 @@ def read(path):
 
 def table(rows):
     """Markdown: a line for each network, with the worst errors of its forms; then what does not agree."""
-    columns = ["network", "side", "forms", "modules", "logits", "activations", "gradient of a class", "gradient of a unit", "ONNX Runtime"]
+    columns = ["network", "side", "modules", "`.pt2`", "core ATen", "ONNX", "ONNX Runtime", "against it", "f32 of PyTorch"]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name in dict.fromkeys(name for name, _ in rows):
-        good = {form: rows[name, form] for form in FORMS if rows.get((name, form), {}).get("status") == "agrees"}
+        good = {form: rows[name, form] for form in FORMS if rows.get((name, form), {}).get("status") in GOOD}
         if not good:
             continue
-        errors = zip(*(cells(row) for row in good.values()))
-        worst = [max(texts, key=lambda text: float(text.split(" ")[-1] or -1)) for texts in errors]
-        number = lambda form, key, text: format(good[form][key], text) if key in good.get(form, {}) else ""
-        compared = "/".join(str(row["compared"]) for row in good.values())
-        side = next(iter(good.values()))["side"]
-        row = [f"`{name}`", str(side), ", ".join(good), compared, *worst, number("onnx", "onnx_runtime", ".1e")]
-        print(f"| {' | '.join(row)} |")
-    bad = [row for row in rows.values() if row["status"] != "agrees"]
+        first = next(iter(good.values()))
+        runtime = [good.get("onnx", {}).get(key) for key in ("onnx_runtime", "against_runtime")]
+        runtime = ["" if value is None else brief(value) for value in runtime]
+        own = [row["rounding"][key] for row in good.values() if "rounding" in row for key in ("logits", "activation")]
+        row = [titled(name), str(first["side"]), str(first["compared"]), *(worst(good.get(form)) for form in FORMS), *runtime]
+        print(f"| {' | '.join([*row, brief(max(own)) if own else ''])} |")
+    bad = [row for row in rows.values() if row["status"] not in GOOD]
     if bad:
         print("\n| network | form | what |\n|---|---|---|")
     for row in bad:
@@ -200,6 +205,26 @@ def table(rows):
     for form in FORMS:
         found = [row["status"] for row in rows.values() if row["form"] == form]
         print(f"\n{form}: " + ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(sorted(found))))
+
+
+def brief(number):
+    return "0" if number == 0 else f"{number:.0e}"
+
+
+def titled(line):
+    """The network, with the settings that make it another."""
+    name, settings = settings_of(line)
+    layers = settings.get("num_hidden_layers", settings.get("depth"))
+    return f"`{name}`" + (f" ({layers} layers)" if layers else "")
+
+
+def worst(row):
+    """The errors of a form in short: of logits and activations, and of gradients from the best image's to the worst's."""
+    if row is None:
+        return ""
+    values = brief(max(row["logits"], row["activation"] or 0))
+    best, last = (max(errors) for errors in zip(*row["gradients"]))
+    return f"{values}; " + (f"{brief(best)} to {brief(last)}" if last > 1e-5 and brief(best) != brief(last) else brief(last))
 
 
 def differences(row):
@@ -241,7 +266,7 @@ def main():
     run(lines, options)
     rows = read(options.rows)
     table(rows)
-    return int(any(row["status"] not in ("agrees", "rounds") for row in rows.values()))
+    return int(any(row["status"] not in GOOD for row in rows.values()))
 
 
 if __name__ == "__main__":

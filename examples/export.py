@@ -105,21 +105,44 @@ def exported(model, pixels, path, form, program=None):
     torch.export.save(program.run_decompositions() if form == "core" else program, path)
 
 
-def look(model, x, layers=None):
-    """Logits, and the outputs of modules by name, of their first call: of all modules, or of `layers`."""
-    seen, hooks = {}, []
-    for name, module in model.named_modules():
-        if name and (layers is None or name in layers):
-            def keep(_, __, output, name=name):
-                output = output[0] if isinstance(output, tuple) else output
-                # A copy, as the next module may work in place.
-                seen.setdefault(name, output.clone() if isinstance(output, torch.Tensor) else None)
+def tensors(output):
+    """The tensors of a module's output, which may be a structure."""
+    if isinstance(output, torch.Tensor):
+        return [output]
+    parts = output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else []
+    return [tensor for part in parts for tensor in tensors(part)]
 
-            hooks.append(module.register_forward_hook(keep))
+
+def look(model, x, layers=None):
+    """Logits, and by name what modules give out, a list of tensors: of all modules, or of `layers`. The second call of `relu` is `relu_1`.
+    A module that several others share has a name for each way that leads to it, as in programs of torch.export."""
+    names, around, calls, seen, hooks = {}, [""], {}, {}, []
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+
+    def enter(module, _):
+        inside = [name for name in names[module] if not around[-1] or name.startswith(f"{around[-1]}.")]
+        around.append(min(inside or names[module], key=lambda name: name.count(".")))
+
+    def leave(_, __, output):
+        path = around.pop()
+        place = calls[path] = calls.get(path, -1) + 1
+        name = f"{path}_{place}" if place else path
+        if name and name not in seen and (layers is None or name in layers):
+            seen[name] = [tensor.clone() for tensor in tensors(output)]  # copies, as the next module may work in place
+
+    for module in names:
+        hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
     output = model(x)
     for hook in hooks:
         hook.remove()
     return getattr(output, "logits", output), seen
+
+
+def closest(ours, theirs):
+    """The error of an activation. Of a module with several outputs am-eval shows one: that which the program makes last."""
+    fitting = [tensor for tensor in theirs if tensor.shape == ours.shape] or theirs[:1]
+    return min(error(ours, tensor.detach()) for tensor in fitting)
 
 
 def as_shown(activation, shape):
@@ -136,7 +159,8 @@ class Reference:
         self.model, self.pixels_u8 = model, pixels_u8
         self.pixels = (pixels_u8.float() / 255).requires_grad_()
         self.logits, self.seen = look(model, normalized(self.pixels), layers)
-        self.classes = {name: type(module).__name__ for name, module in model.named_modules()}
+        modules = dict(model.named_modules(remove_duplicate=False))
+        self.classes = {name: type(modules.get(name) or modules[name.rpartition("_")[0]]).__name__ for name in self.seen}
         self.kinks = any(isinstance(module, KINKS) for module in model.modules())
 
     def gradient(self, value):
@@ -150,18 +174,20 @@ class Reference:
         largest = self.logits.amin(0).argmax().item()
         exact = torch.autograd.grad(logits[:, largest].sum(), pixels)[0]
         gradient = max(error(*pair) for pair in zip(self.gradient(self.logits[:, largest]).double(), exact))
-        activation = error(self.seen[layer].detach().double(), seen[layer].detach()) if seen.get(layer) is not None else 0.0
+        pairs = zip(self.seen.get(layer, []), seen.get(layer, []))
+        activation = max((error(ours.detach().double(), theirs.detach()) for ours, theirs in pairs), default=0.0)
         return {"logits": error(self.logits.detach().double(), logits.detach()), "activation": activation, "gradient": gradient}
 
 
 def unit_of(seen, listed, tapped):
     """An objective on a unit in the middle of the network, and its value for each image; none without a layer that has units."""
     shapes = {layer["name"]: layer["shape"] for layer in listed}
-    middle = [layer for layer in tapped if len(shapes[layer]) == 3] or [layer for layer in tapped if len(shapes[layer]) == 1]
+    plain = [layer for layer in tapped if len(seen[layer]) == 1]
+    middle = [layer for layer in plain if len(shapes[layer]) == 3] or [layer for layer in plain if len(shapes[layer]) == 1]
     if not middle:
         return None
     layer = middle[len(middle) // 2]
-    values = as_shown(seen[layer], shapes[layer])
+    values = as_shown(seen[layer][0], shapes[layer])
     unit = values.shape[1] // 3
     return f"unit:{layer}:{unit}", values[:, unit].flatten(1).mean(1) if values.dim() == 4 else values[:, unit]
 
@@ -172,7 +198,7 @@ def compared(binary, path, form, reference, options, folder):
     save_file({"pixels_u8": reference.pixels_u8}, pictures)
     side, inside = reference.pixels_u8.shape[-1], "model." if form == "onnx" and structured(reference.model) else ""
     listed = json.loads(am_eval(binary, "layers", path, "--size", f"{side}x{side}", "--json"))
-    seen = {f"{inside}{name}": value for name, value in reference.seen.items() if value is not None}
+    seen = {f"{inside}{name}": value for name, value in reference.seen.items() if value}
     ours = [layer for layer in listed if layer["name"] in seen]
     ours = [layer for layer in ours if reference.classes[layer["name"].removeprefix(inside)] == layer["kind"]]
     tapped = [layer["name"] for layer in spread(ours, options.layers)]
@@ -191,7 +217,7 @@ def compared(binary, path, form, reference, options, folder):
         gradients.append((errors[0], errors[-1]))
         if objective.startswith("class"):
             found["logits"] = error(answers["logits"], reference.logits.detach())
-            activations = {layer: error(answers[f"activation.{layer}"], seen[layer].detach()) for layer in tapped}
+            activations = {layer: closest(answers[f"activation.{layer}"], seen[layer]) for layer in tapped}
     worst = max(activations, key=activations.get, default=None)
     found |= {"activation": activations.get(worst), "worst": worst, "compared": len(tapped), "layers": len(listed)}
     return found | {"form": form, "gradients": gradients, "kinks": reference.kinks}

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use am_eval::model::{Compute, Model, ModelSource, Taps};
+use am_eval::engine::Predictor;
+use am_eval::model::{Compute, Flow, Model, ModelSource, Probe, Site, Taps};
 use am_eval::suite::ModelConfig;
 use am_eval::terms::LayerName;
 use assert_cmd::Command;
@@ -125,6 +126,58 @@ fn a_search_in_bf16_with_channels_innermost_is_near_f32() {
             source.build(Compute { kind: Kind::BFloat16, channels_last: true, ..Compute::f32(Device::Cpu) }).unwrap();
         assert_close(&narrow.logits(&pixels), &answers["logits"], 0.1, &format!("{name}, bf16"));
     }
+}
+
+/// Notes which sites a pass shows, and wants one of them.
+struct Notes {
+    wanted: &'static str,
+    seen: Vec<String>,
+}
+
+impl Probe for Notes {
+    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
+        self.seen.push(site.name.to_string());
+        ControlFlow::Continue(activation)
+    }
+
+    fn wants(&self, site: &Site) -> bool {
+        site.name.as_str() == self.wanted
+    }
+}
+
+#[test]
+fn normalization_is_folded_into_convolutions_that_no_probe_wants() {
+    for (name, channels_last) in [("resnet", false), ("resnet", true), ("resnet_core", true), ("mobilenet", false)] {
+        let answers = answers(network(name));
+        let pixels = pixels(&answers);
+        let source = open_file(&fixtures().join(format!("{name}.pt2")), pixels.size()[3]).unwrap();
+        assert!(source.folds(), "{name}");
+        let folded = Compute { folded: true, channels_last, ..Compute::f32(Device::Cpu) };
+        let model = source.build(folded).unwrap();
+        assert_close(&model.logits(&pixels), &answers["logits"], 1e-5, name);
+        let plain = source.build(Compute { folded: false, ..folded }).unwrap();
+        for layer in model.layers() {
+            let activation = |model: &Model| model.tap(&pixels, &layer.name).unwrap();
+            assert_close(&activation(&model), &activation(&plain), 1e-4, &format!("{name}: {}", layer.name));
+        }
+        for objective in ["class:1", "unit:layer1.0.conv1:2"].iter().filter(|_| name == "resnet") {
+            let gradient = |model| {
+                Predictor::new(model, Vec::new(), Some(objective.parse().unwrap())).unwrap().predict(&pixels).gradient
+            };
+            assert_close(&gradient(&model).unwrap(), &gradient(&plain).unwrap(), 1e-4, objective);
+        }
+    }
+    let answers = answers("resnet");
+    let source = open_file(&fixtures().join("resnet.pt2"), 32).unwrap();
+    let model = source.build(Compute { folded: true, ..Compute::f32(Device::Cpu) }).unwrap();
+    let seen = |wanted: &'static str| {
+        let mut notes = Notes { wanted, seen: Vec::new() };
+        assert!(model.forward(&pixels(&answers), &mut notes).is_continue());
+        ["conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1"].map(|layer| notes.seen.iter().any(|name| name == layer))
+    };
+    assert_eq!(seen("nothing"), [false, true, false, true]);
+    assert_eq!(seen("conv1"), [true, true, false, true]);
+    assert!(!open_file(&fixtures().join("vit.pt2"), 16).unwrap().folds());
 }
 
 /// Files tell the size of their images, so that nobody has to.

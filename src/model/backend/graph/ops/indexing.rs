@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::super::{Args, Frame, Lower, Lowered, Resolved, Slot, many, one};
+use super::super::{Args, Frame, Lower, Lowered, Resolved, Slot, many, one, refuse};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.index.Tensor", index),
@@ -134,23 +134,56 @@ fn masked_scatter(args: &mut Args) -> Lowered {
     })
 }
 
+/// How values that go to the same place become one.
+#[derive(Clone, Copy)]
+enum Reduction {
+    Sum,
+    Product,
+    Mean,
+    Largest,
+    Smallest,
+}
+
 fn scatter_reduce(args: &mut Args) -> Lowered {
     let (x, dim, places, from) = (args.first()?, args.fixed("dim", 0)?, args.slot("index")?, args.slot("src")?);
-    let how = args.text("reduce", "sum")?;
-    if !args.truth("include_self", true)? {
-        return Err("leaves out the values that are there (`include_self=False`), which is not supported".to_owned());
-    }
-    // The binding knows sums and products of this operator.
-    let sum = match how.as_str() {
-        "sum" => true,
-        "prod" => false,
-        _ => return Err(format!("reduces by `{how}`, which is not supported; `sum` and `prod` are")),
+    let (how, with_own) = (args.text("reduce", "sum")?, args.truth("include_self", true)?);
+    let how = match how.as_str() {
+        "sum" => Reduction::Sum,
+        "prod" => Reduction::Product,
+        "mean" => Reduction::Mean,
+        "amax" => Reduction::Largest,
+        "amin" => Reduction::Smallest,
+        _ => return Err(format!("reduces by `{how}`; `sum`, `prod`, `mean`, `amax` and `amin` are known")),
     };
     one(move |frame| {
         let (x, places) = (frame.tensor(x)?, frame.tensor(places)?);
         let from = frame.tensor(from)?.f_to_kind(x.kind())?;
-        if sum { x.f_scatter_add(dim, places, &from) } else { x.f_scatter_reduce(dim, places, &from, "multiply") }
+        let met = x.f_zeros_like()?.f_scatter_add(dim, places, &from.f_ones_like()?)?;
+        let own = |rest: f64| if with_own { Ok(x.shallow_clone()) } else { x.f_masked_fill(&met.f_gt(0.0)?, rest) };
+        match how {
+            Reduction::Sum => own(0.0)?.f_scatter_add(dim, places, &from),
+            Reduction::Product => own(1.0)?.f_scatter_reduce(dim, places, &from, "multiply"),
+            Reduction::Mean => {
+                let count = if with_own { met.f_add_scalar(1.0)? } else { met.f_clamp_min(1.0)? };
+                own(0.0)?.f_scatter_add(dim, places, &from)?.f_div(&count)
+            }
+            Reduction::Largest => largest(&own(f64::NEG_INFINITY)?, dim, places, &from),
+            Reduction::Smallest => largest(&own(f64::INFINITY)?.f_neg()?, dim, places, &from.f_neg()?)?.f_neg(),
+        }
     })
+}
+
+/// The largest of the values that `places` sends to each place of `x` along `dim`, and of the one that is there.
+fn largest(x: &Tensor, dim: i64, places: &Tensor, from: &Tensor) -> Result<Tensor, TchError> {
+    let [x, places, from] = [x, places, from].map(|tensor| tensor.f_transpose(dim, -1));
+    let (x, places, from) = (x?, places?, from?);
+    if places.size() != from.size() || x.size()[..x.dim() - 1] != places.size()[..x.dim() - 1] {
+        return Err(refuse("scatters from a part of the rows, which is not supported"));
+    }
+    let targets = Tensor::f_arange(x.size()[x.dim() - 1], (places.kind(), places.device()))?;
+    let elsewhere = places.f_unsqueeze(-1)?.f_ne_tensor(&targets)?;
+    let sent = from.f_unsqueeze(-1)?.f_masked_fill(&elsewhere, f64::NEG_INFINITY)?;
+    Tensor::f_cat(&[x.f_unsqueeze(-2)?, sent], -2)?.f_amax([-2], false)?.f_transpose(dim, -1)
 }
 
 fn take(args: &mut Args) -> Lowered {
