@@ -13,6 +13,7 @@ pub struct Archive<'a> {
 struct Entry {
     data: Range<usize>,
     checksum: u32,
+    compressed: bool,
 }
 
 /// Signature and length of the record at an archive's end.
@@ -32,14 +33,15 @@ impl<'a> Archive<'a> {
     /// Reads the directory.
     ///
     /// # Errors
-    /// If it is damaged, or an entry is compressed, lies outside of the file or on another.
+    /// If it is damaged, or an entry lies outside of the file or on another.
     pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
-        let cut = || "it is no zip archive, or its end is cut off".to_owned();
+        let cut = || "it is no zip archive, or its end is cut off: copy or export it again".to_owned();
         let (mut at, count) = directory(bytes).ok_or_else(cut)?;
         let mut entries = BTreeMap::new();
         let mut total = 0usize;
         for _ in 0..count {
-            let (name, entry, next) = listed(bytes, at).ok_or("the directory of its zip archive is damaged")??;
+            let (name, entry, next) =
+                listed(bytes, at).ok_or("the directory of its zip archive is damaged: copy or export it again")??;
             total = total.saturating_add(entry.data.len());
             if total > bytes.len() {
                 return Err(format!("the entries of its zip archive lie on one another, up to `{name}`"));
@@ -65,9 +67,12 @@ impl<'a> Archive<'a> {
     /// The bytes of an entry, checked.
     ///
     /// # Errors
-    /// If there is no such entry, or its bytes are not those that were written.
+    /// If there is no such entry, it is compressed, or its bytes are not those that were written.
     pub fn entry(&self, name: &str) -> Result<&'a [u8], String> {
         let entry = self.entries.get(name).ok_or_else(|| format!("the archive has no `{name}`"))?;
+        if entry.compressed {
+            return Err(format!("entry `{name}` of its zip archive is compressed; PyTorch stores entries as they are"));
+        }
         let data = &self.bytes[entry.data.clone()];
         let mut checksum = flate2::Crc::new();
         checksum.update(data);
@@ -125,19 +130,14 @@ fn listed(bytes: &[u8], at: usize) -> Option<Result<Listed, String>> {
     let (method, checksum) = (number::<2>(head, 10)?, number::<4>(head, 16)? as u32);
     let [packed, size, offset] =
         large([number::<4>(head, 20)?, number::<4>(head, 24)?, number::<4>(head, 42)?], fields)?;
-    if method != 0 || packed != size {
-        return Some(Err(format!(
-            "entry `{name}` of its zip archive is compressed; PyTorch stores entries as they are"
-        )));
-    }
     let local_at = usize::try_from(offset).ok()?;
     let local = record(bytes, local_at, LOCAL)?;
     let data_at = local_at + LOCAL.1 + number::<2>(local, 26)? as usize + number::<2>(local, 28)? as usize;
-    let end = data_at.checked_add(usize::try_from(size).ok()?)?;
+    let end = data_at.checked_add(usize::try_from(packed).ok()?)?;
     if end > bytes.len() {
         return Some(Err(format!("entry `{name}` of its zip archive is cut off")));
     }
-    Some(Ok((name, Entry { data: data_at..end, checksum }, next)))
+    Some(Ok((name, Entry { data: data_at..end, checksum, compressed: method != 0 || packed != size }, next)))
 }
 
 /// Packed size, size and offset, of which those that need 64 bits stand in an extra field.

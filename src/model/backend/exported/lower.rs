@@ -27,14 +27,24 @@ impl Program {
     /// A tensor that is missing, or holds what no weight has.
     pub fn new(graph: Graph, signature: Signature, tensors: Stored) -> Result<Self, String> {
         let read: std::collections::BTreeSet<&str> = graph.nodes.iter().flat_map(Node::reads).collect();
+        let mut missing = Problems::default();
         for (value, stored) in signature.stored.iter().filter(|(value, _)| read.contains(value.as_str())) {
             let name = &stored.tensor;
-            let tensor = tensors.get(name).ok_or_else(|| format!("the archive has no tensor `{name}`"))?;
+            let Some(tensor) = tensors.get(name) else {
+                let readers = graph.nodes.iter().filter(|node| node.reads().contains(&value.as_str()));
+                for node in readers.filter_map(|node| node.writes().0.first().copied()) {
+                    missing.add(
+                        format!("the archive lacks tensor `{name}`: it is incomplete, copy or export it again"),
+                        node,
+                    );
+                }
+                continue;
+            };
             if let Some(problem) = unusable(tensor, stored.parameter) {
                 return Err(format!("tensor `{name}`, which `{value}` stands for, {problem}"));
             }
         }
-        Ok(Program { graph, signature, tensors })
+        missing.text().map_or(Ok(Program { graph, signature, tensors }), Err)
     }
 }
 

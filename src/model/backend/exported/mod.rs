@@ -37,7 +37,8 @@ impl Backend for Exported {
     fn claims(&self, head: &[u8], path: &Path) -> bool {
         const WEIGHTS: &[u8] = b"/data/weights/";
         let named = path.extension().is_some_and(|extension| extension == "pt2");
-        head.starts_with(b"PK") && (named || head.windows(WEIGHTS.len()).any(|window| window == WEIGHTS))
+        named && head.is_empty()
+            || head.starts_with(b"PK") && (named || head.windows(WEIGHTS.len()).any(|window| window == WEIGHTS))
     }
 
     fn image(&self, path: &Path) -> [Option<i64>; 3] {
@@ -94,11 +95,9 @@ fn model_json<'a>(archive: &Archive<'a>) -> Result<&'a [u8], String> {
             Err("it is a TorchScript file; use `arch = \"torchscript\"`".to_owned())
         }
         [] if archive.has("data.pkl") => {
-            Err("it is a pickle that `torch.save` wrote, with no graph; write the graph with \
-                                              torch.export.save(torch.export.export(model.eval(), (pixels,)), path)"
-                .to_owned())
+            Err(format!("it is a pickle that `torch.save` wrote, with no graph; {}", signature::EXPORT))
         }
-        [] => Err("the archive has no `models/*.json`".to_owned()),
+        [] => Err("the archive has no graph (`models/*.json`): it is incomplete, copy or export it again".to_owned()),
         _ => Err(format!("the archive has several models: {}; save one alone", models.join(", "))),
     }
 }

@@ -26,7 +26,7 @@ pub struct StoredInput {
 }
 
 /// How to export with any number of images.
-const BATCH: &str = "export it with torch.export.export(model.eval(), (pixels,), \
+pub const EXPORT: &str = "export it with torch.export.export(model.eval(), (pixels,), \
                      dynamic_shapes=({0: torch.export.Dim(\"batch\")},)), where `pixels` has two or more images";
 
 impl Signature {
@@ -106,7 +106,7 @@ fn check_images(program: &ExportedProgram, images: &str, [channels, height, widt
         return Err(format!("its input `{images}` has the channels last; export it for images [N, C, H, W]"));
     }
     if let Some(batch) = batch {
-        return Err(format!("it takes exactly {batch} images at a time; {BATCH}"));
+        return Err(format!("it takes exactly {batch} images at a time; {EXPORT}"));
     }
     let fits = sizes.iter().zip([channels, height, width]).all(|(size, side)| size.is_none_or(|size| size == side));
     if !fits {

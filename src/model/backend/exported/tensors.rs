@@ -81,7 +81,13 @@ fn read(archive: &Archive, folder: &str, name: &str, payload: &Payload) -> Resul
         return Err(unusable("has a shape that cannot be meant".to_owned()));
     };
     let offset = meta.storage_offset.as_ref().and_then(fixed).unwrap_or(0);
-    let bytes = archive.entry(&format!("{folder}{}", payload.path_name))?;
+    let entry = format!("{folder}{}", payload.path_name);
+    if !archive.has(&entry) {
+        return Err(unusable(format!(
+            "should lie in `{entry}`, which the archive lacks: it is incomplete, copy or export it again"
+        )));
+    }
+    let bytes = archive.entry(&entry)?;
     laid(bytes, kind, &shape, &strides, offset).map_err(unusable)
 }
 

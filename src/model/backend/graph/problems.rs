@@ -14,6 +14,7 @@ impl Problems {
     pub fn add(&mut self, problem: impl Into<String>, node: &str) {
         let problem = problem.into();
         match self.found.iter_mut().find(|(known, _)| *known == problem) {
+            Some((_, nodes)) if nodes.iter().any(|known| known == node) => {}
             Some((_, nodes)) => nodes.push(node.to_owned()),
             None => self.found.push((problem, vec![node.to_owned()])),
         }

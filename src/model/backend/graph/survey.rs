@@ -39,6 +39,12 @@ pub struct Survey {
     classes: i64,
     tokens: Tokens,
     convolutions: usize,
+    folds: bool,
+}
+
+/// Every step on its own.
+pub fn apart(_: &Step) -> bool {
+    false
 }
 
 /// How many images the passes take.
@@ -57,12 +63,13 @@ impl Survey {
             classes: 0,
             tokens: Tokens::default(),
             convolutions: program.steps.iter().filter(|step| convolves(step)).count(),
+            folds: program.folds,
         };
         for rows in BATCHES {
             let mut observations = BTreeMap::new();
             let pixels = sample(rows, image);
             let pass = tch::no_grad(|| {
-                program.run(pixels, |step, frame| {
+                program.run(pixels, apart, |step, frame| {
                     survey.look(step, frame, &mut observations);
                     ControlFlow::Continue(())
                 })
@@ -75,7 +82,10 @@ impl Survey {
                     return Err(format!("given pixels [{rows}, {channels}, {height}, {width}], {failure}"));
                 }
             };
-            survey.classes = classes(&logits, rows)?;
+            survey.classes = classes(&logits, rows).map_err(|problem| match answering(program) {
+                Some(step) => format!("node `{}` ({}) gives its answer, {problem}", step.node, step.operator),
+                None => format!("its answer is not usable, {problem}"),
+            })?;
             if rows == 1 { survey.single = observations } else { survey.double = observations }
         }
         if !survey.varying.contains(&program.logits) {
@@ -134,7 +144,8 @@ impl Survey {
             let site = Site { macs_per_value, channels_inner, ..Site::new(layer.as_str(), kind.clone()) };
             sites.entry(value.clone()).or_default().push(site);
         }
-        Outline { sites, classes: self.classes, tokens: self.tokens, convolutions: self.convolutions }
+        let Survey { classes, tokens, convolutions, folds, .. } = *self;
+        Outline { sites, classes, tokens, convolutions, folds }
     }
 
     /// Tokens that are the same for all images, joined before those of the patches; and the grid of the last convolution before.
@@ -179,16 +190,34 @@ fn sample(rows: i64, [channels, height, width]: [i64; 3]) -> Tensor {
     steps.sin().reshape([rows, channels, height, width])
 }
 
+/// The step that gives the logits.
+fn answering(program: &Program) -> Option<&Step> {
+    program.steps.iter().rfind(|step| step.writes.contains(&program.logits))
+}
+
 /// The number of classes.
+///
+/// # Errors
+/// What the answer is instead, and what to change: the end of a sentence.
 fn classes(logits: &Tensor, rows: i64) -> Result<i64, String> {
-    let shape = logits.size();
-    match shape[..] {
-        [found, classes] if found == rows && logits.is_floating_point() => Ok(classes),
-        _ => Err(format!(
-            "for {rows} images its answer has shape {shape:?} and kind {:?}; expected logits [{rows}, classes]",
-            logits.kind()
-        )),
-    }
+    let (shape, images) = (logits.size(), if rows == 1 { "1 image" } else { "2 images" });
+    let instead = match shape[..] {
+        [found, classes] if found == rows && logits.is_floating_point() => return Ok(classes),
+        _ if !logits.is_floating_point() => {
+            "classes or counts that have no gradients: export the model without `argmax`"
+        }
+        [_, _, _] => {
+            "as detectors and models of sequences do: export a model whose forward returns one vector for each image"
+        }
+        [_, _, _, _] => {
+            "as models for segmentation and encoders do: export a classifier, or one value for each class of the whole image"
+        }
+        _ => "something else: export a model whose forward returns them alone",
+    };
+    Err(format!(
+        "of shape {shape:?} and kind {:?} for {images}; expected logits [{rows}, classes], not {instead}",
+        logits.kind()
+    ))
 }
 
 fn channels(step: &Step, rank: usize, observations: &BTreeMap<Slot, Seen>) -> Option<usize> {

@@ -166,7 +166,11 @@ impl Program {
             let arg = match (input.as_str(), values.get(input)) {
                 ("", _) => Arg::None,
                 (_, Some(slot)) => Arg::Slot(*slot),
-                (name, None) => return Err(format!("reads `{name}`, which no node before it computes")),
+                (name, None) => {
+                    return Err(format!(
+                        "reads `{name}`, which no node before it computes and no initializer holds: the file is incomplete, export it again"
+                    ));
+                }
             };
             entries.push((place.to_string(), arg));
         }

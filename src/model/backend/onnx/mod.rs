@@ -31,7 +31,7 @@ impl Backend for Onnx {
 
     /// A protocol buffer that begins with the version of its format, a number.
     fn claims(&self, head: &[u8], path: &Path) -> bool {
-        path.extension().is_some_and(|extension| extension == "onnx") && head.first() == Some(&8)
+        path.extension().is_some_and(|extension| extension == "onnx") && head.first().is_none_or(|&byte| byte == 8)
     }
 
     fn image(&self, path: &Path) -> [Option<i64>; 3] {

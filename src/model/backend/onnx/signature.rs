@@ -30,7 +30,7 @@ impl Signature {
             |values: &[&ValueInfo]| values.iter().map(|value| value.name.clone()).collect::<Vec<_>>().join(", ");
         let [images] = inputs[..] else {
             return Err(format!(
-                "it takes {} inputs ({}); expected images [N, C, H, W] alone",
+                "it takes {} inputs ({}); expected images [N, C, H, W] alone: export a module whose forward takes nothing else",
                 inputs.len(),
                 names(&inputs)
             ));
@@ -41,7 +41,8 @@ impl Signature {
             [only] => only,
             _ => *outputs.iter().find(|output| output.name == "logits").ok_or_else(|| {
                 format!(
-                    "it returns {} outputs ({}), as detectors do; expected logits [N, classes] alone, or an output `logits`",
+                    "it returns {} outputs ({}), as detectors do; expected logits [N, classes] alone, or an output `logits`: export a module whose \
+                     forward returns the logits alone, or name them in `output_names`",
                     outputs.len(),
                     names(&outputs)
                 )

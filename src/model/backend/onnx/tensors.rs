@@ -34,8 +34,12 @@ impl<'p> ExternalFiles<'p> {
             return Err(format!("has its values at {location:?}; expected a file in the model's folder"));
         }
         if !self.files.contains_key(location) {
-            let bytes = crate::files::read_whole(self.folder.join(location))
-                .map_err(|error| format!("has its values in the file `{location}` beside the model: {error}"))?;
+            let bytes = crate::files::read_whole(self.folder.join(location)).map_err(|error| {
+                format!(
+                    "has its values in the file `{location}` beside the model: {error}; copy it there, or export with \
+                         external_data=False"
+                )
+            })?;
             self.files.insert(location.to_owned(), bytes);
         }
         let file = &self.files[location];

@@ -37,7 +37,8 @@ pub fn find(name: &str) -> Option<Lower> {
 
 /// Why an operator that is not known cannot be used.
 pub fn why_not(name: &str) -> Option<&'static str> {
-    let quantized = name.contains("Quantize") || name.starts_with("QLinear") || name.ends_with("Integer");
+    let quantized =
+        name.to_lowercase().contains("quantize") || name.starts_with("QLinear") || name.ends_with("Integer");
     match name {
         _ if quantized => Some("computes in whole numbers, which have no gradients; use the model before quantization"),
         "If" | "Loop" | "Scan" => Some("chooses at run time what is computed; export the model without it"),
