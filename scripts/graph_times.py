@@ -2,13 +2,17 @@
 
     OMP_NUM_THREADS=1 python3 scripts/graph_times.py --am-eval target/release/am-eval [torchvision/resnet50 torchvision/vit_b_16]
 
-For each network the same random weights as safetensors and as `.pt2`; native, file and eager take turns, and the least of each counts.
-Seconds are of forward and backward passes for a class logit; memory is the process's largest.
+For each network the same random weights as safetensors and as `.pt2`. Native, file and eager take turns, on one batch of 16 images and on
+three: a batch's time is half the difference, so that neither start nor warming up counts. Times are seconds of processor time, of forward
+and backward passes for a class logit or with `--forward` of forward passes alone; the medians of the rounds' ratios are reported. Loading
+is by the clock; memory is the process's largest.
 """
 
 import argparse
 import contextlib
+import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,13 +28,17 @@ from export import built, exported
 from safetensors.torch import save_file
 
 
-def predicted(binary, arch, weights, pictures, out):
-    """Seconds of loading and of computing, and MB."""
+BATCH = 16
+
+
+def predicted(binary, arch, weights, pictures, out, forward):
+    """Seconds of loading, of processor time in all, and MB."""
     mean, std = (",".join(map(str, values)) for values in (MEAN, STD))
     command = [binary, "predict", "--device", "cpu", "--arch", arch, "--weights", weights, "--mean", mean, "--std", std]
-    command += ["--images", pictures, "--out", out, "--gradient", "class:0"]
+    command += ["--images", pictures, "--out", out] + ([] if forward else ["--gradient", "class:0"])
+    before, most = os.times(), 0
     with tempfile.TemporaryFile() as said:
-        child, most = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said), 0
+        child = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said)
         while (status := child.poll()) is None:
             # The system's own figure would count this process, whose copy the child began as.
             with contextlib.suppress(OSError):
@@ -41,47 +49,66 @@ def predicted(binary, arch, weights, pictures, out):
         text = said.read().decode()
     if status:
         raise RuntimeError(text)
-    load, passes = map(float, re.search(r"([\d.]+) s to load, ([\d.]+) s to compute", text).groups())
-    return load, passes, most / 1024
+    load = float(re.search(r"([\d.]+) s to load", text)[1])
+    after = os.times()
+    return load, after.children_user + after.children_system - before.children_user - before.children_system, most / 1024
 
 
-def eager(model, pixels_u8):
-    began = time.perf_counter()
-    pixels = (pixels_u8.float() / 255).requires_grad_()
-    torch.autograd.grad(model(normalized(pixels))[:, 0].sum(), pixels)
-    return time.perf_counter() - began
+def eager(model, pixels_u8, forward):
+    began = time.process_time()
+    for part in pixels_u8.split(BATCH):
+        pixels = part.float() / 255
+        if forward:
+            with torch.no_grad():
+                model(normalized(pixels))
+        else:
+            pixels.requires_grad_()
+            torch.autograd.grad(model(normalized(pixels))[:, 0].sum(), pixels)
+    return time.process_time() - began
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=["torchvision/resnet50", "torchvision/vit_b_16"])
     parser.add_argument("--am-eval", default="am-eval", metavar="BINARY")
-    parser.add_argument("--images", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--forward", action="store_true", help="forward passes alone")
     options = parser.parse_args()
     for name in options.names:
         with tempfile.TemporaryDirectory() as folder:
-            folder = Path(folder)
-            with uninitialized():
-                model, side = built(name, None)
-            for parameter in model.parameters():
-                parameter.requires_grad_(False)
-            draw(model, normalized(images_of(2, 3, [side, side], 0) / 255), 0)
-            weights, file, pictures, out = (folder / name for name in ("w.safetensors", "m.pt2", "u8.safetensors", "o.safetensors"))
-            save_file({key: value.contiguous().clone() for key, value in model.state_dict().items()}, weights)
-            exported(model, torch.rand(2, 3, side, side), file, "pt2")
-            pixels_u8 = images_of(options.images, 3, [side, side], 1)
-            save_file({"pixels_u8": pixels_u8}, pictures)
-            eager(model, pixels_u8)
-            rounds = []
-            for _ in range(options.rounds):
-                native = predicted(options.am_eval, name, weights, pictures, out)
-                graph = predicted(options.am_eval, "exported", file, pictures, out)
-                rounds.append([*native, *graph, eager(model, pixels_u8)])
-            load_n, pass_n, mb_n, load_g, pass_g, mb_g, pass_e = (min(column) for column in zip(*rounds))
-            print(f"{name}, {file.stat().st_size / 1e6:.0f} MB, {options.images} images: loading {load_g:.2f} s (native {load_n:.2f}); passes "
-                  f"{pass_g:.3f} s, native {pass_n:.3f}, eager {pass_e:.3f}: {pass_g / pass_n:.3f} of native, {pass_g / pass_e:.3f} of eager; "
-                  f"memory {mb_g:.0f} MB, native {mb_n:.0f} MB", flush=True)
+            print(measured(name, Path(folder), options), flush=True)
+
+
+def measured(name, folder, options):
+    """A network's figures as a line."""
+    with uninitialized():
+        model, side = built(name, None)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    draw(model, normalized(images_of(2, 3, [side, side], 0) / 255), 0)
+    weights, file, out = (folder / name for name in ("w.safetensors", "m.pt2", "o.safetensors"))
+    save_file({key: value.contiguous().clone() for key, value in model.state_dict().items()}, weights)
+    exported(model, torch.rand(2, 3, side, side), file, "pt2")
+    pictures = [images_of(count * BATCH, 3, [side, side], 1) for count in (1, 3)]
+    paths = [folder / f"{len(pixels)}.safetensors" for pixels in pictures]
+    for pixels, path in zip(pictures, paths):
+        save_file({"pixels_u8": pixels}, path)
+    eager(model, pictures[0], options.forward)
+    rounds = []
+    for _ in range(options.rounds):
+        native, graph = (
+            [predicted(options.am_eval, arch, source, path, out, options.forward) for path in paths]
+            for arch, source in ((name, weights), ("exported", file))
+        )
+        few, many = (eager(model, pixels, options.forward) for pixels in pictures)
+        batches = [(sides[1][1] - sides[0][1]) / 2 for sides in (native, graph)] + [(many - few) / 2]
+        rounds.append([*batches, native[0][0], graph[0][0], native[1][2], graph[1][2], batches[1] / batches[0], batches[1] / batches[2]])
+    native, graph, torch_own, load_n, load_g, mb_n, mb_g, of_native, of_eager = (statistics.median(column) for column in zip(*rounds))
+    return (
+        f"{name}, {file.stat().st_size / 1e6:.0f} MB, batches of {BATCH}, {'forward' if options.forward else 'forward and backward'}: file "
+        f"{graph:.2f} s, native {native:.2f}, eager {torch_own:.2f}: {of_native:.3f} of native, {of_eager:.3f} of eager "
+        f"({options.rounds} rounds); loading {load_g:.2f} s, native {load_n:.2f}; memory {mb_g:.0f} MB, native {mb_n:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

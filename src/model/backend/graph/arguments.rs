@@ -3,7 +3,9 @@
 use tch::{Kind, Scalar, TchError, Tensor};
 
 use super::builder::Builder;
+use super::folding::Part;
 use super::value::{Cost, Frame, Rule, Slot, Value, one, refuse};
+use crate::model::{Compute, channels_last};
 
 /// An argument as the file has it.
 #[derive(Debug, Clone)]
@@ -119,13 +121,15 @@ pub struct Args<'b> {
     pub cost: Cost,
     /// The channels of its outputs.
     pub rule: Rule,
+    /// What the step is, for folding.
+    pub part: Part,
 }
 
 impl<'b> Args<'b> {
     /// The arguments by name, in the order of the operator's schema.
     pub fn new(entries: Vec<(String, Arg)>, builder: &'b mut Builder) -> Self {
         let entries = entries.into_iter().map(|(name, arg)| (name, arg, false)).collect();
-        Args { entries, reads: Vec::new(), builder, cost: Cost::None, rule: Rule::Inherit }
+        Args { entries, reads: Vec::new(), builder, cost: Cost::None, rule: Rule::Inherit, part: Part::Other }
     }
 
     /// The argument; none if it is not given.
@@ -195,6 +199,14 @@ impl<'b> Args<'b> {
         }
     }
 
+    /// The tensor of this name as the file has it, for [`Part`].
+    pub fn stored(&self, name: &str) -> Option<Slot> {
+        self.entries.iter().find(|(known, ..)| known == name).and_then(|(_, arg, _)| match arg {
+            Arg::Slot(slot) => Some(*slot),
+            _ => None,
+        })
+    }
+
     /// A weight of a convolution or matrix product, in the precision and layout that the network computes in.
     pub fn weight(&mut self, name: &str) -> Result<Slot, String> {
         let slot = self.slot(name)?;
@@ -220,8 +232,7 @@ impl<'b> Args<'b> {
         }
         let kind = compute.kind;
         let cast = one(move |frame| {
-            let tensor = frame.tensor(slot)?.f_to_kind(kind)?;
-            Ok(if layout { crate::model::channels_last(&tensor) } else { tensor })
+            if layout { convolution_weight(frame.tensor(slot)?, compute) } else { frame.tensor(slot)?.f_to_kind(kind) }
         });
         let Ok(kernel) = cast else { return slot };
         let made = self.builder.push("cast", kernel, vec![slot]);
@@ -437,6 +448,12 @@ impl Operand {
             Operand::Number(number) => Ok(Resolved::Scalar(number.get(frame)?)),
         }
     }
+}
+
+/// A weight in the precision and layout of convolutions.
+pub fn convolution_weight(weight: &Tensor, compute: Compute) -> Result<Tensor, TchError> {
+    let weight = weight.f_to_kind(compute.kind)?;
+    Ok(if compute.channels_last && weight.dim() == 4 { channels_last(&weight) } else { weight })
 }
 
 fn wrong(name: &str, expected: &str, found: &Arg) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tch::TchError;
 
 use super::ending::LeftOut;
+use super::folding::{self, Part};
 use super::value::{Cost, Frame, Kernel, Rule, Slot, Step, Value};
 use super::{Arg, Args};
 use crate::model::Compute;
@@ -22,6 +23,8 @@ pub struct Program {
     pub input: Slot,
     /// Where the logits come from.
     pub logits: Slot,
+    /// Whether [`Compute::folded`] changes how it computes.
+    pub folds: bool,
     /// What the file makes of the logits, and does not compute here.
     pub left_out: Option<LeftOut>,
 }
@@ -98,14 +101,29 @@ impl Builder {
             return Err(format!("has the argument `{left}`, which is not supported"));
         }
         let (reads, cost, rule) = (std::mem::take(&mut args.reads), args.cost, args.rule.clone());
-        let step = Step { cost, rule, ..self.step(self.operator.clone(), kernel, reads, outputs, apart) };
+        let part = std::mem::take(&mut args.part);
+        let step = Step { cost, rule, part, ..self.step(self.operator.clone(), kernel, reads, outputs, apart) };
         self.finish(step).map_err(|error| format!("fails: {}", first_line(&error)))
     }
 
     fn step(&self, operator: String, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>, apart: bool) -> Step {
         let (cost, rule) = (Cost::None, Rule::Inherit);
         let node = self.node.clone();
-        Step { node, operator, kernel, reads, writes, apart, cost, rule, last: Vec::new(), sites: Vec::new() }
+        let (part, folded) = (Part::Other, None);
+        Step {
+            node,
+            operator,
+            kernel,
+            reads,
+            writes,
+            apart,
+            cost,
+            rule,
+            part,
+            folded,
+            last: Vec::new(),
+            sites: Vec::new(),
+        }
     }
 
     /// Does the step at once if all that it reads is known.
@@ -131,6 +149,11 @@ impl Builder {
                 retained.push(step);
             }
         }
+        retained.reverse();
+        let pairs = folding::pairs(&retained, &self.constants, logits);
+        if self.compute.folded {
+            folding::fold(&mut retained, &self.constants, &pairs, self.compute);
+        }
         // Constants that only the dropped and the finished steps read are dropped with them.
         for (place, constant) in self.constants.iter_mut().enumerate() {
             if !needed.contains(&Slot(place)) {
@@ -139,12 +162,12 @@ impl Builder {
         }
         // Backwards, the first reader of a value is its last.
         let mut alive = BTreeSet::from([logits]);
-        for step in &mut retained {
+        for step in retained.iter_mut().rev() {
             let ended = step.reads.iter().chain(&step.writes).filter(|slot| self.constants[slot.0].is_none());
             step.last = ended.copied().filter(|slot| alive.insert(*slot)).collect();
         }
-        retained.reverse();
-        Program { constants: self.constants, steps: retained, input, logits, left_out }
+        let folds = !pairs.is_empty();
+        Program { constants: self.constants, steps: retained, input, logits, folds, left_out }
     }
 }
 

@@ -95,6 +95,8 @@ mod tests {
             apart: false,
             cost: Cost::None,
             rule: Rule::Inherit,
+            part: super::super::Part::Other,
+            folded: None,
             last: Vec::new(),
             sites: Vec::new(),
         };

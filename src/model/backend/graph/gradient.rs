@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 
 use super::builder::Program;
 use super::problems::Problems;
+use super::survey::apart;
 use super::value::{Frame, Slot, Step, Value};
 
 /// Passes backwards from the logits to the pixels of `samples`, until one has a gradient: that of a single one may vanish by chance.
@@ -27,7 +28,7 @@ fn pass_backwards(program: &Program, pixels: &Tensor) -> Result<(), String> {
     let pixels = pixels.copy().set_requires_grad(true);
     let (mut cuts, mut flats) = (Problems::default(), Problems::default());
     let pass = tch::with_grad(|| {
-        program.run(pixels.shallow_clone(), |step, frame| {
+        program.run(pixels.shallow_clone(), apart, |step, frame| {
             look(step, frame, &mut cuts, &mut flats);
             ControlFlow::Continue(())
         })

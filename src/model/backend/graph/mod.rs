@@ -9,6 +9,7 @@ mod aliases;
 mod arguments;
 mod builder;
 mod ending;
+mod folding;
 mod gradient;
 mod labels;
 mod network;
@@ -19,8 +20,10 @@ mod survey;
 mod value;
 
 pub use aliases::{Aliases, View};
+use arguments::convolution_weight;
 pub use arguments::{Arg, Args, Int, Ints, Number, Resolved};
 pub use builder::Builder;
+pub use folding::{Part, Product};
 pub use labels::{Call, Label, Labelled, labels};
 pub use opened::{File, Lowering, OpenedGraph, Source};
 pub use problems::Problems;

@@ -1,6 +1,6 @@
 //! A program as a network: passes that show activations to probes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use tch::{TchError, Tensor};
@@ -20,6 +20,8 @@ pub struct Outline {
     pub tokens: Tokens,
     /// Convolutions over images.
     pub convolutions: usize,
+    /// Whether [`crate::model::Compute::folded`] changes how it computes.
+    pub folds: bool,
 }
 
 /// A step that failed.
@@ -38,18 +40,28 @@ impl std::fmt::Display for Failure<'_> {
 
 impl Program {
     /// One pass. `after` sees the frame behind each step, before values that are no longer needed are forgotten, and may end the pass.
+    /// `folds` says of each step whether it is to be computed with the normalization behind it as one, if it can; its own output is then
+    /// not there.
     ///
     /// # Errors
     /// The step that fails.
     pub fn run(
         &self,
         pixels: Tensor,
+        folds: impl Fn(&Step) -> bool,
         mut after: impl FnMut(&Step, &mut Frame) -> Flow<()>,
     ) -> Result<Flow<Tensor>, Failure<'_>> {
         let mut frame = Frame::new(&self.constants);
         frame.values[self.input.0] = Some(Value::Tensor(pixels));
         for step in &self.steps {
-            let value = (step.kernel)(&frame).and_then(|value| store(&mut frame.values, step, value));
+            let value = match &step.folded {
+                Some(folded) if folds(step) => (folded.kernel)(&frame).map(|value| {
+                    frame.values[folded.output.0] = Some(value);
+                }),
+                // What is there came from the step before, as one with it.
+                _ if step.writes.first().is_some_and(|slot| frame.values[slot.0].is_some()) => Ok(()),
+                _ => (step.kernel)(&frame).and_then(|value| store(&mut frame.values, step, value)),
+            };
             value.map_err(|error| Failure { step, error })?;
             if after(step, &mut frame).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -93,9 +105,19 @@ impl GraphNetwork {
     }
 }
 
+impl GraphNetwork {
+    /// Where probes see values that folding does not compute.
+    fn foldable(&self) -> impl Iterator<Item = &(Slot, Site)> {
+        self.program.steps.iter().filter(|step| step.folded.is_some()).flat_map(|step| &step.sites)
+    }
+}
+
 impl Network for GraphNetwork {
     fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let pass = self.program.run(pixels, |step, frame| {
+        let wanted: BTreeSet<Slot> =
+            self.foldable().filter(|(_, site)| probe.wants(site)).map(|(slot, _)| *slot).collect();
+        let folds = |step: &Step| !step.writes.iter().any(|slot| wanted.contains(slot));
+        let pass = self.program.run(pixels, folds, |step, frame| {
             for (slot, site) in &step.sites {
                 let Some(Value::Tensor(activation)) = frame.values[slot.0].take() else { continue };
                 frame.values[slot.0] = Some(Value::Tensor(site.show(activation, probe)?));

@@ -118,6 +118,10 @@ impl Opened for OpenedGraph {
         self.outline.convolutions >= CONVOLUTIONAL
     }
 
+    fn folds(&self) -> bool {
+        self.outline.folds
+    }
+
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }

@@ -156,6 +156,10 @@ pub struct Step {
     pub cost: Cost,
     /// The channels of its outputs.
     pub rule: Rule,
+    /// What it is, for folding.
+    pub part: super::Part,
+    /// What computes it and the normalization behind it as one.
+    pub folded: Option<super::folding::Folded>,
     /// Values that nothing behind this step reads.
     pub last: Vec<Slot>,
     /// Where probes see outputs.

@@ -48,6 +48,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
     symbolic::OPERATORS,
 ];
 
+pub use convolution::in_kind;
 pub use normalization::response_norm;
 pub use refused::why_not;
 pub use symbolic::is_check;
@@ -129,6 +130,11 @@ fn wide(tensor: &Tensor) -> Result<Tensor, TchError> {
         Kind::BFloat16 | Kind::Half => tensor.f_to_kind(Kind::Float),
         _ => Ok(tensor.shallow_clone()),
     }
+}
+
+/// An output that evaluation does not read: an empty tensor, as PyTorch gives there, which is no layer.
+fn nothing(beside: &Tensor) -> Result<Tensor, TchError> {
+    Tensor::f_empty([0], (beside.kind(), beside.device()))
 }
 
 /// Tensors in the widest floating kind among them, where libtorch wants one kind.

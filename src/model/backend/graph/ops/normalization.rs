@@ -2,8 +2,8 @@
 
 use tch::{TchError, Tensor};
 
-use super::super::{Args, Lower, Lowered, Rule, many, one};
-use super::wide;
+use super::super::{Args, Lower, Lowered, Part, Rule, many, one};
+use super::{nothing, wide};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.batch_norm.default", batch_norm),
@@ -39,7 +39,7 @@ fn native(args: &mut Args, lower: Lower) -> Lowered {
     let kernel = lower(args)?;
     many(move |frame| match kernel(frame)? {
         super::super::Value::Tensor(tensor) => {
-            let rest: Result<Vec<Tensor>, TchError> = (0..4).map(|_| tensor.f_detach()).collect();
+            let rest: Result<Vec<Tensor>, TchError> = (0..4).map(|_| nothing(&tensor)).collect();
             Ok(std::iter::once(tensor).chain(rest?).collect())
         }
         _ => Ok(Vec::new()),
@@ -61,6 +61,7 @@ fn batch_norm(args: &mut Args) -> Lowered {
         });
     }
     let (true, Some(mean), Some(var)) = (!training, mean, var) else { return Err(TRAINS.to_owned()) };
+    args.part = Part::Normalization { input: x, weight, bias, mean, variance: var, epsilon };
     one(move |frame| {
         let (weight, bias) = (frame.optional(weight)?, frame.optional(bias)?);
         let (mean, var) = (Some(frame.tensor(mean)?), Some(frame.tensor(var)?));

@@ -1,8 +1,10 @@
 //! Convolutions, matrix products, attention, pooling, normalization and resampling.
 
+use std::rc::Rc;
+
 use tch::{Kind, TchError, Tensor};
 
-use crate::model::backend::graph::{Args, Cost, Lower, Lowered, Rule, Slot, one, ops, refuse};
+use crate::model::backend::graph::{Args, Cost, Lower, Lowered, Part, Product, Rule, Slot, one, ops, refuse};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("Conv", |args| convolution(args, false)),
@@ -92,6 +94,7 @@ impl Windows {
 }
 
 fn convolution(args: &mut Args, transposed: bool) -> Lowered {
+    let (stored_weight, stored_bias) = (args.stored("1"), args.stored("2"));
     let (x, weight, bias) = (args.slot("0")?, args.weight("1")?, args.bias("2")?);
     args.rule = Rule::Second;
     let shape = args.constant_shape(weight).ok_or("has a weight that depends on the images")?;
@@ -101,9 +104,8 @@ fn convolution(args: &mut Args, transposed: bool) -> Lowered {
     let (windows, groups) = (Windows::read(args, &kernel)?, args.fixed("group", 1)?);
     let output = args.fixed_ints("output_padding", &vec![0; kernel.len()])?;
     let kind = args.builder.compute.kind;
-    one(move |frame| {
-        let (weight, bias) = (frame.tensor(weight)?, frame.optional(bias)?);
-        let (x, padding) = windows.padded(&frame.tensor(x)?.f_to_kind(kind)?, 0.0)?;
+    let product: Product = Rc::new(move |x, weight, bias| {
+        let (x, padding) = windows.padded(x, 0.0)?;
         let Windows { stride, dilation, .. } = &windows;
         match (transposed, kernel.len()) {
             (false, 1) => x.f_conv1d(weight, bias, stride, &padding, dilation, groups),
@@ -113,7 +115,11 @@ fn convolution(args: &mut Args, transposed: bool) -> Lowered {
             (true, 2) => x.f_conv_transpose2d(weight, bias, stride, &padding, &output, groups, dilation),
             (_, spatial) => Err(refuse(format!("convolutions over {spatial} dimensions are not supported"))),
         }
-    })
+    });
+    if let (Some(weight), false) = (stored_weight, transposed) {
+        args.part = Part::Convolution { input: x, weight, bias: stored_bias, product: Rc::clone(&product) };
+    }
+    one(move |frame| product(&ops::in_kind(frame.tensor(x)?, kind)?, frame.tensor(weight)?, frame.optional(bias)?))
 }
 
 fn matmul(args: &mut Args) -> Lowered {
@@ -261,6 +267,7 @@ fn batch_normalization(args: &mut Args) -> Lowered {
     if args.truth("training_mode", false)? || args.fixed("~outputs", 1)? > 1 {
         return Err("normalizes by the batch it sees, as in training; export the model in evaluation mode".to_owned());
     }
+    args.part = Part::Normalization { input: x, weight: Some(scale), bias: Some(bias), mean, variance: var, epsilon };
     one(move |frame| {
         let [scale, bias, mean, var] = [scale, bias, mean, var].map(|slot| frame.tensor(slot));
         frame.tensor(x)?.f_batch_norm(Some(scale?), Some(bias?), Some(mean?), Some(var?), false, 0.1, epsilon, true)
