@@ -112,7 +112,7 @@ impl Preset {
             Preset::AmStandard => vec![
                 Part::new("pma", Apgd, Loss::Pma, Aim::Away, 30),
                 Part::new("ce", Apgd, Loss::Ce, Aim::Away, 20),
-                Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(2), 75),
+                Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(2), 80),
                 Part::new("nearest-dlr", Apgd, ratio, Aim::Nearest(4), 40),
             ],
         }
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [200, 200, 200]);
         assert!(parts.iter().all(|part| part.optimizer != OptimizerName::Square));
         let parts = Preset::AmStandard.parts_of(Norm::L2, 10, 2 * WHOLE_BUDGET);
-        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [60, 40, 150, 80]);
+        assert_eq!(parts.iter().map(|part| part.steps).collect::<Vec<_>>(), [60, 40, 160, 80]);
     }
 
     #[test]
