@@ -5,6 +5,8 @@
 
 pub mod args;
 mod baseline;
+#[cfg(all(test, feature = "torch"))]
+mod bounds_tests;
 mod compare;
 mod devices;
 mod doctor;

@@ -18,6 +18,7 @@ use crate::judge::CleanBlock;
 use crate::model::{Architecture, Compute, Model, ModelError, ModelSource, backend};
 use crate::record::{PictureDir, StudyDir, write_visualize};
 use crate::report::write_atlases;
+use crate::suite::passes::{REFERENCE, UNIVERSAL_SAMPLES, WAY_SAMPLES};
 use crate::suite::{
     AttackConfig, Channels, Direction, LayerChoice, ModelConfig, ModelFolder, Normalize, PicturePreset, Preprocess,
     SearchPrecision, Start, Suite, VisualizeConfig,
@@ -26,9 +27,6 @@ use crate::visualize::universal::Forge;
 use crate::visualize::ways::WayFinder;
 use crate::visualize::{RealSamples, Studio, VisualizeError};
 use crate::wording::did_you_mean;
-
-/// Real images that pictures are compared with.
-pub const REFERENCE: usize = 512;
 
 /// Makes the pictures that the suite or the flags ask for.
 pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
@@ -226,12 +224,6 @@ fn universal_of_run(prepared: &Prepared, run: &Path, share: (usize, usize)) -> R
     }
     Ok(())
 }
-
-/// Samples that universal perturbations are made from and judged on.
-const UNIVERSAL_SAMPLES: usize = 1024;
-
-/// Samples among which those with a way are looked for.
-const WAY_SAMPLES: usize = 50;
 
 /// Writes table and atlases from the blocks that are there; returns the number of pictures.
 pub fn finish(folder: &Path, classes: &[String]) -> Result<usize, Failure> {

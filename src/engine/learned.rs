@@ -13,17 +13,12 @@ use crate::judge::pixels;
 use crate::model::Model;
 use crate::objective::{Readout, Trained};
 use crate::rows::integers;
+use crate::suite::passes::{GUIDES, READOUT_IMAGES};
 use crate::suite::{FeatureObjective, Goal};
 use crate::terms::LayerName;
 
-/// Images on which readouts are trained.
-const IMAGES: usize = 2048;
-
 /// So few images besides those of the run are too few.
 const FEWEST: usize = 256;
-
-/// Images among which those are that features are guided to.
-const GUIDES: usize = 128;
 
 /// What the attacks on the model at `index` learn. Works on at most `chunk` images at once.
 ///
@@ -76,7 +71,7 @@ fn images(prepared: &Prepared, chunk: usize) -> Result<Vec<Tensor>, RunError> {
     let taken: HashSet<usize> = run.iter().copied().collect();
     let others: Vec<usize> = (0..prepared.dataset.len()).filter(|index| !taken.contains(index)).collect();
     let pool = if others.len() >= FEWEST { others } else { run.to_vec() };
-    loaded(prepared, &evenly(&pool, IMAGES), chunk)
+    loaded(prepared, &evenly(&pool, READOUT_IMAGES), chunk)
 }
 
 /// At most `most` of `pool`, evenly over it.

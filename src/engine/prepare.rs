@@ -11,13 +11,14 @@ use super::error::RunError;
 use super::guard::guarded;
 use super::identity::identity;
 use super::layers::attacks_by_layer;
-use super::trials::{self, trial};
+use super::trials::trial;
 use crate::attack::{Unfit, features_layer, kind};
 use crate::data::{self, Dataset, Sample, Selection};
 use crate::judge::pixels;
 use crate::model::{Compute, Model, ModelError, ModelSource};
 use crate::record::Trial;
-use crate::suite::{AttackConfig, Backward, Plan, Suite, Target};
+use crate::suite::passes::TRIAL_IMAGES;
+use crate::suite::{AttackConfig, Backward, Known, Plan, Suite, Target};
 use crate::terms::LayerName;
 
 /// A suite that is ready to run.
@@ -167,7 +168,7 @@ impl Prepared {
 
     /// Shows a few of the run's images to each model.
     fn try_models(&self) -> Result<Vec<Trial>, RunError> {
-        let count = self.selection.len().min(trials::IMAGES);
+        let count = self.selection.len().min(TRIAL_IMAGES);
         let samples = self.selection.load_block(self.dataset.as_ref(), 0..count)?;
         let pixels = pixels(&samples, self.device);
         // Square Attack needs no gradient, so that it runs on models that give none.
@@ -225,6 +226,8 @@ impl Prepared {
         for (index, source) in self.sources.iter().enumerate() {
             let (model, _) = self.models(index)?;
             let fit = |problem: String| RunError::Fit { model: source.name.clone(), problem };
+            // Studies look at layers long after the first block.
+            self.look_at(index, &model, &mut Known::default())?;
             if model.input != shape {
                 let (needs, has) = (model.input, shape);
                 return Err(fit(format!(

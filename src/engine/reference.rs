@@ -7,11 +7,9 @@ use crate::judge::{Labelled, learn_directions, pixels, ranked};
 use crate::model::{LayerInfo, Model, ModelError};
 use crate::objective::missing;
 use crate::random::Noise;
-use crate::suite::{AttackConfig, Direction, Known, UnitRanking, UnitSelection};
+use crate::suite::passes::REFERENCE;
+use crate::suite::{AttackConfig, DamageConfig, Direction, Known, LayerChoice, Targets, UnitRanking, UnitSelection};
 use crate::terms::Unit;
-
-/// Images by which units are ranked and gains are scaled.
-pub(super) const REFERENCE: usize = 512;
 
 impl Prepared {
     /// The units that a unit attack drives in `model`, without its controls; none for other attacks.
@@ -87,18 +85,52 @@ impl Prepared {
     /// If a layer does not exist.
     pub fn known(&self) -> Result<Known, ModelError> {
         let mut known = Known::default();
-        for (index, source) in self.sources.iter().enumerate() {
-            let (model, _) = self.models(index)?;
-            known.classes.insert(index, model.classes as u64);
-            for (place, attack) in self.suite.attacks.iter().enumerate() {
-                let kind = kind(&attack.goal);
-                if let Some(Selected { layer, units: UnitSelection::All, .. }) =
-                    kind.selected().filter(|_| attack.applies_to(&source.name))
-                {
-                    known.units.insert((index, place), model.layer(layer)?.units as u64);
-                }
-            }
+        for index in 0..self.sources.len() {
+            self.look_at(index, &*self.verifier(index)?, &mut known)?;
         }
         Ok(known)
     }
+
+    /// Adds what `model`, which has this `index`, tells the estimate.
+    ///
+    /// # Errors
+    /// If a layer does not exist.
+    pub(super) fn look_at(&self, index: usize, model: &Model, known: &mut Known) -> Result<(), ModelError> {
+        let source = &self.sources[index];
+        known.classes.insert(index, model.classes as u64);
+        for (place, attack) in self.suite.attacks.iter().enumerate() {
+            let kind = kind(&attack.goal);
+            if let Some(Selected { layer, units: UnitSelection::All, .. }) =
+                kind.selected().filter(|_| attack.applies_to(&source.name))
+            {
+                known.units.insert((index, place), model.layer(layer)?.units as u64);
+            }
+        }
+        let named = |damage: &&DamageConfig| {
+            let mut attacks = self.suite.attacks.iter().filter(|attack| attack.applies_to(&source.name));
+            attacks.any(|attack| damage.attacks.contains(&attack.name))
+        };
+        if let Some(damage) = self.suite.damage.as_ref().filter(named) {
+            model.chosen_layers(&damage.layers)?;
+            let mut patched = targets(model, &damage.patch, damage.patch_units.as_ref())?;
+            // The layer as a whole, too.
+            patched.count += patched.layers;
+            known.patched.insert(index, patched);
+        }
+        for (place, config) in self.suite.universal.iter().enumerate().filter(|(_, it)| it.applies_to(&source.name)) {
+            known.perturbations.insert((index, place), targets(model, &config.layers, Some(&config.units))?);
+        }
+        let pictures = self.suite.visualizations.iter().enumerate();
+        for (place, config) in pictures.filter(|(_, it)| it.applies_to(&source.name)) {
+            known.pictures.insert((index, place), targets(model, &config.layers, Some(&config.units))?);
+        }
+        Ok(())
+    }
+}
+
+/// The layers that a study means, and the units of them all.
+fn targets(model: &Model, layers: &[LayerChoice], units: Option<&UnitSelection>) -> Result<Targets, ModelError> {
+    let layers = model.chosen_layers(layers)?;
+    let count = layers.iter().map(|layer| units.map_or(0, |units| units.count(Some(layer.units as u64)))).sum();
+    Ok(Targets { layers: layers.len() as u64, count })
 }

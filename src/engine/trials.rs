@@ -9,13 +9,8 @@ use crate::model::Model;
 use crate::objective::margin;
 use crate::record::Trial;
 use crate::rows::{doubles, floats};
+use crate::suite::passes::TRIAL_PASSES as PASSES;
 use crate::terms::Norm;
-
-/// Images of a trial.
-pub const IMAGES: usize = 4;
-
-/// Passes over the same images.
-const PASSES: usize = 3;
 
 /// Passes more of each setting before company is blamed for what chance may have done: of a model that flips one answer in twenty, the
 /// first few passes may well agree.

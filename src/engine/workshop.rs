@@ -12,7 +12,6 @@ use super::fault;
 use super::learned::learned;
 use super::loaded::Loaded;
 use super::prepare::Prepared;
-use super::reference::REFERENCE;
 use crate::attack::{
     AttackBlock, ControlBlock, ControlOutcome, DamagePlan, DamageStudy, DrivenUnit, Learned, PatchTarget, Reference,
     Selected, SelfTest, Victim, choose, kind, thumbnail,
@@ -24,6 +23,7 @@ use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{Block, Evidence, MOST_THUMBNAILS, Record, RunDir};
 use crate::suite::controls::{control_places, is_one_of, takes_part};
+use crate::suite::passes::REFERENCE;
 use crate::suite::{AttackConfig, DamageConfig, Direction, Task, UnitSelection, WorkUnit};
 use crate::terms::{Part, Unit};
 

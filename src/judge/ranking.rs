@@ -7,11 +7,9 @@ use tch::{Kind, Tensor};
 use crate::model::{Cut, Model, ModelError, Tokens};
 use crate::objective::{pick, unit_means};
 use crate::rows::integers;
+use crate::suite::passes::UNIT_RIVALS;
 use crate::suite::{Direction, UnitRanking};
 use crate::terms::{LayerName, Unit};
-
-/// Other classes that a unit may push an image to, the most likely ones.
-const RIVALS: i64 = 5;
 
 /// Real images with their classes.
 pub struct Labelled {
@@ -173,7 +171,7 @@ impl Seen {
             return Ok(Seen { pushes: slope(label_logits), means });
         }
         let others = logits.detach().scatter_value(1, &labels.unsqueeze(1), f64::NEG_INFINITY);
-        let (_, rivals) = others.topk(RIVALS.min(model.classes - 1), 1, true, true);
+        let (_, rivals) = others.topk((UNIT_RIVALS as i64).min(model.classes - 1), 1, true, true);
         let right = logits.detach().argmax(-1, false).eq_tensor(&labels).nonzero().flatten(0, -1);
         let pushes: Vec<Tensor> = (0..rivals.size()[1])
             .map(|place| {

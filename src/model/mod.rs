@@ -169,6 +169,18 @@ pub struct Model {
     tensors: Tensors,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Images that networks were shown on this thread, each as often as answers are averaged.
+    static SEEN: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Images that networks were shown on this thread, each as often as answers are averaged.
+#[cfg(test)]
+pub(crate) fn passes_seen() -> u64 {
+    SEEN.with(std::cell::Cell::get)
+}
+
 impl Model {
     /// A model around any network. Computes in f32 on the CPU.
     pub fn custom(name: &str, network: Box<dyn Network>, geometry: Geometry, normalize: &Normalize) -> Model {
@@ -221,6 +233,8 @@ impl Model {
 
     /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1], or `Break` if the probe left the network.
     pub fn forward(&self, pixels: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        #[cfg(test)]
+        SEEN.with(|seen| seen.set(seen.get() + (pixels.size()[0] as u64) * self.repeats.max(1) as u64));
         if self.compute.device.is_cuda() {
             // One switch for the process: the backward pass comes before any other network's forward pass.
             allow_tf32(self.compute.tf32);

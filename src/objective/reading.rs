@@ -1,6 +1,6 @@
 //! Units of every kind, read off an activation.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::model::Model;
 use crate::terms::{LayerName, Part, Place, Unit};
@@ -14,36 +14,58 @@ struct Signal {
     columns: i64,
 }
 
-/// The value `[R]` of each row's own unit, of whatever kind; the units exist. Rows of one kind are read together.
-pub(super) fn read(model: &Model, layer: &LayerName, activation: &Tensor, units: &[Unit]) -> Tensor {
-    let mut groups: Vec<(Unit, Vec<i64>)> = Vec::new();
-    for (row, unit) in units.iter().enumerate() {
-        match groups.iter_mut().find(|(first, _)| alike(first, unit)) {
-            Some((_, rows)) => rows.push(row as i64),
-            None => groups.push((*unit, vec![row as i64])),
-        }
-    }
-    let mut order = vec![0i64; units.len()];
-    let mut place = 0;
-    let values: Vec<Tensor> = groups
-        .iter()
-        .map(|(first, rows)| {
-            for &row in rows {
-                order[row as usize] = place;
-                place += 1;
+/// Rows of one kind of unit, which are read together.
+struct Group {
+    /// A unit of the kind.
+    first: Unit,
+    /// The rows, i64.
+    rows: Tensor,
+    /// Channel, feature or head of each row's unit, i64.
+    index: Tensor,
+}
+
+/// The rows of a batch by kind of unit, on the device: made when rows come or go, so that no step uploads anything.
+pub(super) struct Groups {
+    groups: Vec<Group>,
+    /// Where each row's value lies among those of all groups, i64.
+    order: Tensor,
+}
+
+impl Groups {
+    /// One unit for each row.
+    pub(super) fn new(units: &[Unit], device: Device) -> Self {
+        let mut kinds: Vec<(Unit, Vec<usize>)> = Vec::new();
+        for (row, unit) in units.iter().enumerate() {
+            match kinds.iter_mut().find(|(first, _)| alike(first, unit)) {
+                Some((_, rows)) => rows.push(row),
+                None => kinds.push((*unit, vec![row])),
             }
-            let index = Tensor::from_slice(rows).to_device(activation.device());
-            let units: Vec<Unit> = rows.iter().map(|&row| units[row as usize]).collect();
-            let signal = signal(model, layer, &activation.index_select(0, &index), &units);
-            at_place(&signal, first.place)
-        })
-        .collect();
-    Tensor::cat(&values, 0).index_select(0, &Tensor::from_slice(&order).to_device(activation.device()))
+        }
+        let mut order = vec![0i64; units.len()];
+        kinds.iter().flat_map(|(_, rows)| rows).zip(0..).for_each(|(&row, place)| order[row] = place);
+        let upload = |values: Vec<i64>| Tensor::from_slice(&values).to_device(device);
+        let group = |(first, rows): &(Unit, Vec<usize>)| Group {
+            first: *first,
+            rows: upload(rows.iter().map(|&row| row as i64).collect()),
+            index: upload(rows.iter().map(|&row| index_of(units[row].part)).collect()),
+        };
+        Groups { groups: kinds.iter().map(group).collect(), order: upload(order) }
+    }
+}
+
+/// The value `[R]` of each row's own unit, of whatever kind; the units exist.
+pub(super) fn read(model: &Model, layer: &LayerName, activation: &Tensor, units: &Groups) -> Tensor {
+    let value = |group: &Group| {
+        let own = activation.index_select(0, &group.rows);
+        at_place(&signal(model, layer, &own, group.first.part, &group.index), group.first.place)
+    };
+    Tensor::cat(&units.groups.iter().map(value).collect::<Vec<_>>(), 0).index_select(0, &units.order)
 }
 
 /// The values of `unit` at the positions of one image `[H, W]` or `[1, P]`; none where there is but one.
 pub fn unit_map(model: &Model, layer: &LayerName, activation: &Tensor, unit: Unit) -> Option<Tensor> {
-    let signal = signal(model, layer, activation, &[unit]);
+    let index = Tensor::from_slice(&[index_of(unit.part)]).to_device(activation.device());
+    let signal = signal(model, layer, activation, unit.part, &index);
     let plane = signal.values.get(0).slice(0, signal.prefix, None, 1);
     let count = plane.size()[0];
     let columns = signal.columns.max(1);
@@ -59,13 +81,10 @@ fn alike(a: &Unit, b: &Unit) -> bool {
     same_part && a.place == b.place
 }
 
-/// The units, which are of one kind, at every position.
-fn signal(model: &Model, layer: &LayerName, activation: &Tensor, units: &[Unit]) -> Signal {
-    let Some(first) = units.first() else {
-        return Signal { values: activation.flatten(1, -1), prefix: 0, columns: 1 };
-    };
+/// Units of the kind of `part`, of which `index` `[R]` are, at every position.
+fn signal(model: &Model, layer: &LayerName, activation: &Tensor, part: Part, index: &Tensor) -> Signal {
     let wide = activation.to_kind(Kind::Float);
-    let wide = match first.part {
+    let wide = match part {
         Part::Normed(_) => model.normed(&wide).unwrap_or(wide),
         _ => wide,
     };
@@ -79,19 +98,19 @@ fn signal(model: &Model, layer: &LayerName, activation: &Tensor, units: &[Unit])
         }
         _ => (wide.flatten(1, -1).unsqueeze(-1), 0, 1),
     };
-    let values = parts(model, layer, &features, units, activation.dim() == 4);
+    let values = parts(model, layer, &features, (part, index), activation.dim() == 4);
     Signal { values, prefix, columns }
 }
 
 /// The units at every position `[R, P]` of features `[R, F, P]`.
-fn parts(model: &Model, layer: &LayerName, features: &Tensor, units: &[Unit], maps: bool) -> Tensor {
+fn parts(model: &Model, layer: &LayerName, features: &Tensor, (part, own): (Part, &Tensor), maps: bool) -> Tensor {
     let (count, positions) = (features.size()[1], features.size()[2]);
-    let gather = |index: Vec<i64>| {
-        let index = Tensor::from_slice(&index).to_device(features.device()).view([-1, 1, 1]);
-        features.gather(1, &index.expand([-1, 1, positions], false), false).squeeze_dim(1)
+    let gather = |index: &Tensor| {
+        let index = index.view([-1, 1, 1]).expand([-1, 1, positions], false);
+        features.gather(1, &index, false).squeeze_dim(1)
     };
     let third = count / 3;
-    match units[0].part {
+    match part {
         // Attacks look up what it is for each sample.
         Part::Sensitive(_) => features.select(1, 0) * 0.0,
         Part::Layer => features.square().mean_dim([1i64].as_slice(), false, None),
@@ -101,20 +120,16 @@ fn parts(model: &Model, layer: &LayerName, features: &Tensor, units: &[Unit], ma
             None => features.select(1, 0) * 0.0,
         },
         // The channels of attention scores are the heads.
-        Part::Head(_) if maps => gather(units.iter().map(|unit| index_of(unit.part)).collect()),
+        Part::Head(_) if maps => gather(own),
         Part::Head(_) => {
             let each = count / model.heads().unwrap_or(1).max(1);
-            let starts: Vec<i64> = units.iter().map(|unit| index_of(unit.part) * each).collect();
-            let starts = Tensor::from_slice(&starts).to_device(features.device()).view([-1, 1]);
-            let index = starts + Tensor::arange(each, (Kind::Int64, features.device()));
+            let index = (own * each).view([-1, 1]) + Tensor::arange(each, (Kind::Int64, features.device()));
             let index = index.unsqueeze(-1).expand([-1, -1, positions], false);
             features.gather(1, &index, false).square().sum_dim_intlist([1i64].as_slice(), false, None)
         }
-        Part::Key(_) => gather(units.iter().map(|unit| third + index_of(unit.part)).collect()),
-        Part::Value(_) => gather(units.iter().map(|unit| 2 * third + index_of(unit.part)).collect()),
-        Part::Channel(_) | Part::Normed(_) | Part::Query(_) => {
-            gather(units.iter().map(|unit| index_of(unit.part)).collect())
-        }
+        Part::Key(_) => gather(&(own + third)),
+        Part::Value(_) => gather(&(own + 2 * third)),
+        Part::Channel(_) | Part::Normed(_) | Part::Query(_) => gather(own),
     }
 }
 

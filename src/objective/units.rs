@@ -1,5 +1,6 @@
 //! Objectives on units: the activation of a channel, a feature or a single neuron.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
 use tch::{Device, Kind, Tensor};
@@ -21,8 +22,21 @@ pub fn unit_means(activation: &Tensor, tokens: Tokens) -> Tensor {
     }
 }
 
-/// The units of rows, on the host.
-struct Units(Vec<Unit>);
+/// The units of rows, on the host, and what reads units of any kind, once it was asked for since rows came or went.
+struct Units {
+    units: Vec<Unit>,
+    groups: OnceCell<reading::Groups>,
+}
+
+impl Units {
+    fn new(units: Vec<Unit>) -> Self {
+        Units { units, groups: OnceCell::new() }
+    }
+
+    fn groups(&self, device: Device) -> &reading::Groups {
+        self.groups.get_or_init(|| reading::Groups::new(&self.units, device))
+    }
+}
 
 impl Rows for Units {
     fn keep(&mut self, index: &Tensor) {
@@ -30,11 +44,12 @@ impl Rows for Units {
     }
 
     fn pick(&self, index: &Tensor) -> Self {
-        Units(integers(index).into_iter().map(|row| self.0[row as usize]).collect())
+        Units::new(integers(index).into_iter().map(|row| self.units[row as usize]).collect())
     }
 
     fn append(&mut self, more: Self) {
-        self.0.extend(more.0);
+        self.units.extend(more.units);
+        self.groups.take();
     }
 }
 
@@ -94,7 +109,7 @@ impl Places {
         };
         let single: Vec<bool> = units.iter().map(|unit| unit.has_position()).collect();
         Places {
-            units: Units(units.to_vec()),
+            units: Units::new(units.to_vec()),
             index: upload(&|unit| unit.index().unwrap_or(0) as i64),
             y: upload(&|unit| place(unit).0),
             x: upload(&|unit| place(unit).1),
@@ -106,7 +121,7 @@ impl Places {
     /// The activation `[R]` of each row's unit. One gather for all means and neurons.
     fn values(&self, model: &Model, layer: &LayerName, activation: &Tensor) -> Tensor {
         if self.variety == Variety::Any {
-            return reading::read(model, layer, activation, &self.units.0);
+            return reading::read(model, layer, activation, self.units.groups(activation.device()));
         }
         let tokens = model.tokens();
         let mean = || super::logits::pick(&unit_means(activation, tokens), &self.index);
@@ -234,6 +249,26 @@ mod tests {
         assert_eq!(means, [1.5, 21.5]);
         let mixed = values(&activation, &[Unit::neuron(1, 1, 0), Unit::channel(2)], Tokens::default());
         assert_eq!(mixed, [6.0, 21.5]);
+    }
+
+    #[test]
+    fn units_of_any_kind_are_sorted_once_and_anew_where_rows_come_or_go() {
+        let unit = |text: &str| text.parse::<Unit>().unwrap();
+        let mut units = Units::new(vec![unit("0"), unit("1@max"), unit("2")]);
+        let read = |units: &Units| {
+            let count = units.units.len() as i64;
+            let activation =
+                Tensor::arange(12, (Kind::Float, Device::Cpu)).view([1, 3, 2, 2]).expand([count, -1, -1, -1], false);
+            let value = reading::read(&model(Tokens::default()), &"x".into(), &activation, units.groups(Device::Cpu));
+            Vec::<f32>::try_from(value).unwrap()
+        };
+        assert_eq!(read(&units), [1.5, 7.0, 9.5]);
+        let made: *const reading::Groups = units.groups(Device::Cpu);
+        assert!(std::ptr::eq(made, units.groups(Device::Cpu)), "a step sorts and uploads nothing");
+        units.append(Units::new(vec![unit("2@max")]));
+        assert_eq!(read(&units), [1.5, 7.0, 9.5, 11.0]);
+        units.keep(&Tensor::from_slice(&[3i64, 0]));
+        assert_eq!(read(&units), [11.0, 1.5]);
     }
 
     #[test]

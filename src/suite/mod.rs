@@ -39,7 +39,8 @@ pub use models::{FolderError, ModelFolder};
 pub use picture::*;
 pub use places::{Place, Places, line_and_column};
 pub use plan::{
-    Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Task, WorkUnit, adversarial_file, controls, passes,
+    Estimate, Known, Line, Plan, Shard, ShardChoice, ShardError, Targets, Task, WorkUnit, adversarial_file, controls,
+    passes,
 };
 pub use presets::{Aim, Part, Preset, WHOLE_BUDGET};
 pub use read::problem::{Problem, SuiteErrors};

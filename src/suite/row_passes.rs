@@ -5,6 +5,8 @@ use std::ops::Add;
 use super::boundary::LINEARIZED_CLASSES;
 use super::choices::OptimizerName;
 use super::features::FeatureObjective;
+use super::picture::PictureConfig;
+use super::selection::{UnitRanking, UnitSelection};
 
 /// Passes of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +86,72 @@ impl FeatureObjective {
                 Passes { forwards: IMPORTANCE_IMAGES as u64, backwards: IMPORTANCE_IMAGES as u64 }
             }
         }
+    }
+}
+
+/// Other classes that a unit may push an image to, the likeliest ones.
+pub const UNIT_RIVALS: usize = 5;
+
+impl UnitRanking {
+    /// What it takes to rank the units of a layer over one image, in a model of so many classes.
+    pub fn passes(self, classes: u64) -> Passes {
+        let backwards = match self {
+            UnitRanking::Activation | UnitRanking::Variance | UnitRanking::Selectivity => 0,
+            UnitRanking::Gradient => 1,
+            UnitRanking::Sensitivity => (UNIT_RIVALS as u64).min(classes.saturating_sub(1)),
+        };
+        Passes { forwards: 1, backwards }
+    }
+}
+
+impl UnitSelection {
+    /// What it takes to choose units of a layer, and to learn the directions among them, for each reference image.
+    pub fn choosing(&self, classes: u64) -> Passes {
+        match self {
+            UnitSelection::TopActivation(_) => UnitRanking::Activation.passes(classes),
+            UnitSelection::Top { by, .. } => by.passes(classes),
+            UnitSelection::Listed(units) => {
+                Passes::forward(units.iter().filter(|unit| unit.direction().is_some()).count() as u64)
+            }
+            UnitSelection::Random(_) | UnitSelection::All => Passes::default(),
+        }
+    }
+
+    /// What it takes to choose units for each sample, if any of them is: its prediction, and how little each unit has to move.
+    pub fn choosing_by_sample(&self, classes: u64) -> Passes {
+        match self {
+            UnitSelection::Listed(units) if units.iter().any(|unit| unit.is_chosen_by_sample()) => {
+                Passes::forward(1) + UnitRanking::Sensitivity.passes(classes)
+            }
+            _ => Passes::default(),
+        }
+    }
+
+    /// How many units of a layer, of so many if that is known.
+    pub fn count(&self, layer_units: Option<u64>) -> u64 {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let requested = match self {
+            UnitSelection::TopActivation(top) | UnitSelection::Top { count: top, .. } => count(*top),
+            UnitSelection::Random(drawn) => count(*drawn),
+            UnitSelection::Listed(listed) => count(listed.len()),
+            UnitSelection::All => layer_units.unwrap_or(1),
+        };
+        // A layer may have fewer units than the suite asks for.
+        layer_units.map_or(requested, |layer| requested.min(layer))
+    }
+}
+
+impl PictureConfig {
+    /// Steps at which units without a gradient are looked for behind rectifiers that let it pass: a quarter of them, but no fewer than
+    /// sixteen.
+    pub fn warm_up(&self) -> usize {
+        16.max(self.steps / 4).min(self.steps.saturating_sub(1))
+    }
+
+    /// A picture at most: each copy at each step, twice where there may be no gradient, and the picture itself in the end.
+    pub fn passes(&self) -> Passes {
+        let looks = (self.views.copies * (self.steps + self.warm_up())) as u64;
+        Passes { forwards: looks + 1, backwards: looks }
     }
 }
 

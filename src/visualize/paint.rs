@@ -15,9 +15,6 @@ use crate::random::Noise;
 use crate::suite::{CanvasForm, Direction, PictureConfig};
 use crate::terms::{LayerName, Unit};
 
-/// Steps at which units without a gradient are looked for behind rectifiers that let it pass: a quarter of them, but no fewer than these.
-const WARM_UP: usize = 16;
-
 /// Rectifiers before the layer that leak first: those of its own. Behind them lies what the unit would be without.
 const OWN: usize = 2;
 
@@ -148,8 +145,7 @@ impl Painter<'_> {
         step: usize,
         progress: &mut Progress,
     ) -> Tensor {
-        let steps = self.config.steps;
-        let warm_up = WARM_UP.max(steps / 4).min(steps.saturating_sub(1));
+        let warm_up = self.config.warm_up();
         let first = self.pass(subjects, canvas, views, parameters, step, None);
         tch::no_grad(|| progress.see(&first, step >= warm_up));
         let (mut driven, mut pixels) = (first.parameters, first.pixels);

@@ -9,17 +9,15 @@ use crate::engine::guarded;
 use crate::interrupt;
 use crate::model::{LayerInfo, Model};
 use crate::objective::unit_values;
-use crate::optimizer::gradient;
+use crate::optimizer::{Pace, gradient};
 use crate::random::Noise;
 use crate::record::{Status, StudyDir, UniversalRecord, file_word};
 use crate::rows::{floats, integers};
+use crate::suite::passes::{FLIP_DRAWS, UNIVERSAL_BATCH};
 use crate::suite::{Direction, LOGITS, PicturePreset, UniversalConfig, UniversalSource};
 use crate::terms::{Epsilon, Norm, Unit};
 
-/// Images of a step.
-const BATCH: i64 = 16;
-/// Shuffled twins.
-const DRAWS: u64 = 5;
+const BATCH: i64 = UNIVERSAL_BATCH as i64;
 /// Decay of the mean of gradients.
 const MOMENTUM: f64 = 0.9;
 
@@ -174,7 +172,7 @@ impl Forge<'_> {
         let start = Tensor::from_slice(&noise.uniform("start", values)).view(shape).to_device(model.device());
         let mut delta = scaled(&start, config.norm, epsilon.value() * 0.1);
         let mut mean = delta.zeros_like();
-        let share = 2.5 / config.steps as f64;
+        let share = Pace::new(config.steps, None).share;
         let mut moved = false;
         for step in 0..config.steps {
             let images = base(config.source, split, step, &noise);
@@ -308,7 +306,7 @@ impl<'a> Judged<'a> {
         let pixels = (size[2] * size[3]) as usize;
         let noise = Noise::new(self.forge.seed, "universal/shuffled");
         let (mut control_flips, mut first) = (0, Vec::new());
-        for draw in 0..DRAWS {
+        for draw in 0..FLIP_DRAWS {
             let order: Vec<i64> =
                 noise.choose(&format!("{key}/{draw}"), pixels, pixels).into_iter().map(|place| place as i64).collect();
             let order = Tensor::from_slice(&order).to_device(delta.device());
@@ -340,7 +338,7 @@ impl<'a> Judged<'a> {
             n: flips.len() as u64,
             flips: flips.iter().filter(|flip| **flip).count() as u64,
             hits: target.map(|class| predictions.iter().filter(|found| **found == class as i64).count() as u64),
-            draws: DRAWS,
+            draws: FLIP_DRAWS,
             control_flips,
             only: both((true, false)),
             only_control: both((false, true)),

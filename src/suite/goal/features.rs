@@ -37,6 +37,10 @@ impl GoalKind for FeaturesGoal {
         Some(self.objective.as_str())
     }
 
+    fn follows_readout(&self) -> bool {
+        self.objective == FeatureObjective::Readout
+    }
+
     fn preparation(&self) -> Passes {
         self.objective.preparation()
     }

@@ -116,24 +116,21 @@ pub trait GoalKind {
         Passes::default()
     }
 
-    /// What it takes to choose a sample's target in a model of so many classes, at most.
+    /// Whether a readout of the layer is driven, which is trained first.
+    fn follows_readout(&self) -> bool {
+        false
+    }
+
+    /// What it takes to choose a sample's target or units in a model of so many classes, at most.
     fn ranking(&self, _classes: u64) -> Passes {
         Passes::default()
     }
 
     /// The rows of a sample at one radius; `layer_units` is the number of the layer's units, if it is known.
     fn driven(&self, layer_units: Option<u64>) -> Driven {
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let Some(units) = self.units() else { return Driven { count: 1, at_least: false } };
-        let requested = match units {
-            UnitSelection::TopActivation(top) | UnitSelection::Top { count: top, .. } => count(*top),
-            UnitSelection::Random(drawn) => count(*drawn),
-            UnitSelection::Listed(listed) => count(listed.len()),
-            UnitSelection::All => layer_units.unwrap_or(1),
-        };
-        // A layer may have fewer units than the suite asks for.
-        let count = layer_units.map_or(requested, |layer| requested.min(layer));
-        Driven { count, at_least: *units == UnitSelection::All && layer_units.is_none() }
+        let at_least = *units == UnitSelection::All && layer_units.is_none();
+        Driven { count: units.count(layer_units), at_least }
     }
 }
 

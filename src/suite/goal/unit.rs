@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::GoalKind;
+use crate::suite::row_passes::Passes;
 use crate::suite::selection::{Control, Direction, UnitSelection};
 use crate::terms::{CellKind, LayerName};
 
@@ -38,5 +39,9 @@ impl GoalKind for UnitGoal {
 
     fn controls(&self) -> &[Control] {
         &self.controls
+    }
+
+    fn ranking(&self, classes: u64) -> Passes {
+        self.units.choosing_by_sample(classes)
     }
 }

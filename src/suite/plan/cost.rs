@@ -28,19 +28,25 @@
 //! one pass, at most four), and the distance to first order: one pass, and a gradient for each other class among the ten
 //! likeliest of C. `passes.rs` has these numbers, for the plan and for the loops that take the passes.
 //!
-//! Controls and self-tests have a line of their own for each model. With `eot` every pass counts as many times as answers are averaged.
+//! Units that are chosen for each sample (`sensitive:1`) take 2 passes and at most 5 gradients more of each. `[damage]` takes 3 passes of
+//! each of its images, and of those that flip 1 + 2 for each layer + 2 for each target of patching.
 //!
-//! Rows that leave early cost less. Not in the bound: the pass over the reference images that ranks units and scales
-//! their gains; the trial of each model on four images; and two passes more for each search hit that verification does not confirm, which is
+//! Controls and self-tests have a line of their own for each model, and so have what prepares a model (its trial, the first images of the
+//! run that rank units and scale their gains, readouts), trajectories, universal perturbations and pictures: `studies.rs`. Each
+//! process of a run prepares its models, and counts as one here. With `eot` every pass counts as many times as answers are averaged.
+//!
+//! Rows that leave early cost less. Not in the bound: two passes more for each search hit that verification does not confirm, which is
 //! rare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::controls::Beside;
 use super::passes::{self, NOISE_DRAW, NOISE_DRAWS, Passes, TRANSFER};
+use super::studies::{Studies, Targets, damage};
 use super::{Plan, Task};
 use crate::suite::config::{AttackConfig, BoundaryConfig, Control, LINEARIZED_CLASSES, Suite};
+use crate::suite::controls::is_one_of;
 use crate::suite::goal::Driven;
 use crate::suite::presets::Preset;
 use crate::wording::columns::{Align, columns};
@@ -53,6 +59,12 @@ pub struct Known {
     pub units: BTreeMap<(usize, usize), u64>,
     /// Classes of each model; the suite names them, or ten are taken, for models left out.
     pub classes: BTreeMap<usize, u64>,
+    /// What `[damage]` patches in each model.
+    pub patched: BTreeMap<usize, Targets>,
+    /// Layers and units of universal perturbation `.1` in model `.0`.
+    pub perturbations: BTreeMap<(usize, usize), Targets>,
+    /// Layers and units of visualization `.1` in model `.0`.
+    pub pictures: BTreeMap<(usize, usize), Targets>,
 }
 
 /// The cost of one task of one model.
@@ -60,7 +72,7 @@ pub struct Known {
 pub struct Line {
     /// The model's name.
     pub model: String,
-    /// The attack's name, `boundary`, or `controls` for what stands beside the attacks.
+    /// The attack's or study's name, `boundary`, `controls` for what stands beside the attacks, or `preparation`.
     pub task: String,
     /// Cells: rows of the summary, controls included; for the boundary, methods.
     pub cells: u64,
@@ -143,10 +155,27 @@ impl Plan {
                 line.forwards =
                     line.forwards.saturating_add(product(&[samples, each.passes.forwards.saturating_add(1)]));
                 line.backwards = line.backwards.saturating_add(product(&[samples, each.passes.backwards]));
+                if let (Task::Attack(index), Some(config)) = (unit.task, &suite.damage)
+                    && config.attacks.contains(&suite.attacks[index].name)
+                {
+                    let patched = known.patched.get(&unit.model).copied();
+                    let attack = &suite.attacks[index];
+                    let layer_units = known.units.get(&(unit.model, index)).copied();
+                    let images = product(&[attack.goal.driven(layer_units).count, number(attack.epsilons.len())]);
+                    let chosen = unit.samples.clone().filter(|place| is_one_of(config.samples, *place, self.samples));
+                    let passes = damage(config, patched).times(product(&[number(chosen.count()), images]));
+                    line.forwards = line.forwards.saturating_add(passes.forwards);
+                    line.partial |= patched.is_none() && !config.patch.is_empty();
+                }
             }
         }
         let mut lines: Vec<Line> = lines.into_iter().map(|(_, _, line)| line).collect();
         lines.extend(self.controls(suite, known));
+        let models: BTreeSet<usize> = self.units.iter().map(|unit| unit.model).collect();
+        let all = || 0..suite.models.len();
+        for model in all().filter(|model| models.contains(model) || self.units.is_empty()) {
+            lines.extend(Studies { suite, model, samples: number(self.samples), known }.lines());
+        }
         let repeats = number(suite.run.eot.max(1));
         for line in &mut lines {
             line.forwards = line.forwards.saturating_mul(repeats);
@@ -288,7 +317,7 @@ impl fmt::Display for Estimate {
         align[..2].fill(Align::Left);
         writeln!(f, "{}", columns(&table, align))?;
         if total.partial {
-            writeln!(f, "+ and more: the number of units is known only once the model is loaded")?;
+            writeln!(f, "+ and more: the number of layers and units is known only once the model is loaded")?;
         }
         Ok(())
     }

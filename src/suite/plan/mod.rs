@@ -4,12 +4,14 @@ pub mod controls;
 mod cost;
 pub mod passes;
 mod shard;
+mod studies;
 
 use std::ops::Range;
 
 pub use cost::{Estimate, Known, Line};
 use serde::Serialize;
 pub use shard::{Shard, ShardChoice, ShardError};
+pub use studies::Targets;
 
 use super::config::Suite;
 

@@ -34,6 +34,30 @@ pub const REPORTED: [f64; 4] = [0.0, 1e-4, 1e-2, 1.0];
 /// Radii along a ray at which a flip is looked for that the search found and verification did not confirm, as multiples of its own.
 pub const BEYOND: [f64; 5] = [1.001, 1.01, 1.05, 1.2, 1.5];
 
+/// Images of the trial of a model, and passes over all of them together.
+pub const TRIAL_IMAGES: usize = 4;
+/// See [`TRIAL_IMAGES`].
+pub const TRIAL_PASSES: usize = 3;
+/// The trial, the distance to first order aside: all images together, each alone, all with their negatives, and a gradient.
+pub const TRIAL: Passes =
+    Passes { forwards: (TRIAL_IMAGES * (TRIAL_PASSES + 1 + 2 + 1)) as u64, backwards: TRIAL_IMAGES as u64 };
+/// Images by which units are ranked and gains are scaled: the first of the run.
+pub const REFERENCE: usize = 512;
+/// Images on which readouts are trained, at most.
+pub const READOUT_IMAGES: usize = 2048;
+/// Images of the data set among which those are that features are guided to.
+pub const GUIDES: usize = 128;
+/// Samples among which those with a way over the boundary are looked for, at least.
+pub const WAY_SAMPLES: usize = 50;
+/// Units of a unit attack of which one that flips the sample is looked for.
+pub const WAY_UNITS: usize = 8;
+/// Samples that universal perturbations are made from and judged on, at most.
+pub const UNIVERSAL_SAMPLES: usize = 1024;
+/// Images of a step of a universal perturbation.
+pub const UNIVERSAL_BATCH: usize = 16;
+/// Shuffled twins of a universal perturbation.
+pub const FLIP_DRAWS: u64 = 5;
+
 /// One step that looks at several views.
 pub fn step(optimizer: OptimizerName, views: Option<GradientViews>) -> Passes {
     match views {

@@ -15,11 +15,9 @@ use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{StudyDir, WayPoint, WayRecord, file_word};
 use crate::rows::{Drives, integers};
+use crate::suite::passes::WAY_UNITS;
 use crate::suite::{AttackConfig, SliceAcross, TrajectoryConfig};
 use crate::terms::Unit;
-
-/// Units of a unit attack of which one that flips the sample is looked for.
-const UNITS: usize = 8;
 
 /// What ways are made with.
 pub struct WayFinder<'a> {
@@ -163,7 +161,7 @@ fn followed(block: &AttackBlock, sample: usize, clean: i64) -> Option<(Option<Un
         return Some((None, block.trace(sample, None)?));
     }
     let mut first = None;
-    for unit in block.units.iter().map(|driven| driven.unit).take(UNITS) {
+    for unit in block.units.iter().map(|driven| driven.unit).take(WAY_UNITS) {
         let trace = block.trace(sample, Some(unit))?;
         if trace.first_flip(clean).is_some() {
             return Some((Some(unit), trace));
