@@ -172,7 +172,7 @@ impl Prepared {
         let samples = self.selection.load_block(self.dataset.as_ref(), 0..count)?;
         let pixels = pixels(&samples, self.device);
         // Square Attack needs no gradient, so that it runs on models that give none.
-        let follows = |attack: &AttackConfig| attack.optimizer.step().backwards > 0;
+        let follows = |attack: &AttackConfig| attack.optimizer.follows_gradients();
         let follows_gradients = |name: &str| {
             let mut attacks = self.suite.attacks.iter().filter(|attack| attack.applies_to(name));
             self.suite.boundary.is_some() || attacks.any(follows)

@@ -121,13 +121,34 @@ impl OptimizerName {
 
     /// Whether it chooses the length of its steps itself.
     pub fn adapts(self) -> bool {
-        matches!(self, OptimizerName::Apgd | OptimizerName::ApgdWide | OptimizerName::Square) || self.is_nearest()
+        match self {
+            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov => false,
+            OptimizerName::Apgd | OptimizerName::ApgdWide | OptimizerName::Square => true,
+            OptimizerName::Fmn
+            | OptimizerName::Deepfool
+            | OptimizerName::Fab
+            | OptimizerName::Ddn
+            | OptimizerName::Cw
+            | OptimizerName::SigmaZero => true,
+        }
     }
 
     /// Whether it looks for the nearest flip: then it is a method of `[boundary]`, and no way to the best image of a ball.
     pub fn is_nearest(self) -> bool {
-        use OptimizerName::{Cw, Ddn, Deepfool, Fab, Fmn, SigmaZero};
-        matches!(self, Fmn | Deepfool | Fab | Ddn | Cw | SigmaZero)
+        match self {
+            OptimizerName::Fmn
+            | OptimizerName::Deepfool
+            | OptimizerName::Fab
+            | OptimizerName::Ddn
+            | OptimizerName::Cw
+            | OptimizerName::SigmaZero => true,
+            OptimizerName::Steepest
+            | OptimizerName::Momentum
+            | OptimizerName::Nesterov
+            | OptimizerName::Apgd
+            | OptimizerName::ApgdWide
+            | OptimizerName::Square => false,
+        }
     }
 
     /// Whether this is what suites get that name none.

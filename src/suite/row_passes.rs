@@ -63,6 +63,11 @@ impl OptimizerName {
         }
     }
 
+    /// Whether it follows gradients; other optimizers run on models that give none.
+    pub fn follows_gradients(self) -> bool {
+        self.step().backwards > 0
+    }
+
     /// A row of so many steps, verified, at most.
     pub fn row(self, steps: u64) -> Passes {
         self.step().times(steps) + VERIFICATION

@@ -55,7 +55,7 @@ pub fn longer(attack: &AttackConfig, epsilon: Epsilon) -> Option<AttackConfig> {
 
 /// Whether a suite's attack takes part in self-tests of `norm`.
 pub fn takes_part(attack: &AttackConfig, norm: Norm) -> bool {
-    attack.norm == norm && attack.goal.drives_logits() && attack.optimizer != OptimizerName::Square
+    attack.norm == norm && attack.goal.drives_logits() && attack.optimizer.follows_gradients()
 }
 
 /// The attack as it can run on the two classes of a self-test at one radius: DLR needs three, and a class index may not be there. Of a

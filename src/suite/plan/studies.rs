@@ -3,8 +3,8 @@
 
 use super::cost::{Known, Line};
 use super::passes::{
-    FLIP_DRAWS, Passes, READOUT_IMAGES, REFERENCE, TRIAL, UNIVERSAL_BATCH, UNIVERSAL_SAMPLES, WAY_SAMPLES, WAY_UNITS,
-    linearized,
+    FLIP_DRAWS, GUIDES, Passes, READOUT_IMAGES, REFERENCE, TRIAL, UNIVERSAL_BATCH, UNIVERSAL_SAMPLES, WAY_SAMPLES,
+    WAY_UNITS, linearized,
 };
 use crate::suite::config::{AttackConfig, LINEARIZED_CLASSES, Suite, UnitSelection};
 use crate::suite::inside::{DamageConfig, TrajectoryConfig, UniversalConfig, UniversalSource};
@@ -88,15 +88,17 @@ impl Studies<'_> {
         units.choosing(self.classes()).times(self.reference())
     }
 
-    /// Readouts of the layers that attacks follow, each trained once.
-    fn readouts<'s>(&self, attacks: impl Iterator<Item = &'s AttackConfig>) -> Passes {
-        Passes::forward(attacks.filter(|attack| attack.goal.follows_readout()).count() as u64 * READOUT_IMAGES as u64)
+    /// What attacks on features learn of the model: a readout for each layer that is read, and images to be guided to.
+    fn learned(&self) -> Passes {
+        let readouts = self.attacks().filter(|attack| attack.goal.follows_readout()).count() as u64;
+        let features = self.attacks().any(|attack| attack.goal.objective_word().is_some());
+        Passes::forward(readouts * READOUT_IMAGES as u64 + if features { GUIDES as u64 } else { 0 })
     }
 
     /// The trial of the model, the reference images, units that are ranked, readouts.
     fn preparation(&self) -> Passes {
         let trial = TRIAL.times(1) + linearized(self.classes()).times(super::passes::TRIAL_IMAGES as u64);
-        let mut sum = trial + self.readouts(self.attacks());
+        let mut sum = trial + self.learned();
         if self.attacks().any(|attack| attack.goal.units().is_some()) {
             sum = sum + Passes::forward(self.reference());
         }
@@ -111,12 +113,16 @@ impl Studies<'_> {
         let samples = config.samples as u64;
         let looked_at = self.samples.min(WAY_SAMPLES.max(4 * config.samples) as u64);
         let mut sum = Passes::forward(if attacks().next().is_some() { looked_at } else { 0 });
-        sum = sum + self.readouts(attacks());
+        // Where features are followed, all that attacks on the model learn is learned.
+        if attacks().any(|attack| attack.goal.objective_word().is_some()) {
+            sum = sum + self.learned();
+        }
         for attack in attacks() {
             // Of several units the first that flips is followed, and a slice may show what one more does.
             let tried = if attack.goal.units().is_some() { WAY_UNITS as u64 + 1 } else { 1 };
             let looks = attack.steps as u64 + 1;
-            let way = attack.goal.preparation() + attack.optimizer.step().times(looks);
+            // The row, and what is driven of each of its images.
+            let way = attack.row() + attack.goal.ranking(self.classes()) + Passes::forward(looks);
             let slice = Passes { forwards: (config.slice * config.slice) as u64 + 1, backwards: 1 };
             sum = sum + (way.times(tried) + Passes::forward(looks) + slice).times(samples);
             if let Some(units) = attack.goal.units() {

@@ -33,8 +33,21 @@ macro_rules! kind {
     };
 }
 
-/// A table whose `kind` says what else it holds.
+/// A table whose `kind` says what else it holds. With `as dyn Trait`, which each kind's table implements, `table` gives that of the kind
+/// at hand.
 macro_rules! tagged {
+    ($(#[$meta:meta])* enum $name:ident ($noun:literal) as dyn $trait:ident { $($(#[$doc:meta])* $variant:ident($table:ident) = $word:literal,)* }) => {
+        tagged! { $(#[$meta])* enum $name ($noun) { $($(#[$doc])* $variant($table) = $word,)* } }
+
+        impl $name {
+            /// The table of its kind.
+            pub(in crate::suite) fn table(self) -> Box<dyn $trait> {
+                match self {
+                    $($name::$variant(table) => Box::new(table),)*
+                }
+            }
+        }
+    };
     ($(#[$meta:meta])* enum $name:ident ($noun:literal) { $($(#[$doc:meta])* $variant:ident($table:ident) = $word:literal,)* }) => {
         $(#[$meta])*
         #[derive(Debug, JsonSchema)]

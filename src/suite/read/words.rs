@@ -142,7 +142,8 @@ pub struct DistanceNorm(pub Norm);
 impl FromToml for DistanceNorm {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
         let Some(text) = value.get_ref().as_str() else {
-            wrong(key, value, "\"linf\", \"l2\", \"l1\" or \"l0\"", problems);
+            let known = Norm::ALL.map(|norm| format!("\"{norm}\"")).join(" or ");
+            wrong(key, value, &known, problems);
             return None;
         };
         let norm = Norm::ALL.into_iter().find(|norm| norm.as_str() == text);
@@ -153,4 +154,4 @@ impl FromToml for DistanceNorm {
     }
 }
 
-schema_of!(DistanceNorm, "DistanceNorm", { "type": "string", "enum": ["linf", "l2", "l1", "l0"] });
+schema_of!(DistanceNorm, "DistanceNorm", { "type": "string", "enum": Norm::ALL.map(Norm::as_str) });

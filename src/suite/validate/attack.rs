@@ -1,62 +1,36 @@
-//! `[[attack]]`.
+//! `[[attack]]`: what all kinds share. Each kind has a file of its own.
 
+mod class_logit;
+mod composed;
 mod features;
+mod unit;
 mod views;
 
 use std::path::Path;
 
 use self::views::views;
 use super::{distinct, repeated};
-use crate::suite::config::{
-    AttackConfig, ClassLogitGoal, Control, Direction, Goal, Loss, ModelConfig, OptimizerName, Stop, Suite, Sweep,
-    Target, UnitGoal, UnitSelection,
-};
+use crate::suite::config::{AttackConfig, Goal, Loss, OptimizerName, Suite, UnitSelection};
 use crate::suite::places::Place;
-use crate::suite::presets::{Preset, WHOLE_BUDGET};
-use crate::suite::raw::{RawAmStandard, RawAttack, RawClassLogit, RawStandard, RawUnit, RawUnits};
+use crate::suite::raw::RawUnits;
+use crate::suite::raw::attack::{Around, AttackTable, RawAttack};
 use crate::suite::read::problem::Problems;
-use crate::suite::read::values::{FormVersion, Name, Positive, Radius, Text};
+use crate::suite::read::values::{Positive, Radius, Text};
 use crate::suite::read::words::BallNorm;
 use crate::suite::read::{At, Written};
-use crate::terms::{Epsilon, LayerName, Norm};
+use crate::terms::{Epsilon, Norm};
 use crate::wording::suggest::{did_you_mean, excerpt};
 
-/// The attacks; files are relative to `base`, `names` are the names of all models, `models` those that can be used.
-pub(super) fn resolve(
-    raw: Vec<At<RawAttack>>,
-    form: FormVersion,
-    names: &[At<String>],
-    models: &[ModelConfig],
-    base: &Path,
-    problems: &mut Problems,
-) -> Vec<AttackConfig> {
-    let own_names: Vec<At<String>> = raw
+/// The attacks.
+pub(super) fn resolve(raw: Vec<At<RawAttack>>, suite: Around, problems: &mut Problems) -> Vec<AttackConfig> {
+    let tables: Vec<Box<dyn AttackTable>> = raw.into_iter().map(|attack| attack.value.table()).collect();
+    let own_names: Vec<At<String>> = tables
         .iter()
-        .filter_map(|attack| match &attack.value {
-            RawAttack::ClassLogit(raw) => raw.name.as_ref(),
-            RawAttack::Unit(raw) => raw.name.as_ref(),
-            RawAttack::Features(raw) => raw.name.as_ref(),
-            RawAttack::Standard(raw) => raw.name.as_ref(),
-            RawAttack::AmStandard(raw) => raw.name.as_ref(),
-        })
+        .filter_map(|table| table.name())
         .map(|name| At { value: name.value.0.clone(), span: name.span.clone() })
         .collect();
     distinct("attack name", &own_names, problems);
-    raw.into_iter()
-        .filter_map(|attack| match attack.value {
-            RawAttack::ClassLogit(raw) => class_logit(raw, form, names, models, problems),
-            RawAttack::Unit(raw) => unit(raw, names, base, problems),
-            RawAttack::Features(raw) => features::resolve(raw, names, problems),
-            RawAttack::Standard(RawStandard { name, models, norm, epsilons, sweep, .. }) => {
-                let sweep = sweep.map_or(Sweep::Each, |sweep| sweep.value);
-                composed((Preset::Standard, sweep), (name, models, norm, epsilons), names, problems)
-            }
-            RawAttack::AmStandard(RawAmStandard { name, models, norm, epsilons, sweep, .. }) => {
-                let sweep = sweep.map_or(usual_sweep(form), |sweep| sweep.value);
-                composed((Preset::AmStandard, sweep), (name, models, norm, epsilons), names, problems)
-            }
-        })
-        .collect()
+    tables.into_iter().filter_map(|table| table.resolve(suite, problems)).collect()
 }
 
 impl Suite {
@@ -75,178 +49,6 @@ impl Suite {
         };
         self.attacks.iter().enumerate().filter_map(weak).collect()
     }
-}
-
-/// What a class-logit attack maximizes, and how its rows move, where the suite does not say.
-fn usual(form: FormVersion) -> (Loss, OptimizerName) {
-    match form {
-        FormVersion::First => (Loss::Logit, OptimizerName::Steepest),
-        FormVersion::Second => (Loss::Margin, OptimizerName::Apgd),
-    }
-}
-
-/// How the own composition settles several radii where the suite does not say.
-fn usual_sweep(form: FormVersion) -> Sweep {
-    match form {
-        FormVersion::First => Sweep::Each,
-        FormVersion::Second => Sweep::Nearest,
-    }
-}
-
-fn class_logit(
-    raw: RawClassLogit,
-    form: FormVersion,
-    names: &[At<String>],
-    models: &[ModelConfig],
-    problems: &mut Problems,
-) -> Option<AttackConfig> {
-    let target = raw.target.as_ref().map_or(Target::Untargeted, |target| target.value.0);
-    let (usual_loss, usual_optimizer) = usual(form);
-    let loss = raw.loss.as_ref().map_or(usual_loss, |loss| loss.value);
-    let applies = chosen_models(raw.models, names, problems);
-    let runs_on = |name: &str| applies.as_ref().is_none_or(|chosen| chosen.iter().any(|other| other == name));
-    for model in models.iter().filter(|model| runs_on(&model.name)) {
-        let Some(classes) = model.classes else { continue };
-        if let (Target::Class(index), Some(at)) = (target, &raw.target)
-            && index >= classes
-        {
-            problems
-                .add(at.span.clone(), format!("model `{}` has no class {index}", model.name), "no such class")
-                .help(format!("its classes are 0 to {}", classes - 1));
-        }
-        // The targeted ratio looks at the fourth logit too.
-        let (needed, targeted) = if target == Target::Untargeted { (3, "") } else { (4, "targeted ") };
-        if let (Loss::Dlr, Some(at)) = (loss, &raw.loss)
-            && classes < needed
-        {
-            let problem = format!("{targeted}loss `dlr` needs at least {needed} classes");
-            problems
-                .add(at.span.clone(), problem, format!("`{}` has {classes}", model.name))
-                .help("use the loss `margin`");
-        }
-    }
-    let default = if target == Target::Untargeted { Stop::Flip } else { Stop::Target };
-    if let Some(stop) = raw.stop.as_ref().filter(|stop| stop.value == Stop::Target)
-        && target == Target::Untargeted
-    {
-        problems
-            .add(stop.span.clone(), "an untargeted attack has no target to stop at", "no target")
-            .help("use `stop = \"flip\"` or `stop = \"budget\"`, or choose a `target`");
-    }
-    if let Some(sweep) = raw.sweep.as_ref().filter(|sweep| sweep.value == Sweep::Nearest) {
-        let square = raw.optimizer.as_ref().is_some_and(|optimizer| optimizer.value.0 == Some(OptimizerName::Square));
-        let stays = raw.stop.as_ref().is_some_and(|stop| stop.value != Stop::Flip);
-        let hinders = [
-            (target != Target::Untargeted, "the nearest flip is of any class, and this attack has a target"),
-            (stays, "the nearest flip ends the search of its radii, and rows of this attack stay beyond their flip"),
-            (square, "the search for the nearest flip follows gradients, which `square` does without"),
-        ];
-        for (_, why) in hinders.into_iter().filter(|(hinders, _)| *hinders) {
-            problems.add(sweep.span.clone(), why, "not with this attack").help("leave `sweep` out");
-        }
-    }
-    let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
-    let optimizer = optimizer(raw.optimizer.as_ref(), usual_optimizer, norm, raw.step_size.as_ref(), problems);
-    let views = views(raw.views, optimizer, problems);
-    Some(AttackConfig {
-        name: raw.name?.value.0,
-        models: applies,
-        goal: Goal::ClassLogit(ClassLogitGoal { target, loss, preset: None }),
-        norm: norm?,
-        epsilons: epsilons?,
-        steps: raw.steps?.value.size(),
-        step_size: raw.step_size.map(|size| size.value.0),
-        restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
-        stop: raw.stop.map_or(default, |stop| stop.value),
-        optimizer,
-        views,
-        sweep: raw.sweep.map_or(Sweep::Each, |sweep| sweep.value),
-    })
-}
-
-/// The keys that both compositions have: name, models, norm and radii.
-type Shared = (Option<At<Name>>, Option<At<Vec<At<Text>>>>, Option<At<BallNorm>>, Option<At<Vec<At<Radius>>>>);
-
-/// A composition, in the keys that both have.
-fn composed(
-    (preset, sweep): (Preset, Sweep),
-    (name, models, norm, epsilons): Shared,
-    names: &[At<String>],
-    problems: &mut Problems,
-) -> Option<AttackConfig> {
-    let applies = chosen_models(models, names, problems);
-    let place = norm.as_ref().map(|norm| norm.span.clone());
-    let (norm, epsilons) = ball(norm, epsilons, problems);
-    if let (Some(norm), Some(place)) = (norm, place)
-        && let Some(part) = preset.parts(norm, 10).iter().find(|part| !part.optimizer.norms().contains(&norm))
-    {
-        let (word, part) = (preset.as_str(), part.name);
-        problems
-            .add(place, format!("`{word}` is not defined in {norm}: its part `{part}` is not"), "not in this norm")
-            .help("use the norm `linf` or `l2`, or the kind `am-standard`");
-    }
-    let (name, epsilons) = (name?.value.0, epsilons?);
-    Some(AttackConfig {
-        name,
-        models: applies,
-        goal: Goal::ClassLogit(ClassLogitGoal { target: Target::Untargeted, loss: Loss::Margin, preset: Some(preset) }),
-        norm: norm?,
-        epsilons,
-        steps: WHOLE_BUDGET,
-        step_size: None,
-        restarts: 1,
-        stop: Stop::Flip,
-        optimizer: OptimizerName::default(),
-        views: None,
-        sweep,
-    })
-}
-
-fn unit(raw: RawUnit, names: &[At<String>], base: &Path, problems: &mut Problems) -> Option<AttackConfig> {
-    let applies = chosen_models(raw.models, names, problems);
-    let units = raw.units.as_ref().and_then(|units| selection(units, base, problems));
-    if let (Some(UnitSelection::Listed(listed)), Some(direction)) = (&units, &raw.direction)
-        && direction.value == Direction::Suppress
-        && listed.iter().any(|unit| unit.is_chosen_by_sample())
-    {
-        problems
-            .add(
-                direction.span.clone(),
-                "units chosen for each sample go the way that changes its prediction",
-                "not used",
-            )
-            .help("leave `direction` out");
-    }
-    let controls = controls(raw.controls, units.as_ref(), problems);
-    if let Some(stop) = raw.stop.as_ref().filter(|stop| stop.value == Stop::Target) {
-        problems
-            .add(stop.span.clone(), "a unit attack has no target class to stop at", "no target class")
-            .help("use `stop = \"budget\"` or `stop = \"flip\"`");
-    }
-    let (norm, epsilons) = ball(raw.norm, raw.epsilons, problems);
-    let steepest = OptimizerName::Steepest;
-    let optimizer = optimizer(raw.optimizer.as_ref(), steepest, norm, raw.step_size.as_ref(), problems);
-    let views = views(raw.views, optimizer, problems);
-    let goal = Goal::Unit(UnitGoal {
-        layer: LayerName::from(raw.layer?.value.0),
-        units: units?,
-        direction: raw.direction.map_or(Direction::default(), |direction| direction.value),
-        controls,
-    });
-    Some(AttackConfig {
-        name: raw.name?.value.0,
-        models: applies,
-        goal,
-        norm: norm?,
-        epsilons: epsilons?,
-        steps: raw.steps?.value.size(),
-        step_size: raw.step_size.map(|size| size.value.0),
-        restarts: raw.restarts.map_or(1, |restarts| restarts.value.size()),
-        stop: raw.stop.map_or(Stop::Budget, |stop| stop.value),
-        optimizer,
-        views,
-        sweep: Sweep::Each,
-    })
 }
 
 /// How rows move, where the attack's balls allow it.
@@ -390,22 +192,4 @@ pub(super) fn fixed_selection(units: &At<RawUnits>, base: &Path, problems: &mut 
             .help("use it in an `[[attack]]` of kind `unit`, or write `{ top = 4, by = \"sensitivity\" }`");
     }
     selection(units, base, problems)
-}
-
-fn controls(raw: Option<At<Vec<At<Control>>>>, units: Option<&UnitSelection>, problems: &mut Problems) -> Vec<Control> {
-    let Some(raw) = raw else { return vec![Control::Noise] };
-    let mut controls = Vec::new();
-    for control in raw.value {
-        if controls.contains(&control.value) {
-            problems.add(control.span, "this control stands twice", "again here");
-            continue;
-        }
-        if control.value == Control::RandomUnit && units == Some(&UnitSelection::All) {
-            problems
-                .add(control.span, "control `random-unit` needs units that the attack leaves out", "no unit is left")
-                .help("drive fewer units, or leave this control out");
-        }
-        controls.push(control.value);
-    }
-    controls
 }

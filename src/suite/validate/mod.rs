@@ -27,6 +27,7 @@ use toml::de::{DeTable, DeValue};
 use super::config::{
     AttackConfig, DeviceChoice, ModelConfig, RunConfig, SearchPrecision, SelfTestConfig, Suite, TableForm,
 };
+use super::raw::attack::Around;
 use super::raw::{RawModel, RawRun, RawSelfTest, RawSuite};
 use super::read::{At, FromToml, Value};
 use crate::files::open_regular;
@@ -161,7 +162,7 @@ fn resolve(path: &Path, source: &str, weights_root: Option<&Path>, problems: &mu
             .help("add an `[[attack]]`, `[boundary]` or `[[visualize]]`");
     }
     let form = raw.schema.map_or(FormVersion::Second, |schema| schema.value);
-    let attacks = attack::resolve(attacks, form, &names, &models, base, problems);
+    let attacks = attack::resolve(attacks, Around { form, names: &names, models: &models, base }, problems);
     let visualizations = visualize::resolve(visualizations, &names, base, problems);
     let universal = inside::universal(universal, &names, base, problems);
     let damage = raw.damage.map(|raw| inside::damage(raw, &attacks, base, problems));

@@ -2,7 +2,7 @@
 
 use crate::suite::config::OptimizerName;
 use crate::suite::features::GradientViews;
-use crate::suite::raw::RawViews;
+use crate::suite::raw::attack::RawViews;
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 
