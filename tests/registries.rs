@@ -1,6 +1,8 @@
 //! What can be added to an attack has a word in suites, a line in a registry and a line in the documents: what the compiler does not ask for,
 //! this does.
 
+#![cfg(feature = "torch")]
+
 use std::collections::BTreeSet;
 
 use am_eval::boundary::METHODS;
