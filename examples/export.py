@@ -184,12 +184,14 @@ def unit_of(seen, listed, tapped):
     shapes = {layer["name"]: layer["shape"] for layer in listed}
     plain = [layer for layer in tapped if len(seen[layer]) == 1]
     middle = [layer for layer in plain if len(shapes[layer]) == 3] or [layer for layer in plain if len(shapes[layer]) == 1]
-    if not middle:
-        return None
-    layer = middle[len(middle) // 2]
-    values = as_shown(seen[layer][0], shapes[layer])
-    unit = values.shape[1] // 3
-    return f"unit:{layer}:{unit}", values[:, unit].flatten(1).mean(1) if values.dim() == 4 else values[:, unit]
+    for layer in sorted(middle, key=lambda layer: abs(middle.index(layer) - len(middle) // 2)):
+        values = as_shown(seen[layer][0], shapes[layer])
+        unit = values.shape[1] // 3
+        value = values[:, unit].flatten(1).mean(1) if values.dim() == 4 else values[:, unit]
+        # The mean of attention weights is the same for all images, and its gradient zero but for rounding.
+        if value.detach().std() > 1e-4 * value.detach().abs().max():
+            return f"unit:{layer}:{unit}", value
+    return None
 
 
 def compared(binary, path, form, reference, options, folder):
