@@ -14,8 +14,8 @@ pub enum Preset {
     /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
     Standard,
     /// Adaptive ascent on the margin of probabilities and on cross-entropy, then towards the classes that are nearest to first order, on
-    /// the margin from balls of twice the radius and on the ratio of differences: together they flip what AutoAttack flips on the shipped
-    /// networks (docs/strength.md).
+    /// the margin from balls of twice the radius and on the ratio of differences: together they flip all or nearly all that AutoAttack
+    /// flips on the shipped networks (docs/strength.md).
     AmStandard,
 }
 
