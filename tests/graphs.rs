@@ -495,6 +495,22 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
     insta::assert_snapshot!(text.join("\n"));
 }
 
+/// Files as the exporters write them that no attack can use (`tests/fixtures/unusable_graphs/make.py`): what is wrong, at which node, and
+/// what would be right.
+#[test]
+fn what_exporters_write_and_attacks_cannot_use_is_refused_in_words() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unusable_graphs");
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "pt2" || ending == "onnx")).collect();
+    files.sort();
+    let said = |path: &PathBuf| {
+        let message = open_file(path, 8).err().unwrap_or_else(|| "accepted".to_owned());
+        format!("{}: {message}", path.file_name().unwrap().display())
+    };
+    insta::assert_snapshot!(files.iter().map(said).collect::<Vec<_>>().join("\n\n"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
