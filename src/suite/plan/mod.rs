@@ -2,16 +2,17 @@
 
 pub mod controls;
 mod cost;
+mod line;
 pub mod passes;
 mod shard;
 mod studies;
 
 use std::ops::Range;
 
-pub use cost::{Estimate, Known, Line};
+pub use cost::Estimate;
+pub use line::{Known, Line, Targets};
 use serde::Serialize;
 pub use shard::{Shard, ShardChoice, ShardError};
-pub use studies::Targets;
 
 use super::config::Suite;
 

@@ -1,7 +1,7 @@
 //! What stands beside the blocks of a plan and what it costs at most: the passes that prepare a model, ways over the boundary, universal
 //! perturbations, pictures. The loops that take the passes share these numbers.
 
-use super::cost::{Known, Line};
+use super::line::{Known, Line, Targets};
 use super::passes::{
     FLIP_DRAWS, GUIDES, Passes, READOUT_IMAGES, REFERENCE, TRIAL, UNIVERSAL_BATCH, UNIVERSAL_SAMPLES, WAY_SAMPLES,
     WAY_UNITS, linearized,
@@ -9,15 +9,6 @@ use super::passes::{
 use crate::suite::config::{AttackConfig, LINEARIZED_CLASSES, Suite, UnitSelection};
 use crate::suite::inside::{DamageConfig, TrajectoryConfig, UniversalConfig, UniversalSource};
 use crate::suite::picture::{PictureConfig, PicturePreset, VisualizeConfig};
-
-/// Layers of a model that a study looks at, and its targets there: units, or what is patched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Targets {
-    /// Layers.
-    pub layers: u64,
-    /// Targets of all these layers together.
-    pub count: u64,
-}
 
 /// What a study counts for one model.
 struct Cost {
