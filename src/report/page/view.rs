@@ -456,7 +456,7 @@ mod tests {
         use crate::report::fixture::{cell, manifest};
 
         let manifest = manifest("x", &["m"]);
-        let asked = |kinds: &[CellKind]| {
+        let answers = |kinds: &[CellKind]| {
             let mut summary = realistic(&["m"]);
             summary.cells = kinds.iter().map(|kind| cell("m", "a", *kind, None, 8.0, 0.0)).collect();
             let questions = checklist(&manifest, &summary);
@@ -467,20 +467,20 @@ mod tests {
             [find("without gradients"), find("twice the steps")]
         };
         let noise = CellKind::ControlNoise;
-        for (answer, evidence, advice) in asked(&[CellKind::ClassLogit, noise]) {
+        for (answer, evidence, advice) in answers(&[CellKind::ClassLogit, noise]) {
             assert_eq!(answer, Answer::NotTested);
             assert!(
                 evidence.contains("left none of the images") && advice.starts_with("Nothing"),
                 "{evidence} {advice}"
             );
         }
-        for (answer, evidence, _) in asked(&[]) {
+        for (answer, evidence, _) in answers(&[]) {
             assert!(answer == Answer::NotTested && evidence.contains("no attack"), "{evidence}");
         }
-        let [search, longer] = asked(&[CellKind::Features, noise, CellKind::ControlSearch]);
+        let [search, longer] = answers(&[CellKind::Features, noise, CellKind::ControlSearch]);
         assert_eq!((search.0, longer.0), (Answer::Passed, Answer::NotTested));
         assert!(longer.1.contains("no number of steps"), "{longer:?}");
-        let both = asked(&[CellKind::ClassLogit, noise, CellKind::ControlSearch, CellKind::ControlLonger]);
+        let both = answers(&[CellKind::ClassLogit, noise, CellKind::ControlSearch, CellKind::ControlLonger]);
         assert!(both.iter().all(|(answer, ..)| *answer == Answer::Passed));
     }
 
