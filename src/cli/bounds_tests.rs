@@ -37,10 +37,10 @@ fn a_run_of_everything_stays_within_its_plan() {
     let folder = tempfile::tempdir().unwrap();
     let dir = RunDir::create(folder.path().join("run"), "run").unwrap();
     let mut manifest = prepared.manifest(Vec::new());
-    let mut seen = passes_seen();
+    let mut passes = passes_seen();
     let mut since = || {
-        let before = std::mem::replace(&mut seen, passes_seen());
-        seen - before
+        let before = std::mem::replace(&mut passes, passes_seen());
+        passes - before
     };
     Run::new(&prepared, &dir, true).execute(Shard::WHOLE, &mut manifest, &mut Silent).unwrap();
     let in_blocks = since();
@@ -54,14 +54,14 @@ fn a_run_of_everything_stays_within_its_plan() {
         for unit in prepared.plan.units() {
             let block = dir.block(&unit.key).unwrap().unwrap();
             for record in block.records.iter().filter(|record| record.cell.model == line.model) {
-                let beside = is_beside(record.cell.kind)
+                let is_control = is_beside(record.cell.kind)
                     || record.cell.kind == CellKind::ControlNoise
                         && !prepared
                             .suite
                             .attacks
                             .iter()
                             .any(|attack| attack.name == record.cell.attack && attack.has_noise_control());
-                if if beside { line.task == "controls" } else { line.task == record.cell.attack } {
+                if if is_control { line.task == "controls" } else { line.task == record.cell.attack } {
                     spent[0] += u64::from(record.forwards);
                     spent[1] += u64::from(record.backwards);
                 }

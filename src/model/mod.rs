@@ -234,7 +234,7 @@ impl Model {
     /// Logits `[N, classes]` in f32 of pixels `[N, C, H, W]` in [0, 1], or `Break` if the probe left the network.
     pub fn forward(&self, pixels: &Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
         #[cfg(test)]
-        SEEN.with(|seen| seen.set(seen.get() + (pixels.size()[0] as u64) * self.repeats.max(1) as u64));
+        SEEN.with(|count| count.set(count.get() + (pixels.size()[0] as u64) * self.repeats.max(1) as u64));
         if self.compute.device.is_cuda() {
             // One switch for the process: the backward pass comes before any other network's forward pass.
             allow_tf32(self.compute.tf32);

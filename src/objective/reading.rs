@@ -56,8 +56,8 @@ impl Groups {
 /// The value `[R]` of each row's own unit, of whatever kind; the units exist.
 pub(super) fn read(model: &Model, layer: &LayerName, activation: &Tensor, units: &Groups) -> Tensor {
     let value = |group: &Group| {
-        let own = activation.index_select(0, &group.rows);
-        at_place(&signal(model, layer, &own, group.first.part, &group.index), group.first.place)
+        let activations = activation.index_select(0, &group.rows);
+        at_place(&signal(model, layer, &activations, group.first.part, &group.index), group.first.place)
     };
     Tensor::cat(&units.groups.iter().map(value).collect::<Vec<_>>(), 0).index_select(0, &units.order)
 }
@@ -103,7 +103,7 @@ fn signal(model: &Model, layer: &LayerName, activation: &Tensor, part: Part, ind
 }
 
 /// The units at every position `[R, P]` of features `[R, F, P]`.
-fn parts(model: &Model, layer: &LayerName, features: &Tensor, (part, own): (Part, &Tensor), maps: bool) -> Tensor {
+fn parts(model: &Model, layer: &LayerName, features: &Tensor, (part, indices): (Part, &Tensor), maps: bool) -> Tensor {
     let (count, positions) = (features.size()[1], features.size()[2]);
     let gather = |index: &Tensor| {
         let index = index.view([-1, 1, 1]).expand([-1, 1, positions], false);
@@ -120,16 +120,16 @@ fn parts(model: &Model, layer: &LayerName, features: &Tensor, (part, own): (Part
             None => features.select(1, 0) * 0.0,
         },
         // The channels of attention scores are the heads.
-        Part::Head(_) if maps => gather(own),
+        Part::Head(_) if maps => gather(indices),
         Part::Head(_) => {
             let each = count / model.heads().unwrap_or(1).max(1);
-            let index = (own * each).view([-1, 1]) + Tensor::arange(each, (Kind::Int64, features.device()));
+            let index = (indices * each).view([-1, 1]) + Tensor::arange(each, (Kind::Int64, features.device()));
             let index = index.unsqueeze(-1).expand([-1, -1, positions], false);
             features.gather(1, &index, false).square().sum_dim_intlist([1i64].as_slice(), false, None)
         }
-        Part::Key(_) => gather(&(own + third)),
-        Part::Value(_) => gather(&(own + 2 * third)),
-        Part::Channel(_) | Part::Normed(_) | Part::Query(_) => gather(own),
+        Part::Key(_) => gather(&(indices + third)),
+        Part::Value(_) => gather(&(indices + 2 * third)),
+        Part::Channel(_) | Part::Normed(_) | Part::Query(_) => gather(indices),
     }
 }
 

@@ -149,9 +149,9 @@ impl Studies<'_> {
         let targets = known.unwrap_or(ONE);
         let seeds = config.seeds as u64;
         let picture = config.picture.passes() + Passes::forward(self.suite.models.len() as u64);
-        let beside = Passes { forwards: 1, backwards: 1 }.times(config.samples as u64);
+        let real_samples = Passes { forwards: 1, backwards: 1 }.times(config.samples as u64);
         let layer = self.choosing(&config.units) + Passes::forward(self.reference());
-        let passes = (picture.times(seeds) + beside).times(targets.count) + layer.times(2 * targets.layers);
+        let passes = (picture.times(seeds) + real_samples).times(targets.count) + layer.times(2 * targets.layers);
         let drawn = targets.count.saturating_mul(seeds);
         Cost { cells: targets.count, rows: drawn, passes, partial: known.is_none() }
     }

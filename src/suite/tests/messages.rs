@@ -453,14 +453,14 @@ fn a_misspelt_key_names_the_one_that_was_meant_wherever_it_stands() {
 
 #[test]
 fn a_key_of_another_table_is_sent_home() {
-    let said = |key: &str| {
+    let suggestion = |key: &str| {
         let errors = parse(&replaced("batch = 64", &format!("{key} = 1"))).unwrap_err();
         assert_eq!(errors.position(&errors.problems()[0]), Some((8, 1)));
         errors.problems()[0].suggestion().unwrap_or_default().to_owned()
     };
-    assert_eq!(said("objectve"), "`objective` is nearest, and belongs to `[[attack]]` of kind `features`");
-    assert_eq!(said("bisections"), "`bisections` belongs to `[boundary]`");
-    assert_eq!(said("crop"), "`crop` belongs to `[data]`");
-    let strange = said("colour");
+    assert_eq!(suggestion("objectve"), "`objective` is nearest, and belongs to `[[attack]]` of kind `features`");
+    assert_eq!(suggestion("bisections"), "`bisections` belongs to `[boundary]`");
+    assert_eq!(suggestion("crop"), "`crop` belongs to `[data]`");
+    let strange = suggestion("colour");
     assert!(strange.starts_with("the nearest is `") && strange.contains("known are `"), "{strange}");
 }
