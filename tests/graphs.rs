@@ -131,12 +131,12 @@ fn a_search_in_bf16_with_channels_innermost_is_near_f32() {
 /// Notes which sites a pass shows, and wants one of them.
 struct Notes {
     wanted: &'static str,
-    seen: Vec<String>,
+    visited: Vec<String>,
 }
 
 impl Probe for Notes {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
-        self.seen.push(site.name.to_string());
+        self.visited.push(site.name.to_string());
         ControlFlow::Continue(activation)
     }
 
@@ -170,13 +170,13 @@ fn normalization_is_folded_into_convolutions_that_no_probe_wants() {
     let answers = answers("resnet");
     let source = open_file(&fixtures().join("resnet.pt2"), 32).unwrap();
     let model = source.build(Compute { folded: true, ..Compute::f32(Device::Cpu) }).unwrap();
-    let seen = |wanted: &'static str| {
-        let mut notes = Notes { wanted, seen: Vec::new() };
+    let visits = |wanted: &'static str| {
+        let mut notes = Notes { wanted, visited: Vec::new() };
         assert!(model.forward(&pixels(&answers), &mut notes).is_continue());
-        ["conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1"].map(|layer| notes.seen.iter().any(|name| name == layer))
+        ["conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1"].map(|layer| notes.visited.iter().any(|name| name == layer))
     };
-    assert_eq!(seen("nothing"), [false, true, false, true]);
-    assert_eq!(seen("conv1"), [true, true, false, true]);
+    assert_eq!(visits("nothing"), [false, true, false, true]);
+    assert_eq!(visits("conv1"), [true, true, false, true]);
     assert!(!open_file(&fixtures().join("vit.pt2"), 16).unwrap().folds());
 }
 
@@ -504,11 +504,11 @@ fn what_exporters_write_and_attacks_cannot_use_is_refused_in_words() {
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|ending| ending == "pt2" || ending == "onnx")).collect();
     files.sort();
-    let said = |path: &PathBuf| {
+    let refusal = |path: &PathBuf| {
         let message = open_file(path, 8).err().unwrap_or_else(|| "accepted".to_owned());
         format!("{}: {message}", path.file_name().unwrap().display())
     };
-    insta::assert_snapshot!(files.iter().map(said).collect::<Vec<_>>().join("\n\n"));
+    insta::assert_snapshot!(files.iter().map(refusal).collect::<Vec<_>>().join("\n\n"));
 }
 
 proptest! {

@@ -122,7 +122,7 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suite::plan::passes::Passes;
+    use crate::suite::plan::passes::passes_of;
 
     #[test]
     fn targets_adapt_to_few_classes() {
@@ -147,9 +147,7 @@ mod tests {
     #[test]
     fn the_own_composition_costs_at_most_a_fifth_of_autoattacks() {
         for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-            let passes = |preset: Preset| {
-                preset.parts(norm, 10).iter().fold(Passes::default(), |sum, part| sum + part.passes(10))
-            };
+            let passes = |preset: Preset| passes_of(&preset.parts(norm, 10), 10);
             let (am_standard, reference) = (passes(Preset::AmStandard), passes(Preset::Standard));
             assert!(am_standard.forwards * 5 <= reference.forwards, "{norm}: {am_standard:?}, {reference:?}");
             assert!(am_standard.backwards * 5 <= reference.backwards, "{norm}: {am_standard:?}, {reference:?}");

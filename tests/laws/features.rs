@@ -136,10 +136,10 @@ fn a_readout_of_the_classifiers_own_features_flips_what_the_margin_flips() {
 fn guided_features_do_not_depend_on_the_block() {
     let model = small();
     let attack = attack(FeatureObjective::Guided, Norm::Linf, 0.1);
-    let whole = outcome(&model, &attack, 8);
+    let together = outcome(&model, &attack, 8);
     for sample in 0..images().len() {
         let alone = outcome_of(&model, &attack, 8, &[sample]);
-        let (one, other) = (&alone.records[0], &whole.records[sample]);
+        let (one, other) = (&alone.records[0], &together.records[sample]);
         assert_eq!(one.sample_id, other.sample_id);
         assert!((one.margin_adv - other.margin_adv).abs() < 1e-4, "sample {sample}");
     }

@@ -61,16 +61,16 @@ fn apart(a: &Tensor, b: &Tensor) -> f64 {
 fn ways_go_through_the_image_that_the_attack_found_whatever_its_views() {
     let views = GradientViews { diversity: 0.5, samples: 2, radius: 0.5, ..GradientViews::PLAIN };
     let unit = driven("2", None);
-    let (plain, seen) =
+    let (plain, viewed) =
         (ends(&of_units(Direction::Maximize, None), &unit), ends(&of_units(Direction::Maximize, Some(views)), &unit));
     assert!(!plain.is_empty());
     let mut differ = false;
-    for (plain, seen) in plain.iter().zip(&seen) {
-        for ((_, image), (_, way, _)) in [plain, seen] {
+    for (plain, viewed) in plain.iter().zip(&viewed) {
+        for ((_, image), (_, way, _)) in [plain, viewed] {
             let nearest = way.iter().map(|step| apart(step, image)).fold(f64::MAX, f64::min);
             assert!(nearest < 1e-5, "{nearest}");
         }
-        differ |= apart(plain.1.1.last().unwrap(), seen.1.1.last().unwrap()) > 1e-3;
+        differ |= apart(plain.1.1.last().unwrap(), viewed.1.1.last().unwrap()) > 1e-3;
     }
     assert!(differ, "views change the way");
 }

@@ -116,8 +116,8 @@ impl<'a> WayFigure<'a> {
 
     /// The frames of a page: step, what is predicted there, and the image's file.
     pub fn frames(&self) -> Vec<(usize, String, &str)> {
-        let shown = self.way.frames.iter().take(FRAMES);
-        shown
+        let frames = self.way.frames.iter().take(FRAMES);
+        frames
             .filter_map(|(step, file)| Some((*step, self.seen_as(self.way.points.get(*step)?), file.as_str())))
             .collect()
     }

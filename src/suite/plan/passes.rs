@@ -122,24 +122,28 @@ pub fn steps_of_a_radius(steps: usize) -> usize {
 impl Preset {
     /// Passes of one sample and radius at most, in a network of so many classes.
     pub fn passes(self, attack: &AttackConfig, classes: u64) -> Passes {
-        let parts = self.parts_of(attack.norm, classes as usize, attack.steps);
-        parts.iter().fold(Passes::default(), |sum, part| sum + part.passes(classes))
+        passes_of(&self.parts_of(attack.norm, classes as usize, attack.steps), classes)
     }
 }
 
+/// Passes of one sample and radius by all parts at most, in a network of so many classes. The nearest classes are looked for once.
+pub fn passes_of(parts: &[Part], classes: u64) -> Passes {
+    let ranking = match parts.iter().any(|part| matches!(part.aim, Aim::Nearest(_))) {
+        true => Passes { forwards: 1, backwards: (RIVALS as u64).min(classes.saturating_sub(1)) },
+        false => Passes::default(),
+    };
+    parts.iter().fold(ranking, |sum, part| sum + part.passes(classes))
+}
+
 impl Part {
-    /// Passes of one sample and radius at most, in a network of so many classes.
-    pub fn passes(&self, classes: u64) -> Passes {
+    /// Passes of one sample and radius at most, in a network of so many classes, that choose no targets.
+    fn passes(&self, classes: u64) -> Passes {
         let rows = self.rows(classes as usize) as u64;
         // Targeted rows of these follow one boundary.
         let step = match (self.aim, self.optimizer) {
             (Aim::Away, optimizer) => step(optimizer, self.views),
             (_, optimizer) => Passes { backwards: optimizer.step().backwards.min(1), ..optimizer.step() },
         };
-        let ranking = match self.aim {
-            Aim::Nearest(_) => Passes { forwards: 1, backwards: (RIVALS as u64).min(classes.saturating_sub(1)) },
-            _ => Passes::default(),
-        };
-        (step.times(self.steps as u64) + VERIFICATION).times(rows) + ranking
+        (step.times(self.steps as u64) + VERIFICATION).times(rows)
     }
 }

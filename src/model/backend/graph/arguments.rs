@@ -3,7 +3,7 @@
 use tch::{Kind, Scalar, TchError, Tensor};
 
 use super::builder::Builder;
-use super::folding::Part;
+use super::value::Part;
 use super::value::{Cost, Frame, Rule, Slot, Value, one, refuse};
 use crate::model::{Compute, channels_last};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use tch::TchError;
 
 use super::ending::LeftOut;
-use super::folding::{self, Part};
-use super::value::{Cost, Frame, Kernel, Rule, Slot, Step, Value};
+use super::folding;
+use super::value::{Cost, Frame, Kernel, Part, Rule, Slot, Step, Value};
 use super::{Arg, Args};
 use crate::model::Compute;
 

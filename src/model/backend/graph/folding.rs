@@ -6,53 +6,8 @@ use std::rc::Rc;
 use tch::{TchError, Tensor};
 
 use super::convolution_weight;
-use super::value::{Kernel, Slot, Step, Value};
+use super::value::{Folded, Kernel, Part, Slot, Step, Value};
 use crate::model::Compute;
-
-/// A convolution of its input by a weight, with a bias: `[N, C, ...]` and `[O, C / groups, ...]` to `[N, O, ...]`.
-pub type Product = Rc<dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>>;
-
-/// What a step is, for folding.
-#[derive(Clone, Default)]
-pub enum Part {
-    /// Nothing of the kind.
-    #[default]
-    Other,
-    /// A convolution.
-    Convolution {
-        /// Its input.
-        input: Slot,
-        /// The weight as the file has it.
-        weight: Slot,
-        /// The bias as the file has it.
-        bias: Option<Slot>,
-        /// What it computes.
-        product: Product,
-    },
-    /// Batch normalization with running statistics.
-    Normalization {
-        /// Its input.
-        input: Slot,
-        /// Factors behind the normalization, `[O]`.
-        weight: Option<Slot>,
-        /// Summands behind it, `[O]`.
-        bias: Option<Slot>,
-        /// Running means, `[O]`.
-        mean: Slot,
-        /// Running variances, `[O]`.
-        variance: Slot,
-        /// What is added to the variance.
-        epsilon: f64,
-    },
-}
-
-/// A convolution and the normalization behind it as one.
-pub struct Folded {
-    /// Computes the output of the normalization.
-    pub kernel: Kernel,
-    /// Where that goes.
-    pub output: Slot,
-}
 
 /// The places of convolutions whose output a normalization alone reads, each with the place of that.
 pub fn pairs(steps: &[Step], constants: &[Option<Value>], logits: Slot) -> Vec<(usize, usize)> {

@@ -6,8 +6,7 @@ use tch::{Kind, Tensor};
 
 use super::builder::Program;
 use super::problems::Problems;
-use super::survey::apart;
-use super::value::{Frame, Slot, Step, Value};
+use super::value::{Frame, Slot, Step, Value, apart};
 
 /// Passes backwards from the logits to the pixels of `samples`, until one has a gradient: that of a single one may vanish by chance.
 ///

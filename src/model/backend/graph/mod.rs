@@ -23,11 +23,10 @@ pub use aliases::{Aliases, View};
 use arguments::convolution_weight;
 pub use arguments::{Arg, Args, Int, Ints, Number, Resolved};
 pub use builder::Builder;
-pub use folding::{Part, Product};
 pub use labels::{Call, Label, Labelled, labels};
 pub use opened::{File, Lowering, OpenedGraph, Source};
 pub use problems::Problems;
-pub use value::{Cost, Frame, Kernel, Lower, Lowered, Rule, Slot, Value, many, one, refuse};
+pub use value::{Cost, Frame, Kernel, Lower, Lowered, Part, Product, Rule, Slot, Value, many, one, refuse};
 
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@ use super::ending::LeftOut;
 use super::gradient;
 use super::labels::Label;
 use super::network::Outline;
-use super::value::{Cost, Frame, Rule, Slot, Step, Value};
+use super::value::{Cost, Frame, Rule, Slot, Step, Value, apart};
 use crate::model::{Site, Tokens};
 
 /// What the first of two passes has told about a value.
@@ -40,11 +40,6 @@ pub struct Survey {
     tokens: Tokens,
     convolutions: usize,
     folds: bool,
-}
-
-/// Every step on its own.
-pub fn apart(_: &Step) -> bool {
-    false
 }
 
 /// How many images the passes take.

@@ -1,5 +1,7 @@
 //! Values and steps of a graph.
 
+use std::rc::Rc;
+
 use tch::{Kind, TchError, Tensor};
 
 use crate::model::Site;
@@ -138,6 +140,51 @@ pub enum Rule {
     Permuted(Vec<i64>),
 }
 
+/// A convolution of its input by a weight, with a bias: `[N, C, ...]` and `[O, C / groups, ...]` to `[N, O, ...]`.
+pub type Product = Rc<dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>>;
+
+/// What a step is, for folding.
+#[derive(Clone, Default)]
+pub enum Part {
+    /// Nothing of the kind.
+    #[default]
+    Other,
+    /// A convolution.
+    Convolution {
+        /// Its input.
+        input: Slot,
+        /// The weight as the file has it.
+        weight: Slot,
+        /// The bias as the file has it.
+        bias: Option<Slot>,
+        /// What it computes.
+        product: Product,
+    },
+    /// Batch normalization with running statistics.
+    Normalization {
+        /// Its input.
+        input: Slot,
+        /// Factors behind the normalization, `[O]`.
+        weight: Option<Slot>,
+        /// Summands behind it, `[O]`.
+        bias: Option<Slot>,
+        /// Running means, `[O]`.
+        mean: Slot,
+        /// Running variances, `[O]`.
+        variance: Slot,
+        /// What is added to the variance.
+        epsilon: f64,
+    },
+}
+
+/// A convolution and the normalization behind it as one.
+pub struct Folded {
+    /// Computes the output of the normalization.
+    pub kernel: Kernel,
+    /// Where that goes.
+    pub output: Slot,
+}
+
 /// One operation of a program.
 pub struct Step {
     /// The node's name, for messages.
@@ -157,13 +204,18 @@ pub struct Step {
     /// The channels of its outputs.
     pub rule: Rule,
     /// What it is, for folding.
-    pub part: super::Part,
+    pub part: Part,
     /// What computes it and the normalization behind it as one.
-    pub folded: Option<super::folding::Folded>,
+    pub folded: Option<Folded>,
     /// Values that nothing behind this step reads.
     pub last: Vec<Slot>,
     /// Where probes see outputs.
     pub sites: Vec<(Slot, Site)>,
+}
+
+/// Every step on its own.
+pub fn apart(_: &Step) -> bool {
+    false
 }
 
 /// The floating-point kind that values of `kind` compute in: parameters and activations of half precision are widened.

@@ -159,16 +159,16 @@ fn scatter_reduce(args: &mut Args) -> Lowered {
         let (x, places) = (frame.tensor(x)?, frame.tensor(places)?);
         let from = frame.tensor(from)?.f_to_kind(x.kind())?;
         let met = x.f_zeros_like()?.f_scatter_add(dim, places, &from.f_ones_like()?)?;
-        let own = |rest: f64| if with_own { Ok(x.shallow_clone()) } else { x.f_masked_fill(&met.f_gt(0.0)?, rest) };
+        let base = |rest: f64| if with_own { Ok(x.shallow_clone()) } else { x.f_masked_fill(&met.f_gt(0.0)?, rest) };
         match how {
-            Reduction::Sum => own(0.0)?.f_scatter_add(dim, places, &from),
-            Reduction::Product => own(1.0)?.f_scatter_reduce(dim, places, &from, "multiply"),
+            Reduction::Sum => base(0.0)?.f_scatter_add(dim, places, &from),
+            Reduction::Product => base(1.0)?.f_scatter_reduce(dim, places, &from, "multiply"),
             Reduction::Mean => {
                 let count = if with_own { met.f_add_scalar(1.0)? } else { met.f_clamp_min(1.0)? };
-                own(0.0)?.f_scatter_add(dim, places, &from)?.f_div(&count)
+                base(0.0)?.f_scatter_add(dim, places, &from)?.f_div(&count)
             }
-            Reduction::Largest => largest(&own(f64::NEG_INFINITY)?, dim, places, &from),
-            Reduction::Smallest => largest(&own(f64::INFINITY)?.f_neg()?, dim, places, &from.f_neg()?)?.f_neg(),
+            Reduction::Largest => largest(&base(f64::NEG_INFINITY)?, dim, places, &from),
+            Reduction::Smallest => largest(&base(f64::INFINITY)?.f_neg()?, dim, places, &from.f_neg()?)?.f_neg(),
         }
     })
 }

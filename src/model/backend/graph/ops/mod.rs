@@ -133,8 +133,8 @@ fn wide(tensor: &Tensor) -> Result<Tensor, TchError> {
 }
 
 /// An output that evaluation does not read: an empty tensor, as PyTorch gives there, which is no layer.
-fn nothing(beside: &Tensor) -> Result<Tensor, TchError> {
-    Tensor::f_empty([0], (beside.kind(), beside.device()))
+fn nothing(like: &Tensor) -> Result<Tensor, TchError> {
+    Tensor::f_empty([0], (like.kind(), like.device()))
 }
 
 /// Tensors in the widest floating kind among them, where libtorch wants one kind.
