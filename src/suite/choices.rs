@@ -83,6 +83,17 @@ pub enum OptimizerName {
     SigmaZero,
 }
 
+/// What an optimizer looks for, and who says how long its steps are.
+#[derive(PartialEq)]
+enum Family {
+    /// The best image of a ball, by steps of the suite's length.
+    Ascent,
+    /// The same, by steps of its own choice.
+    Adaptive,
+    /// The nearest flip.
+    Nearest,
+}
+
 impl OptimizerName {
     /// The norms in whose balls it is defined.
     pub fn norms(self) -> &'static [Norm] {
@@ -121,33 +132,24 @@ impl OptimizerName {
 
     /// Whether it chooses the length of its steps itself.
     pub fn adapts(self) -> bool {
-        match self {
-            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov => false,
-            OptimizerName::Apgd | OptimizerName::ApgdWide | OptimizerName::Square => true,
-            OptimizerName::Fmn
-            | OptimizerName::Deepfool
-            | OptimizerName::Fab
-            | OptimizerName::Ddn
-            | OptimizerName::Cw
-            | OptimizerName::SigmaZero => true,
-        }
+        self.family() != Family::Ascent
     }
 
     /// Whether it looks for the nearest flip: then it is a method of `[boundary]`, and no way to the best image of a ball.
     pub fn is_nearest(self) -> bool {
+        self.family() == Family::Nearest
+    }
+
+    fn family(self) -> Family {
         match self {
+            OptimizerName::Steepest | OptimizerName::Momentum | OptimizerName::Nesterov => Family::Ascent,
+            OptimizerName::Apgd | OptimizerName::ApgdWide | OptimizerName::Square => Family::Adaptive,
             OptimizerName::Fmn
             | OptimizerName::Deepfool
             | OptimizerName::Fab
             | OptimizerName::Ddn
             | OptimizerName::Cw
-            | OptimizerName::SigmaZero => true,
-            OptimizerName::Steepest
-            | OptimizerName::Momentum
-            | OptimizerName::Nesterov
-            | OptimizerName::Apgd
-            | OptimizerName::ApgdWide
-            | OptimizerName::Square => false,
+            | OptimizerName::SigmaZero => Family::Nearest,
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use self::views::views;
 use super::{distinct, repeated};
-use crate::suite::config::{AttackConfig, Goal, Loss, OptimizerName, Suite, UnitSelection};
+use crate::suite::config::{AttackConfig, Goal, Loss, OptimizerName, Stop, Suite, UnitSelection};
 use crate::suite::places::Place;
 use crate::suite::raw::RawUnits;
 use crate::suite::raw::attack::{Around, AttackTable, RawAttack};
@@ -92,6 +92,15 @@ fn optimizer(
             .help("leave `step_size` out");
     }
     *optimizer
+}
+
+/// Refuses to stop at a target, of which an `attack` of this kind has none.
+fn no_target(stop: Option<&At<Stop>>, attack: &str, problems: &mut Problems) {
+    if let Some(stop) = stop.filter(|stop| stop.value == Stop::Target) {
+        problems
+            .add(stop.span.clone(), format!("{attack} has no target class to stop at"), "no target class")
+            .help("use `stop = \"budget\"` or `stop = \"flip\"`");
+    }
 }
 
 /// The models of an attack, in the order of the suite.

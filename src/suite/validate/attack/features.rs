@@ -1,6 +1,6 @@
 //! `[[attack]]` of kind `features`.
 
-use super::{ball, chosen_models, optimizer, views};
+use super::{ball, chosen_models, no_target, optimizer, views};
 use crate::suite::config::{AttackConfig, FeaturesGoal, Goal, OptimizerName, Stop, Sweep};
 use crate::suite::raw::attack::{Around, AttackTable, RawFeatures};
 use crate::suite::read::At;
@@ -15,16 +15,10 @@ impl AttackTable for RawFeatures {
 
     fn resolve(self: Box<Self>, suite: Around, problems: &mut Problems) -> Option<AttackConfig> {
         let applies = chosen_models(self.models, suite.names, problems);
-        if let Some(stop) = self.stop.as_ref().filter(|stop| stop.value == Stop::Target) {
-            problems
-                .add(stop.span.clone(), "an attack on features has no target class to stop at", "no target class")
-                .help("use `stop = \"budget\"` or `stop = \"flip\"`");
-        }
+        no_target(self.stop.as_ref(), "an attack on features", problems);
         let (norm, epsilons) = ball(self.norm, self.epsilons, problems);
-        let optimizer = match self.optimizer {
-            None => OptimizerName::Momentum,
-            some => optimizer(some.as_ref(), OptimizerName::Momentum, norm, self.step_size.as_ref(), problems),
-        };
+        let momentum = OptimizerName::Momentum;
+        let optimizer = optimizer(self.optimizer.as_ref(), momentum, norm, self.step_size.as_ref(), problems);
         let views = views(self.views, optimizer, problems);
         Some(AttackConfig {
             name: self.name?.value.0,

@@ -1,6 +1,6 @@
 //! `[[attack]]` of kind `unit`.
 
-use super::{ball, chosen_models, optimizer, selection, views};
+use super::{ball, chosen_models, no_target, optimizer, selection, views};
 use crate::suite::config::{
     AttackConfig, Control, Direction, Goal, OptimizerName, Stop, Sweep, UnitGoal, UnitSelection,
 };
@@ -31,11 +31,7 @@ impl AttackTable for RawUnit {
                 .help("leave `direction` out");
         }
         let controls = controls(self.controls, units.as_ref(), problems);
-        if let Some(stop) = self.stop.as_ref().filter(|stop| stop.value == Stop::Target) {
-            problems
-                .add(stop.span.clone(), "a unit attack has no target class to stop at", "no target class")
-                .help("use `stop = \"budget\"` or `stop = \"flip\"`");
-        }
+        no_target(self.stop.as_ref(), "a unit attack", problems);
         let (norm, epsilons) = ball(self.norm, self.epsilons, problems);
         let steepest = OptimizerName::Steepest;
         let optimizer = optimizer(self.optimizer.as_ref(), steepest, norm, self.step_size.as_ref(), problems);
