@@ -3,8 +3,7 @@
 use tch::{Kind, Scalar, TchError, Tensor};
 
 use super::builder::Builder;
-use super::value::Part;
-use super::value::{Cost, Frame, Rule, Slot, Value, one, refuse};
+use super::value::{Cost, Frame, Part, Rule, Slot, Value, one, refuse};
 use crate::model::{Compute, channels_last};
 
 /// An argument as the file has it.

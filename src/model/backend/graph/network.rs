@@ -103,9 +103,7 @@ impl GraphNetwork {
         }
         GraphNetwork { program, tokens: outline.tokens }
     }
-}
 
-impl GraphNetwork {
     /// Where probes see values that folding does not compute.
     fn foldable(&self) -> impl Iterator<Item = &(Slot, Site)> {
         self.program.steps.iter().filter(|step| step.folded.is_some()).flat_map(|step| &step.sites)

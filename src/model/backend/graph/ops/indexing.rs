@@ -158,13 +158,15 @@ fn scatter_reduce(args: &mut Args) -> Lowered {
     one(move |frame| {
         let (x, places) = (frame.tensor(x)?, frame.tensor(places)?);
         let from = frame.tensor(from)?.f_to_kind(x.kind())?;
-        let met = x.f_zeros_like()?.f_scatter_add(dim, places, &from.f_ones_like()?)?;
-        let base = |rest: f64| if with_own { Ok(x.shallow_clone()) } else { x.f_masked_fill(&met.f_gt(0.0)?, rest) };
+        // How many values go to each place.
+        let sent = || x.f_zeros_like()?.f_scatter_add(dim, places, &from.f_ones_like()?);
+        let base =
+            |rest: f64| if with_own { Ok(x.shallow_clone()) } else { x.f_masked_fill(&sent()?.f_gt(0.0)?, rest) };
         match how {
             Reduction::Sum => base(0.0)?.f_scatter_add(dim, places, &from),
             Reduction::Product => base(1.0)?.f_scatter_reduce(dim, places, &from, "multiply"),
             Reduction::Mean => {
-                let count = if with_own { met.f_add_scalar(1.0)? } else { met.f_clamp_min(1.0)? };
+                let count = if with_own { sent()?.f_add_scalar(1.0)? } else { sent()?.f_clamp_min(1.0)? };
                 base(0.0)?.f_scatter_add(dim, places, &from)?.f_div(&count)
             }
             Reduction::Largest => largest(&base(f64::NEG_INFINITY)?, dim, places, &from),
