@@ -34,10 +34,6 @@ impl Kind for FeatureDrive<'_> {
         true
     }
 
-    fn readout(&self) -> Option<LayerName> {
-        (self.objective == FeatureObjective::Readout).then(|| self.layer.clone())
-    }
-
     fn way<'a>(&'a self, block: &'a AttackBlock<'_>, _: usize, _: Option<Unit>) -> Option<Way<'a>> {
         let score = move |rows: &[Row]| self.score_of_one(block, &rows[0]);
         Some(Way { drives: Drives::Away, target: None, objective: Box::new(score) })

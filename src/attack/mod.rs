@@ -42,7 +42,7 @@ pub use units::{DrivenUnit, Reference, Selected, choose};
 use crate::judge::Watched;
 use crate::model::{Model, ModelError};
 use crate::suite::{AttackConfig, ClassLogitGoal, Goal, UnitGoal};
-use crate::terms::{LayerName, Unit};
+use crate::terms::Unit;
 
 /// What of an attack a model cannot do.
 #[derive(Debug)]
@@ -74,11 +74,6 @@ pub trait Kind {
     /// Whether the images are shown to other models, if the suite asks for that.
     fn transfers(&self) -> bool {
         false
-    }
-
-    /// The layer on which a readout has to be trained, if the attack follows one.
-    fn readout(&self) -> Option<LayerName> {
-        None
     }
 
     /// What a row on one sample does when it is followed from the clean image on, alone; none for kinds whose rows have several ways.

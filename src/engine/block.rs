@@ -3,7 +3,6 @@
 use tch::Device;
 
 use super::device::{self, usual_rows};
-use crate::attack::kind;
 use crate::model::ModelSource;
 use crate::suite::{DEFAULT_BLOCK, Plan, Suite, UnitSelection};
 
@@ -15,6 +14,9 @@ const BLOCKS: usize = 32;
 
 /// Parameters of a network that is done with its batches soon enough for a block of several to be lost with a process.
 const LIGHT: u64 = 2_000_000;
+
+/// Units of a layer of which all are driven, before it is known how many there are.
+const UNITS: u64 = 1024;
 
 /// Samples in a block of a suite that says nothing. A batch that the suite names does not count: a smaller one keeps the blocks
 /// that are finished.
@@ -33,15 +35,13 @@ pub(super) fn usual_block(suite: &Suite, sources: &[ModelSource], samples: usize
 /// Radii, units and restarts of one sample in the attack that has the most.
 fn most_cells(suite: &Suite) -> usize {
     let cells = suite.attacks.iter().map(|attack| {
-        let units = match kind(&attack.goal).selected().map(|selected| selected.units) {
-            Some(
-                UnitSelection::TopActivation(count) | UnitSelection::Top { count, .. } | UnitSelection::Random(count),
-            ) => 2 * count,
-            Some(UnitSelection::Listed(units)) => 2 * units.len(),
-            Some(UnitSelection::All) => 2048,
+        // Each unit may have a random one beside it.
+        let units = match attack.goal.units() {
+            Some(UnitSelection::All) => 2 * UNITS,
+            Some(units) => 2 * units.count(None),
             None => 1,
         };
-        units * attack.epsilons.len() * attack.restarts.max(1)
+        usize::try_from(units).unwrap_or(usize::MAX).saturating_mul(attack.epsilons.len() * attack.restarts.max(1))
     });
     cells.max().unwrap_or(1)
 }

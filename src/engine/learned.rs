@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::error::RunError;
 use super::prepare::Prepared;
-use crate::attack::{Guides, Learned, kind};
+use crate::attack::{Guides, Learned};
 use crate::data::Loading;
 use crate::judge::pixels;
 use crate::model::Model;
@@ -29,8 +29,8 @@ pub fn learned(prepared: &Prepared, index: usize, verifier: &Model, chunk: usize
     let mut layers: Vec<LayerName> = Vec::new();
     let mut is_guided = false;
     for attack in prepared.suite.attacks.iter().filter(|attack| attack.applies_to(name)) {
-        if let Some(layer) = kind(&attack.goal).readout().filter(|layer| !layers.contains(layer)) {
-            layers.push(layer);
+        if attack.goal.follows_readout() {
+            layers.extend(attack.goal.layer().filter(|layer| !layers.contains(layer)).cloned());
         }
         is_guided |= matches!(&attack.goal, Goal::Features(goal) if goal.objective == FeatureObjective::Guided);
     }

@@ -21,7 +21,7 @@ impl Prepared {
         let Some(selected) = kind.selected() else { return Ok(Vec::new()) };
         let layer = model.layer(selected.layer)?;
         let units = self.chosen_units(&attack.name, model, &layer, selected.units, selected.direction)?;
-        let batches = self.labelled()?.into_iter().map(|batch| Ok::<_, RunError>(batch.pixels));
+        let batches = self.labelled_by(self.capacity()).map(|batch| Ok::<_, RunError>(batch?.pixels));
         let reference = Reference::new(model, &kind.watched().into_iter().collect::<Vec<_>>(), batches)?;
         let selected = Selected { units: &UnitSelection::Listed(units), controls: &[], ..selected };
         Ok(choose(model, selected, &reference, &Noise::new(self.suite.seed, "ways"))?)
@@ -66,17 +66,17 @@ impl Prepared {
 
     /// The reference images with their labels: the first of the run.
     pub fn labelled(&self) -> Result<Vec<Labelled>, RunError> {
-        let count = self.selection.len().min(REFERENCE);
-        let chunk = self.capacity().max(1);
-        (0..count)
-            .step_by(chunk)
-            .map(|start| {
-                let range = start..count.min(start + chunk);
-                let samples = self.selection.load_block(self.dataset.as_ref(), range)?;
-                let labels = samples.iter().map(|sample| i64::from(sample.label)).collect();
-                Ok(Labelled { pixels: pixels(&samples, self.device), labels })
-            })
-            .collect()
+        self.labelled_by(self.capacity()).collect()
+    }
+
+    /// The same, `chunk` at a time, read when they are asked for.
+    pub(super) fn labelled_by(&self, chunk: usize) -> impl Iterator<Item = Result<Labelled, RunError>> {
+        let (count, chunk) = (self.selection.len().min(REFERENCE), chunk.max(1));
+        (0..count).step_by(chunk).map(move |start| {
+            let samples = self.selection.load_block(self.dataset.as_ref(), start..count.min(start + chunk))?;
+            let labels = samples.iter().map(|sample| i64::from(sample.label)).collect();
+            Ok(Labelled { pixels: pixels(&samples, self.device), labels })
+        })
     }
 
     /// What only loaded models tell the estimate.

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use tch::Tensor;
-
 use super::device;
 use super::error::RunError;
 use super::fault;
@@ -18,12 +16,11 @@ use crate::attack::{
 };
 use crate::boundary::BoundaryBlock;
 use crate::data::{Loading, Sample};
-use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, learn_directions, pixels, ranked};
+use crate::judge::{Bench, CleanBlock, Judgement, Watched, judge, learn_directions, ranked};
 use crate::model::Model;
 use crate::random::Noise;
 use crate::record::{Block, Evidence, MOST_THUMBNAILS, Record, RunDir};
 use crate::suite::controls::{control_places, is_one_of, takes_part};
-use crate::suite::passes::REFERENCE;
 use crate::suite::{AttackConfig, DamageConfig, Direction, Task, UnitSelection, WorkUnit};
 use crate::terms::{Part, Unit};
 
@@ -402,13 +399,7 @@ impl<'a> Workshop<'a> {
         if let Some(reference) = &self.reference {
             return Ok(reference.clone());
         }
-        let count = self.prepared.selection.len().min(REFERENCE);
-        let chunk = self.capacity.max(1);
-        let batches = (0..count).step_by(chunk).map(|start| -> Result<Tensor, RunError> {
-            let range = start..count.min(start + chunk);
-            let samples = self.prepared.selection.load_block(self.prepared.dataset.as_ref(), range)?;
-            Ok(pixels(&samples, self.prepared.device))
-        });
+        let batches = self.prepared.labelled_by(self.capacity).map(|batch| Ok::<_, RunError>(batch?.pixels));
         let reference = Rc::new(Reference::new(verifier, &self.watched(model), batches)?);
         self.reference = Some(reference.clone());
         Ok(reference)
