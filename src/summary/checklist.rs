@@ -94,22 +94,16 @@ pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
             "Use the margin loss, more restarts and more steps.",
         ),
         run.control(
+            "Does a search without gradients flip nothing that the attacks miss?",
             CellKind::ControlSearch,
-            run.signs(
-                "Does a search without gradients flip nothing that the attacks miss?",
-                run.has(CellKind::ControlSearch),
-                |sign| matches!(sign, HealthSign::GradientFree(_)),
-                "Use the margin loss, more restarts and more steps, and read the worst case.",
-            ),
+            |sign| matches!(sign, HealthSign::GradientFree(_)),
+            "Use the margin loss, more restarts and more steps, and read the worst case.",
         ),
         run.control(
+            "Have the attacks converged: do twice the steps flip no more?",
             CellKind::ControlLonger,
-            run.signs(
-                "Have the attacks converged: do twice the steps flip no more?",
-                run.has(CellKind::ControlLonger),
-                |sign| matches!(sign, HealthSign::NotConverged(_)),
-                "Double `steps` until nothing changes, or use optimizer = \"apgd\".",
-            ),
+            |sign| matches!(sign, HealthSign::NotConverged(_)),
+            "Double `steps` until nothing changes, or use optimizer = \"apgd\".",
         ),
         run.losses(),
         run.self_test(),
@@ -145,8 +139,16 @@ impl Asked<'_> {
         self.summary.cells.iter().any(|cell| cell.cell.kind == kind)
     }
 
-    /// The question that a control answers which looks at what the attacks left; where it did not run, why, and what would let it.
-    fn control(&self, kind: CellKind, question: Question) -> Question {
+    /// The question that a control of this kind answers, which looks at what the attacks left, by the absence of `bad` signs; where it did
+    /// not run, why, and what would let it.
+    fn control(
+        &self,
+        question: &'static str,
+        kind: CellKind,
+        bad: impl Fn(&HealthSign) -> bool,
+        advice: &'static str,
+    ) -> Question {
+        let question = self.signs(question, self.has(kind), bad, advice);
         if question.answer != Answer::NotTested || self.has(kind) {
             return question;
         }

@@ -24,10 +24,21 @@ fn subjects(units: &[usize]) -> Vec<Subject> {
 }
 
 fn paint(model: &Model, layer: &str, config: &PictureConfig, subjects: &[Subject]) -> Vec<Painted> {
+    paint_from(None, model, layer, config, subjects)
+}
+
+/// The same, beginning at an image.
+fn paint_from(
+    origin: Option<&Tensor>,
+    model: &Model,
+    layer: &str,
+    config: &PictureConfig,
+    subjects: &[Subject],
+) -> Vec<Painted> {
     let noise = Noise::new(11, "paint");
     let layer = LayerName::from(layer);
     Painter { model, judge: model, layer: &layer, config, direction: Direction::Maximize, noise: &noise }
-        .paint(subjects, None)
+        .paint(subjects, origin)
 }
 
 const CNN: (&str, &str) = ("cifar/resnet8", "layer2.0");
@@ -57,22 +68,15 @@ fn textured() -> Tensor {
 
 #[test]
 fn a_batch_gives_what_single_pictures_give() {
-    let (noise, origin) = (Noise::new(11, "paint"), textured());
+    let origin = textured();
     for (arch, layer) in PLACES {
-        let (model, layer) = (model(arch), LayerName::from(layer));
+        let model = model(arch);
         for preset in [PicturePreset::Lucid, PicturePreset::Ghiasi] {
             let config = short(preset, 3);
-            let painter = Painter {
-                model: &model,
-                judge: &model,
-                layer: &layer,
-                config: &config,
-                direction: Direction::Maximize,
-                noise: &noise,
-            };
-            let together = painter.paint(&subjects(&[5, 1, 7]), Some(&origin));
+            let paint = |units: &[usize]| paint_from(Some(&origin), &model, layer, &config, &subjects(units));
+            let together = paint(&[5, 1, 7]);
             for (place, unit) in [(0, 5), (2, 7)] {
-                let alone = painter.paint(&subjects(&[unit]), Some(&origin));
+                let alone = paint(&[unit]);
                 let first = (together[place].history[0], alone[0].history[0]);
                 assert!((first.0 - first.1).abs() <= 1e-6 * first.1.abs().max(1.0), "{arch} {preset}: {first:?}");
                 let error = (&together[place].image - &alone[0].image).abs().mean(Kind::Float).double_value(&[]);
@@ -144,19 +148,10 @@ fn dead_units_are_told_and_sleeping_ones_woken() {
 fn accentuation_begins_at_its_image_and_stays_near_if_told() {
     let model = model(CNN.0);
     let origin = Tensor::linspace(0.1, 0.9, 3 * 32 * 32, (Kind::Float, Device::Cpu)).view([3, 32, 32]);
-    let (layer, noise) = (LayerName::from(CNN.1), Noise::new(1, "accent"));
     let far = |keep: f64| {
         let penalties = Penalties { keep, ..Penalties::default() };
         let config = PictureConfig { penalties, ..short(PicturePreset::Lucid, 20) };
-        let painter = Painter {
-            model: &model,
-            judge: &model,
-            layer: &layer,
-            config: &config,
-            direction: Direction::Maximize,
-            noise: &noise,
-        };
-        let painted = painter.paint(&subjects(&[3]), Some(&origin));
+        let painted = paint_from(Some(&origin), &model, CNN.1, &config, &subjects(&[3]));
         (&painted[0].image - &origin).square().mean(Kind::Float).sqrt().double_value(&[])
     };
     let (free, near) = (far(0.0), far(20.0));
