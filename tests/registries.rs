@@ -1,14 +1,9 @@
-//! What can be added to an attack has a word in suites, a line in a registry and a line in the documents: what the compiler does not ask for,
+//! What can be added to an attack has a word in suites, an arm in a match and a line in the documents: what the compiler does not ask for,
 //! this does.
-
-#![cfg(feature = "torch")]
 
 use std::collections::BTreeSet;
 
-use am_eval::boundary::METHODS;
-use am_eval::optimizer::OPTIMIZERS;
-use am_eval::region::SHAPES;
-use am_eval::suite::{BoundaryMethod, schema};
+use am_eval::suite::schema;
 use serde_json::Value;
 
 /// The words of an enumeration of the schema, by its name or by the table and key where it stands.
@@ -40,30 +35,6 @@ fn kinds() -> BTreeSet<String> {
     let kinds: BTreeSet<String> = variants.iter().filter_map(kind).collect();
     assert_eq!(kinds.len(), variants.len());
     kinds
-}
-
-fn set<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    words.map(str::to_owned).collect()
-}
-
-#[test]
-fn every_word_has_its_line_in_a_registry() {
-    assert_eq!(
-        set(OPTIMIZERS.iter().map(|(name, _)| name.as_str())),
-        words("OptimizerName"),
-        "OPTIMIZERS in src/optimizer/mod.rs"
-    );
-    assert_eq!(
-        set(METHODS.iter().map(|(name, _)| name.as_str())),
-        words("BoundaryMethod"),
-        "METHODS in src/boundary/mod.rs"
-    );
-    let all = set(BoundaryMethod::ALL.iter().map(|method| method.as_str()));
-    assert_eq!(all, words("BoundaryMethod"), "BoundaryMethod::ALL in src/suite/boundary.rs");
-    let shapes = set(SHAPES.iter().map(|(norm, _)| norm.as_str()));
-    let norms: BTreeSet<String> = words("RawClassLogit.norm").union(&words("RawBoundary.norm")).cloned().collect();
-    assert_eq!(shapes, norms, "SHAPES in src/region/mod.rs");
-    // Those of features: src/objective/features/tests.rs.
 }
 
 #[test]

@@ -25,12 +25,8 @@ pub struct ClassLogit {
 
 impl Kind for ClassLogit {
     fn check(&self, attack: &AttackConfig, model: &Model, _: &Tensor) -> Result<(), Unfit> {
-        let needed = match (self.target, self.loss) {
-            (Target::Untargeted, Loss::Dlr) => 3,
-            (_, Loss::Dlr) => 4,
-            _ => 2,
-        };
         let (name, classes) = (&attack.name, model.classes);
+        let needed = self.loss.classes(!self.target.is_any()) as i64;
         match self.target {
             _ if classes < needed => {
                 Err(Unfit::Other(format!("attack `{name}` needs {needed} classes, it has {classes}")))

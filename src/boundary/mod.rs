@@ -2,7 +2,7 @@
 //! of the bracket, the nearest point of the boundary's linear likeness, measuring after clipping, a second verification, and the distance
 //! to first order.
 //!
-//! A new method is one file that implements [`Method`], one line in [`METHODS`], and one word in [`BoundaryMethod`].
+//! A new method is one file that implements [`Method`], one line in [`method`], and one word in [`BoundaryMethod`].
 
 mod linearized;
 mod nearest;
@@ -58,29 +58,18 @@ pub trait Method: Sync {
     /// Rays from the samples' clean images, one each, with the bracket of a flip if there is one; and the number of hits of the search
     /// that the f32 pass did not confirm.
     fn rays(&self, block: &BoundaryBlock, searched: &Searched) -> (Vec<Ray>, u64);
-
-    /// Whether its rays may be replaced by nearer ones through the boundary's linear likeness.
-    fn projects(&self) -> bool {
-        true
-    }
 }
 
-/// The methods. One line each.
-pub const METHODS: &[(BoundaryMethod, &dyn Method)] = &[
-    (BoundaryMethod::Path, &path::AlongPath),
-    (BoundaryMethod::Fmn, &nearest::FMN),
-    (BoundaryMethod::Deepfool, &nearest::DEEPFOOL),
-    (BoundaryMethod::Fab, &nearest::FAB),
-    (BoundaryMethod::Ddn, &nearest::DDN),
-    (BoundaryMethod::Cw, &nearest::CW),
-    (BoundaryMethod::SigmaZero, &nearest::SIGMA_ZERO),
-    (BoundaryMethod::Apgd, &radii::OverRadii),
-];
-
-/// The method of this name.
+/// The method of this name. One line each.
 pub fn method(name: BoundaryMethod) -> &'static dyn Method {
-    match METHODS.iter().find(|(known, _)| *known == name) {
-        Some((_, method)) => *method,
-        None => unreachable!("every name has its line"),
+    match name {
+        BoundaryMethod::Path => &path::AlongPath,
+        BoundaryMethod::Fmn => &nearest::FMN,
+        BoundaryMethod::Deepfool => &nearest::DEEPFOOL,
+        BoundaryMethod::Fab => &nearest::FAB,
+        BoundaryMethod::Ddn => &nearest::DDN,
+        BoundaryMethod::Cw => &nearest::CW,
+        BoundaryMethod::SigmaZero => &nearest::SIGMA_ZERO,
+        BoundaryMethod::Apgd => &radii::OverRadii,
     }
 }

@@ -40,11 +40,6 @@ impl Method for AlongPath {
         bracket(block, &mut rays);
         (rays, found.unconfirmed)
     }
-
-    /// It measures how good a direction activation maximization finds.
-    fn projects(&self) -> bool {
-        false
-    }
 }
 
 /// Labels along a ray need not change once only, so the first flip of a grid counts, not any.

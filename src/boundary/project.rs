@@ -8,7 +8,6 @@ use crate::optimizer::Pass;
 use crate::record::Status;
 use crate::region::{displacement, shape};
 use crate::suite::passes::{PROJECTED, PROJECTIONS, RIVALS};
-use crate::terms::Norm;
 
 /// The nearest points of linear likenesses.
 struct Planes {
@@ -23,9 +22,6 @@ struct Planes {
 impl BoundaryBlock<'_> {
     /// Replaces rays by nearer ones, again and again where that helps. Their brackets have been halved, and are so afterwards.
     pub(super) fn project(&self, rays: &mut [Ray]) {
-        if self.config.norm == Norm::L0 {
-            return;
-        }
         let mut open: Vec<usize> = (0..rays.len()).filter(|&at| rays[at].high.is_some_and(|high| high > 0.0)).collect();
         for _ in 0..PROJECTIONS {
             let mut nearer = Vec::new();

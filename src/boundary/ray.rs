@@ -66,11 +66,10 @@ impl BoundaryBlock<'_> {
         let searched = Searched { samples: &attacked, linear: &linear, targets: &targets };
         let (mut records, mut unconfirmed) = (Vec::new(), 0);
         for (at, &name) in self.config.methods.iter().enumerate() {
-            let method = method(name);
-            let (mut rays, lost) = method.rays(self, &searched);
+            let (mut rays, lost) = method(name).rays(self, &searched);
             unconfirmed += lost;
             self.bisect(&mut rays);
-            if method.projects() {
+            if name.projects(self.config.norm) {
                 self.project(&mut rays);
             }
             let first = records.len();

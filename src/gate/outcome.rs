@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::{Cell, file_versions};
 use crate::stats::Estimate;
 use crate::suite::gate::{Date, Level, Metric, Subject};
-use crate::terms::{LayerName, SampleId};
+use crate::terms::{LayerName, SampleId, words};
 
 file_versions! {
     /// Version of the form of `gate.json`.
@@ -17,49 +17,30 @@ file_versions! {
 /// The form in which it is written.
 pub const OUTCOME_FORMAT: OutcomeFormat = OutcomeFormat::CURRENT;
 
-/// What became of a check, a rule, or the gate as a whole; the graver the later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Within its bounds.
-    Pass,
-    /// Significantly better than the baseline.
-    Improved,
-    /// Violated, and excused by a waiver.
-    Waived,
-    /// The data cannot tell whether the bound is kept.
-    Inconclusive,
-    /// Better than can be explained, or with a new sign that the attack did not work.
-    Suspicious,
-    /// Made under other conditions than the baseline.
-    Incomparable,
-    /// Significantly worse than the baseline by more than the margin, or beyond an absolute bound.
-    Regressed,
+words! {
+    /// What became of a check, a rule, or the gate as a whole; the graver the later.
+    pub enum Verdict {
+        /// Within its bounds.
+        Pass = "pass",
+        /// Significantly better than the baseline.
+        Improved = "improved",
+        /// Violated, and excused by a waiver.
+        Waived = "waived",
+        /// The data cannot tell whether the bound is kept.
+        Inconclusive = "inconclusive",
+        /// Better than can be explained, or with a new sign that the attack did not work.
+        Suspicious = "suspicious",
+        /// Made under other conditions than the baseline.
+        Incomparable = "incomparable",
+        /// Significantly worse than the baseline by more than the margin, or beyond an absolute bound.
+        Regressed = "regressed",
+    }
 }
 
 impl Verdict {
-    /// The word in outputs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verdict::Pass => "pass",
-            Verdict::Improved => "improved",
-            Verdict::Waived => "waived",
-            Verdict::Inconclusive => "inconclusive",
-            Verdict::Suspicious => "suspicious",
-            Verdict::Incomparable => "incomparable",
-            Verdict::Regressed => "regressed",
-        }
-    }
-
     /// Whether somebody should look at it.
     pub fn is_noteworthy(self) -> bool {
         self >= Verdict::Inconclusive
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

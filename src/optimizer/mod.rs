@@ -1,6 +1,6 @@
 //! How rows move. An optimizer knows nothing of models or objectives: it asks for an image to be looked at, and is told what was seen.
 //!
-//! A new optimizer is one file with a struct declared by `rows!` that implements [`Optimizer`], one line in [`OPTIMIZERS`], and one
+//! A new optimizer is one file with a struct declared by `rows!` that implements [`Optimizer`], one line in [`find`], and one
 //! word in [`crate::suite::OptimizerName`] (with the passes of a step, which the plan's closed form and the engine's counters share).
 
 mod adam;
@@ -142,26 +142,20 @@ impl Pace {
 /// Makes the state of rows that enter: they begin at `first` `[R, C, H, W]`, inside `region`, whose rows they are.
 pub type Enter = fn(pace: Pace, entrants: &Entrants, first: Tensor, region: &dyn Region) -> Box<dyn Optimizer>;
 
-/// The optimizers. One line each.
-pub const OPTIMIZERS: &[(OptimizerName, Enter)] = &[
-    (OptimizerName::Steepest, steepest::enter),
-    (OptimizerName::Momentum, momentum::momentum),
-    (OptimizerName::Nesterov, momentum::nesterov),
-    (OptimizerName::Apgd, apgd::enter),
-    (OptimizerName::ApgdWide, apgd::wide),
-    (OptimizerName::Square, square::enter),
-    (OptimizerName::Fmn, fmn::enter),
-    (OptimizerName::Deepfool, deepfool::enter),
-    (OptimizerName::Fab, fab::enter),
-    (OptimizerName::Ddn, ddn::enter),
-    (OptimizerName::Cw, cw::enter),
-    (OptimizerName::SigmaZero, sigma_zero::enter),
-];
-
-/// Makes the state of rows that enter, for the optimizer of this name.
+/// Makes the state of rows that enter, for the optimizer of this name. One line each.
 pub fn find(name: OptimizerName) -> Enter {
-    match OPTIMIZERS.iter().find(|(known, _)| *known == name) {
-        Some((_, enter)) => *enter,
-        None => unreachable!("every name has its line"),
+    match name {
+        OptimizerName::Steepest => steepest::enter,
+        OptimizerName::Momentum => momentum::momentum,
+        OptimizerName::Nesterov => momentum::nesterov,
+        OptimizerName::Apgd => apgd::enter,
+        OptimizerName::ApgdWide => apgd::wide,
+        OptimizerName::Square => square::enter,
+        OptimizerName::Fmn => fmn::enter,
+        OptimizerName::Deepfool => deepfool::enter,
+        OptimizerName::Fab => fab::enter,
+        OptimizerName::Ddn => ddn::enter,
+        OptimizerName::Cw => cw::enter,
+        OptimizerName::SigmaZero => sigma_zero::enter,
     }
 }

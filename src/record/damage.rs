@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::terms::{Epsilon, LayerName, Norm};
+use crate::terms::{Epsilon, LayerName, Norm, words};
 
 /// What the adversarial images of one attack and radius have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,26 +17,15 @@ pub struct DamageOrigin {
     pub epsilon: Epsilon,
 }
 
-/// The positions of a layer's activation that are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Positions {
-    /// All of them.
-    All,
-    /// The tokens before those of the patches.
-    Class,
-    /// The tokens of the patches.
-    Patches,
-}
-
-impl Positions {
-    /// The word of tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Positions::All => "all",
-            Positions::Class => "class",
-            Positions::Patches => "patches",
-        }
+words! {
+    /// The positions of a layer's activation that are compared.
+    pub enum Positions {
+        /// All of them.
+        All = "all",
+        /// The tokens before those of the patches.
+        Class = "class",
+        /// The tokens of the patches.
+        Patches = "patches",
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choices::Loss;
 use super::target::Target;
-use crate::terms::{Epsilon, Norm};
+use crate::terms::{Epsilon, Norm, words};
 
 /// `[boundary]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,40 +30,49 @@ fn any_class() -> Target {
     Target::Untargeted
 }
 
-/// How the boundary is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum BoundaryMethod {
-    /// Along the direction that activation maximization takes: a geometric grid, then bisection.
-    Path,
-    /// The nearest flip of the Fast Minimum-Norm attack, then bisection (Pintor et al. 2021).
-    Fmn,
-    /// DeepFool (Moosavi-Dezfooli et al. 2016), for linf, l2 and l1.
-    Deepfool,
-    /// FAB (Croce and Hein 2020), for linf, l2 and l1.
-    Fab,
-    /// DDN (Rony et al. 2019), for l2.
-    Ddn,
-    /// Carlini and Wagner's attack (2017), for l2.
-    Cw,
-    /// sigma-zero (Cinà et al. 2025), for l0.
-    SigmaZero,
-    /// Auto-PGD in balls whose radius is searched, for linf, l2 and l1.
-    Apgd,
+words! {
+    /// How the boundary is searched.
+    pub enum BoundaryMethod {
+        /// Along the direction that activation maximization takes: a geometric grid, then bisection.
+        Path = "path",
+        /// The nearest flip of the Fast Minimum-Norm attack, then bisection (Pintor et al. 2021).
+        Fmn = "fmn",
+        /// DeepFool (Moosavi-Dezfooli et al. 2016), for linf, l2 and l1.
+        Deepfool = "deepfool",
+        /// FAB (Croce and Hein 2020), for linf, l2 and l1.
+        Fab = "fab",
+        /// DDN (Rony et al. 2019), for l2.
+        Ddn = "ddn",
+        /// Carlini and Wagner's attack (2017), for l2.
+        Cw = "cw",
+        /// sigma-zero (Cinà et al. 2025), for l0.
+        SigmaZero = "sigma-zero",
+        /// Auto-PGD in balls whose radius is searched, for linf, l2 and l1.
+        Apgd = "apgd",
+    }
 }
 
 impl BoundaryMethod {
-    /// All methods.
-    pub const ALL: [BoundaryMethod; 8] = [
-        BoundaryMethod::Path,
-        BoundaryMethod::Fmn,
-        BoundaryMethod::Deepfool,
-        BoundaryMethod::Fab,
-        BoundaryMethod::Ddn,
-        BoundaryMethod::Cw,
-        BoundaryMethod::SigmaZero,
-        BoundaryMethod::Apgd,
-    ];
+    /// Whether its rays in `norm` may be replaced by nearer ones through the boundary's linear likeness.
+    pub fn projects(self, norm: Norm) -> bool {
+        let is_own_measure = match self {
+            // It measures how good a direction activation maximization finds.
+            BoundaryMethod::Path => true,
+            BoundaryMethod::Fmn
+            | BoundaryMethod::Deepfool
+            | BoundaryMethod::Fab
+            | BoundaryMethod::Ddn
+            | BoundaryMethod::Cw
+            | BoundaryMethod::SigmaZero
+            | BoundaryMethod::Apgd => false,
+        };
+        let has_likeness = match norm {
+            Norm::Linf | Norm::L2 | Norm::L1 => true,
+            // The fewest values that reach a plane are no point near it.
+            Norm::L0 => false,
+        };
+        has_likeness && !is_own_measure
+    }
 
     /// The norms in which the method measures.
     pub fn norms(self) -> &'static [Norm] {
@@ -74,20 +83,6 @@ impl BoundaryMethod {
             }
             BoundaryMethod::Ddn | BoundaryMethod::Cw => &[Norm::L2],
             BoundaryMethod::SigmaZero => &[Norm::L0],
-        }
-    }
-
-    /// The word of suites, CSV files and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            BoundaryMethod::Path => "path",
-            BoundaryMethod::Fmn => "fmn",
-            BoundaryMethod::Deepfool => "deepfool",
-            BoundaryMethod::Fab => "fab",
-            BoundaryMethod::Ddn => "ddn",
-            BoundaryMethod::Cw => "cw",
-            BoundaryMethod::SigmaZero => "sigma-zero",
-            BoundaryMethod::Apgd => "apgd",
         }
     }
 }

@@ -2,25 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::terms::Norm;
+use crate::terms::{Norm, words};
 
-/// The function of the logits that a class-logit attack maximizes (for untargeted attacks, with y the clean prediction:
-/// -z_y, max_j z_j - z_y, cross-entropy of y, DLR, max_j p_j - p_y; for targeted ones z_t, z_t - max_j z_j, -cross-entropy of t, targeted DLR,
-/// p_t - max_j p_j).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// The logit itself: activation maximization proper.
-    #[default]
-    Logit,
-    /// Difference to the best other logit.
-    Margin,
-    /// Cross-entropy.
-    Ce,
-    /// Difference of logits ratio (Croce and Hein 2020).
-    Dlr,
-    /// Difference to the best other class in probabilities (Xu et al. 2024, <https://arxiv.org/abs/2411.15210>).
-    Pma,
+words! {
+    /// The function of the logits that a class-logit attack maximizes (for untargeted attacks, with y the clean prediction:
+    /// -z_y, max_j z_j - z_y, cross-entropy of y, DLR, max_j p_j - p_y; for targeted ones z_t, z_t - max_j z_j, -cross-entropy of t, targeted DLR,
+    /// p_t - max_j p_j).
+    #[derive(Default)]
+    pub enum Loss {
+        /// The logit itself: activation maximization proper.
+        #[default]
+        Logit = "logit",
+        /// Difference to the best other logit.
+        Margin = "margin",
+        /// Cross-entropy.
+        Ce = "ce",
+        /// Difference of logits ratio (Croce and Hein 2020).
+        Dlr = "dlr",
+        /// Difference to the best other class in probabilities (Xu et al. 2024, <https://arxiv.org/abs/2411.15210>).
+        Pma = "pma",
+    }
+}
+
+impl Loss {
+    /// Classes that a model must have for it to be defined.
+    pub fn classes(self, targeted: bool) -> usize {
+        match self {
+            Loss::Logit | Loss::Margin | Loss::Ce | Loss::Pma => 2,
+            // The targeted ratio looks at the fourth logit too.
+            Loss::Dlr => 3 + usize::from(targeted),
+        }
+    }
 }
 
 /// In which order the radii of an attack are settled.
@@ -51,36 +63,37 @@ pub enum TableForm {
     Parquet,
 }
 
-/// How rows move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum OptimizerName {
-    /// Steepest ascent in steps of one length, projected (projected gradient ascent).
-    #[default]
-    Steepest,
-    /// Ascent with momentum (MI-FGSM): its images transfer better to other models.
-    Momentum,
-    /// Ascent with momentum that looks ahead (NI-FGSM).
-    Nesterov,
-    /// Auto-PGD: ascent with momentum whose steps are halved when they stop paying (Croce and Hein 2020); sparse steps in l1 balls.
-    Apgd,
-    /// The same, whose first quarter is taken in balls of twice the radius, from which its best image is drawn into the ball: it is
-    /// caught less often by images that are the best of their neighbourhood only, above all on its way towards a class.
-    ApgdWide,
-    /// Square Attack: random search that asks for no gradient, in l-inf and l2 balls (Andriushchenko et al. 2020).
-    Square,
-    /// Fast Minimum-Norm attack: the nearest flip (Pintor et al. 2021). A method of `[boundary]`.
-    Fmn,
-    /// DeepFool: to the nearest boundary of the network's linear likeness (Moosavi-Dezfooli et al. 2016).
-    Deepfool,
-    /// FAB: projections onto the nearest linear boundary, drawn towards the clean image (Croce and Hein 2020).
-    Fab,
-    /// DDN: gradient steps on a sphere that shrinks where the image flips, l2 (Rony et al. 2019).
-    Ddn,
-    /// Carlini and Wagner's l2 attack (2017).
-    Cw,
-    /// sigma-zero: descent on a smooth number of changed values, l0 (Cinà et al. 2025).
-    SigmaZero,
+words! {
+    /// How rows move.
+    #[derive(Default)]
+    pub enum OptimizerName {
+        /// Steepest ascent in steps of one length, projected (projected gradient ascent).
+        #[default]
+        Steepest = "steepest",
+        /// Ascent with momentum (MI-FGSM): its images transfer better to other models.
+        Momentum = "momentum",
+        /// Ascent with momentum that looks ahead (NI-FGSM).
+        Nesterov = "nesterov",
+        /// Auto-PGD: ascent with momentum whose steps are halved when they stop paying (Croce and Hein 2020); sparse steps in l1 balls.
+        Apgd = "apgd",
+        /// The same, whose first quarter is taken in balls of twice the radius, from which its best image is drawn into the ball: it is
+        /// caught less often by images that are the best of their neighbourhood only, above all on its way towards a class.
+        ApgdWide = "apgd-wide",
+        /// Square Attack: random search that asks for no gradient, in l-inf and l2 balls (Andriushchenko et al. 2020).
+        Square = "square",
+        /// Fast Minimum-Norm attack: the nearest flip (Pintor et al. 2021). A method of `[boundary]`.
+        Fmn = "fmn",
+        /// DeepFool: to the nearest boundary of the network's linear likeness (Moosavi-Dezfooli et al. 2016).
+        Deepfool = "deepfool",
+        /// FAB: projections onto the nearest linear boundary, drawn towards the clean image (Croce and Hein 2020).
+        Fab = "fab",
+        /// DDN: gradient steps on a sphere that shrinks where the image flips, l2 (Rony et al. 2019).
+        Ddn = "ddn",
+        /// Carlini and Wagner's l2 attack (2017).
+        Cw = "cw",
+        /// sigma-zero: descent on a smooth number of changed values, l0 (Cinà et al. 2025).
+        SigmaZero = "sigma-zero",
+    }
 }
 
 /// What an optimizer looks for, and who says how long its steps are.
@@ -109,24 +122,6 @@ impl OptimizerName {
             | OptimizerName::ApgdWide
             | OptimizerName::Deepfool
             | OptimizerName::Fab => &[Norm::Linf, Norm::L2, Norm::L1],
-        }
-    }
-
-    /// The word of suites.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            OptimizerName::Steepest => "steepest",
-            OptimizerName::Momentum => "momentum",
-            OptimizerName::Nesterov => "nesterov",
-            OptimizerName::Apgd => "apgd",
-            OptimizerName::ApgdWide => "apgd-wide",
-            OptimizerName::Square => "square",
-            OptimizerName::Fmn => "fmn",
-            OptimizerName::Deepfool => "deepfool",
-            OptimizerName::Fab => "fab",
-            OptimizerName::Ddn => "ddn",
-            OptimizerName::Cw => "cw",
-            OptimizerName::SigmaZero => "sigma-zero",
         }
     }
 

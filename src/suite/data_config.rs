@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use crate::terms::words;
 
 /// `[data]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -173,24 +174,15 @@ impl DataSource {
     }
 }
 
-/// A split of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Split {
-    /// Images for training.
-    Train,
-    /// Held-out images.
-    #[default]
-    Test,
-}
-
-impl Split {
-    /// The name used in suites and sample ids.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Split::Train => "train",
-            Split::Test => "test",
-        }
+words! {
+    /// A split of a data set.
+    #[derive(Default)]
+    pub enum Split {
+        /// Images for training.
+        Train = "train",
+        /// Held-out images.
+        #[default]
+        Test = "test",
     }
 }
 

@@ -1,59 +1,32 @@
 //! Attacks on inner features, and the views over which gradients are averaged.
 
 use serde::{Deserialize, Serialize};
+use crate::terms::words;
 
-/// What is made of a layer's activation g' of the attacked image; g is that of the clean one, y the clean prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeatureObjective {
-    /// Feature disruptive attack: raise what was below the mean over channels, lower what was above (Ganeshan et al. 2019,
-    /// <https://arxiv.org/abs/1909.04385>).
-    Fda,
-    /// Neural representation distortion: the mean squared change (Naseer et al. 2018, <https://arxiv.org/abs/1811.09020>).
-    Nrdm,
-    /// Dispersion reduction: lower the standard deviation (Lu et al. 2020, <https://arxiv.org/abs/1911.11616>).
-    Dr,
-    /// Intermediate level attack: farther along the change that ten steps against the margin made (Huang et al. 2019,
-    /// <https://arxiv.org/abs/1907.10823>).
-    Ila,
-    /// Feature importance-aware attack: lower what speaks for y, by gradients averaged over images with random pixels dropped (Wang et al.
-    /// 2021, <https://arxiv.org/abs/2107.14185>).
-    Fia,
-    /// Neuron attribution-based attack: the same, by gradients averaged along the way from black to the image (Zhang et al. 2022,
-    /// <https://arxiv.org/abs/2204.00008>).
-    Naa,
-    /// Feature adversaries: towards the activation of an image of another class (Sabour et al. 2016,
-    /// <https://arxiv.org/abs/1511.05122>).
-    Guided,
-    /// The margin of a linear readout that was trained on the layer (after LAFEAT; Yu et al. 2021, <https://arxiv.org/abs/2104.09284>).
-    Readout,
-}
-
-impl FeatureObjective {
-    /// All of them.
-    pub const ALL: [FeatureObjective; 8] = [
-        FeatureObjective::Fda,
-        FeatureObjective::Nrdm,
-        FeatureObjective::Dr,
-        FeatureObjective::Ila,
-        FeatureObjective::Fia,
-        FeatureObjective::Naa,
-        FeatureObjective::Guided,
-        FeatureObjective::Readout,
-    ];
-
-    /// The word of suites and records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FeatureObjective::Fda => "fda",
-            FeatureObjective::Nrdm => "nrdm",
-            FeatureObjective::Dr => "dr",
-            FeatureObjective::Ila => "ila",
-            FeatureObjective::Fia => "fia",
-            FeatureObjective::Naa => "naa",
-            FeatureObjective::Guided => "guided",
-            FeatureObjective::Readout => "readout",
-        }
+words! {
+    /// What is made of a layer's activation g' of the attacked image; g is that of the clean one, y the clean prediction.
+    pub enum FeatureObjective {
+        /// Feature disruptive attack: raise what was below the mean over channels, lower what was above (Ganeshan et al. 2019,
+        /// <https://arxiv.org/abs/1909.04385>).
+        Fda = "fda",
+        /// Neural representation distortion: the mean squared change (Naseer et al. 2018, <https://arxiv.org/abs/1811.09020>).
+        Nrdm = "nrdm",
+        /// Dispersion reduction: lower the standard deviation (Lu et al. 2020, <https://arxiv.org/abs/1911.11616>).
+        Dr = "dr",
+        /// Intermediate level attack: farther along the change that ten steps against the margin made (Huang et al. 2019,
+        /// <https://arxiv.org/abs/1907.10823>).
+        Ila = "ila",
+        /// Feature importance-aware attack: lower what speaks for y, by gradients averaged over images with random pixels dropped (Wang et al.
+        /// 2021, <https://arxiv.org/abs/2107.14185>).
+        Fia = "fia",
+        /// Neuron attribution-based attack: the same, by gradients averaged along the way from black to the image (Zhang et al. 2022,
+        /// <https://arxiv.org/abs/2204.00008>).
+        Naa = "naa",
+        /// Feature adversaries: towards the activation of an image of another class (Sabour et al. 2016,
+        /// <https://arxiv.org/abs/1511.05122>).
+        Guided = "guided",
+        /// The margin of a linear readout that was trained on the layer (after LAFEAT; Yu et al. 2021, <https://arxiv.org/abs/2104.09284>).
+        Readout = "readout",
     }
 }
 
@@ -87,25 +60,17 @@ fn is_all(share: &f64) -> bool {
     *share >= 1.0
 }
 
-/// A backward pass of a Vision Transformer that is not the derivative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Backward {
-    /// No gradient through attention weights (PNA; Wei et al. 2022, <https://arxiv.org/abs/2109.04176>).
-    Pna,
-    /// Smaller gradients in blocks, none at their extreme tokens (TGR; Zhang et al. 2023, <https://arxiv.org/abs/2303.15754>).
-    Tgr,
+words! {
+    /// A backward pass of a Vision Transformer that is not the derivative.
+    pub enum Backward {
+        /// No gradient through attention weights (PNA; Wei et al. 2022, <https://arxiv.org/abs/2109.04176>).
+        Pna = "pna",
+        /// Smaller gradients in blocks, none at their extreme tokens (TGR; Zhang et al. 2023, <https://arxiv.org/abs/2303.15754>).
+        Tgr = "tgr",
+    }
 }
 
 impl Backward {
-    /// The word of suites.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Backward::Pna => "pna",
-            Backward::Tgr => "tgr",
-        }
-    }
-
     /// The native networks that it is for.
     pub fn networks(self) -> &'static str {
         match self {

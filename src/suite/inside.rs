@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Direction, LayerChoice, UnitSelection};
-use crate::terms::{Epsilon, Norm};
+use crate::terms::{Epsilon, Norm, words};
 
 /// `[damage]`: what adversarial images change layer by layer, and which of it flips them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,28 +86,16 @@ impl UniversalConfig {
     }
 }
 
-/// What a universal perturbation is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UniversalSource {
-    /// The picture of the unit (preset lucid, from noise), less grey: a transplant.
-    Picture,
-    /// Nothing but the mean image 0.5: data-free.
-    None,
-    /// Noise with the mean and deviation of the images.
-    Range,
-    /// Images.
-    Images,
-}
-
-impl UniversalSource {
-    /// The word of suites.
-    pub fn word(self) -> &'static str {
-        match self {
-            UniversalSource::Picture => "picture",
-            UniversalSource::None => "none",
-            UniversalSource::Range => "range",
-            UniversalSource::Images => "images",
-        }
+words! {
+    /// What a universal perturbation is made from.
+    pub enum UniversalSource {
+        /// The picture of the unit (preset lucid, from noise), less grey: a transplant.
+        Picture = "picture",
+        /// Nothing but the mean image 0.5: data-free.
+        None = "none",
+        /// Noise with the mean and deviation of the images.
+        Range = "range",
+        /// Images.
+        Images = "images",
     }
 }

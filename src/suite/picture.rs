@@ -2,6 +2,7 @@
 //! the settings of other tools as presets.
 
 use serde::{Deserialize, Serialize};
+use crate::terms::words;
 
 /// Everything that decides how a picture comes about, apart from what is driven and where it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,36 +110,23 @@ pub struct Penalties {
     pub keep: f64,
 }
 
-/// Settings under a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PicturePreset {
-    /// Olah et al. 2017: a Fourier canvas, warped.
-    #[default]
-    Lucid,
-    /// Fel et al. 2023: phases only, crops.
-    Maco,
-    /// Ghiasi et al. 2022 (<https://arxiv.org/abs/2212.06727>), for Vision Transformers: pixels, rolled and recoloured copies.
-    Ghiasi,
-    /// Pixels with total variation.
-    Pixel,
+words! {
+    /// Settings under a name.
+    #[derive(Default)]
+    pub enum PicturePreset {
+        /// Olah et al. 2017: a Fourier canvas, warped.
+        #[default]
+        Lucid = "lucid",
+        /// Fel et al. 2023: phases only, crops.
+        Maco = "maco",
+        /// Ghiasi et al. 2022 (<https://arxiv.org/abs/2212.06727>), for Vision Transformers: pixels, rolled and recoloured copies.
+        Ghiasi = "ghiasi",
+        /// Pixels with total variation.
+        Pixel = "pixel",
+    }
 }
 
 impl PicturePreset {
-    /// All presets.
-    pub const ALL: [PicturePreset; 4] =
-        [PicturePreset::Lucid, PicturePreset::Maco, PicturePreset::Ghiasi, PicturePreset::Pixel];
-
-    /// The name in suites.
-    pub fn word(self) -> &'static str {
-        match self {
-            PicturePreset::Lucid => "lucid",
-            PicturePreset::Maco => "maco",
-            PicturePreset::Ghiasi => "ghiasi",
-            PicturePreset::Pixel => "pixel",
-        }
-    }
-
     /// The settings.
     pub fn config(self) -> PictureConfig {
         let adam = |rate, beta1, beta2, cosine| PictureOptimizer { nesterov: false, rate, beta1, beta2, cosine };
@@ -185,23 +173,6 @@ impl PicturePreset {
                 diversity,
             },
         }
-    }
-}
-
-impl std::fmt::Display for PicturePreset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl std::str::FromStr for PicturePreset {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || PicturePreset::ALL.map(PicturePreset::word).join(", ");
-        PicturePreset::ALL
-            .into_iter()
-            .find(|preset| preset.word() == text)
-            .ok_or_else(|| format!("unknown preset `{text}`; known are {}", known()))
     }
 }
 
@@ -343,8 +314,8 @@ mod tests {
     #[test]
     fn presets_read_back_their_words() {
         for preset in PicturePreset::ALL {
-            assert_eq!(preset.word().parse::<PicturePreset>(), Ok(preset));
-            assert_eq!(serde_json::to_value(preset).unwrap(), preset.word());
+            assert_eq!(preset.as_str().parse::<PicturePreset>(), Ok(preset));
+            assert_eq!(serde_json::to_value(preset).unwrap(), preset.as_str());
         }
         assert!("lucent".parse::<PicturePreset>().unwrap_err().contains("lucid, maco"));
     }

@@ -1,22 +1,20 @@
 //! Attacks that are composed of parts, each of which runs on the samples that the parts before it did not flip.
 
-use serde::{Deserialize, Serialize};
-
 use super::choices::{Loss, OptimizerName};
 use super::features::GradientViews;
-use crate::terms::Norm;
+use crate::terms::{Norm, words};
 
-/// An attack composed of parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// The composition and the budgets of AutoAttack's standard version (Croce and Hein 2020, <https://arxiv.org/abs/2003.01690>; for l1
-    /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
-    Standard,
-    /// Adaptive ascent on the margin of probabilities and on cross-entropy, then towards the classes that are nearest to first order, on
-    /// the margin from balls of twice the radius and on the ratio of differences: together they flip all or nearly all that AutoAttack
-    /// flips on the shipped networks (docs/strength.md).
-    AmStandard,
+words! {
+    /// An attack composed of parts.
+    pub enum Preset {
+        /// The composition and the budgets of AutoAttack's standard version (Croce and Hein 2020, <https://arxiv.org/abs/2003.01690>; for l1
+        /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
+        Standard = "standard",
+        /// Adaptive ascent on the margin of probabilities and on cross-entropy, then towards the classes that are nearest to first order, on
+        /// the margin from balls of twice the radius and on the ratio of differences: together they flip all or nearly all that AutoAttack
+        /// flips on the shipped networks (docs/strength.md).
+        AmStandard = "am-standard",
+    }
 }
 
 /// Where the rows of a part are driven.
@@ -72,14 +70,6 @@ impl Part {
 pub const WHOLE_BUDGET: usize = 100;
 
 impl Preset {
-    /// The word of suites.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Preset::Standard => "standard",
-            Preset::AmStandard => "am-standard",
-        }
-    }
-
     /// Its parts in the norm, in order, for networks of so many classes.
     ///
     /// With fewer than four classes the targeted ratio of differences is not defined; then the parts that use it use the margin.
@@ -100,7 +90,7 @@ impl Preset {
 
     fn full_parts(self, norm: Norm, classes: usize) -> Vec<Part> {
         use OptimizerName::{Apgd, ApgdWide, Fab, Square};
-        let ratio = if classes < 4 { Loss::Margin } else { Loss::Dlr };
+        let ratio = if classes < Loss::Dlr.classes(true) { Loss::Margin } else { Loss::Dlr };
         let sparse = norm == Norm::L1;
         match self {
             Preset::Standard => vec![

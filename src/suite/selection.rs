@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::terms::Unit;
+use crate::terms::{Unit, words};
 
 /// Which units of a layer to drive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,33 +25,20 @@ pub enum UnitSelection {
     All,
 }
 
-/// How the units of `{ top = N }` are ranked, over the reference images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnitRanking {
-    /// By mean activation.
-    Activation,
-    /// By the variance of the activation.
-    Variance,
-    /// By how far the mean of one class stands out from the mean of the others, in standard deviations.
-    Selectivity,
-    /// By the derivative of the label's logit by the unit.
-    Gradient,
-    /// By how little the unit must move, in its standard deviations, to change the prediction (Suri and Evans 2020): the units by which images
-    /// are fooled most easily.
-    Sensitivity,
-}
-
-impl UnitRanking {
-    /// The word of suites.
-    pub fn word(self) -> &'static str {
-        match self {
-            UnitRanking::Activation => "activation",
-            UnitRanking::Variance => "variance",
-            UnitRanking::Selectivity => "selectivity",
-            UnitRanking::Gradient => "gradient",
-            UnitRanking::Sensitivity => "sensitivity",
-        }
+words! {
+    /// How the units of `{ top = N }` are ranked, over the reference images.
+    pub enum UnitRanking {
+        /// By mean activation.
+        Activation = "activation",
+        /// By the variance of the activation.
+        Variance = "variance",
+        /// By how far the mean of one class stands out from the mean of the others, in standard deviations.
+        Selectivity = "selectivity",
+        /// By the derivative of the label's logit by the unit.
+        Gradient = "gradient",
+        /// By how little the unit must move, in its standard deviations, to change the prediction (Suri and Evans 2020): the units by which images
+        /// are fooled most easily.
+        Sensitivity = "sensitivity",
     }
 }
 

@@ -118,7 +118,7 @@ impl Studio<'_> {
         let labels = match (self.samples.labels(), top.1) {
             (Some(labels), _) => labels,
             (None, UnitRanking::Activation | UnitRanking::Variance) => vec![0; self.samples.len()],
-            (None, by) => return Err(unfit(&format!("`{}` needs images with labels: those of a suite", by.word()))),
+            (None, by) => return Err(unfit(&format!("`{}` needs images with labels: those of a suite", by.as_str()))),
         };
         let images = self.with_labels(model, &labels);
         Ok(ranked(model, &layer.name, top, config.direction, &images)?)

@@ -95,7 +95,7 @@ impl Forge<'_> {
             UniversalRecord {
                 name: config.name.clone(),
                 model: model.name.clone(),
-                source: config.source.word().to_owned(),
+                source: config.source.as_str().to_owned(),
                 layer: layer.name.clone(),
                 unit: unit.to_string(),
                 norm: config.norm,

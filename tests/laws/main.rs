@@ -13,7 +13,6 @@ use am_eval::boundary::BoundaryBlock;
 use am_eval::data::{Image, Sample};
 use am_eval::judge::{Bench, CleanBlock};
 use am_eval::model::{Flow, Geometry, Model, Network, Probe, Site};
-use am_eval::optimizer::OPTIMIZERS;
 use am_eval::record::{CellKind, DistanceRecord, Record, Status};
 use am_eval::suite::{
     AttackConfig, BoundaryConfig, BoundaryMethod, ClassLogitGoal, Control, Direction, Goal, Loss, Normalize,
@@ -213,7 +212,7 @@ fn weights(count: usize) -> impl Strategy<Value = Vec<f32>> {
 /// Optimizers that end at the corner of a ball where the model is linear.
 fn ascents() -> impl Strategy<Value = OptimizerName> {
     let ascends = |name: &OptimizerName| !name.is_nearest() && name.follows_gradients();
-    let names: Vec<OptimizerName> = OPTIMIZERS.iter().map(|(name, _)| *name).filter(ascends).collect();
+    let names: Vec<OptimizerName> = OptimizerName::ALL.into_iter().filter(ascends).collect();
     prop::sample::select(names)
 }
 
@@ -350,9 +349,9 @@ fn a_constant_classifier_never_flips() {
     let images: Vec<Vec<u8>> = (0..3).map(|index| vec![40 * index as u8 + 60; PIXELS]).collect();
     let samples = samples(&model, &images);
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-        for (optimizer, _) in OPTIMIZERS.iter().filter(|(name, _)| name.norms().contains(&norm) && !name.is_nearest()) {
+        for optimizer in OptimizerName::ALL.into_iter().filter(|name| name.norms().contains(&norm) && !name.is_nearest()) {
             let attack = class_logit(Loss::Ce, Target::Untargeted, norm, &[0.1, 0.5]);
-            let found = run(&model, &samples, &AttackConfig { optimizer: *optimizer, ..attack }, &[], 8);
+            let found = run(&model, &samples, &AttackConfig { optimizer, ..attack }, &[], 8);
             assert!(found.records.iter().all(|record| !record.flipped && record.margin_adv.is_finite()));
             // Where no gradient is asked for, none is missed.
             let status = if optimizer.step().backwards > 0 { Status::ZeroGradient } else { Status::Ok };

@@ -1,6 +1,6 @@
 //! Objectives on a layer's features as a whole: how far they are from what they were, or how little they speak for a class.
 //!
-//! A new one is one file with a [`Drive`] and one line in [`DRIVES`] (with its word in [`crate::suite::FeatureObjective`] and its passes of
+//! A new one is one file with a [`Drive`] and one line in [`SharedDrive::find`] (with its word in [`crate::suite::FeatureObjective`] and its passes of
 //! preparation in the plan). Features are the layer's activation `[R, C, H, W]`, `[R, T, D]` (class token and patches alike) or `[R, D]`.
 
 mod dr;
@@ -132,17 +132,6 @@ pub trait Drive {
     fn score(&self, features: &Tensor, anchor: &Anchor) -> Tensor;
 }
 
-/// The drives. One line each; `readout` is made of what was trained ([`Readout`]).
-pub const DRIVES: &[(FeatureObjective, &dyn Drive)] = &[
-    (FeatureObjective::Fda, &fda::Fda),
-    (FeatureObjective::Nrdm, &nrdm::Nrdm),
-    (FeatureObjective::Dr, &dr::Dr),
-    (FeatureObjective::Ila, &ila::Ila),
-    (FeatureObjective::Fia, &fia::Fia),
-    (FeatureObjective::Naa, &naa::Naa),
-    (FeatureObjective::Guided, &guided::Guided),
-];
-
 /// A drive, shared by the rows of a search.
 #[derive(Clone)]
 pub enum SharedDrive {
@@ -153,16 +142,25 @@ pub enum SharedDrive {
 }
 
 impl SharedDrive {
-    /// The drive of this name. `readout` is what was trained on the layer.
+    /// The drive of this name, one line each. `readout` is what was trained on the layer.
     ///
     /// # Panics
     /// If a readout is asked for and none is given.
     pub fn find(name: FeatureObjective, readout: Option<Rc<Readout>>) -> Self {
-        match (DRIVES.iter().find(|(known, _)| *known == name), readout) {
-            (Some((_, drive)), _) => SharedDrive::Known(*drive),
-            (None, Some(readout)) => SharedDrive::Trained(readout),
-            (None, None) => unreachable!("readouts are trained before the attack begins"),
-        }
+        let drive: &'static dyn Drive = match name {
+            FeatureObjective::Fda => &fda::Fda,
+            FeatureObjective::Nrdm => &nrdm::Nrdm,
+            FeatureObjective::Dr => &dr::Dr,
+            FeatureObjective::Ila => &ila::Ila,
+            FeatureObjective::Fia => &fia::Fia,
+            FeatureObjective::Naa => &naa::Naa,
+            FeatureObjective::Guided => &guided::Guided,
+            FeatureObjective::Readout => match readout {
+                Some(readout) => return SharedDrive::Trained(readout),
+                None => unreachable!("readouts are trained before the attack begins"),
+            },
+        };
+        SharedDrive::Known(drive)
     }
 
     fn drive(&self) -> &dyn Drive {

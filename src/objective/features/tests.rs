@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Flow, Geometry, Network, Probe, Site};
 use crate::optimizer::gradient;
 use crate::rows::{Drives, doubles};
-use crate::suite::{Normalize, passes};
+use crate::suite::{Normalize, OptimizerName, passes};
 use crate::terms::Epsilon;
 
 /// Features `W x` of images of four pixels `[R, 1, 2, 2]`, as `[R, 2, 1, 2]` or as two tokens, and logits that add them up by channel.
@@ -53,14 +53,14 @@ fn narrow(values: [f64; 4]) -> [f32; 4] {
     values.map(|value| value as f32)
 }
 
-/// The objective and its gradient at `NOW`, around `CLEAN`.
-fn score_and_gradient(objective: FeatureObjective, tokens: bool) -> (f64, Vec<f64>) {
+/// What is known of a row around `CLEAN`, beside an image of another class.
+fn with_setup<T>(tokens: bool, work: impl FnOnce(&Setup) -> T) -> T {
     let model = model(tokens);
     let layer = LayerName::from("features");
     let (clean, other) = (image(narrow(CLEAN)), image(narrow(OTHER)));
     let classes = model.logits(&clean).argmax(-1, false);
     let (keys, noise) = (["a".to_owned()], Noise::new(1, "test"));
-    let setup = Setup {
+    work(&Setup {
         model: &model,
         layer: &layer,
         clean: &clean,
@@ -68,16 +68,21 @@ fn score_and_gradient(objective: FeatureObjective, tokens: bool) -> (f64, Vec<f6
         other: Some(&other),
         keys: &keys,
         noise: &noise,
-    };
-    let row = Row { sample: 0, epsilon: Epsilon::new(0.1).unwrap(), restart: 0, drives: Drives::Away };
-    let prediction = [classes.int64_value(&[0])];
-    let drive = SharedDrive::find(objective, None);
-    let score = FeatureScore::new(drive, &setup, &[row], &prediction, Device::Cpu);
-    let pixels = image(narrow(NOW)).set_requires_grad(true);
-    let Scored { score, level, .. } = score.score(&model, &pixels, false);
-    assert!(level.is_none(), "the pass leaves the network at the layer");
-    let slope = gradient(&score, &pixels, false);
-    (score.double_value(&[0]), doubles(&slope))
+    })
+}
+
+/// The objective and its gradient at `NOW`, around `CLEAN`.
+fn score_and_gradient(objective: FeatureObjective, tokens: bool) -> (f64, Vec<f64>) {
+    with_setup(tokens, |setup| {
+        let row = Row { sample: 0, epsilon: Epsilon::new(0.1).unwrap(), restart: 0, drives: Drives::Away };
+        let prediction = [setup.classes.int64_value(&[0])];
+        let score = FeatureScore::new(SharedDrive::find(objective, None), setup, &[row], &prediction, Device::Cpu);
+        let pixels = image(narrow(NOW)).set_requires_grad(true);
+        let Scored { score, level, .. } = score.score(setup.model, &pixels, false);
+        assert!(level.is_none(), "the pass leaves the network at the layer");
+        let slope = gradient(&score, &pixels, false);
+        (score.double_value(&[0]), doubles(&slope))
+    })
 }
 
 fn assert_near(found: &[f64], expected: [f64; 4], name: &str) {
@@ -174,11 +179,18 @@ fn a_readout_learns_what_the_network_says_and_falls_with_it() {
     assert!(same.double_value(&[]) > 0.95);
 }
 
+/// Images that the network sees before a row's first step, beside the attack that makes those that `ila` follows.
 #[test]
-fn every_objective_has_its_drive_and_passes() {
-    for objective in FeatureObjective::ALL {
-        let known = DRIVES.iter().any(|(name, _)| *name == objective);
-        assert_eq!(known, objective != FeatureObjective::Readout, "{objective:?}");
+fn preparation_takes_the_passes_that_the_plan_counts() {
+    let drives = FeatureObjective::ALL.into_iter().filter(|objective| *objective != FeatureObjective::Readout);
+    for objective in drives {
+        let elsewhere = match objective {
+            FeatureObjective::Ila => OptimizerName::Steepest.row(passes::ILA_STEPS as u64).forwards,
+            _ => 0,
+        };
+        let before = crate::model::passes_seen();
+        with_setup(false, |setup| drop(SharedDrive::find(objective, None).drive().anchor(setup)));
+        let passes = crate::model::passes_seen() - before;
+        assert_eq!(passes + elsewhere, objective.preparation().forwards + 1, "{objective}, and the clean prediction");
     }
-    assert_eq!(FeatureObjective::Fia.preparation().backwards, passes::IMPORTANCE_IMAGES as u64);
 }

@@ -5,41 +5,30 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Date, Selector};
+use crate::terms::words;
 
 /// The significance level of a rule that gives none.
 pub const DEFAULT_ALPHA: f64 = 0.05;
 
-/// What a rule looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Share of samples classified correctly, per model.
-    CleanAccuracy,
-    /// Share of samples classified correctly and not flipped, per cell.
-    RobustAccuracy,
-    /// The same against the worst of all attacks for each sample, per model, norm and epsilon.
-    WorstCaseAccuracy,
-    /// The same in the headline balls of all norms at once, per model that is attacked in several.
-    AllNormsAccuracy,
-    /// Flipped share of the samples classified correctly, per cell.
-    FlipRate,
-    /// Median distance from the decision boundary, per model, norm and method, in pixel units of [0, 1].
-    DistanceMedian,
+words! {
+    /// What a rule looks at.
+    pub enum Metric {
+        /// Share of samples classified correctly, per model.
+        CleanAccuracy = "clean_accuracy",
+        /// Share of samples classified correctly and not flipped, per cell.
+        RobustAccuracy = "robust_accuracy",
+        /// The same against the worst of all attacks for each sample, per model, norm and epsilon.
+        WorstCaseAccuracy = "worst_case_accuracy",
+        /// The same in the headline balls of all norms at once, per model that is attacked in several.
+        AllNormsAccuracy = "all_norms_accuracy",
+        /// Flipped share of the samples classified correctly, per cell.
+        FlipRate = "flip_rate",
+        /// Median distance from the decision boundary, per model, norm and method, in pixel units of [0, 1].
+        DistanceMedian = "distance_median",
+    }
 }
 
 impl Metric {
-    /// The name in suites and outputs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Metric::CleanAccuracy => "clean_accuracy",
-            Metric::RobustAccuracy => "robust_accuracy",
-            Metric::WorstCaseAccuracy => "worst_case_accuracy",
-            Metric::AllNormsAccuracy => "all_norms_accuracy",
-            Metric::FlipRate => "flip_rate",
-            Metric::DistanceMedian => "distance_median",
-        }
-    }
-
     /// As a sentence names it.
     pub fn words(self) -> &'static str {
         match self {
@@ -75,33 +64,17 @@ impl Metric {
     }
 }
 
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What the violation of a rule means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// It is not looked at.
-    Off,
-    /// It is shown.
-    Warn,
-    /// It fails the gate.
-    #[default]
-    Error,
-}
-
-impl Level {
-    /// The word in suites and outputs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Off => "off",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        }
+words! {
+    /// What the violation of a rule means.
+    #[derive(Default)]
+    pub enum Level {
+        /// It is not looked at.
+        Off = "off",
+        /// It is shown.
+        Warn = "warn",
+        /// It fails the gate.
+        #[default]
+        Error = "error",
     }
 }
 

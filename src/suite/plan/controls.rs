@@ -67,7 +67,7 @@ pub fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> AttackConfig {
             (attack.optimizer, attack.steps) = (OptimizerName::Apgd, attack.steps.max(100));
             *loss = Loss::Margin;
         }
-        *loss = if *loss == Loss::Dlr { Loss::Margin } else { *loss };
+        *loss = if loss.classes(true) > 2 { Loss::Margin } else { *loss };
         *target = if matches!(target, Target::Class(_)) { Target::RunnerUp } else { *target };
     }
     attack

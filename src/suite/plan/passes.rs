@@ -104,10 +104,7 @@ impl BoundaryMethod {
                 row.times(RADII as u64) + WAY_BACK
             }
         };
-        let projections = match self {
-            BoundaryMethod::Path | BoundaryMethod::SigmaZero => 0,
-            _ => PROJECTIONS as u64,
-        };
+        let projections = if self.projects(config.norm) { PROJECTIONS as u64 } else { 0 };
         let way = (PROJECTED.len() + INWARD.len()) as u64 + 1 + bisections;
         let projection = Passes { forwards: way, backwards: RIVALS as u64 };
         search + Passes::forward(bisections + REPORTED.len() as u64) + projection.times(projections)

@@ -123,17 +123,28 @@ pub struct BallNorm(pub Norm);
 impl FromToml for BallNorm {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
         let norm: Norm = word(key, value, problems)?;
-        if norm == Norm::L0 {
+        if !BallNorm::words().contains(&norm.as_str()) {
+            let known: Vec<String> = BallNorm::words().iter().map(|norm| format!("`{norm}`")).collect();
             problems
-                .add(value.span(), "no attack has l0 balls", "not for balls")
-                .help("use `linf`, `l2` or `l1`; `[boundary]` measures l0 distances");
+                .add(value.span(), format!("no attack has {norm} balls"), "not for balls")
+                .help(format!("use one of {}; `[boundary]` measures {norm} distances", known.join(", ")));
             return None;
         }
         Some(BallNorm(norm))
     }
 }
 
-schema_of!(BallNorm, "BallNorm", { "type": "string", "enum": ["linf", "l2", "l1"] });
+impl BallNorm {
+    /// The norms in whose balls an attack can look for the best image.
+    fn words() -> Vec<&'static str> {
+        let ascends = |norm: &Norm| {
+            OptimizerName::ALL.iter().any(|name| !name.is_nearest() && name.norms().contains(norm))
+        };
+        Norm::ALL.into_iter().filter(ascends).map(Norm::as_str).collect()
+    }
+}
+
+schema_of!(BallNorm, "BallNorm", { "type": "string", "enum": BallNorm::words() });
 
 /// A norm in which distances are measured.
 #[derive(Debug, Clone, Copy)]

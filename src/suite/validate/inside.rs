@@ -94,7 +94,7 @@ fn one(raw: RawUniversal, names: &[At<String>], base: &Path, problems: &mut Prob
         && source != UniversalSource::Images
     {
         problems
-            .add(train.span.clone(), format!("`train` takes images, and `source` is `{}`", source.word()), "not used")
+            .add(train.span.clone(), format!("`train` takes images, and `source` is `{}`", source.as_str()), "not used")
             .help("use `source = \"images\"`, or leave `train` out");
     }
     let models = chosen_models(raw.models, names, problems);

@@ -35,12 +35,10 @@ impl AttackTable for RawClassLogit {
                     .add(at.span.clone(), format!("model `{}` has no class {index}", model.name), "no such class")
                     .help(format!("its classes are 0 to {}", classes - 1));
             }
-            // The targeted ratio looks at the fourth logit too.
-            let (needed, targeted) = if target == Target::Untargeted { (3, "") } else { (4, "targeted ") };
-            if let (Loss::Dlr, Some(at)) = (loss, &self.loss)
-                && classes < needed
-            {
-                let problem = format!("{targeted}loss `dlr` needs at least {needed} classes");
+            let needed = loss.classes(!target.is_any());
+            if let Some(at) = self.loss.as_ref().filter(|_| classes < needed) {
+                let targeted = if target.is_any() { "" } else { "targeted " };
+                let problem = format!("{targeted}loss `{}` needs at least {needed} classes", loss.as_str());
                 problems
                     .add(at.span.clone(), problem, format!("`{}` has {classes}", model.name))
                     .help("use the loss `margin`");
