@@ -349,7 +349,9 @@ fn a_constant_classifier_never_flips() {
     let images: Vec<Vec<u8>> = (0..3).map(|index| vec![40 * index as u8 + 60; PIXELS]).collect();
     let samples = samples(&model, &images);
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-        for optimizer in OptimizerName::ALL.into_iter().filter(|name| name.norms().contains(&norm) && !name.is_nearest()) {
+        for optimizer in
+            OptimizerName::ALL.into_iter().filter(|name| name.norms().contains(&norm) && !name.is_nearest())
+        {
             let attack = class_logit(Loss::Ce, Target::Untargeted, norm, &[0.1, 0.5]);
             let found = run(&model, &samples, &AttackConfig { optimizer, ..attack }, &[], 8);
             assert!(found.records.iter().all(|record| !record.flipped && record.margin_adv.is_finite()));

@@ -137,9 +137,8 @@ impl FromToml for BallNorm {
 impl BallNorm {
     /// The norms in whose balls an attack can look for the best image.
     fn words() -> Vec<&'static str> {
-        let ascends = |norm: &Norm| {
-            OptimizerName::ALL.iter().any(|name| !name.is_nearest() && name.norms().contains(norm))
-        };
+        let ascends =
+            |norm: &Norm| OptimizerName::ALL.iter().any(|name| !name.is_nearest() && name.norms().contains(norm));
         Norm::ALL.into_iter().filter(ascends).map(Norm::as_str).collect()
     }
 }
