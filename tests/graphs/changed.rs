@@ -181,7 +181,7 @@ fn networks_without_a_gradient_are_refused_with_the_node() {
 
 #[test]
 fn unusable_programs_are_refused_with_what_would_be_right() {
-    let archive = std::fs::read(fixtures().join("parts.pt2")).unwrap();
+    let whole = std::fs::read(fixtures().join("parts.pt2")).unwrap();
     let bytes = |bytes: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.pt2");
@@ -192,10 +192,10 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
     let mut messages = vec![
         ("as it is", said_of("parts", 12, str::to_owned)),
         ("other size", said_of("parts", 16, str::to_owned)),
-        ("cut off", bytes(&archive[..archive.len() / 2])),
+        ("cut off", bytes(&whole[..whole.len() / 2])),
         (
             "flipped byte",
-            bytes(&archive.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>()),
+            bytes(&whole.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>()),
         ),
         ("no archive", bytes(b"PK\x03\x04 and nothing more")),
         ("unknown operator", replaced("aten.silu.default", "aten.mystery.default")),
@@ -206,6 +206,15 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
         ("missing tensor", replaced("\"parameter_name\":\"mix.weight\"", "\"parameter_name\":\"mix.wight\"")),
         ("huge tensor", replaced("{\"as_int\": 8}", "{\"as_int\": 99999999999}")),
         ("cycle", replaced("{\"name\":\"silu\"}}],\"metadata\"", "{\"name\":\"silux\"}}],\"metadata\"")),
+        (
+            "compiled",
+            bytes(&archive(&[
+                ("model/data/aotinductor/a.so".to_owned(), b"ELF".to_vec()),
+                ("model/version".to_owned(), b"3".to_vec()),
+            ])),
+        ),
+        ("safetensors", bytes(&[&2u64.to_le_bytes()[..], b"{}"].concat())),
+        ("onnx", bytes(b"\x08\x09\x12\x07pytorch\xff")),
         ("older schema", replaced("\"major\":8", "\"major\":7")),
     ];
     for (name, key) in [("resnet", "training"), ("mobilenet", "train")] {

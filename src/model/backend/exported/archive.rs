@@ -71,7 +71,9 @@ impl<'a> Archive<'a> {
     pub fn entry(&self, name: &str) -> Result<&'a [u8], String> {
         let entry = self.entries.get(name).ok_or_else(|| format!("the archive has no `{name}`"))?;
         if entry.compressed {
-            return Err(format!("entry `{name}` of its zip archive is compressed; PyTorch stores entries as they are"));
+            return Err(format!(
+                "entry `{name}` of its zip archive is compressed; PyTorch stores entries as they are: export it again, or pack it anew with `zip -0`"
+            ));
         }
         let data = &self.bytes[entry.data.clone()];
         let mut checksum = flate2::Crc::new();

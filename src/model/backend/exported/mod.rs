@@ -15,7 +15,7 @@ use std::path::Path;
 use archive::Archive;
 use schema::ExportedProgram;
 
-use super::graph::{File, GraphError, OpenedGraph};
+use super::graph::{File, GraphError, OpenedGraph, bytes_of};
 use super::{Backend, Opened};
 use crate::model::ModelError;
 use crate::suite::ModelConfig;
@@ -37,8 +37,7 @@ impl Backend for Exported {
     fn claims(&self, head: &[u8], path: &Path) -> bool {
         const WEIGHTS: &[u8] = b"/data/weights/";
         let named = path.extension().is_some_and(|extension| extension == "pt2");
-        named && head.is_empty()
-            || head.starts_with(b"PK") && (named || head.windows(WEIGHTS.len()).any(|window| window == WEIGHTS))
+        named || head.starts_with(b"PK") && head.windows(WEIGHTS.len()).any(|window| window == WEIGHTS)
     }
 
     fn image(&self, path: &Path) -> [Option<i64>; 3] {
@@ -49,7 +48,7 @@ impl Backend for Exported {
 
     fn open(&self, config: &ModelConfig, image: [i64; 3]) -> Result<Box<dyn Opened>, ModelError> {
         let path = &config.weights;
-        let bytes = crate::files::read_whole(path).map_err(|source| GraphError::Read { path: path.clone(), source })?;
+        let bytes = bytes_of(path, FORM)?;
         let opened = read(path, &bytes, image)
             .map_err(|problem| GraphError::Unusable { path: path.clone(), form: FORM, problem })
             .and_then(|(file, program)| OpenedGraph::survey(file, Box::new(program), image))?;
@@ -72,6 +71,10 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
 
 /// The archive and the graph in it.
 fn program(bytes: &[u8]) -> Result<(Archive<'_>, ExportedProgram), String> {
+    // ONNX begins with the version of its format, a small number.
+    if matches!(bytes, [8, 1..=32, ..]) {
+        return Err("it looks like an ONNX model: use `arch = \"onnx\"`".to_owned());
+    }
     let archive = Archive::read(bytes)?;
     let program = ExportedProgram::read(model_json(&archive)?);
     let program = program.map_err(|error| format!("its graph cannot be read: {error}"))?;
@@ -96,6 +99,11 @@ fn model_json<'a>(archive: &Archive<'a>) -> Result<&'a [u8], String> {
         }
         [] if archive.has("data.pkl") => {
             Err(format!("it is a pickle that `torch.save` wrote, with no graph; {}", signature::EXPORT))
+        }
+        [] if archive.names().any(|name| name.starts_with("data/aotinductor/")) => {
+            Err("it is compiled to machine code (AOTInductor), which is not run here; save the program itself: \
+                 torch.export.save(program, path)"
+                .to_owned())
         }
         [] => Err("the archive has no graph (`models/*.json`): it is incomplete, copy or export it again".to_owned()),
         _ => Err(format!("the archive has several models: {}; save one alone", models.join(", "))),

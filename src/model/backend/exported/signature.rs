@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::schema::{ExportedProgram, name, union};
 use super::tensors::kind;
+use crate::model::backend::graph::{self, Input};
 
 /// Inputs and outputs by the names of values.
 pub struct Signature {
@@ -80,43 +81,16 @@ pub fn image(program: &ExportedProgram) -> Option<[Option<i64>; 3]> {
     let inputs = program.graph_module.signature.input_specs.iter().filter_map(union);
     let mut inputs = inputs.filter(|(kind, _)| *kind == "user_input").filter_map(|(_, spec)| union(spec.get("arg")?));
     let images = inputs.find_map(|(kind, tensor)| name(tensor).filter(|_| kind == "as_tensor"))?;
-    program.graph_module.graph.tensor_values.get(images)?.shape().get(1..)?.try_into().ok()
+    graph::image(&program.graph_module.graph.tensor_values.get(images)?.shape())
 }
 
 /// Checks kind and shape of the images.
-fn check_images(program: &ExportedProgram, images: &str, [channels, height, width]: [i64; 3]) -> Result<(), String> {
+fn check_images(program: &ExportedProgram, images: &str, image: [i64; 3]) -> Result<(), String> {
     let Some(meta) = program.graph_module.graph.tensor_values.get(images) else {
         return Err(format!("nothing tells the shape of its input `{images}`"));
     };
-    match kind(meta.dtype) {
-        Some(tch::Kind::Float | tch::Kind::Half | tch::Kind::BFloat16) => {}
-        found => {
-            let found = found.map_or("unknown".to_owned(), |kind| format!("{kind:?}"));
-            return Err(format!("its input `{images}` has values of kind {found}; expected floating-point pixels"));
-        }
-    }
-    let shape = meta.shape();
-    let text: Vec<String> = shape.iter().map(|size| size.map_or("any".to_owned(), |size| size.to_string())).collect();
-    let text = text.join(", ");
-    let [batch, sizes @ ..] = &shape[..] else { return Err(format!("its input `{images}` is no tensor of images")) };
-    if sizes.len() != 3 {
-        return Err(format!("its input `{images}` has shape [{text}]; expected images [N, C, H, W]"));
-    }
-    if sizes[2] == Some(channels) && sizes[0].is_some_and(|size| size != channels) {
-        return Err(format!("its input `{images}` has the channels last; export it for images [N, C, H, W]"));
-    }
-    if let Some(batch) = batch {
-        return Err(format!("it takes exactly {batch} images at a time; {EXPORT}"));
-    }
-    let fits = sizes.iter().zip([channels, height, width]).all(|(size, side)| size.is_none_or(|size| size == side));
-    if !fits {
-        let needed = &text[text.find(", ").map_or(0, |at| at + 2)..];
-        return Err(format!(
-            "it was exported for images [{needed}] (channels, rows, columns), these are [{channels}, {height}, {width}]; crop or resize \
-             the images to that size, or export it for this one"
-        ));
-    }
-    Ok(())
+    let input = Input { name: images, kind: kind(meta.dtype), shape: Some(meta.shape()), any_number: EXPORT };
+    input.check(image)
 }
 
 /// The output that holds the logits.

@@ -72,8 +72,12 @@ fn read(archive: &Archive, folder: &str, name: &str, payload: &Payload) -> Resul
         ));
     }
     let meta = payload.tensor_meta.as_ref().ok_or_else(|| unusable("is no tensor of numbers".to_owned()))?;
-    let kind = kind(meta.dtype)
-        .ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", meta.dtype)))?;
+    let kind = kind(meta.dtype).ok_or_else(|| {
+        unusable(format!(
+            "has values of a kind ({}) that is not supported; convert it: `model.float()`",
+            kind_name(meta.dtype)
+        ))
+    })?;
     let all = |sizes: Vec<Option<i64>>| sizes.into_iter().collect::<Option<Vec<i64>>>();
     let shape = all(meta.shape()).filter(|shape| shape.len() <= MOST_DIMENSIONS && shape.iter().all(|&size| size >= 0));
     let strides = all(meta.strides.iter().map(fixed).collect());
@@ -106,4 +110,20 @@ pub fn kind(code: u64) -> Option<Kind> {
         13 => Kind::BFloat16,
         _ => return None,
     })
+}
+
+/// The name of a kind of numbers that is not supported, by its code in the schema.
+fn kind_name(code: u64) -> String {
+    let name = match code {
+        9 => "complex of half precision",
+        10 => "complex",
+        11 => "complex of double precision",
+        28 => "uint16",
+        29 => "float8_e4m3fn",
+        30 => "float8_e5m2",
+        31 => "float8_e4m3fnuz",
+        32 => "float8_e5m2fnuz",
+        _ => return format!("code {code}"),
+    };
+    name.to_owned()
 }

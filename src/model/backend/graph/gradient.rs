@@ -1,57 +1,82 @@
-//! Whether attacks have a gradient to follow, and if not, the nodes that cut it off.
-
-use std::ops::ControlFlow;
+//! Whether attacks have a gradient to follow, and if not, the nodes that cut it off; and whether an image's answer is its own.
 
 use tch::{Kind, Tensor};
 
 use super::builder::Program;
+use super::network::Failure;
 use super::problems::Problems;
 use super::value::{Frame, Slot, Step, Value, apart};
+use crate::model::Flow;
 
-/// Passes backwards from the logits to the pixels of `samples`, until one has a gradient: that of a single one may vanish by chance.
-///
-/// # Errors
-/// If no pixels have a gradient, or one that is zero because of operators that are flat: with the nodes.
-pub fn check(program: &Program, samples: &[Tensor]) -> Result<(), String> {
-    let mut found = Ok(());
-    for pixels in samples {
-        found = pass_backwards(program, pixels);
-        if found.is_ok() {
-            break;
-        }
-    }
-    found
+/// A pass on several images that keeps what the way back needs.
+pub struct Pass {
+    pixels: Tensor,
+    /// What the network answers.
+    pub logits: Tensor,
+    cuts: Problems,
+    flats: Problems,
 }
 
-fn pass_backwards(program: &Program, pixels: &Tensor) -> Result<(), String> {
-    let pixels = pixels.copy().set_requires_grad(true);
-    let (mut cuts, mut flats) = (Problems::default(), Problems::default());
-    let pass = tch::with_grad(|| {
-        program.run(pixels.shallow_clone(), apart, |step, frame| {
-            look(step, frame, &mut cuts, &mut flats);
-            ControlFlow::Continue(())
-        })
-    });
-    let failed = |error: tch::TchError| format!("it gives no gradient with respect to its pixels: {error}");
-    let logits = match pass {
-        Ok(ControlFlow::Continue(logits)) => logits,
-        Ok(ControlFlow::Break(())) => return Ok(()),
-        Err(failure) => return Err(format!("with gradients, {failure}")),
-    };
-    if !logits.requires_grad() {
-        return Err(without(cuts));
+impl Pass {
+    /// A pass on `pixels`, which shows every step to `see`. It breaks off where `see` does.
+    ///
+    /// # Errors
+    /// The step that fails.
+    pub fn forward<'p>(
+        program: &'p Program,
+        pixels: &Tensor,
+        mut see: impl FnMut(&Step, &Frame) -> Flow<()>,
+    ) -> Result<Flow<Pass>, Failure<'p>> {
+        let pixels = pixels.copy().set_requires_grad(true);
+        let (mut cuts, mut flats) = (Problems::default(), Problems::default());
+        let pass = tch::with_grad(|| {
+            program.run(pixels.shallow_clone(), apart, |step, frame| {
+                look(step, frame, &mut cuts, &mut flats);
+                see(step, frame)
+            })
+        })?;
+        Ok(pass.map_continue(|logits| Pass { pixels, logits, cuts, flats }))
     }
-    let sum = tch::with_grad(|| logits.f_sum(Kind::Float)).map_err(failed)?;
-    let gradients = Tensor::f_run_backward(&[sum], &[&pixels], false, false).map_err(failed)?;
-    let Some(gradient) = gradients.first().filter(|gradient| gradient.defined()) else { return Err(without(cuts)) };
-    let largest = gradient.f_abs().and_then(|size| size.f_max()).and_then(|size| size.f_double_value(&[]));
-    match (largest.map_err(failed)?, flats.text()) {
-        (0.0, Some(nodes)) => {
-            Err(format!("its gradient with respect to the pixels is zero, and attacks need one: {nodes}"))
+
+    /// The gradient of the first image's logits with respect to all pixels: whether there is one, and whether it is that image's alone.
+    ///
+    /// # Errors
+    /// If the pixels have no gradient, or one that is zero because of operators that are flat, with the nodes.
+    pub fn back(self) -> Result<Way, String> {
+        let Pass { pixels, logits, cuts, flats } = self;
+        let failed = |error: tch::TchError| format!("it gives no gradient with respect to its pixels: {error}");
+        if !logits.requires_grad() {
+            return Err(without(cuts));
         }
-        _ => Ok(()),
+        let sum = tch::with_grad(|| logits.f_select(0, 0)?.f_sum(Kind::Float)).map_err(failed)?;
+        let gradients = Tensor::f_run_backward(&[sum], &[&pixels], false, false).map_err(failed)?;
+        let Some(gradient) = gradients.first().filter(|gradient| gradient.defined()) else { return Err(without(cuts)) };
+        let largest = |row: i64| {
+            let size = gradient.f_select(0, row)?.f_abs()?.f_max()?;
+            size.f_double_value(&[])
+        };
+        let (own, other) = (largest(0).map_err(failed)?, largest(1).map_err(failed)?);
+        match (own.max(other), flats.text()) {
+            (0.0, Some(nodes)) => {
+                Err(format!("its gradient with respect to the pixels is zero, and attacks need one: {nodes}"))
+            }
+            _ if other > own * ROUNDING => Ok(Way::Mixed),
+            _ => Ok(Way::Apart),
+        }
     }
 }
+
+/// What an image's answer depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// On that image alone.
+    Apart,
+    /// On the other images of the batch too.
+    Mixed,
+}
+
+/// A gradient with respect to another image, as a share of that with respect to the image itself, that rounding explains.
+const ROUNDING: f64 = 1e-5;
 
 fn without(cuts: Problems) -> String {
     let nodes = cuts.text().map_or(String::new(), |text| format!(": {text}"));

@@ -11,11 +11,14 @@ mod builder;
 mod ending;
 mod folding;
 mod gradient;
+mod images;
 mod labels;
 mod network;
 mod opened;
 pub mod ops;
+mod preparation;
 mod problems;
+mod reading;
 mod survey;
 mod value;
 
@@ -23,9 +26,11 @@ pub use aliases::{Aliases, View};
 use arguments::convolution_weight;
 pub use arguments::{Arg, Args, Int, Ints, Number, Resolved};
 pub use builder::Builder;
+pub use images::{Input, image};
 pub use labels::{Call, Label, Labelled, labels};
 pub use opened::{File, Lowering, OpenedGraph, Source};
 pub use problems::Problems;
+pub use reading::bytes_of;
 pub use value::{Cost, Frame, Kernel, Lower, Lowered, Part, Product, Rule, Slot, Value, many, one, refuse};
 
 use std::path::PathBuf;

@@ -77,6 +77,7 @@ impl OpenedGraph {
         let survey = Survey::run(&lowering.program, image).map_err(unusable)?;
         let outline = survey.outline(&labels, &lowering.names, lowering.program.left_out);
         let mut notes = notes;
+        notes.extend(super::preparation::note(&lowering.program));
         if let Some(left_out) = lowering.program.left_out {
             notes.push(format!(
                 "its answer is a {}; the logits are what goes into it, whose gradients do not vanish",

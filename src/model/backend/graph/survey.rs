@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 
 use tch::{Device, Kind, Tensor};
 
+use super::MOST_VALUES;
 use super::builder::Program;
 use super::ending::LeftOut;
-use super::gradient;
+use super::gradient::{Pass, Way};
 use super::labels::Label;
-use super::network::Outline;
+use super::network::{Failure, Outline};
 use super::value::{Cost, Frame, Rule, Slot, Step, Value, apart};
-use crate::model::{Site, Tokens};
+use crate::model::{Flow, Site, Tokens};
 
 /// What the first of two passes has told about a value.
 #[derive(Default, Clone)]
@@ -40,6 +41,8 @@ pub struct Survey {
     tokens: Tokens,
     convolutions: usize,
     folds: bool,
+    /// A value that no network has.
+    huge: Option<String>,
 }
 
 /// How many images the passes take.
@@ -59,40 +62,73 @@ impl Survey {
             tokens: Tokens::default(),
             convolutions: program.steps.iter().filter(|step| convolves(step)).count(),
             folds: program.folds,
+            huge: None,
         };
-        for rows in BATCHES {
-            let mut observations = BTreeMap::new();
-            let pixels = sample(rows, image);
-            let pass = tch::no_grad(|| {
-                program.run(pixels, apart, |step, frame| {
-                    survey.look(step, frame, &mut observations);
-                    ControlFlow::Continue(())
-                })
-            });
-            let [channels, height, width] = image;
-            let logits = match pass {
-                Ok(ControlFlow::Continue(logits)) => logits,
-                Ok(ControlFlow::Break(())) => return Err("its answer does not depend on the images".to_owned()),
-                Err(failure) => {
-                    return Err(format!("given pixels [{rows}, {channels}, {height}, {width}], {failure}"));
-                }
-            };
-            survey.classes = classes(&logits, rows).map_err(|problem| match answering(program) {
-                Some(step) => format!("node `{}` ({}) gives its answer, {problem}", step.node, step.operator),
-                None => format!("its answer is not usable, {problem}"),
-            })?;
-            if rows == 1 { survey.single = observations } else { survey.double = observations }
-        }
+        let mut single = BTreeMap::new();
+        let pass =
+            tch::no_grad(|| program.run(sample(1, image), apart, |step, frame| survey.look(step, frame, &mut single)));
+        let logits = survey.answer(pass, 1, image)?;
+        survey.classes = classes_of(program, &logits, 1)?;
+        finite(program, &logits, image)?;
+        let mut double = BTreeMap::new();
+        let pixels = sample(2, image);
+        let pass = Pass::forward(program, &pixels, |step, frame| survey.look(step, frame, &mut double));
+        let pass = survey.answer(pass, 2, image)?;
+        survey.classes = classes_of(program, &pass.logits, 2)?;
+        (survey.single, survey.double) = (single, double);
         if !survey.varying.contains(&program.logits) {
             return Err("its answer does not depend on the images".to_owned());
         }
         survey.tokens = survey.find_tokens(program);
-        let plain = sample(1, image);
-        gradient::check(program, &[plain.shallow_clone(), &plain * -2.0, plain.cos() * 3.0])?;
-        Ok(survey)
+        match gradient_of(program, pass, &pixels)? {
+            Way::Apart => Ok(survey),
+            Way::Mixed => Err(survey.mixture(program, image)),
+        }
     }
 
-    fn look(&mut self, step: &Step, frame: &Frame, observations: &mut BTreeMap<Slot, Seen>) {
+    /// What a pass gave, or why there is nothing: the end of a sentence about the network.
+    fn answer<T>(&self, pass: Result<Flow<T>, Failure>, rows: i64, image: [i64; 3]) -> Result<T, String> {
+        let [channels, height, width] = image;
+        match (pass, &self.huge) {
+            (Ok(ControlFlow::Continue(answer)), _) => Ok(answer),
+            (Ok(ControlFlow::Break(())), Some(problem)) => Err(problem.clone()),
+            (Ok(ControlFlow::Break(())), None) => Err("its answer does not depend on the images".to_owned()),
+            (Err(failure), _) => Err(format!("given pixels [{rows}, {channels}, {height}, {width}], {failure}")),
+        }
+    }
+
+    /// Says that an image's answer depends on the other images, and from which node on: the first whose value for one image changes
+    /// with the other.
+    fn mixture(&self, program: &Program, image: [i64; 3]) -> String {
+        let mut before: BTreeMap<Slot, Tensor> = BTreeMap::new();
+        let mut node = None;
+        let pixels = sample(2, image);
+        let other = Tensor::cat(&[pixels.narrow(0, 0, 1), pixels.narrow(0, 1, 1).cos() * -2.0], 0);
+        for (pixels, first) in [(pixels, true), (other, false)] {
+            let _ = tch::no_grad(|| {
+                program.run(pixels, apart, |step, frame| {
+                    for slot in step.writes.iter().filter(|slot| self.drivable(**slot).is_some()) {
+                        let Ok(row) = frame.tensor(*slot).and_then(|tensor| tensor.f_select(0, 0)) else { continue };
+                        match before.get(slot) {
+                            _ if first => drop(before.insert(*slot, row)),
+                            Some(known) if !known.allclose(&row, 1e-3, 1e-5, true) => {
+                                node = Some(format!(", from node `{}` ({}) on", step.node, step.operator));
+                                return ControlFlow::Break(());
+                            }
+                            _ => {}
+                        }
+                    }
+                    ControlFlow::Continue(())
+                })
+            });
+        }
+        format!(
+            "its answer for an image depends on the other images of the batch{}; export a model that computes each image on its own",
+            node.unwrap_or_default()
+        )
+    }
+
+    fn look(&mut self, step: &Step, frame: &Frame, observations: &mut BTreeMap<Slot, Seen>) -> Flow<()> {
         let varying = step.reads.iter().any(|slot| self.varying.contains(slot));
         for slot in &step.writes {
             let Ok(Value::Tensor(tensor)) = frame.value(*slot) else { continue };
@@ -100,10 +136,18 @@ impl Survey {
                 self.varying.insert(*slot);
             }
             let shape = tensor.size();
+            if tensor.numel() as i64 > MOST_VALUES {
+                self.huge = Some(format!(
+                    "node `{}` ({}) gives a tensor of shape {shape:?}, which is too large",
+                    step.node, step.operator
+                ));
+                return ControlFlow::Break(());
+            }
             let channels = channels(step, shape.len(), observations);
             let (floating, macs) = (tensor.is_floating_point(), macs(step, frame));
             observations.insert(*slot, Seen { shape, floating, channels, macs });
         }
+        ControlFlow::Continue(())
     }
 
     /// Whether the value has one row for each image, and is one that attacks can drive.
@@ -185,6 +229,49 @@ fn sample(rows: i64, [channels, height, width]: [i64; 3]) -> Tensor {
     steps.sin().reshape([rows, channels, height, width])
 }
 
+/// Whether pixels have a gradient, and of which images: that of a single sample may vanish by chance.
+fn gradient_of(program: &Program, pass: Pass, pixels: &Tensor) -> Result<Way, String> {
+    let mut found = pass.back();
+    for other in [pixels * -2.0, pixels.cos() * 3.0] {
+        if found.is_ok() {
+            break;
+        }
+        let pass = Pass::forward(program, &other, |_, _| ControlFlow::Continue(()));
+        if let ControlFlow::Continue(pass) = pass.map_err(|failure| format!("with gradients, {failure}"))? {
+            found = pass.back();
+        }
+    }
+    found
+}
+
+/// Refuses answers that are no numbers, with the first node that gives none.
+fn finite(program: &Program, logits: &Tensor, image: [i64; 3]) -> Result<(), String> {
+    let whole = |tensor: &Tensor| i64::try_from(tensor.isfinite().all()).unwrap_or(1) != 0;
+    if whole(logits) {
+        return Ok(());
+    }
+    let mut first = None;
+    let _ = tch::no_grad(|| {
+        program.run(sample(1, image), apart, |step, frame| {
+            let tensors = step.writes.iter().filter_map(|slot| frame.tensor(*slot).ok());
+            if tensors.filter(|tensor| tensor.is_floating_point()).any(|tensor| !whole(tensor)) {
+                first = Some(format!("; the first are those of node `{}` ({})", step.node, step.operator));
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })
+    });
+    Err(format!("its answer holds values that are infinite or no numbers{}", first.unwrap_or_default()))
+}
+
+/// The number of classes, or what stands in the logits' place.
+fn classes_of(program: &Program, logits: &Tensor, rows: i64) -> Result<i64, String> {
+    classes(logits, rows).map_err(|problem| match answering(program) {
+        Some(step) => format!("node `{}` ({}) gives its answer, {problem}", step.node, step.operator),
+        None => format!("its answer is not usable, {problem}"),
+    })
+}
+
 /// The step that gives the logits.
 fn answering(program: &Program) -> Option<&Step> {
     program.steps.iter().rfind(|step| step.writes.contains(&program.logits))
@@ -198,8 +285,14 @@ fn classes(logits: &Tensor, rows: i64) -> Result<i64, String> {
     let (shape, images) = (logits.size(), if rows == 1 { "1 image" } else { "2 images" });
     let instead = match shape[..] {
         [found, classes] if found == rows && logits.is_floating_point() => return Ok(classes),
+        _ if logits.is_complex() => "complex numbers: export a model whose forward returns real ones",
         _ if !logits.is_floating_point() => {
             "classes or counts that have no gradients: export the model without `argmax`"
+        }
+        [] => "one number for all images: export a model whose forward returns one vector for each image",
+        [found] if found == rows => {
+            "one number for each image, as binary classifiers give: give two columns, of which the second is that number and the first its \
+             negative"
         }
         [_, _, _] => {
             "as detectors and models of sequences do: export a model whose forward returns one vector for each image"

@@ -115,9 +115,12 @@ impl Source for Program {
             if let Err(problem) = self.node(node, &mut builder, &values, &slots) {
                 problems.add(problem, &node.label);
             }
-            for (name, slot) in node.outputs.iter().zip(slots) {
-                values.insert(name.clone(), slot);
+            for (name, slot) in node.outputs.iter().zip(slots).filter(|(name, _)| !name.is_empty()) {
                 names.insert(name.clone(), slot);
+                if values.insert(name.clone(), slot).is_some() {
+                    problems
+                        .add(format!("writes `{name}`, which is there already: a value has one source"), &node.label);
+                }
             }
         }
         if let Some(problem) = problems.text() {
@@ -135,6 +138,19 @@ fn constant(tensor: &Tensor, compute: Compute) -> Value {
 }
 
 impl Program {
+    /// What is wrong where a node reads `name`, which nothing before it gives.
+    fn unknown(&self, name: &str) -> String {
+        match self.nodes.iter().find(|node| node.outputs.iter().any(|output| output == name)) {
+            Some(node) => format!(
+                "reads `{name}`, which node `{}` computes only after it: the nodes are out of order or go in a circle",
+                node.label
+            ),
+            None => format!(
+                "reads `{name}`, which no node computes and no initializer holds: the file is incomplete, export it again"
+            ),
+        }
+    }
+
     fn node(
         &self,
         node: &Node,
@@ -157,6 +173,9 @@ impl Program {
                 return Err(match ops::why_not(operator) {
                     Some(why) => format!("operator `{operator}` {why}"),
                     None if domain.is_empty() => format!("operator `{operator}` is not supported"),
+                    None if domain == "com.microsoft" => format!(
+                        "operator `{operator}` belongs to `{domain}`: ONNX Runtime's optimizer wrote it; use the file before it was optimized"
+                    ),
                     None => format!("operator `{operator}` belongs to `{domain}`, whose operators are not supported"),
                 });
             }
@@ -166,11 +185,7 @@ impl Program {
             let arg = match (input.as_str(), values.get(input)) {
                 ("", _) => Arg::None,
                 (_, Some(slot)) => Arg::Slot(*slot),
-                (name, None) => {
-                    return Err(format!(
-                        "reads `{name}`, which no node before it computes and no initializer holds: the file is incomplete, export it again"
-                    ));
-                }
+                (name, None) => return Err(self.unknown(name)),
             };
             entries.push((place.to_string(), arg));
         }

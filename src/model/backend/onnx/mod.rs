@@ -10,7 +10,7 @@ mod wire;
 
 use std::path::Path;
 
-use super::graph::{File, GraphError, OpenedGraph};
+use super::graph::{File, GraphError, OpenedGraph, bytes_of};
 use super::{Backend, Opened};
 use crate::model::ModelError;
 use crate::suite::ModelConfig;
@@ -29,9 +29,8 @@ impl Backend for Onnx {
         "onnx"
     }
 
-    /// A protocol buffer that begins with the version of its format, a number.
-    fn claims(&self, head: &[u8], path: &Path) -> bool {
-        path.extension().is_some_and(|extension| extension == "onnx") && head.first().is_none_or(|&byte| byte == 8)
+    fn claims(&self, _head: &[u8], path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "onnx")
     }
 
     fn image(&self, path: &Path) -> [Option<i64>; 3] {
@@ -42,7 +41,7 @@ impl Backend for Onnx {
 
     fn open(&self, config: &ModelConfig, image: [i64; 3]) -> Result<Box<dyn Opened>, ModelError> {
         let path = &config.weights;
-        let bytes = crate::files::read_whole(path).map_err(|source| GraphError::Read { path: path.clone(), source })?;
+        let bytes = bytes_of(path, FORM)?;
         let opened = read(path, &bytes, image)
             .map_err(|problem| GraphError::Unusable { path: path.clone(), form: FORM, problem })
             .and_then(|(file, program)| OpenedGraph::survey(file, Box::new(program), image))?;
@@ -51,12 +50,18 @@ impl Backend for Onnx {
 }
 
 fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Program), String> {
+    if bytes.starts_with(b"PK") {
+        return Err("it is a zip archive, as torch.export.save writes: use `arch = \"exported\"`".to_owned());
+    }
     let model = proto::Model::read(bytes)?;
-    let opset = model.opsets.get("").copied().unwrap_or(0);
+    let (first, last) = (OPSETS.start(), OPSETS.end());
+    let Some(&opset) = model.opsets.get("") else {
+        return Err("it does not say which operator set of ONNX it uses: export it again".to_owned());
+    };
     if !OPSETS.contains(&opset) {
-        let (first, last) = (OPSETS.start(), OPSETS.end());
         return Err(format!(
-            "it uses operator set {opset}; those from {first} to {last} are supported: export it again"
+            "it uses operator set {opset}; those from {first} to {last} are supported: export it again with opset_version={}",
+            opset.clamp(17, 20)
         ));
     }
     if !model.functions.is_empty() {
@@ -74,7 +79,7 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
     let mut hasher = blake3::Hasher::new();
     hasher.update(bytes);
     external.hash(&mut hasher);
-    let (labels, notes) = (labels::labels(&model.graph), signature::preprocessing(&model.graph, &signature));
+    let (labels, notes) = (labels::labels(&model.graph), Vec::new());
     let (arch, path, hash) = (Onnx.arch(), path.to_path_buf(), hasher.finalize().to_hex().to_string());
     let parameters = program.values();
     Ok((File { arch, path, form: FORM, hash, parameters, labels, notes }, program))

@@ -59,11 +59,16 @@ impl<'p> ExternalFiles<'p> {
 pub fn tensor(proto: &TensorProto, external: &mut ExternalFiles) -> Result<Tensor, String> {
     let unusable = |problem: String| format!("tensor `{}` {problem}", proto.name);
     let kind = kind(proto.kind)
-        .ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", proto.kind)))?;
+        .ok_or_else(|| unusable(format!("has values of a kind ({}) that is not supported", kind_name(proto.kind))))?;
     let count = proto.shape.iter().try_fold(1i64, |count, &size| count.checked_mul(size).filter(|_| size >= 0));
     let count = count.filter(|_| proto.shape.len() <= MOST_DIMENSIONS);
-    let count =
-        count.ok_or_else(|| unusable(format!("has the shape {:?}, which cannot be meant", proto.shape)))? as usize;
+    let count = count.ok_or_else(|| {
+        let shape = match proto.shape.len() {
+            rank if rank > MOST_DIMENSIONS => format!("{rank} dimensions"),
+            _ => format!("the shape {:?}", proto.shape),
+        };
+        unusable(format!("has {shape}, which cannot be meant"))
+    })? as usize;
     let external =
         if proto.external.is_empty() { None } else { Some(external.bytes(&proto.external).map_err(unusable)?) };
     let failed = |error: tch::TchError| unusable(format!("cannot be read: {error}"));
@@ -122,4 +127,21 @@ pub fn kind(code: i64) -> Option<Kind> {
         16 => Kind::BFloat16,
         _ => return None,
     })
+}
+
+/// The name of a kind of numbers that is not supported, by ONNX's code.
+fn kind_name(code: i64) -> String {
+    let name = match code {
+        4 => "uint16",
+        8 => "words",
+        12 => "uint32",
+        13 => "uint64",
+        14 => "complex64",
+        15 => "complex128",
+        17..=20 => "float8",
+        21 | 22 => "int4",
+        23 => "float4",
+        _ => return format!("code {code}"),
+    };
+    name.to_owned()
 }

@@ -109,6 +109,10 @@ fn instance_norm(args: &mut Args) -> Lowered {
     let (mean, var) = (args.optional("running_mean")?, args.optional("running_var")?);
     let (statistics, epsilon) = (args.truth("use_input_stats", true)?, args.float("eps", 1e-5)?);
     args.ignore(&["momentum", "cudnn_enabled"]);
+    // With running statistics it is evaluation that uses them.
+    if statistics && mean.is_some() {
+        return Err(TRAINS.to_owned());
+    }
     args.rule = Rule::Second;
     one(move |frame| {
         let (weight, bias) = (frame.optional(weight)?, frame.optional(bias)?);
