@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use tch::Tensor;
+use tch::{NoGradGuard, Tensor};
 
 use crate::terms::LayerName;
 
@@ -97,19 +97,42 @@ impl Probe for NoProbe {
 /// Keeps the activation of one layer, and on demand leaves the network there.
 pub struct Tap<'a> {
     layer: &'a LayerName,
-    leave: bool,
+    behind: Behind,
     activation: Option<Tensor>,
+    /// From the layer on, where nothing behind it is differentiated.
+    without_gradients: Option<NoGradGuard>,
+}
+
+/// What becomes of a pass behind a tapped layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// It ends.
+    Ends,
+    /// It goes on to the logits.
+    GoesOn,
+    /// It goes on, and keeps nothing for a backward pass.
+    GoesOnWithoutGradients,
 }
 
 impl<'a> Tap<'a> {
     /// Takes the activation and leaves: nothing behind the layer is computed.
     pub fn leaving(layer: &'a LayerName) -> Self {
-        Tap { layer, leave: true, activation: None }
+        Tap::new(layer, Behind::Ends)
     }
 
     /// Takes the activation and lets the pass go on to the logits.
     pub fn passing(layer: &'a LayerName) -> Self {
-        Tap { layer, leave: false, activation: None }
+        Tap::new(layer, Behind::GoesOn)
+    }
+
+    /// The same, but the logits have no gradient: that of the activation is all that is asked for. The tap is taken apart before anything
+    /// else is computed that needs gradients.
+    pub fn passing_without_gradients(layer: &'a LayerName) -> Self {
+        Tap::new(layer, Behind::GoesOnWithoutGradients)
+    }
+
+    fn new(layer: &'a LayerName, behind: Behind) -> Self {
+        Tap { layer, behind, activation: None, without_gradients: None }
     }
 
     /// What was seen; none if no layer of that name was passed.
@@ -122,8 +145,10 @@ impl Probe for Tap<'_> {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
         if &site.name == self.layer && self.activation.is_none() {
             self.activation = Some(activation.shallow_clone());
-            if self.leave {
-                return ControlFlow::Break(());
+            match self.behind {
+                Behind::Ends => return ControlFlow::Break(()),
+                Behind::GoesOn => {}
+                Behind::GoesOnWithoutGradients => self.without_gradients = Some(tch::no_grad_guard()),
             }
         }
         ControlFlow::Continue(activation)

@@ -185,7 +185,8 @@ impl UnitObjective {
 
 impl Objective for UnitObjective {
     fn score(&self, model: &Model, pixels: &Tensor, full_pass: bool) -> Scored {
-        let mut tap = if full_pass { Tap::passing(&self.layer) } else { Tap::leaving(&self.layer) };
+        // The logits are looked at alone.
+        let mut tap = if full_pass { Tap::passing_without_gradients(&self.layer) } else { Tap::leaving(&self.layer) };
         let logits = match model.forward(pixels, &mut tap) {
             ControlFlow::Continue(logits) => Some(logits),
             ControlFlow::Break(()) => None,

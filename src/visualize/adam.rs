@@ -43,7 +43,7 @@ impl Adam {
         let age = self.age as i32;
         // Square roots of mean squares are this factor times those of their running sums.
         let correction = 1.0 / (1.0 - beta2.powi(age)).sqrt();
-        let size = square.sqrt().g_add_scalar_(FLOOR / correction);
+        let mut size = square.sqrt().g_add_scalar_(FLOOR / correction);
         let next = if nesterov {
             let momentum = |step: i32| beta1 * (1.0 - 0.5 * 0.96f64.powf(f64::from(step) * MOMENTUM_DECAY));
             let (now, next) = (momentum(age), momentum(age + 1));
@@ -52,7 +52,8 @@ impl Adam {
             let direction = &mean * momentum + gradient * ((1.0 - now) / (1.0 - self.product));
             parameters - direction / size * (rate / correction)
         } else {
-            parameters - &mean / size * (rate / correction / (1.0 - beta1.powi(age)))
+            let step = rate / correction / (1.0 - beta1.powi(age));
+            parameters.addcdiv(&mean, &size.g_mul_scalar_(-1.0 / step))
         };
         (self.mean, self.square) = (Some(mean), Some(square));
         next

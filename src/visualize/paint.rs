@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::adam::Adam;
 use super::canvas::{Canvas, canvas};
-use super::penalty::{penalty, total_variation};
+use super::penalty::{penalizes, penalty, total_variation};
 use super::views::{Prepared, Sizes};
 use crate::model::{Flow, Model, Probe, Site, Tap};
 use crate::objective::unit_values;
@@ -149,10 +149,11 @@ impl Painter<'_> {
         let first = self.pass(subjects, canvas, views, parameters, step, None);
         tch::no_grad(|| progress.see(&first, step >= warm_up));
         let (mut driven, mut pixels) = (first.parameters, first.pixels);
+        let moved = first.moved;
         if step < warm_up {
             // Where no gradient comes through, rectifiers leak, for those rows alone: the layer's own, and every other time all.
             let from = if step.is_multiple_of(2) { first.rectifiers.saturating_sub(OWN) } else { 0 };
-            let still = pixels.flatten(1, -1).abs().amax([1i64].as_slice(), false).eq(0.0);
+            let still = moved.logical_not();
             if bool::try_from(still.any()).unwrap_or(false) {
                 let leaky = self.pass(subjects, canvas, views, parameters, step, Some(from));
                 let choose = |current: &Tensor, other: &Tensor| {
@@ -162,6 +163,9 @@ impl Painter<'_> {
                 };
                 (driven, pixels) = (choose(&driven, &leaky.parameters), choose(&pixels, &leaky.pixels));
             }
+        }
+        if !penalizes(&self.config.penalties, origin.is_some()) {
+            return driven;
         }
         let length = tch::no_grad(|| progress.length(&pixels));
         match self.pulled_back(canvas, parameters, origin, &length) {
@@ -213,16 +217,15 @@ impl Painter<'_> {
             aim -= alike(&activation, subjects, copies as i64, self.config.diversity);
         }
         let gradients = Tensor::run_backward(&[-aim], &[&parameters, &image], false, false);
-        let clean = |gradient: &Tensor, like: &Tensor| match gradient.defined() {
-            true => gradient.nan_to_num(0.0, 0.0, 0.0),
-            false => like.zeros_like(),
+        let mut gradients = gradients.into_iter();
+        let mut clean = |like: &Tensor| match gradients.next().filter(Tensor::defined) {
+            Some(mut gradient) => gradient.nan_to_num_(0.0, 0.0, 0.0),
+            None => like.zeros_like(),
         };
-        Pass {
-            parameters: clean(&gradients[0], &parameters),
-            pixels: clean(&gradients[1], &image),
-            value: value.detach(),
-            rectifiers,
-        }
+        let (parameters, pixels) = (clean(&parameters), clean(&image));
+        let importance = pixels.abs().mean_dim([1i64].as_slice(), false, Kind::Float);
+        let moved = importance.flatten(1, -1).amax([1i64].as_slice(), false).gt(0.0);
+        Pass { parameters, pixels, importance, moved, value: value.detach(), rectifiers }
     }
 
     /// The layer's activation, nothing behind which is computed, and the rectifiers on the way, of which those from `leaky` on leak.
@@ -264,6 +267,10 @@ impl Painter<'_> {
 struct Pass {
     parameters: Tensor,
     pixels: Tensor,
+    /// How much each pixel matters, `[R, H, W]`, at least 0.
+    importance: Tensor,
+    /// Whether any pixel does, `[R]`.
+    moved: Tensor,
     value: Tensor,
     /// Rectifiers that were passed.
     rectifiers: usize,
@@ -294,10 +301,9 @@ impl Progress {
     }
 
     fn see(&mut self, pass: &Pass, counts: bool) {
-        self.importance += pass.pixels.abs().mean_dim([1i64].as_slice(), false, Kind::Float);
-        let moves = pass.pixels.flatten(1, -1).abs().amax([1i64].as_slice(), false).gt(0.0);
+        self.importance += &pass.importance;
         if counts {
-            self.moved += moves.to_kind(Kind::Float);
+            self.moved += pass.moved.to_kind(Kind::Float);
         }
         self.broken += pass.value.isfinite().logical_not().to_kind(Kind::Float);
         self.history.push(pass.value.nan_to_num(0.0, 0.0, 0.0));

@@ -8,6 +8,12 @@ use crate::suite::Penalties;
 /// A change of this many units of the range, on average, counts as length 1 for what keeps pictures near an image.
 const NEAR: f64 = 0.1;
 
+/// Whether anything is weighed; `origin` tells whether pictures begin at images.
+pub fn penalizes(weights: &Penalties, origin: bool) -> bool {
+    let Penalties { tv, l2, blur, keep } = *weights;
+    tv > 0.0 || l2 > 0.0 || blur > 0.0 || (origin && keep > 0.0)
+}
+
 /// The penalty `[R]` of images `[R, C, H, W]`; `origin` are the images they began at.
 pub fn penalty(weights: &Penalties, images: &Tensor, origin: Option<&Tensor>) -> Option<Tensor> {
     let size = images.size();

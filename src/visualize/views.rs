@@ -116,7 +116,7 @@ impl Prepared {
             // Zeros around grey-centred values are grey; borders are repeated for crops; and what rolls comes back.
             view = match self.views.motion {
                 Motion::Still | Motion::Crops { .. } => view.grid_sampler(&grid, 0, 1, false),
-                Motion::Warp { .. } => (view - 0.5).grid_sampler(&grid, 0, 0, false) + 0.5,
+                Motion::Warp { .. } => (view - 0.5).grid_sampler(&grid, 0, 0, false).g_add_scalar_(0.5),
                 Motion::Roll { .. } => view.grid_sampler(&((grid + 1.0).remainder(2.0) - 1.0), 0, 1, false),
             };
         }

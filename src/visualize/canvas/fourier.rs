@@ -16,6 +16,7 @@ const CONTRAST: f64 = 4.0;
 /// Parameters `[R, C, H, W / 2 + 1, 2]`, real and imaginary parts.
 pub struct Fourier {
     size: [i64; 3],
+    /// What each frequency is multiplied by `[H, W / 2 + 1]`.
     scale: Tensor,
     colours: Colours,
     device: Device,
@@ -25,7 +26,8 @@ impl Fourier {
     /// Images of `size` (channels, rows, columns), whose frequencies are damped by `f^-decay`.
     pub fn new(size: [i64; 3], decay: f64, device: Device) -> Self {
         let [channels, height, width] = size;
-        Fourier { size, scale: damping(height, width, decay, device), colours: Colours::new(channels, device), device }
+        let scale = damping(height, width, decay, device) / CONTRAST;
+        Fourier { size, scale, colours: Colours::new(channels, device), device }
     }
 }
 
@@ -37,13 +39,13 @@ impl Canvas for Fourier {
 
     fn invert(&self, images: &Tensor) -> Tensor {
         let values = self.colours.decorrelate(&logit(images));
-        to_spectrum(&(values * CONTRAST)).view_as_real() / self.scale.unsqueeze(-1)
+        to_spectrum(&values).view_as_real() / self.scale.unsqueeze(-1)
     }
 
     fn image(&self, parameters: &Tensor) -> Tensor {
         let [_, height, width] = self.size;
         let spectrum = (parameters * self.scale.unsqueeze(-1)).view_as_complex();
-        let values = to_plane(&spectrum, [height, width]) / CONTRAST;
+        let values = to_plane(&spectrum, [height, width]);
         self.colours.correlate(&values).sigmoid()
     }
 }
