@@ -106,10 +106,10 @@ mod networks {
     use crate::cli::output::say;
     use crate::cli::run::SCRIPTS;
     use crate::data::{self, misfit};
-    use crate::judge::file_vector;
+    use crate::judge::{file_vector, missing_class};
     use crate::model::{
-        Architecture, Compute, Geometry, ModelError, ModelSource, TORCHSCRIPT, WeightsError, WeightsFile, backend,
-        depths, no_gradient, survey,
+        Architecture, Compute, Geometry, Model, ModelError, ModelSource, TORCHSCRIPT, WeightsError, WeightsFile,
+        backend, depths, no_gradient, survey,
     };
     use crate::objective::missing;
     use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
@@ -128,10 +128,10 @@ mod networks {
             let help = "docs/models.md says how to write such a file";
             let layers = weights(suite, model).map(|()| layers(suite, model));
             match layers.and_then(Option::transpose) {
-                Ok(Some(layers)) => {
+                Ok(Some((layers, network))) => {
                     let names: Vec<&str> = layers.iter().map(String::as_str).collect();
                     found.extend(suite.check_layers(&model.name, &names).err());
-                    found.extend(unit_problems(suite, model));
+                    found.extend(network.and_then(|network| unit_problems(suite, model, &network)));
                 }
                 Ok(None) => {}
                 Err(error) => found.push(suite.error_at(Place::Model(index, "weights"), error.to_string(), help)),
@@ -182,22 +182,19 @@ mod networks {
             .collect()
     }
 
-    /// Listed units that a layer of the architecture does not have. Where the suite does not tell the images' size, single neurons
-    /// are left to the run.
-    fn unit_problems(suite: &Suite, model: &ModelConfig) -> Option<SuiteErrors> {
-        let architecture = Architecture::find(&model.arch).ok()?;
-        let (channels, size) = (model.normalize.mean.len() as i64, suite.data.image_size());
-        let [height, width] = size.unwrap_or([architecture.geometry.height, architecture.geometry.width]);
-        let outline = architecture.outline(Geometry { channels, height, width, ..architecture.geometry }).ok()?;
-        let layers = outline.layers();
+    /// Listed units that a layer of the network does not have. Where the suite does not tell the images' size, single neurons are left
+    /// to the run.
+    fn unit_problems(suite: &Suite, model: &ModelConfig, network: &Model) -> Option<SuiteErrors> {
+        let size = suite.data.image_size();
+        let layers = network.layers();
         let problem = |layer: &LayerName, unit: Unit| {
-            let known = outline.layer(layer).ok()?;
+            let known = network.layer(layer).ok()?;
             let decidable = size.is_some() || !unit.has_position();
-            let file = || match unit.direction()?.source() {
+            let direction = || match unit.direction()?.source() {
                 DirectionSource::File(path) => file_vector(std::path::Path::new(path), known.units).err(),
-                DirectionSource::Classes(..) => None,
+                DirectionSource::Classes(class, other) => missing_class(network, class, other),
             };
-            missing(&outline, unit, &known).filter(|_| decidable).or_else(file)
+            missing(network, unit, &known).filter(|_| decidable).or_else(direction)
         };
         suite.check_units(&model.name, &depths(&layers), problem).err()
     }
@@ -219,27 +216,33 @@ mod networks {
         }
     }
 
-    /// The layers of an architecture's outline, of a script's code, or of another file's network; none where they are not known.
-    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Result<Vec<String>, ModelError>> {
-        let names = |layers: Vec<crate::model::LayerInfo>| {
-            layers.iter().flat_map(|layer| layer.names()).map(ToString::to_string).collect()
-        };
+    /// The names of the layers of an architecture's outline, of a script's code, or of another file's network, and with them what is
+    /// known to have units; none where they are not known.
+    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Result<(Vec<String>, Option<Model>), ModelError>> {
         if model.arch == TORCHSCRIPT {
-            return survey(&model.weights).ok()?.layers().map(Ok);
+            return survey(&model.weights).ok()?.layers().map(|names| Ok((names, None)));
         }
+        let named = |network: Model| {
+            let names = network.layers().iter().flat_map(|layer| layer.names()).map(ToString::to_string).collect();
+            (names, Some(network))
+        };
         if backend::find(&model.arch).is_some() {
             let size = suite.data.image_size()?;
             let open = || {
                 let source = ModelSource::open(model, Some(size))?;
                 let (path, name) = (suite.path.display(), &model.name);
                 source.notes().iter().for_each(|note| say(&format!("{path}: note: model `{name}`: {note}")));
-                Ok(source.build(Compute::f32(tch::Device::Cpu))?.layers())
+                source.build(Compute::f32(tch::Device::Cpu))
             };
-            return Some(open().map(names));
+            return Some(open().map(named));
         }
         let architecture = Architecture::find(&model.arch).ok()?;
+        let size = suite.data.image_size();
+        let [height, width] = size.unwrap_or([architecture.geometry.height, architecture.geometry.width]);
         let channels = model.normalize.mean.len() as i64; // opening the model says if it has another number
-        let outline = architecture.outline(Geometry { channels, ..architecture.geometry }).ok()?;
-        Some(Ok(names(outline.layers())))
+        let classes =
+            ModelSource::outline(model, size).map_or(architecture.geometry.classes, |source| source.geometry.classes);
+        let outline = architecture.outline(Geometry { channels, height, width, classes }).ok()?;
+        Some(Ok(named(outline)))
     }
 }

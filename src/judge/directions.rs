@@ -81,6 +81,12 @@ pub fn file_vector(path: &Path, features: usize) -> Result<Tensor, String> {
     Ok(vector)
 }
 
+/// Why there is no direction between these classes; none if `model` has them.
+pub fn missing_class(model: &Model, class: usize, other: Option<usize>) -> Option<String> {
+    let most = other.map_or(class, |other| class.max(other));
+    (most as i64 >= model.classes).then(|| format!("there is no class {most}; classes are 0 to {}", model.classes - 1))
+}
+
 /// The mean of a class's features less that of another class, or of all others; none without images.
 fn class_vector(
     model: &Model,
@@ -89,9 +95,8 @@ fn class_vector(
     other: Option<usize>,
     images: &[Labelled],
 ) -> Result<Result<Option<Tensor>, String>, ModelError> {
-    let most = [Some(class), other].into_iter().flatten().max().unwrap_or(0);
-    if most as i64 >= model.classes {
-        return Ok(Err(format!("there is no class {most}; classes are 0 to {}", model.classes - 1)));
+    if let Some(problem) = missing_class(model, class, other) {
+        return Ok(Err(problem));
     }
     if images.is_empty() {
         return Ok(Ok(None));

@@ -8,7 +8,7 @@ mod lengths;
 mod ranking;
 
 pub use clean::{CleanBlock, in_8_bits, in_pixel_units, pixels};
-pub use directions::{file_vector, learn_directions};
+pub use directions::{file_vector, learn_directions, missing_class};
 pub use features::{Features, Watched, features};
 pub use judgement::{Judgement, judge};
 pub use lengths::Lengths;

@@ -111,6 +111,25 @@ fn the_same_samples_in_another_order_are_compared_by_id() {
     am_eval().arg("compare").arg(&first).arg(&second).arg("--out").arg(out).assert().success();
 }
 
+#[test]
+fn depths_classes_and_starts_that_are_not_there_are_told_at_validation() {
+    let picture = "\n[[visualize]]\nname = \"p\"\nlayers = [\"layer2\"]\nunits = [0]\nstart = \"no.png\"\n";
+    for (suite, expected, place) in [
+        (SMALL.replace("layer = \"layer2\"", "layer = \"150%\""), "`150%` is no depth", "layer = \"150%\""),
+        (
+            SMALL.replace("units = { top = 2 }", "units = [\"direction:3-11\"]"),
+            "there is no class 11; classes are 0 to 9",
+            "units = [\"direction:3-11\"]",
+        ),
+        (format!("{SMALL}{picture}"), "no image to start at", "start = \"no.png\""),
+    ] {
+        let sandbox = Sandbox::new(&suite);
+        let validated = am_eval().arg("validate").arg(sandbox.path("suite.toml")).output().unwrap();
+        let text = sandbox.plain(&validated.stderr);
+        assert!(validated.status.code() == Some(2) && text.contains(expected) && text.contains(place), "{text}");
+    }
+}
+
 /// Two attacks on one layer: the second is at fault, and is shown, by `validate` too.
 #[test]
 fn an_unknown_unit_is_shown_at_its_own_attack() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::suite::config::{Suite, UnitSelection};
-use crate::suite::picture::{LayerChoice, LayerDepth};
+use crate::suite::picture::{LayerChoice, LayerDepth, Start};
 use crate::suite::places::Place;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::terms::{LayerName, Unit};
@@ -47,6 +47,7 @@ impl Suite {
     pub fn check_files(&self) -> Result<(), SuiteErrors> {
         let mut problems = Problems::default();
         self.check_data(&mut problems);
+        self.check_starts(&mut problems);
         for (index, model) in self.models.iter().enumerate() {
             let path = &model.weights;
             let place = Place::Model(index, "weights");
@@ -56,6 +57,19 @@ impl Suite {
             }
         }
         self.verdict(problems)
+    }
+
+    /// The images at which pictures start.
+    fn check_starts(&self, problems: &mut Problems) {
+        for (index, config) in self.visualizations.iter().enumerate() {
+            let Start::Image(path) = &config.start else { continue };
+            if !path.is_file() {
+                let message = format!("no image to start at: {}", path.display());
+                let help =
+                    "pictures start at `noise`, `grey`, `mean` or an image file, relative to the suite".to_owned();
+                self.report(problems, Place::Visualize(index, "start"), message, "no such file", help);
+            }
+        }
     }
 
     /// Check that each model's architecture is one of `known`.
@@ -82,8 +96,15 @@ impl Suite {
         let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
         for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
             let Some(layer) = attack.goal.layer() else { continue };
-            let means_none = |choice: LayerChoice| choice.choose(&depths).is_empty() && choice.as_str() != LOGITS;
-            if !layer.as_str().parse::<LayerChoice>().is_ok_and(means_none) {
+            let choice = match layer.as_str().parse::<LayerChoice>() {
+                Ok(choice) => choice,
+                Err(problem) => {
+                    let help = "layers are named as `am-eval layers` lists them, by a pattern or by a depth".to_owned();
+                    self.report(&mut problems, Place::Attack(index, "layer"), problem, "no layer", help);
+                    continue;
+                }
+            };
+            if !choice.choose(&depths).is_empty() || choice.as_str() == LOGITS {
                 continue;
             }
             let mut help = match known {

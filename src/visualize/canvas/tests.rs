@@ -1,8 +1,10 @@
+use std::path::{Path, PathBuf};
+
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::data::{Dataset, Synthetic};
-use crate::suite::{PictureOptimizer, Split};
+use crate::data::{Dataset, Pictures, Synthetic};
+use crate::suite::{PictureOptimizer, Preprocess, Split};
 use crate::visualize::adam::Adam;
 
 /// A picture with edges, textures and shades, `[3, H, W]`: four scenes of the synthetic data beside each other.
@@ -17,11 +19,35 @@ fn photograph() -> Tensor {
     Tensor::cat(&[row(0), row(2)], 1).narrow(1, 0, 47).contiguous()
 }
 
-/// The mean absolute error after so many steps of Adam with a rate of 0.05.
+/// Rows and columns of a photograph of the shared test data, odd in one direction.
+const PHOTOGRAPH: [i64; 2] = [223, 224];
+
+/// Photographs `[2, 3, H, W]` of the shared test data; none where they are missing.
+fn photographs() -> Option<Tensor> {
+    let data = std::env::var_os("AM_EVAL_TEST_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let folder = data.join("imagenet20");
+    let how = Preprocess { resize: Some(256), crop: Some(224), ..Preprocess::default() };
+    let Ok(pictures) = Pictures::open(&folder, how) else {
+        eprintln!("skipped: {} is missing", folder.display());
+        return None;
+    };
+    let [height, width] = PHOTOGRAPH;
+    let photograph = |index: usize| {
+        let image = pictures.image(index).unwrap();
+        let pixels = Tensor::from_slice(&image.pixels).view([3, 224, 224]).to_kind(Kind::Float) / 255.0;
+        pixels.narrow(1, 0, height).narrow(2, 0, width).contiguous()
+    };
+    Some(Tensor::stack(&[photograph(0), photograph(7)], 0))
+}
+
+/// The mean absolute error from `image` `[C, H, W]`, or from images `[R, C, H, W]`, after so many steps of Adam with a rate of 0.05.
 fn fit(canvas: &dyn Canvas, image: &Tensor, steps: usize) -> f64 {
     let config = PictureOptimizer { nesterov: false, rate: 0.05, beta1: 0.9, beta2: 0.999, cosine: true };
     let mut adam = Adam::new(config, steps);
-    let mut parameters = canvas.start(&Noise::new(1, "fit"), &["image".to_owned()]);
+    let rows = if image.dim() == 4 { image.size()[0] } else { 1 };
+    let keys: Vec<String> = (0..rows).map(|row| format!("image/{row}")).collect();
+    let mut parameters = canvas.start(&Noise::new(1, "fit"), &keys);
     for _ in 0..steps {
         let driven = parameters.detach().set_requires_grad(true);
         let loss = (canvas.image(&driven) - image).square().sum(Kind::Float);
@@ -47,6 +73,19 @@ fn pixels_and_spectra_fit_a_photograph() {
         let canvas = canvas(form, sizes(&image), Device::Cpu);
         let error = fit(canvas.as_ref(), &image, 1000);
         assert!(error < 0.01, "{form:?}: {error}");
+    }
+}
+
+/// About a minute where the data is.
+#[test]
+fn real_photographs_are_fitted_and_come_back() {
+    let Some(images) = photographs() else { return };
+    for form in [CanvasForm::Pixel, CanvasForm::Fourier { decay: 1.0 }, CanvasForm::Fourier { decay: 1.5 }] {
+        let canvas = canvas(form, sizes(&images.get(0)), Device::Cpu);
+        let back = (canvas.image(&canvas.invert(&images)) - &images).abs().max().double_value(&[]);
+        let error = fit(canvas.as_ref(), &images, 1000);
+        eprintln!("{form:?}: mean error {error:.5} after 1000 steps, largest error of the inverse {back:.5}");
+        assert!(error < 0.01 && back < 2e-3, "{form:?}: {error} {back}");
     }
 }
 
