@@ -115,6 +115,13 @@ mod networks {
     use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
     use crate::terms::{DirectionSource, LayerName, Unit};
 
+    /// What is known of a model's layers.
+    struct Layers {
+        names: Vec<String>,
+        /// The network, whose layers tell their units; none of a script, which is read and not run.
+        network: Option<Model>,
+    }
+
     /// Unknown architectures, or else weights that are not theirs, and unknown layers. Names and shapes are those of an
     /// architecture's outline and of the headers of the weights; scripts are read and not run.
     pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
@@ -128,8 +135,8 @@ mod networks {
             let help = "docs/models.md says how to write such a file";
             let layers = weights(suite, model).map(|()| layers(suite, model));
             match layers.and_then(Option::transpose) {
-                Ok(Some((layers, network))) => {
-                    let names: Vec<&str> = layers.iter().map(String::as_str).collect();
+                Ok(Some(Layers { names, network })) => {
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     found.extend(suite.check_layers(&model.name, &names).err());
                     found.extend(network.and_then(|network| unit_problems(suite, model, &network)));
                 }
@@ -216,15 +223,14 @@ mod networks {
         }
     }
 
-    /// The names of the layers of an architecture's outline, of a script's code, or of another file's network, and with them what is
-    /// known to have units; none where they are not known.
-    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Result<(Vec<String>, Option<Model>), ModelError>> {
+    /// The layers of an architecture's outline, of a script's code, or of another file's network; none where they are not known.
+    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Result<Layers, ModelError>> {
         if model.arch == TORCHSCRIPT {
-            return survey(&model.weights).ok()?.layers().map(|names| Ok((names, None)));
+            return survey(&model.weights).ok()?.layers().map(|names| Ok(Layers { names, network: None }));
         }
         let named = |network: Model| {
             let names = network.layers().iter().flat_map(|layer| layer.names()).map(ToString::to_string).collect();
-            (names, Some(network))
+            Layers { names, network: Some(network) }
         };
         if backend::find(&model.arch).is_some() {
             let size = suite.data.image_size()?;
