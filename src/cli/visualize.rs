@@ -36,7 +36,11 @@ pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
     let (samples, classes, data) = request.samples(args)?;
     let sources = request.open(&samples)?;
     let of_suite = request.suite.as_ref().map_or(SearchPrecision::Auto, |suite| suite.run.precision);
-    let precision = if args.fast { SearchPrecision::Fast } else { of_suite };
+    let precision = match (args.fast, args.exact) {
+        (true, _) => SearchPrecision::Fast,
+        (_, true) => SearchPrecision::F32,
+        _ => of_suite,
+    };
     let built = |compute: &dyn Fn(&ModelSource) -> Compute| -> Result<Vec<Rc<Model>>, Failure> {
         sources
             .iter()

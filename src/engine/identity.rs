@@ -1,9 +1,9 @@
 //! What makes two runs the same run.
 
-use tch::Device;
+use tch::{Device, Kind};
 
-use super::device::{self, searches_with};
-use crate::model::ModelSource;
+use super::device::{self, paints_with, searches_with};
+use crate::model::{Compute, ModelSource};
 use crate::suite::{SearchPrecision, Suite};
 
 /// Version of everything that determines a result besides the suite: a change makes earlier blocks unusable.
@@ -33,6 +33,15 @@ pub(super) fn identity(suite: &Suite, sources: &[ModelSource], [data, order]: [&
     if suite.run.precision == SearchPrecision::Fast {
         let forms = sources.iter().map(|source| device::words(searches_with(suite.run.precision, source, device)));
         material["search"] = forms.collect::<Vec<_>>().into();
+    }
+    // And so does what pictures of wide images are made in.
+    let draws = !suite.visualizations.is_empty() || !suite.universal.is_empty();
+    if suite.run.precision == SearchPrecision::Auto && draws {
+        let forms: Vec<Compute> =
+            sources.iter().map(|source| paints_with(suite.run.precision, source, device)).collect();
+        if forms.iter().any(|form| form.kind != Kind::Float) {
+            material["pictures"] = forms.into_iter().map(device::words).collect::<Vec<_>>().into();
+        }
     }
     let hash = blake3::hash(material.to_string().as_bytes()).to_hex();
     format!("{}-{}", suite.name, &hash[..12])

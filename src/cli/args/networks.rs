@@ -158,10 +158,13 @@ pub struct VisualizeArgs {
     /// Device [auto, cpu, cuda, cuda:N]
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
-    /// Take bfloat16 for the steps where the CPU has instructions for it, as a suite's `precision = "fast"` does; what is measured on the
-    /// pictures stays f32
+    /// Take bfloat16 for the steps where the CPU has instructions for it, as a suite's `precision = "fast"` does, for small images too (from
+    /// 128 by 128 on it is the default); what is measured on the pictures stays f32
     #[arg(long)]
     pub fast: bool,
+    /// Take f32 for the steps, as a suite's `precision = "f32"` does
+    #[arg(long, conflicts_with = "fast")]
+    pub exact: bool,
     /// Views in a batch
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub batch: Option<usize>,
