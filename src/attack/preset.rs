@@ -3,26 +3,18 @@
 use tch::Tensor;
 
 use super::settle::Entry;
-use super::sweep::Round;
+use super::sweep::{Round, Swept};
 use super::{AttackBlock, ByMargin, Kind, Unfit};
 use crate::model::Model;
 use crate::objective::{LogitObjective, class_distances};
 use crate::optimizer::Pace;
 use crate::rows::{Drives, Row};
-use crate::search::{Criterion, Finished, Retain, inside};
+use crate::search::{Criterion, Finished, Retain};
 use crate::suite::{Aim, AttackConfig, Part, Preset};
 use crate::terms::Epsilon;
 
 /// Runs the parts of a preset.
 pub struct Composition(pub Preset);
-
-/// What is known of a sample while parts run.
-#[derive(Default)]
-struct Standing {
-    rows: Vec<Finished>,
-    /// The distance of the flip, and the part that did it.
-    broken: Option<(f64, &'static str)>,
-}
 
 impl Kind for Composition {
     fn check(&self, _: &AttackConfig, _: &Model, _: &Tensor) -> Result<(), Unfit> {
@@ -34,71 +26,74 @@ impl Kind for Composition {
     }
 
     fn run(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
-        let bench = block.bench;
-        let parts = self.0.parts_of(block.attack.norm, bench.model.classes as usize, block.attack.steps);
+        let parts = self.0.parts_of(block.attack.norm, block.bench.model.classes as usize, block.attack.steps);
         let aims = Aims::new(block, &parts);
-        if block.attack.sweeps() {
-            return swept(block, &parts, &aims);
-        }
-        let mut standing: Vec<Standing> = (0..bench.clean.len()).map(|_| Standing::default()).collect();
-        let mut unconfirmed = 0;
-        let mut alive = bench.attacked();
-        for &epsilon in &block.attack.epsilons {
-            for (place, part) in parts.iter().enumerate() {
-                let chain = |&sample: &usize| aims.rows(place, part, sample, epsilon);
-                let chains: Vec<Vec<Row>> = alive.iter().map(chain).collect();
-                let (found, lost) = run_part(block, part, chains);
-                unconfirmed += lost;
-                for (&sample, mut rows) in alive.iter().zip(found) {
-                    let standing = &mut standing[sample];
-                    if standing.rows.is_empty()
-                        && let Some(first) = rows.first_mut()
-                    {
-                        first.forwards += u32::from(aims.passes > 0);
-                        first.backwards += aims.passes;
-                    }
-                    if let Some(flip) = rows.iter().find(|row| row.flipped) {
-                        standing.broken = Some((flip.lengths.get(block.attack.norm), part.name));
-                    }
-                    standing.rows.extend(rows);
-                }
-                alive.retain(|&sample| standing[sample].broken.is_none());
-            }
-        }
-        let part = |sample: usize, epsilon: Epsilon| {
-            let broken = standing[sample].broken.filter(|(length, _)| inside(*length, epsilon));
-            broken.map(|(_, part)| part)
+        let mut course = Course { block, parts, aims, ranked: vec![false; block.bench.clean.len()] };
+        let (settled, unconfirmed) = match block.attack.sweeps() {
+            true => block.sweep(&mut |wanted| course.run(wanted)),
+            false => course.radius_by_radius(),
         };
-        (block.untargeted(|sample| &standing[sample].rows, part), unconfirmed)
+        let part = |sample: usize, epsilon: Epsilon| settled[sample].part(epsilon);
+        (block.untargeted(|sample| &settled[sample].rows, part), unconfirmed)
     }
 }
 
-/// All radii at once, each sample by the parts in order until one flips it.
-fn swept(block: &AttackBlock, parts: &[Part], aims: &Aims) -> (Vec<Entry>, u64) {
-    let mut ranked: Vec<bool> = vec![false; block.bench.clean.len()];
-    let (swept, unconfirmed) = block.sweep(&mut |wanted| {
+/// The parts of a preset, and what they share.
+struct Course<'a> {
+    block: &'a AttackBlock<'a>,
+    parts: Vec<Part>,
+    aims: Aims,
+    /// The samples whose ranking of classes has been counted among the passes of a row.
+    ranked: Vec<bool>,
+}
+
+impl Course<'_> {
+    /// Each radius by itself, the smallest first, on the samples that have not flipped in a smaller one.
+    fn radius_by_radius(&mut self) -> (Vec<Swept>, u64) {
+        let bench = self.block.bench;
+        let mut settled: Vec<Swept> = (0..bench.clean.len()).map(|_| Swept::default()).collect();
+        let mut unconfirmed = 0;
+        let mut alive = bench.attacked();
+        for &epsilon in &self.block.attack.epsilons {
+            let wanted: Vec<(usize, Epsilon)> = alive.iter().map(|&sample| (sample, epsilon)).collect();
+            let (rounds, lost) = self.run(&wanted);
+            unconfirmed += lost;
+            for (&sample, round) in alive.iter().zip(rounds) {
+                settled[sample].add(round, self.block.attack.norm);
+            }
+            alive.retain(|&sample| !settled[sample].is_flipped());
+        }
+        (settled, unconfirmed)
+    }
+
+    /// Samples at one radius each, by the parts in order until one flips them, each part on the samples that it is tried on.
+    fn run(&mut self, wanted: &[(usize, Epsilon)]) -> (Vec<Round>, u64) {
+        let clean = &self.block.bench.clean.judgements;
         let mut rounds: Vec<Round> = wanted.iter().map(|_| Round { rows: Vec::new(), part: None }).collect();
         let mut unconfirmed = 0;
-        let mut alive: Vec<usize> = (0..wanted.len()).collect();
-        for (place, part) in parts.iter().enumerate() {
-            let chain = |&at: &usize| aims.rows(place, part, wanted[at].0, wanted[at].1);
-            let (found, lost) = run_part(block, part, alive.iter().map(chain).collect());
+        for (place, part) in self.parts.iter().enumerate() {
+            let is_due = |at: &usize| {
+                let round = &rounds[*at];
+                round.part.is_none() && part.tried_on.includes(clean[wanted[*at].0].margin, round.margin())
+            };
+            let due: Vec<usize> = (0..wanted.len()).filter(is_due).collect();
+            let chain = |&at: &usize| self.aims.rows(place, part, wanted[at].0, wanted[at].1);
+            let (found, lost) = run_part(self.block, part, due.iter().map(chain).collect());
             unconfirmed += lost;
-            for (&at, mut rows) in alive.iter().zip(found) {
-                if let (Some(first), false) = (rows.first_mut(), std::mem::replace(&mut ranked[wanted[at].0], true)) {
-                    first.forwards += u32::from(aims.passes > 0);
-                    first.backwards += aims.passes;
+            for (&at, mut rows) in due.iter().zip(found) {
+                let ranked = &mut self.ranked[wanted[at].0];
+                if let (Some(first), false) = (rows.first_mut(), std::mem::replace(ranked, true)) {
+                    first.forwards += u32::from(self.aims.passes > 0);
+                    first.backwards += self.aims.passes;
                 }
                 if rows.iter().any(|row| row.flipped) {
                     rounds[at].part = Some(part.name);
                 }
                 rounds[at].rows.extend(rows);
             }
-            alive.retain(|&at| rounds[at].part.is_none());
         }
         (rounds, unconfirmed)
-    });
-    (block.untargeted(|sample| &swept[sample].rows, |sample, epsilon| swept[sample].part(epsilon)), unconfirmed)
+    }
 }
 
 /// The finished rows of each chain, and hits that were not confirmed.

@@ -15,7 +15,7 @@ use crate::rows::{Drives, Entrants, Row};
 use crate::search::{Criterion, Finished, Referee, Retain, Verdict, inside};
 use crate::suite::passes::NEAREST_STEPS;
 use crate::suite::{Loss, OptimizerName};
-use crate::terms::Epsilon;
+use crate::terms::{Epsilon, Norm};
 
 /// The name of the search for the nearest flip among the parts of a composition.
 const NEAREST: &str = "fmn";
@@ -31,6 +31,14 @@ pub(super) struct Round {
     pub part: Option<&'static str>,
 }
 
+impl Round {
+    /// The smallest margin that its rows ended with; infinite without rows, NaN if one of them ended with that.
+    pub fn margin(&self) -> f32 {
+        let smaller = |least: f32, margin: f32| if margin < least || margin.is_nan() { margin } else { least };
+        self.rows.iter().map(|row| row.verdict.margin).fold(f32::INFINITY, smaller)
+    }
+}
+
 /// Attacks samples at one radius each; also tells how many hits were not confirmed.
 pub(super) type Attack<'a> = dyn FnMut(&[(usize, Epsilon)]) -> (Vec<Round>, u64) + 'a;
 
@@ -44,6 +52,19 @@ pub(super) struct Swept {
 }
 
 impl Swept {
+    /// Takes what one more round found.
+    pub fn add(&mut self, round: Round, norm: Norm) {
+        let flips = round.rows.iter().filter(|row| row.flipped);
+        let named = flips.filter_map(|row| Some((row.lengths.get(norm), round.part?)));
+        self.flips.extend(named);
+        self.rows.extend(round.rows);
+    }
+
+    /// Whether anything flipped the sample.
+    pub fn is_flipped(&self) -> bool {
+        self.rows.iter().any(|row| row.flipped)
+    }
+
     /// The part whose flip is the nearest, if that lies in the ball of `epsilon`.
     pub fn part(&self, epsilon: Epsilon) -> Option<&'static str> {
         let flips = self.flips.iter().filter(|(length, _)| inside(*length, epsilon));
@@ -181,14 +202,9 @@ impl AttackBlock<'_> {
             first.zero_gradient &= nearest.zero_gradient;
             first.non_finite |= nearest.non_finite;
         }
-        for row in round.rows.into_iter() {
-            if row.flipped {
-                let length = row.lengths.get(self.attack.norm);
-                standing.near = standing.near.min(length);
-                standing.swept.flips.extend(round.part.map(|part| (length, part)));
-            }
-            standing.swept.rows.push(row);
-        }
+        let flips = round.rows.iter().filter(|row| row.flipped).map(|row| row.lengths.get(self.attack.norm));
+        standing.near = flips.fold(standing.near, f64::min);
+        standing.swept.add(round, self.attack.norm);
     }
 
     /// Looks, in all smaller balls, at what samples ended with whose attack failed at a radius (places of sample and radius). Those of which
