@@ -180,11 +180,10 @@ mod tests {
         // What took nothing away may have been blind; before the first part nothing is known.
         assert_eq!([1.95, 2.5, f32::INFINITY, f32::NAN].map(tried), [[true, false]; 4]);
         // Whatever the logits' scale.
+        let scale = f32::powi(2.0, -20);
         for on in [TriedOn::NotFar, TriedOn::NearMisses] {
-            assert!((0..100).all(|at| {
-                let margin = at as f32 / 50.0;
-                on.includes(2.0, margin) == on.includes(2e-6, margin * 1e-6)
-            }));
+            let same = |margin: f32| on.includes(2.0, margin) == on.includes(2.0 * scale, margin * scale);
+            assert!((0..100).all(|at| same(at as f32 / 50.0)));
         }
         assert!(TriedOn::All.includes(2.0, 1.2));
         assert!(Preset::Standard.parts(Norm::L2, 10).iter().all(|part| part.tried_on == TriedOn::All));
