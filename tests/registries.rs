@@ -49,10 +49,14 @@ fn every_word_stands_on_the_page_of_attacks() {
 #[test]
 fn every_kind_stands_in_a_suite_that_is_run() {
     // tests/same_bytes.rs and the test of a plan's bounds run these.
-    let suites = ["every_kind", "everything"]
+    let suites = ["every_kind", "everything", "averaged"]
         .map(|name| std::fs::read_to_string(format!("tests/fixtures/suites/{name}.toml")).unwrap());
     let has = |key: &str, word: &str| suites.iter().any(|suite| suite.contains(&format!("{key} = \"{word}\"")));
-    // AutoAttack's composition takes 5,000 queries of each image; tests/robustbench.rs runs it.
-    let missing: Vec<String> = kinds().into_iter().filter(|kind| kind != "standard" && !has("kind", kind)).collect();
+    let missing: Vec<String> = kinds().into_iter().filter(|kind| !has("kind", kind)).collect();
+    assert!(missing.is_empty(), "no suite of tests/fixtures/suites has the kinds {missing:?}");
+    // Every way of moving, measuring, disturbing and scoring is run and counted.
+    let enumerations = ["OptimizerName", "BoundaryMethod", "RawFeatures.objective", "Loss"];
+    let stands = |word: &String| suites.iter().any(|suite| suite.contains(&format!("\"{word}\"")));
+    let missing: Vec<String> = enumerations.into_iter().flat_map(words).filter(|word| !stands(word)).collect();
     assert!(missing.is_empty(), "no suite of tests/fixtures/suites has {missing:?}");
 }

@@ -12,7 +12,7 @@ use crate::random::Noise;
 use crate::record::CellKind;
 use crate::rows::{Drives, Row};
 use crate::search::{Finished, Retain};
-use crate::suite::{AttackConfig, Loss, Target};
+use crate::suite::{AttackConfig, Loss, Target, too_few_classes};
 use crate::terms::Unit;
 
 /// Drives a function of the logits away from the prediction or towards a class.
@@ -25,17 +25,10 @@ pub struct ClassLogit {
 
 impl Kind for ClassLogit {
     fn check(&self, attack: &AttackConfig, model: &Model, _: &Tensor) -> Result<(), Unfit> {
-        let (name, classes) = (&attack.name, model.classes);
-        let needed = self.loss.classes(!self.target.is_any()) as i64;
-        match self.target {
-            _ if classes < needed => {
-                Err(Unfit::Other(format!("attack `{name}` needs {needed} classes, it has {classes}")))
-            }
-            Target::Class(class) if class as i64 >= classes => {
-                let last = classes - 1;
-                Err(Unfit::Other(format!("attack `{name}` drives class {class}, it has classes 0 to {last}")))
-            }
-            _ => Ok(()),
+        let (needed, key) = attack.goal.needed_classes();
+        match too_few_classes(&format!("attack `{}`", attack.name), needed, key, model.classes as usize) {
+            Some(problem) => Err(Unfit::Value { key, problem }),
+            None => Ok(()),
         }
     }
 

@@ -49,8 +49,13 @@ use crate::terms::Unit;
 pub enum Unfit {
     /// A layer or a unit does not exist.
     Model(ModelError),
-    /// Something else.
-    Other(String),
+    /// What the suite asks for with this key.
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Why it cannot be had.
+        problem: String,
+    },
 }
 
 /// A kind of attack with its settings.

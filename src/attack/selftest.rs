@@ -154,8 +154,7 @@ impl SelfTest<'_> {
         let pixels = clean.pixels.narrow(0, sample as i64, 1);
         let block = CleanBlock::judged(readout, vec![clean.ids[sample].clone()], vec![0], pixels, &[], 1);
         let bench = Bench { model: readout, verifier: readout, clean: &block, ..self.bench };
-        self.attacks.iter().any(|attack| {
-            let attack = on_two_classes(attack, self.epsilon);
+        self.attacks.iter().filter_map(|attack| on_two_classes(attack, self.epsilon)).any(|attack| {
             let run = AttackBlock {
                 attack: &attack,
                 dataset: "",

@@ -60,6 +60,7 @@ pub(super) fn failure(error: RunError) -> Failure {
         | RunError::Asking { .. }
         | RunError::Device(_)
         | RunError::Fit { .. }
+        | RunError::Unfit { .. }
         | RunError::Untrusted { .. }
         | RunError::SelfTest { .. }
         | RunError::DifferentClasses { .. } => Exit::Usage,

@@ -6,7 +6,7 @@ use super::args::ValidateArgs;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{say, tell};
-use crate::data;
+use crate::data::{self, DataError, Dataset, Selection};
 use crate::suite::{OnDataError, Place, Suite, SuiteErrors};
 use crate::wording::escape;
 
@@ -54,12 +54,14 @@ pub(super) fn problems_of(suite: &Suite) -> Vec<SuiteErrors> {
 fn data_problem(suite: &Suite) -> Option<SuiteErrors> {
     let (key, problem) = match data::open(&suite.data) {
         Err(error) => ("kind", error.with_cause()),
-        Ok(dataset) => {
-            let (samples, seed) = (suite.data.samples, suite.seed);
-            ("samples", data::select(dataset.as_ref(), samples, seed, OnDataError::Fail).err()?.with_cause())
-        }
+        Ok(dataset) => ("samples", chosen(suite, dataset.as_ref()).err()?.with_cause()),
     };
     Some(suite.error_at(Place::Data(key), problem, "docs/data.md shows every kind of data"))
+}
+
+/// The samples of a run, whose images are not looked at.
+fn chosen(suite: &Suite, dataset: &dyn Dataset) -> Result<Selection, DataError> {
+    data::select(dataset, suite.data.samples, suite.seed, OnDataError::Fail)
 }
 
 /// What a good suite holds, on one line.
@@ -103,6 +105,10 @@ mod networks {
 
 #[cfg(feature = "torch")]
 mod networks {
+    use std::cell::OnceCell;
+    use std::collections::BTreeSet;
+
+    use super::chosen;
     use crate::cli::output::say;
     use crate::cli::run::SCRIPTS;
     use crate::data::{self, misfit};
@@ -112,7 +118,8 @@ mod networks {
         backend, depths, no_gradient, survey,
     };
     use crate::objective::missing;
-    use crate::suite::{ModelConfig, Place, Suite, SuiteErrors};
+    use crate::suite::passes::REFERENCE;
+    use crate::suite::{LayerDepth, ModelConfig, Place, Suite, SuiteErrors};
     use crate::terms::{DirectionSource, LayerName, Unit};
 
     /// What is known of a model's layers.
@@ -138,7 +145,10 @@ mod networks {
                 Ok(Some(Layers { names, network })) => {
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     found.extend(suite.check_layers(&model.name, &names).err());
+                    let classes = network.as_ref().and_then(|network| usize::try_from(network.classes).ok());
                     found.extend(network.and_then(|network| unit_problems(suite, model, &network)));
+                    found.extend(classes.and_then(|classes| suite.check_classes(&model.name, classes).err()));
+                    found.extend(direction_problems(suite, model, &names, classes));
                 }
                 Ok(None) => {}
                 Err(error) => found.push(suite.error_at(Place::Model(index, "weights"), error.to_string(), help)),
@@ -204,6 +214,44 @@ mod networks {
             missing(network, unit, &known).filter(|_| decidable).or_else(direction)
         };
         suite.check_units(&model.name, &depths(&layers), problem).err()
+    }
+
+    /// Directions between classes of which no reference image is. Classes that a model does not have are told with its units.
+    fn direction_problems(
+        suite: &Suite,
+        model: &ModelConfig,
+        layers: &[&str],
+        classes: Option<usize>,
+    ) -> Option<SuiteErrors> {
+        let layers: Vec<LayerDepth> = layers.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
+        let labels = OnceCell::new();
+        let problem = |_: &LayerName, unit: Unit| {
+            let DirectionSource::Classes(class, other) = unit.direction()?.source() else { return None };
+            let named = [Some(class), other].into_iter().flatten();
+            if classes.is_some_and(|count| named.clone().any(|class| class >= count)) {
+                return None;
+            }
+            if other == Some(class) {
+                return Some("a class less itself is no direction; name two classes".to_owned());
+            }
+            let labels: &BTreeSet<usize> = labels.get_or_init(|| reference_labels(suite));
+            let mut absent = named.filter(|class| !labels.contains(class));
+            let alone = other.is_none() && labels.len() < 2;
+            match absent.next() {
+                _ if labels.is_empty() => None,
+                Some(class) => Some(format!("no reference image is of class {class}; take more samples")),
+                None => alone.then(|| "no reference image is of another class; take more samples".to_owned()),
+            }
+        };
+        suite.check_units(&model.name, &layers, problem).err()
+    }
+
+    /// The classes of the images by which directions are learned; none if the data cannot be looked at.
+    fn reference_labels(suite: &Suite) -> BTreeSet<usize> {
+        let Ok(dataset) = data::open(&suite.data) else { return BTreeSet::new() };
+        let selection = chosen(suite, dataset.as_ref());
+        let indices = selection.iter().flat_map(|selection| selection.indices().iter().take(REFERENCE));
+        indices.map(|&index| dataset.label(index) as usize).collect()
     }
 
     fn weights(suite: &Suite, model: &ModelConfig) -> Result<(), ModelError> {

@@ -48,6 +48,16 @@ pub enum RunError {
         /// What differs.
         problem: String,
     },
+    /// A model lacks what a value of the suite asks of it.
+    #[error("model `{model}` does not fit: {problem}")]
+    Unfit {
+        /// The value.
+        place: Place,
+        /// The model.
+        model: String,
+        /// What is missing.
+        problem: String,
+    },
     /// A model whose predictions no attack can be held against.
     #[error("model `{model}` cannot be evaluated: {problem}")]
     Untrusted {
@@ -131,6 +141,9 @@ impl RunError {
             RunError::Asking { attack, error: ModelError::UnknownUnit { model, layer, unit, problem } } => {
                 let message = format!("layer `{layer}` of model `{model}` has no unit {unit}");
                 placed(Place::Attack(*attack, "units"), message, problem)
+            }
+            RunError::Unfit { place, .. } => {
+                placed(*place, self.to_string(), "with `models = [\"…\"]` an attack runs on some models only")
             }
             RunError::SelfTest { problem, help } => placed(Place::SelfTest("layer"), problem.clone(), help),
             RunError::DifferentClasses { .. } => {

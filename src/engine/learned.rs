@@ -14,7 +14,6 @@ use crate::model::Model;
 use crate::objective::{Readout, Trained};
 use crate::rows::integers;
 use crate::suite::passes::{GUIDES, READOUT_IMAGES};
-use crate::suite::{FeatureObjective, Goal};
 use crate::terms::LayerName;
 
 /// So few images besides those of the run are too few.
@@ -32,7 +31,7 @@ pub fn learned(prepared: &Prepared, index: usize, verifier: &Model, chunk: usize
         if attack.goal.follows_readout() {
             layers.extend(attack.goal.layer().filter(|layer| !layers.contains(layer)).cloned());
         }
-        is_guided |= matches!(&attack.goal, Goal::Features(goal) if goal.objective == FeatureObjective::Guided);
+        is_guided |= attack.goal.follows_guides();
     }
     let mut learned = Learned::default();
     if !layers.is_empty() {

@@ -18,7 +18,7 @@ use crate::judge::pixels;
 use crate::model::{Compute, Model, ModelError, ModelSource};
 use crate::record::Trial;
 use crate::suite::passes::TRIAL_IMAGES;
-use crate::suite::{AttackConfig, Backward, Known, Plan, Suite, Target};
+use crate::suite::{AttackConfig, Backward, Known, Place, Plan, Suite, Target, too_few_classes};
 use crate::terms::LayerName;
 
 /// A suite that is ready to run.
@@ -245,11 +245,11 @@ impl Prepared {
                 let [first, other] = [named(of_first, expected), named(&source.name, model.classes)];
                 return Err(RunError::DifferentClasses { first, other });
             }
+            let unfit = |place, problem| RunError::Unfit { place, model: source.name.clone(), problem };
             if let Some(Target::Class(class)) = self.suite.boundary.as_ref().map(|boundary| boundary.target)
-                && class as i64 >= model.classes
+                && let Some(problem) = too_few_classes("[boundary]", class + 1, "target", model.classes as usize)
             {
-                let last = model.classes - 1;
-                return Err(fit(format!("[boundary] measures to class {class}, it has classes 0 to {last}")));
+                return Err(unfit(Place::Boundary("target"), problem));
             }
             let pixels = pixels(first, self.device);
             let attacks = self.suite.attacks.iter().enumerate();
@@ -262,7 +262,7 @@ impl Prepared {
                 }
                 kind(&attack.goal).check(attack, &model, &pixels).map_err(|problem| match problem {
                     Unfit::Model(error) => RunError::Asking { attack: self.origins[index], error },
-                    Unfit::Other(problem) => fit(problem),
+                    Unfit::Value { key, problem } => unfit(Place::Attack(self.origins[index], key), problem),
                 })?;
             }
         }

@@ -46,4 +46,4 @@ pub use presets::{Aim, Part, Preset, WHOLE_BUDGET};
 pub use read::problem::{Problem, SuiteErrors};
 pub use reference::suite_reference;
 pub use schema::{schema, schema_text};
-pub use validate::{LOGITS, NO_LAYERS};
+pub use validate::{LOGITS, NO_LAYERS, too_few_classes};

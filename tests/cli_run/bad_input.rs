@@ -74,6 +74,33 @@ fn class_out_of_range() {
     insta::assert_snapshot!(complaint_about("norm = \"linf\"\nepsilons", "target = 10\nnorm = \"linf\"\nepsilons"));
 }
 
+/// What `validate` says of [`SMALL`] with one text replaced by another.
+fn refusal_of(old: &str, new: &str) -> String {
+    assert_eq!(SMALL.matches(old).count(), 1, "{old}");
+    Sandbox::new(&SMALL.replace(old, new)).refusal()
+}
+
+#[test]
+fn classes_that_a_model_does_not_have_are_found_before_a_run() {
+    let text = refusal_of("norm = \"linf\"\nepsilons", "target = 10\nnorm = \"linf\"\nepsilons");
+    assert!(text.contains("model `cnn` does not fit: attack `logit` drives class 10, it has classes 0 to 9"), "{text}");
+    assert!(text.contains("target = 10"), "{text}");
+    let text = refusal_of("units = { top = 2 }", "units = [\"direction:3-12\", \"direction:4-4\", \"direction:1-2\"]");
+    assert!(text.contains("there is no class 12; classes are 0 to 9"), "{text}");
+    assert!(text.contains("a class less itself is no direction"), "{text}");
+    assert!(text.contains("units = [\"direction:3-12\"") && !text.contains("unit direction:1-2"), "{text}");
+}
+
+#[test]
+fn directions_between_classes_without_images_are_found_before_a_run() {
+    let suite = FOLDER.replace("kind = \"class-logit\"", "kind = \"unit\"\nlayer = \"layer2\"\nunits = [\"direction:0-7\"]");
+    let text = image_folder(&suite, 2, 3).refusal();
+    assert!(text.contains("no reference image is of class 7; take more samples"), "{text}");
+    let suite = suite.replace("direction:0-7", "direction:0");
+    let text = image_folder(&suite, 1, 3).refusal();
+    assert!(text.contains("no reference image is of another class"), "{text}");
+}
+
 #[test]
 fn a_device_that_is_not_there() {
     let sandbox = Sandbox::small();

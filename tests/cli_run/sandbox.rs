@@ -123,6 +123,13 @@ impl Sandbox {
         blocks.filter(|path| path.extension().is_some_and(|extension| extension == "block")).count()
     }
 
+    /// What `am-eval validate suite.toml` says on standard error of a suite that is wrong.
+    pub fn refusal(&self) -> String {
+        let output = am_eval().arg("validate").arg(self.path("suite.toml")).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        self.plain(&output.stderr)
+    }
+
     /// What the command says on standard error when it ends with `code`, with folders as `DIR` and `MODELS`.
     pub fn complaint(&self, more: &[&str], code: i32) -> String {
         let output = self.run(more).output().unwrap();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::GoalKind;
+use super::{Goal, GoalKind};
 use crate::suite::boundary::LINEARIZED_CLASSES;
 use crate::suite::choices::Loss;
 use crate::suite::presets::Preset;
@@ -35,8 +35,24 @@ impl GoalKind for ClassLogitGoal {
         self.preset
     }
 
-    fn drives_logits(&self) -> bool {
-        true
+    /// Some losses need more classes, a class index may not be there, and the parts of a composition are for more.
+    fn on_two_classes(&self) -> Option<Goal> {
+        let needs_more = self.preset.is_some() || self.loss.classes(true) > 2;
+        let loss = if needs_more { Loss::Margin } else { self.loss };
+        let target = if matches!(self.target, Target::Class(_)) { Target::RunnerUp } else { self.target };
+        Some(Goal::ClassLogit(ClassLogitGoal { target, loss, preset: None }))
+    }
+
+    fn needed_classes(&self) -> (usize, &'static str) {
+        let of_loss = (self.loss.classes(!self.target.is_any()), "loss");
+        match self.target {
+            Target::Class(class) if class >= of_loss.0 => (class + 1, "target"),
+            _ => of_loss,
+        }
+    }
+
+    fn drives_plain_logit(&self) -> bool {
+        self.loss == Loss::Logit && self.preset.is_none()
     }
 
     fn can_be_longer(&self) -> bool {

@@ -41,6 +41,10 @@ impl GoalKind for FeaturesGoal {
         self.objective == FeatureObjective::Readout
     }
 
+    fn follows_guides(&self) -> bool {
+        self.objective == FeatureObjective::Guided
+    }
+
     fn preparation(&self) -> Passes {
         self.objective.preparation()
     }

@@ -86,8 +86,23 @@ pub trait GoalKind {
         None
     }
 
+    /// The same on the two classes of a self-test, if a function of the logits is driven.
+    fn on_two_classes(&self) -> Option<Goal> {
+        None
+    }
+
     /// Whether a function of the logits is driven, so that the attack can be tested on the two classes of a self-test.
     fn drives_logits(&self) -> bool {
+        self.on_two_classes().is_some()
+    }
+
+    /// Classes that a model must have, and the key of the suite that says so.
+    fn needed_classes(&self) -> (usize, &'static str) {
+        (2, "kind")
+    }
+
+    /// Whether the plain logit is driven, which finds less than the margin at equal cost.
+    fn drives_plain_logit(&self) -> bool {
         false
     }
 
@@ -118,6 +133,11 @@ pub trait GoalKind {
 
     /// Whether a readout of the layer is driven, which is trained first.
     fn follows_readout(&self) -> bool {
+        false
+    }
+
+    /// Whether rows are guided to images of other classes, which are looked for first.
+    fn follows_guides(&self) -> bool {
         false
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::passes::{Passes, VERIFICATION};
-use crate::suite::config::{AttackConfig, ClassLogitGoal, Goal, Loss, ModelConfig, OptimizerName, Suite, Target};
+use crate::suite::config::{AttackConfig, ModelConfig, OptimizerName, Suite};
 use crate::terms::{Epsilon, Norm, headline_radius};
 
 /// Draws of noise for each sample.
@@ -58,19 +58,15 @@ pub fn takes_part(attack: &AttackConfig, norm: Norm) -> bool {
     attack.norm == norm && attack.goal.drives_logits() && attack.optimizer.follows_gradients()
 }
 
-/// The attack as it can run on the two classes of a self-test at one radius: DLR needs three, and a class index may not be there. Of a
-/// preset, whose parts are for more classes, its Auto-PGD.
-pub fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> AttackConfig {
-    let mut attack = AttackConfig { epsilons: vec![epsilon], ..attack.clone() };
-    if let Goal::ClassLogit(ClassLogitGoal { target, loss, preset }) = &mut attack.goal {
-        if preset.take().is_some() {
-            (attack.optimizer, attack.steps) = (OptimizerName::Apgd, attack.steps.max(100));
-            *loss = Loss::Margin;
-        }
-        *loss = if loss.classes(true) > 2 { Loss::Margin } else { *loss };
-        *target = if matches!(target, Target::Class(_)) { Target::RunnerUp } else { *target };
-    }
-    attack
+/// The attack as it can run on the two classes of a self-test at one radius; none where no function of the logits is driven. Of a
+/// composition, whose parts are for more classes, its Auto-PGD.
+pub fn on_two_classes(attack: &AttackConfig, epsilon: Epsilon) -> Option<AttackConfig> {
+    let goal = attack.goal.on_two_classes()?;
+    let (optimizer, steps) = match attack.goal.composition() {
+        Some(_) => (OptimizerName::Apgd, attack.steps.max(100)),
+        None => (attack.optimizer, attack.steps),
+    };
+    Some(AttackConfig { goal, optimizer, steps, epsilons: vec![epsilon], ..attack.clone() })
 }
 
 /// Passes of an attack's rows on one sample and radius at most, in a model of so many classes.
@@ -136,7 +132,7 @@ impl Beside<'_> {
         let attacks = self.suite.attacks.iter().filter(|attack| attack.applies_to(&self.model.name));
         let attacks: Vec<Passes> = attacks
             .filter(|attack| takes_part(attack, norm))
-            .map(|attack| rows(&on_two_classes(attack, epsilon), 2) + VERIFICATION)
+            .filter_map(|attack| Some(rows(&on_two_classes(attack, epsilon)?, 2) + VERIFICATION))
             .collect();
         if attacks.is_empty() {
             return Passes::default();

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use self::views::views;
 use super::{distinct, repeated};
-use crate::suite::config::{AttackConfig, Goal, Loss, OptimizerName, Stop, Suite, UnitSelection};
+use crate::suite::config::{AttackConfig, OptimizerName, Stop, Suite, UnitSelection};
 use crate::suite::places::Place;
 use crate::suite::raw::RawUnits;
 use crate::suite::raw::attack::{Around, AttackTable, RawAttack};
@@ -37,9 +37,7 @@ impl Suite {
     /// Attacks that are weak because of a default that the suite did not choose, one sentence each.
     pub fn attack_warnings(&self) -> Vec<String> {
         let weak = |(index, attack): (usize, &AttackConfig)| {
-            let plain =
-                matches!(&attack.goal, Goal::ClassLogit(goal) if goal.loss == Loss::Logit && goal.preset.is_none());
-            (plain && !self.places.written(Place::Attack(index, "loss"))).then(|| {
+            (attack.goal.drives_plain_logit() && !self.places.written(Place::Attack(index, "loss"))).then(|| {
                 format!(
                     "attack `{}` drives the plain logit, the default of suites of form 1, which reads some points too robust; \
                      `schema = 2` drives the margin at equal cost",

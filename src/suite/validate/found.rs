@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::suite::config::{Suite, UnitSelection};
 use crate::suite::picture::{LayerChoice, LayerDepth, Start};
 use crate::suite::places::Place;
+use crate::suite::target::Target;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::terms::{LayerName, Unit};
 use crate::wording::suggest::{did_you_mean, nearest};
@@ -146,7 +147,38 @@ impl Suite {
     }
 }
 
+/// What is wrong where `name` needs so many classes because of what `key` says, and a model has only so many.
+pub fn too_few_classes(name: &str, needed: usize, key: &str, classes: usize) -> Option<String> {
+    (needed > classes).then(|| match key {
+        "target" => format!("{name} drives class {}, it has classes 0 to {}", needed - 1, classes.saturating_sub(1)),
+        _ => format!("{name} needs {needed} classes, it has {classes}"),
+    })
+}
+
 impl Suite {
+    /// Check that `model`, which has so many classes, has those that attacks and `[boundary]` drive or need.
+    ///
+    /// # Errors
+    /// Every class that is not there, where it is named.
+    pub fn check_classes(&self, model: &str, classes: usize) -> Result<(), SuiteErrors> {
+        let mut problems = Problems::default();
+        let mut check = |place: Place, name: &str, needed: usize, key: &str, help: &str| {
+            if let Some(problem) = too_few_classes(name, needed, key, classes) {
+                let message = format!("model `{model}` does not fit: {problem}");
+                self.report(&mut problems, place, message, "too few classes", help);
+            }
+        };
+        for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
+            let (needed, key) = attack.goal.needed_classes();
+            let help = "with `models = [\"…\"]` an attack runs on some models only";
+            check(Place::Attack(index, key), &format!("attack `{}`", attack.name), needed, key, help);
+        }
+        if let Some(Target::Class(class)) = self.boundary.as_ref().map(|boundary| boundary.target) {
+            check(Place::Boundary("target"), "[boundary]", class + 1, "target", "name a class that every model has");
+        }
+        self.verdict(problems)
+    }
+
     /// Check that `model`, whose layers are `layers`, has the units that attacks and visualizations list; `problem` says what is wrong
     /// with a unit of a layer, if anything.
     ///

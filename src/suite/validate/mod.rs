@@ -13,7 +13,7 @@ mod rules_file;
 mod transfer;
 mod visualize;
 
-pub use found::{LOGITS, NO_LAYERS};
+pub use found::{LOGITS, NO_LAYERS, too_few_classes};
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
