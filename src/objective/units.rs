@@ -243,6 +243,19 @@ mod tests {
         missing(&model(tokens), unit, &LayerInfo::bare("x", "Conv2d", shape))
     }
 
+    /// On a GPU every upload waits for the device, so that no step may make one.
+    #[test]
+    fn what_reads_units_is_uploaded_when_rows_come_or_go_and_at_no_step() {
+        let mut units = Units::new(vec![Unit::channel(0), Unit::channel(1)]);
+        let first = std::ptr::from_ref(units.groups(Device::Cpu));
+        assert_eq!(std::ptr::from_ref(units.groups(Device::Cpu)), first);
+        units.append(Units::new(vec![Unit::channel(2)]));
+        assert!(units.groups.get().is_none());
+        units.groups(Device::Cpu);
+        units.keep(&Tensor::from_slice(&[2i64, 0]));
+        assert!(units.groups.get().is_none() && units.units == [Unit::channel(2), Unit::channel(0)]);
+    }
+
     #[test]
     fn each_row_has_its_own_unit() {
         let activation = Tensor::arange(2 * 3 * 2 * 2, (Kind::Float, Device::Cpu)).view([2, 3, 2, 2]);

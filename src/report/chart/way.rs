@@ -10,7 +10,7 @@ use super::canvas::{Align, Canvas, DrawError, Drawn, Type};
 use super::figure::{self, Figure, MARGIN, PNG_SCALE};
 use super::gallery::class_name;
 use super::palette::{self, AXIS, GRID, INK, MUTED};
-use crate::record::{CellKind, SliceRecord, StudyDir, WayPoint, WayRecord};
+use crate::record::{SliceRecord, StudyDir, WayPoint, WayRecord};
 use crate::wording::format;
 
 const WIDTH: u32 = 860;
@@ -55,7 +55,7 @@ impl<'a> WayFigure<'a> {
     pub fn caption(&self) -> String {
         let way = self.way;
         let driven = match (&way.layer, &way.unit) {
-            (Some(layer), Some(objective)) if way.kind == CellKind::Features => format!(", {objective} of {layer}"),
+            (Some(layer), Some(objective)) if !way.kind.drives_unit() => format!(", {objective} of {layer}"),
             (Some(layer), Some(unit)) => format!(", unit {unit} of {layer}"),
             _ => String::new(),
         };

@@ -154,7 +154,7 @@ raw_table! {
         name: Name, required;
         /// The models to attack, by name. Default all.
         models: Vec<At<Text>>;
-        /// What is made of the layer's features: fda, nrdm, dr, ila, fia, naa, guided or readout.
+        /// What is made of the layer's features.
         objective: FeatureObjective, required;
         /// The layer: a name as `am-eval layers` prints it, a pattern (an attack for each layer that has it), or a depth such as "50%".
         layer: LayerText, required;
