@@ -93,7 +93,8 @@ fn classes_that_a_model_does_not_have_are_found_before_a_run() {
 
 #[test]
 fn directions_between_classes_without_images_are_found_before_a_run() {
-    let suite = FOLDER.replace("kind = \"class-logit\"", "kind = \"unit\"\nlayer = \"layer2\"\nunits = [\"direction:0-7\"]");
+    let suite =
+        FOLDER.replace("kind = \"class-logit\"", "kind = \"unit\"\nlayer = \"layer2\"\nunits = [\"direction:0-7\"]");
     let text = image_folder(&suite, 2, 3).refusal();
     assert!(text.contains("no reference image is of class 7; take more samples"), "{text}");
     let suite = suite.replace("direction:0-7", "direction:0");

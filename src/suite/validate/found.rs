@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::suite::config::{Suite, UnitSelection};
 use crate::suite::picture::{LayerChoice, LayerDepth, Start};
 use crate::suite::places::Place;
-use crate::suite::target::Target;
 use crate::suite::read::problem::{Problems, SuiteErrors};
+use crate::suite::target::Target;
 use crate::terms::{LayerName, Unit};
 use crate::wording::suggest::{did_you_mean, nearest};
 
