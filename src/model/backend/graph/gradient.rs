@@ -55,12 +55,12 @@ impl Pass {
             let size = gradient.f_select(0, row)?.f_abs()?.f_max()?;
             size.f_double_value(&[])
         };
-        let (own, other) = (largest(0).map_err(failed)?, largest(1).map_err(failed)?);
-        match (own.max(other), flats.text()) {
+        let (first, second) = (largest(0).map_err(failed)?, largest(1).map_err(failed)?);
+        match (first.max(second), flats.text()) {
             (0.0, Some(nodes)) => {
                 Err(format!("its gradient with respect to the pixels is zero, and attacks need one: {nodes}"))
             }
-            _ if other > own * ROUNDING => Ok(Way::Mixed),
+            _ if second > first * ROUNDING => Ok(Way::Mixed),
             _ => Ok(Way::Apart),
         }
     }
