@@ -181,7 +181,7 @@ fn networks_without_a_gradient_are_refused_with_the_node() {
 
 #[test]
 fn unusable_programs_are_refused_with_what_would_be_right() {
-    let whole = std::fs::read(fixtures().join("parts.pt2")).unwrap();
+    let written = std::fs::read(fixtures().join("parts.pt2")).unwrap();
     let bytes = |bytes: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.pt2");
@@ -192,10 +192,10 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
     let mut messages = vec![
         ("as it is", said_of("parts", 12, str::to_owned)),
         ("other size", said_of("parts", 16, str::to_owned)),
-        ("cut off", bytes(&whole[..whole.len() / 2])),
+        ("cut off", bytes(&written[..written.len() / 2])),
         (
             "flipped byte",
-            bytes(&whole.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>()),
+            bytes(&written.iter().enumerate().map(|(at, &byte)| byte ^ u8::from(at == 500)).collect::<Vec<_>>()),
         ),
         ("no archive", bytes(b"PK\x03\x04 and nothing more")),
         ("unknown operator", replaced("aten.silu.default", "aten.mystery.default")),

@@ -246,15 +246,15 @@ fn gradient_of(program: &Program, pass: Pass, pixels: &Tensor) -> Result<Way, St
 
 /// Refuses answers that are no numbers, with the first node that gives none.
 fn finite(program: &Program, logits: &Tensor, image: [i64; 3]) -> Result<(), String> {
-    let whole = |tensor: &Tensor| i64::try_from(tensor.isfinite().all()).unwrap_or(1) != 0;
-    if whole(logits) {
+    let are_finite = |tensor: &Tensor| i64::try_from(tensor.isfinite().all()).unwrap_or(1) != 0;
+    if are_finite(logits) {
         return Ok(());
     }
     let mut first = None;
     let _ = tch::no_grad(|| {
         program.run(sample(1, image), apart, |step, frame| {
             let tensors = step.writes.iter().filter_map(|slot| frame.tensor(*slot).ok());
-            if tensors.filter(|tensor| tensor.is_floating_point()).any(|tensor| !whole(tensor)) {
+            if tensors.filter(|tensor| tensor.is_floating_point()).any(|tensor| !are_finite(tensor)) {
                 first = Some(format!("; the first are those of node `{}` ({})", step.node, step.operator));
                 return ControlFlow::Break(());
             }
