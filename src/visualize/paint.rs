@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::adam::Adam;
 use super::canvas::{Canvas, canvas};
-use super::penalty::{penalizes, penalty, total_variation};
+use super::penalty::{penalty, total_variation};
 use super::views::{Prepared, Sizes};
 use crate::model::{Flow, Model, Probe, Site, Tap};
 use crate::objective::unit_values;
@@ -164,11 +164,7 @@ impl Painter<'_> {
                 (driven, pixels) = (choose(&driven, &leaky.parameters), choose(&pixels, &leaky.pixels));
             }
         }
-        if !penalizes(&self.config.penalties, origin.is_some()) {
-            return driven;
-        }
-        let length = tch::no_grad(|| progress.length(&pixels));
-        match self.pulled_back(canvas, parameters, origin, &length) {
+        match self.pulled_back(canvas, parameters, origin, || progress.length(&pixels)) {
             Some(pull) => driven + pull,
             None => driven,
         }
@@ -180,11 +176,11 @@ impl Painter<'_> {
         canvas: &dyn Canvas,
         parameters: &Tensor,
         origin: Option<&Tensor>,
-        length: &Tensor,
+        length: impl FnOnce() -> Tensor,
     ) -> Option<Tensor> {
         let parameters = parameters.detach().set_requires_grad(true);
-        let value = penalty(&self.config.penalties, &canvas.image(&parameters), origin)?;
-        let loss = (value * length).sum(Kind::Float);
+        let value = penalty(&self.config.penalties, || canvas.image(&parameters), origin)?;
+        let loss = (value * tch::no_grad(length)).sum(Kind::Float);
         Some(Tensor::run_backward(&[loss], &[&parameters], false, false).remove(0).nan_to_num(0.0, 0.0, 0.0))
     }
 

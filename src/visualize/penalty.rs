@@ -1,6 +1,8 @@
 //! What keeps pictures smooth, or near an image. Each is scaled so that its gradient has a length of about 1 in a noisy picture, whatever
 //! the size; weights then compare with the length of the objective's gradient.
 
+use std::cell::LazyCell;
+
 use tch::{Kind, Tensor};
 
 use crate::suite::Penalties;
@@ -8,16 +10,10 @@ use crate::suite::Penalties;
 /// A change of this many units of the range, on average, counts as length 1 for what keeps pictures near an image.
 const NEAR: f64 = 0.1;
 
-/// Whether anything is weighed; `origin` tells whether pictures begin at images.
-pub fn penalizes(weights: &Penalties, origin: bool) -> bool {
-    let Penalties { tv, l2, blur, keep } = *weights;
-    tv > 0.0 || l2 > 0.0 || blur > 0.0 || (origin && keep > 0.0)
-}
-
-/// The penalty `[R]` of images `[R, C, H, W]`; `origin` are the images they began at.
-pub fn penalty(weights: &Penalties, images: &Tensor, origin: Option<&Tensor>) -> Option<Tensor> {
-    let size = images.size();
-    let root = (size[1..].iter().product::<i64>() as f64).sqrt();
+/// The penalty `[R]` of images `[R, C, H, W]`, which are made only where something is weighed; `origin` are the images they began at.
+pub fn penalty(weights: &Penalties, images: impl FnOnce() -> Tensor, origin: Option<&Tensor>) -> Option<Tensor> {
+    let images = LazyCell::new(images);
+    let root = || (images.size()[1..].iter().product::<i64>() as f64).sqrt();
     let mut sum: Option<Tensor> = None;
     let mut add = |weight: f64, value: &dyn Fn() -> Tensor| {
         if weight > 0.0 {
@@ -28,12 +24,12 @@ pub fn penalty(weights: &Penalties, images: &Tensor, origin: Option<&Tensor>) ->
             });
         }
     };
-    add(weights.tv, &|| total_variation(images) / (2.0 * root));
-    add(weights.l2, &|| length(&(images - 0.5)));
-    add(weights.blur, &|| length(&(images - blurred(images).detach())));
+    add(weights.tv, &|| total_variation(&images) / (2.0 * root()));
+    add(weights.l2, &|| length(&(&*images - 0.5)));
+    add(weights.blur, &|| length(&(&*images - blurred(&images).detach())));
     if let Some(origin) = origin {
         add(weights.keep, &|| {
-            (images - origin).square().flatten(1, -1).sum_dim_intlist(1, false, Kind::Float) / (2.0 * root * NEAR)
+            (&*images - origin).square().flatten(1, -1).sum_dim_intlist(1, false, Kind::Float) / (2.0 * root() * NEAR)
         });
     }
     sum
@@ -80,14 +76,14 @@ mod tests {
                 Penalties { keep: 1.0, ..none },
             ] {
                 let image = image.copy().set_requires_grad(true);
-                let value = penalty(&weights, &image, Some(&origin)).unwrap();
+                let value = penalty(&weights, || image.shallow_clone(), Some(&origin)).unwrap();
                 let gradient = Tensor::run_backward(&[value.sum(Kind::Float)], &[&image], false, false).remove(0);
                 let length = gradient.norm().double_value(&[]);
                 assert!((0.6..1.7).contains(&length), "{weights:?}: {length}");
             }
         }
         assert!(
-            penalty(&Penalties::default(), &Tensor::zeros([1, 3, 4, 4], (Kind::Float, Device::Cpu)), None).is_none()
+            penalty(&Penalties::default(), || Tensor::zeros([1, 3, 4, 4], (Kind::Float, Device::Cpu)), None).is_none()
         );
     }
 
