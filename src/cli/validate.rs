@@ -138,17 +138,17 @@ mod networks {
         }
         let mut found: Vec<SuiteErrors> =
             suite.models.iter().flat_map(|model| backward_problems(suite, model)).collect();
+        let labels = OnceCell::new();
         for (index, model) in suite.models.iter().enumerate().filter(|(_, model)| model.weights.is_file()) {
             let help = "docs/models.md says how to write such a file";
             let layers = weights(suite, model).map(|()| layers(suite, model));
             match layers.and_then(Option::transpose) {
-                Ok(Some(Layers { names, network })) => {
-                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                Ok(Some(layers)) => {
+                    let names: Vec<&str> = layers.names.iter().map(String::as_str).collect();
                     found.extend(suite.check_layers(&model.name, &names).err());
-                    let classes = network.as_ref().and_then(|network| usize::try_from(network.classes).ok());
-                    found.extend(network.and_then(|network| unit_problems(suite, model, &network)));
+                    found.extend(unit_problems(suite, model, &layers, &labels));
+                    let classes = layers.network.as_ref().and_then(|network| usize::try_from(network.classes).ok());
                     found.extend(classes.and_then(|classes| suite.check_classes(&model.name, classes).err()));
-                    found.extend(direction_problems(suite, model, &names, classes));
                 }
                 Ok(None) => {}
                 Err(error) => found.push(suite.error_at(Place::Model(index, "weights"), error.to_string(), help)),
@@ -199,12 +199,21 @@ mod networks {
             .collect()
     }
 
-    /// Listed units that a layer of the network does not have. Where the suite does not tell the images' size, single neurons are left
-    /// to the run.
-    fn unit_problems(suite: &Suite, model: &ModelConfig, network: &Model) -> Option<SuiteErrors> {
+    /// Listed units that a layer does not have, or whose direction cannot be learned. What a script's layers hold is left to the run, and so
+    /// are single neurons where the suite does not tell the images' size.
+    fn unit_problems(
+        suite: &Suite,
+        model: &ModelConfig,
+        layers: &Layers,
+        labels: &OnceCell<BTreeSet<usize>>,
+    ) -> Option<SuiteErrors> {
         let size = suite.data.image_size();
-        let layers = network.layers();
-        let problem = |layer: &LayerName, unit: Unit| {
+        let known = layers.network.as_ref().map(Model::layers);
+        let places: Vec<LayerDepth> = match &known {
+            Some(layers) => depths(layers),
+            None => layers.names.iter().map(|name| LayerDepth { name, share: 1.0 }).collect(),
+        };
+        let of_network = |network: &Model, layer: &LayerName, unit: Unit| {
             let known = network.layer(layer).ok()?;
             let decidable = size.is_some() || !unit.has_position();
             let direction = || match unit.direction()?.source() {
@@ -213,37 +222,27 @@ mod networks {
             };
             missing(network, unit, &known).filter(|_| decidable).or_else(direction)
         };
-        suite.check_units(&model.name, &depths(&layers), problem).err()
+        let problem = |layer: &LayerName, unit: Unit| {
+            let network = layers.network.as_ref();
+            network.and_then(|network| of_network(network, layer, unit)).or_else(|| unlearnable(suite, unit, labels))
+        };
+        suite.check_units(&model.name, &places, problem).err()
     }
 
-    /// Directions between classes of which no reference image is. Classes that a model does not have are told with its units.
-    fn direction_problems(
-        suite: &Suite,
-        model: &ModelConfig,
-        layers: &[&str],
-        classes: Option<usize>,
-    ) -> Option<SuiteErrors> {
-        let layers: Vec<LayerDepth> = layers.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
-        let labels = OnceCell::new();
-        let problem = |_: &LayerName, unit: Unit| {
-            let DirectionSource::Classes(class, other) = unit.direction()?.source() else { return None };
-            let named = [Some(class), other].into_iter().flatten();
-            if classes.is_some_and(|count| named.clone().any(|class| class >= count)) {
-                return None;
-            }
-            if other == Some(class) {
-                return Some("a class less itself is no direction; name two classes".to_owned());
-            }
-            let labels: &BTreeSet<usize> = labels.get_or_init(|| reference_labels(suite));
-            let mut absent = named.filter(|class| !labels.contains(class));
-            let alone = other.is_none() && labels.len() < 2;
-            match absent.next() {
-                _ if labels.is_empty() => None,
-                Some(class) => Some(format!("no reference image is of class {class}; take more samples")),
-                None => alone.then(|| "no reference image is of another class; take more samples".to_owned()),
-            }
-        };
-        suite.check_units(&model.name, &layers, problem).err()
+    /// Why there is no direction between the classes of a unit, as far as the reference images tell.
+    fn unlearnable(suite: &Suite, unit: Unit, labels: &OnceCell<BTreeSet<usize>>) -> Option<String> {
+        let DirectionSource::Classes(class, other) = unit.direction()?.source() else { return None };
+        if other == Some(class) {
+            return Some("a class less itself is no direction; name two classes".to_owned());
+        }
+        let labels = labels.get_or_init(|| reference_labels(suite));
+        let mut absent = [Some(class), other].into_iter().flatten().filter(|class| !labels.contains(class));
+        let alone = other.is_none() && labels.len() < 2;
+        match absent.next() {
+            _ if labels.is_empty() => None,
+            Some(class) => Some(format!("no reference image is of class {class}; take more samples")),
+            None => alone.then(|| "no reference image is of another class; take more samples".to_owned()),
+        }
     }
 
     /// The classes of the images by which directions are learned; none if the data cannot be looked at.
