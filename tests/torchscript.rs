@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use am_eval::model::{Compute, Model, ModelSource};
 use am_eval::suite::ModelConfig;
 use assert_cmd::Command;
-use pytorch::{compare, normalize, tensors, with_prefix};
+use pytorch::{compare, normalize, suite_of, tensors, with_prefix};
 use tch::{Device, Kind};
 
 fn fixtures() -> PathBuf {
@@ -99,38 +99,7 @@ fn scripts_are_listed_validated_and_attacked() {
     let folder = tempfile::tempdir().unwrap();
     let suite = folder.path().join("suite.toml");
     let script = fixtures().join("features.pt");
-    let text = format!(
-        r#"schema = 1
-name = "script"
-seed = 5
-[run]
-device = "cpu"
-[data]
-kind = "synthetic"
-size = 20
-samples = 10
-[[model]]
-name = "small"
-arch = "torchscript"
-weights = "{}"
-normalize = {{ mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }}
-[[attack]]
-name = "logit"
-kind = "class-logit"
-norm = "linf"
-epsilons = ["8/255"]
-steps = 5
-[[attack]]
-name = "hidden"
-kind = "unit"
-layer = "hidden"
-units = {{ top = 2 }}
-norm = "linf"
-epsilons = ["8/255"]
-steps = 5
-"#,
-        script.display()
-    );
+    let text = suite_of("torchscript", &script, "hidden");
     std::fs::write(&suite, &text).unwrap();
     let am_eval = || Command::cargo_bin("am-eval").unwrap();
     let listed = am_eval().args(["layers", "--size", "32"]).arg(&script).assert().success();

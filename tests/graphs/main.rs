@@ -15,7 +15,7 @@ use am_eval::model::{Compute, Flow, Model, ModelSource, Probe, Site, Taps};
 use am_eval::suite::ModelConfig;
 use am_eval::terms::LayerName;
 use assert_cmd::Command;
-use pytorch::{assert_close, compare, normalize, tensors, with_prefix};
+use pytorch::{assert_close, compare, normalize, suite_of, tensors, with_prefix};
 use tch::{Device, Kind, Tensor};
 
 fn fixtures() -> PathBuf {
@@ -219,38 +219,7 @@ fn exported_programs_are_listed_and_validated() {
     let folder = tempfile::tempdir().unwrap();
     let suite = folder.path().join("suite.toml");
     let file = fixtures().join("resnet.pt2");
-    let text = format!(
-        r#"schema = 1
-name = "graph"
-seed = 5
-[run]
-device = "cpu"
-[data]
-kind = "synthetic"
-size = 20
-samples = 10
-[[model]]
-name = "small"
-arch = "exported"
-weights = "{}"
-normalize = {{ mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }}
-[[attack]]
-name = "logit"
-kind = "class-logit"
-norm = "linf"
-epsilons = ["8/255"]
-steps = 5
-[[attack]]
-name = "hidden"
-kind = "unit"
-layer = "layer1.0.conv1"
-units = {{ top = 2 }}
-norm = "linf"
-epsilons = ["8/255"]
-steps = 5
-"#,
-        file.display()
-    );
+    let text = suite_of("exported", &file, "layer1.0.conv1");
     let am_eval = || Command::cargo_bin("am-eval").unwrap();
     let listed = am_eval().args(["layers", "--size", "32"]).arg(&file).assert().success();
     let listed = String::from_utf8(listed.get_output().stdout.clone()).unwrap();

@@ -11,6 +11,42 @@ use am_eval::terms::LayerName;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 
+/// A suite that attacks the logits of the model in this file, and units of a layer.
+pub fn suite_of(arch: &str, weights: &Path, layer: &str) -> String {
+    format!(
+        r#"schema = 1
+name = "small"
+seed = 5
+[run]
+device = "cpu"
+[data]
+kind = "synthetic"
+size = 20
+samples = 10
+[[model]]
+name = "small"
+arch = "{arch}"
+weights = "{}"
+normalize = {{ mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }}
+[[attack]]
+name = "logit"
+kind = "class-logit"
+norm = "linf"
+epsilons = ["8/255"]
+steps = 5
+[[attack]]
+name = "hidden"
+kind = "unit"
+layer = "{layer}"
+units = {{ top = 2 }}
+norm = "linf"
+epsilons = ["8/255"]
+steps = 5
+"#,
+        weights.display()
+    )
+}
+
 /// How the fixtures' pixels are normalized.
 pub fn normalize() -> Normalize {
     Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
