@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::terms::words;
 use serde::{Deserialize, Serialize};
+
+use crate::terms::words;
 
 /// `[data]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

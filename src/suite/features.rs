@@ -1,7 +1,8 @@
 //! Attacks on inner features, and the views over which gradients are averaged.
 
-use crate::terms::words;
 use serde::{Deserialize, Serialize};
+
+use crate::terms::words;
 
 words! {
     /// What is made of a layer's activation g' of the attacked image; g is that of the clean one, y the clean prediction.

@@ -1,8 +1,9 @@
 //! How a picture of a unit is made: the canvas, the views of it that the network is shown, the penalties and the optimizer; and
 //! the settings of other tools as presets.
 
-use crate::terms::words;
 use serde::{Deserialize, Serialize};
+
+use crate::terms::words;
 
 /// Everything that decides how a picture comes about, apart from what is driven and where it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,9 +10,10 @@ words! {
         /// The composition and the budgets of AutoAttack's standard version (Croce and Hein 2020, <https://arxiv.org/abs/2003.01690>; for l1
         /// Croce and Hein 2021, <https://arxiv.org/abs/2103.01208>).
         Standard = "standard",
-        /// Adaptive ascent on the margin of probabilities and on cross-entropy, then towards the classes that are nearest to first order, on
-        /// the margin from balls of twice the radius and on the ratio of differences: together they flip all or nearly all that AutoAttack
-        /// flips on the shipped networks (docs/strength.md).
+        /// Adaptive ascent on the margin of probabilities and on cross-entropy; on samples that are not far from the boundary then, towards
+        /// the classes that are nearest to first order, on the margin from balls of twice the radius and on the ratio of differences; on near
+        /// misses the margin again, from several random starts. Together they flip all or nearly all that AutoAttack flips on the shipped
+        /// networks, and more where inner features were changed (docs/strength.md).
         AmStandard = "am-standard",
     }
 }
