@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sources::rust_files;
+
+#[path = "support/sources.rs"]
+mod sources;
+
 /// The rooms of the house, each of which imports only from those before it. A new one is put where it belongs.
 const ORDER: &[&str] = &[
     "interrupt",
@@ -44,17 +49,6 @@ const ORDER: &[&str] = &[
 
 /// A module's path without `crate`.
 type Module = Vec<String>;
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => files(&path, found),
-            false if path.extension().is_some_and(|end| end == "rs") => found.push(path),
-            false => {}
-        }
-    }
-}
 
 fn module(file: &Path) -> Module {
     let mut parts: Module = file.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -117,10 +111,8 @@ fn expand<'t>(text: &'t str, base: &[String], found: &mut Vec<Vec<String>>) -> &
 /// Who imports from whom, by folder: what stands in it, and what of it that imports from.
 fn imports() -> BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut all = Vec::new();
-    files(&source, &mut all);
     let all: Vec<(Module, PathBuf)> =
-        all.into_iter().map(|file| (module(file.strip_prefix(&source).unwrap()), file)).collect();
+        rust_files(&source).into_iter().map(|file| (module(file.strip_prefix(&source).unwrap()), file)).collect();
     let modules: BTreeSet<Module> = all.iter().map(|(module, _)| module.clone()).collect();
     let mut imports: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     let of_tests = |module: &Module| module.iter().any(|part| part.contains("test") || part == "fixture");

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::rust_files;
+
+#[path = "support/sources.rs"]
+mod sources;
 
 /// Words that name nothing without what stands around them, and what a reader would search for instead is the thing: `cell`, `distance`, `model`.
 const NO_NAMES: &[&str] = &[
@@ -11,17 +16,6 @@ const NO_NAMES: &[&str] = &[
 
 /// Functions of other crates.
 const FOREIGN: &[&str] = &["option::of"];
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => rust_files(&path, found),
-            false if path.extension().is_some_and(|end| end == "rs") => found.push(path),
-            false => {}
-        }
-    }
-}
 
 /// The identifiers of Rust code, each with the path before it (`option::of`), without what comments and texts say.
 fn identifiers(code: &str) -> Vec<(usize, String)> {
@@ -106,8 +100,7 @@ fn comments_and_texts_are_no_identifiers() {
 #[test]
 fn names_say_what_things_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    ["src", "tests", "benches"].iter().for_each(|folder| rust_files(&root.join(folder), &mut files));
+    let files = ["src", "tests", "benches"].into_iter().flat_map(|folder| rust_files(&root.join(folder)));
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in files {
         let place = file.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use am_eval::suite::schema;
+use am_eval::wording::data_kind;
 use serde_json::Value;
 
 /// The words of an enumeration of the schema, by its name or by the table and key where it stands.
@@ -24,26 +25,62 @@ fn words(name: &str) -> BTreeSet<String> {
     words
 }
 
-/// The kinds of `[[attack]]`.
-fn kinds() -> BTreeSet<String> {
+/// The kinds of a table that has several, by its name in the schema.
+fn kinds_of(table: &str) -> BTreeSet<String> {
     let schema = schema();
-    let variants = schema["$defs"]["RawAttack"]["anyOf"].as_array().cloned().unwrap_or_default();
+    let variants = schema["$defs"][table]["anyOf"].as_array().cloned().unwrap_or_default();
     let kind = |variant: &Value| {
         let name = variant["$ref"].as_str()?.rsplit('/').next()?.to_owned();
         Some(schema["$defs"][name]["properties"]["kind"]["const"].as_str()?.to_owned())
     };
     let kinds: BTreeSet<String> = variants.iter().filter_map(kind).collect();
-    assert_eq!(kinds.len(), variants.len());
+    assert!(!kinds.is_empty() && kinds.len() == variants.len(), "{table}: {kinds:?} of {variants:?}");
     kinds
 }
 
+/// The kinds of `[[attack]]`.
+fn kinds() -> BTreeSet<String> {
+    kinds_of("RawAttack")
+}
+
+/// Whether a page has a word as code, or as a value of an example.
+fn has(page: &str, word: &str) -> bool {
+    page.contains(&format!("`{word}`")) || page.contains(&format!("\"{word}\""))
+}
+
 #[test]
-fn every_word_stands_on_the_page_of_attacks() {
-    let page = std::fs::read_to_string("docs/attacks.md").unwrap();
-    let enumerations = ["OptimizerName", "BoundaryMethod", "Loss", "RawFeatures.objective"];
-    let all = enumerations.into_iter().flat_map(words).chain(kinds());
-    let missing: Vec<String> = all.filter(|word| !page.contains(&format!("`{word}`"))).collect();
-    assert!(missing.is_empty(), "docs/attacks.md says nothing of {missing:?}");
+fn every_word_stands_on_the_page_that_explains_it() {
+    let pages: [(&str, &[&str]); 4] = [
+        (
+            "attacks",
+            &[
+                "OptimizerName",
+                "BoundaryMethod",
+                "Loss",
+                "RawFeatures.objective",
+                "Backward",
+                "Stop",
+                "Sweep",
+                "Control",
+            ],
+        ),
+        ("inside", &["UnitRanking"]),
+        ("visualize", &["CanvasWord", "PicturePreset", "UnitRanking"]),
+        ("gate", &["Metric", "Level"]),
+    ];
+    let kinds = [("attacks", kinds()), ("data", kinds_of("RawData"))];
+    let named = pages.iter().flat_map(|(page, names)| names.iter().map(|name| (*page, words(name))));
+    for (page, words) in named.chain(kinds) {
+        let text = std::fs::read_to_string(format!("docs/{page}.md")).unwrap();
+        let missing: Vec<&String> = words.iter().filter(|word| !has(&text, word)).collect();
+        assert!(missing.is_empty(), "docs/{page}.md says nothing of {missing:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_data_has_a_name_for_sentences() {
+    let bare: Vec<String> = kinds_of("RawData").into_iter().filter(|kind| data_kind(kind) == kind).collect();
+    assert!(bare.is_empty(), "src/wording/data_kind.rs has no words for {bare:?}");
 }
 
 #[test]
@@ -51,11 +88,11 @@ fn every_kind_stands_in_a_suite_that_is_run() {
     // tests/same_bytes.rs and the test of a plan's bounds run these.
     let suites = ["every_kind", "everything", "averaged"]
         .map(|name| std::fs::read_to_string(format!("tests/fixtures/suites/{name}.toml")).unwrap());
-    let has = |key: &str, word: &str| suites.iter().any(|suite| suite.contains(&format!("{key} = \"{word}\"")));
-    let missing: Vec<String> = kinds().into_iter().filter(|kind| !has("kind", kind)).collect();
+    let runs = |kind: &str| suites.iter().any(|suite| suite.contains(&format!("kind = \"{kind}\"")));
+    let missing: Vec<String> = kinds().into_iter().filter(|kind| !runs(kind)).collect();
     assert!(missing.is_empty(), "no suite of tests/fixtures/suites has the kinds {missing:?}");
-    // Every way of moving, measuring, disturbing and scoring is run and counted.
-    let enumerations = ["OptimizerName", "BoundaryMethod", "RawFeatures.objective", "Loss"];
+    // Every way of moving, measuring, disturbing, scoring and ranking is run and counted.
+    let enumerations = ["OptimizerName", "BoundaryMethod", "RawFeatures.objective", "Loss", "UnitRanking"];
     let stands = |word: &String| suites.iter().any(|suite| suite.contains(&format!("\"{word}\"")));
     let missing: Vec<String> = enumerations.into_iter().flat_map(words).filter(|word| !stands(word)).collect();
     assert!(missing.is_empty(), "no suite of tests/fixtures/suites has {missing:?}");

@@ -26,7 +26,7 @@ pub fn example(record: &Record, clean: &Tensor, image: &Tensor) -> Example {
         l2: record.l2,
         length: match record.cell.norm {
             Norm::Linf | Norm::L2 => None,
-            norm @ (Norm::L1 | Norm::L0) => Some(record.length(norm)),
+            norm @ (Norm::L1 | Norm::L0) => Some(record.length(norm) as f32),
         },
         clean: png(clean),
         perturbation: png(&visible),

@@ -114,12 +114,7 @@ impl Trace {
         let lengths = Lengths::measure(image, center)[0];
         let class = Tensor::from_slice(&[clean]).to_device(logits.device());
         self.steps.push(Step {
-            length: match norm {
-                Norm::Linf => lengths.linf,
-                Norm::L2 => lengths.l2,
-                Norm::L1 => lengths.l1,
-                Norm::L0 => lengths.l0 as f64,
-            },
+            length: lengths.get(norm),
             objective: floats(score)[0],
             margin: floats(&margin(logits, &class))[0],
             prediction: integers(&logits.argmax(-1, false))[0],

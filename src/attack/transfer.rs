@@ -60,7 +60,7 @@ impl AttackBlock<'_> {
                 Place::Occupied(known) => listed.push((record, *known.get(), false)),
                 Place::Vacant(free) => {
                     listed.push((record, *free.insert(images.len()), true));
-                    images.push(Image { row, pixels, length: length(record) });
+                    images.push(Image { row, pixels, length: record.length_in_ball() });
                 }
             }
         }
@@ -118,14 +118,4 @@ impl AttackBlock<'_> {
         }
         verdicts
     }
-}
-
-/// Length of a record's perturbation in its cell's norm.
-fn length(record: &Record) -> f64 {
-    f64::from(match record.cell.norm {
-        Norm::Linf => record.linf,
-        Norm::L2 => record.l2,
-        Norm::L1 => record.l1,
-        Norm::L0 => record.l0 as f32,
-    })
 }

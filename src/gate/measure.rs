@@ -158,13 +158,9 @@ fn within(distances: &Distances, epsilon: Epsilon) -> SampleSet {
 }
 
 fn grave(health: &[HealthSign]) -> BTreeSet<String> {
-    health.iter().filter(|sign| sign.is_grave()).map(name).collect()
+    health.iter().filter(|sign| sign.is_grave()).map(|sign| sign.word().to_owned()).collect()
 }
 
 fn doubts(health: &[HealthSign]) -> BTreeSet<String> {
-    health.iter().filter(|sign| sign.doubts_robustness()).map(name).collect()
-}
-
-fn name(sign: &HealthSign) -> String {
-    sign.code().split(':').next().unwrap_or_default().to_owned()
+    health.iter().filter(|sign| sign.doubts_robustness()).map(|sign| sign.word().to_owned()).collect()
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::Column;
 use super::fields::{Fields, Row};
 use super::intern::Interner;
 use super::rows::{self, DISTANCE_COLUMNS, RECORD_COLUMNS, TRANSFER_COLUMNS};
@@ -247,10 +248,7 @@ fn decode(bytes: &[u8]) -> Result<(Block, String), String> {
 
     let cells: Vec<Arc<Cell>> = from_json::<Vec<Cell>>(cells)?.into_iter().map(Arc::new).collect();
     let mut interner = Interner::default();
-    let mut listed = |columns| table(records, columns, &mut interner, |fields| rows::read_record(fields, &cells));
-    // Before compositions were known, records had no last column.
-    let older = RECORD_COLUMNS.split_last().map_or(RECORD_COLUMNS, |(_, older)| older);
-    let records = listed(RECORD_COLUMNS).or_else(|problem| listed(older).map_err(|_| problem))?;
+    let records = table(records, RECORD_COLUMNS, &mut interner, |fields| rows::read_record(fields, &cells))?;
     let distances = table(distances, DISTANCE_COLUMNS, &mut interner, rows::read_distance)?;
     let read_transfer = |fields: &mut Fields<'_>| rows::read_transfer(fields, &cells);
     let transfers = table(transfers, TRANSFER_COLUMNS, &mut interner, read_transfer)?;
@@ -325,7 +323,7 @@ fn csv_of<'a, T>(values: &'a [T], mut write: impl FnMut(&mut Row, &'a T)) -> Res
 
 fn table<T>(
     bytes: &[u8],
-    columns: &'static [&'static str],
+    columns: &'static [Column],
     interner: &mut Interner,
     mut read: impl FnMut(&mut Fields<'_>) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {

@@ -36,6 +36,23 @@ fn every_block_says_its_form_so_that_older_versions_know_that_they_cannot_read_i
 }
 
 #[test]
+fn a_block_of_before_a_column_was_added_is_still_read() {
+    let block = block("b");
+    let bytes = block.encode("suite-1").unwrap();
+    let line = first_line(&bytes).unwrap();
+    let mut header: Header = serde_json::from_slice(line).unwrap();
+    let body = &bytes[line.len() + 1..];
+    let (cells, rest) = body.split_at(header.bytes[0]);
+    let (records, rest) = rest.split_at(header.bytes[1]);
+    let text = std::str::from_utf8(records).unwrap();
+    let older: String = text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned() + "\n").collect();
+    header.bytes[1] = older.len();
+    let file = [&json(&header).unwrap()[..], cells, older.as_bytes(), rest].concat();
+    assert_eq!(decode_rehashed(&file).unwrap(), block);
+    assert!(decode_rehashed(&file[..file.len() - 1]).is_err());
+}
+
+#[test]
 fn every_truncation_and_every_changed_byte_is_found() {
     let bytes = block_with_transfers("b").encode("suite-1").unwrap();
     assert!(decode(&bytes).is_ok());

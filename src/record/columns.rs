@@ -146,6 +146,15 @@ pub(super) const fn joined<const N: usize>(groups: &[&[Column]]) -> [Column; N] 
     all
 }
 
+/// How many of `columns` the oldest file has that is still read: all but the optional ones at the end, which came later.
+pub(super) const fn fewest(columns: &[Column]) -> usize {
+    let mut count = columns.len();
+    while count > 0 && columns[count - 1].optional {
+        count -= 1;
+    }
+    count
+}
+
 /// The names of columns, in order.
 pub(super) const fn names<const N: usize>(columns: &[Column; N]) -> [&'static str; N] {
     let mut names = [""; N];

@@ -20,7 +20,8 @@ columns! {
 pub const DISTANCES_TABLE: &[Column] = &COLUMNS;
 /// Their names.
 pub const DISTANCES_COLUMNS: &[&str] = &names(&COLUMNS);
-const COLUMNS: [Column; 15] = joined(&[Heading::BEFORE, DistanceRecord::BEFORE, DistanceRecord::AFTER]);
+const COLUMNS: [Column; Heading::BEFORE.len() + DistanceRecord::BEFORE.len() + DistanceRecord::AFTER.len()] =
+    joined(&[Heading::BEFORE, DistanceRecord::BEFORE, DistanceRecord::AFTER]);
 
 /// Writes `distances.csv`; without [`DistancesWriter::finish`] no file appears.
 pub struct DistancesWriter {
@@ -61,7 +62,7 @@ impl DistancesReader {
     /// Open the file `path`. `searched` is the radius where censored distances end, which the table does not tell (see
     /// [`Manifest::searched_radius`](super::Manifest::searched_radius)).
     pub fn open(path: &Path, searched: f64) -> Result<Self, StoreError> {
-        let table = TableReader::open(path, DISTANCES_COLUMNS)?;
+        let table = TableReader::open(path, DISTANCES_TABLE)?;
         Ok(DistancesReader { table, searched })
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use csv::StringRecord;
 
+use super::Column;
+use super::columns::fewest;
 use super::intern::Interner;
 use crate::terms::SampleId;
 use crate::wording::escape;
@@ -57,19 +59,20 @@ pub(crate) fn float_text(value: f64) -> String {
 /// A row that is being read, field after field; errors name the column.
 pub(super) struct Fields<'a> {
     row: &'a StringRecord,
-    columns: &'static [&'static str],
+    columns: &'static [Column],
     interner: &'a mut Interner,
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `row`, which is an error if it has another number of them than there are columns.
+    /// The fields of `row`. Optional ones at the end may be lacking, as they do in files of before there were such columns; another number
+    /// of fields is an error.
     pub(super) fn new(
         row: &'a StringRecord,
-        columns: &'static [&'static str],
+        columns: &'static [Column],
         interner: &'a mut Interner,
     ) -> Result<Self, String> {
-        if row.len() != columns.len() {
+        if !(fewest(columns)..=columns.len()).contains(&row.len()) {
             return Err(format!("expected {} fields, found {}; the file may be cut off", columns.len(), row.len()));
         }
         Ok(Fields { row, columns, interner, at: 0 })
@@ -102,7 +105,7 @@ impl<'a> Fields<'a> {
 
     /// The error about the field that was read last.
     pub(super) fn wrong(&self, text: &str, problem: &str) -> String {
-        let column = self.at.checked_sub(1).and_then(|at| self.columns.get(at)).copied().unwrap_or_default();
+        let column = self.at.checked_sub(1).and_then(|at| self.columns.get(at)).map_or("", |column| column.name);
         format!("column `{column}`: `{text}` {problem}")
     }
 

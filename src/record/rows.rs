@@ -2,21 +2,26 @@
 
 use std::sync::Arc;
 
-use super::columns::{ColumnType, Field, joined, names};
+use super::columns::{ColumnType, Field, joined};
 use super::fields::{Fields, Row};
 use super::{Cell, Column, DistanceRecord, Record, TransferRecord};
 
 /// Columns of a block's records; `cell` is an index into the block's list of cells.
-pub(super) const RECORD_COLUMNS: &[&str] = &names(&joined::<25>(&[SUBJECT, Record::AFTER]));
+pub(super) const RECORD_COLUMNS: &[Column] =
+    &joined::<{ SUBJECT.len() + Record::AFTER.len() }>(&[SUBJECT, Record::AFTER]);
 const SUBJECT: &[Column] =
     &[internal("cell"), internal("sample_id"), internal("label"), internal("clean_pred"), internal("target")];
 
 /// Columns of a block's distances.
-pub(super) const DISTANCE_COLUMNS: &[&str] =
-    &names(&joined::<15>(&[DistanceRecord::BEFORE, &[internal("searched")], DistanceRecord::AFTER]));
+pub(super) const DISTANCE_COLUMNS: &[Column] = &joined::<
+    { DistanceRecord::BEFORE.len() + SEARCHED.len() + DistanceRecord::AFTER.len() },
+>(&[DistanceRecord::BEFORE, SEARCHED, DistanceRecord::AFTER]);
+const SEARCHED: &[Column] = &[internal("searched")];
 
 /// Columns of a block's transfers; `cell` is an index into the block's list of cells.
-pub(super) const TRANSFER_COLUMNS: &[&str] = &names(&joined::<8>(&[&[internal("cell")], TransferRecord::AFTER]));
+pub(super) const TRANSFER_COLUMNS: &[Column] =
+    &joined::<{ SOURCE.len() + TransferRecord::AFTER.len() }>(&[SOURCE, TransferRecord::AFTER]);
+const SOURCE: &[Column] = &[internal("cell")];
 
 /// A column that no table for readers has.
 const fn internal(name: &'static str) -> Column {

@@ -49,7 +49,7 @@ columns! {
 pub const SAMPLES_TABLE: &[Column] = &COLUMNS;
 /// Their names.
 pub const SAMPLES_COLUMNS: &[&str] = &names(&COLUMNS);
-const COLUMNS: [Column; 34] = joined(&[Heading::BEFORE, Record::AFTER]);
+const COLUMNS: [Column; Heading::BEFORE.len() + Record::AFTER.len()] = joined(&[Heading::BEFORE, Record::AFTER]);
 
 /// Where the columns lie that, with the attack's target rule, make up a cell.
 const CELL_COLUMNS: [usize; 8] = [1, 2, 7, 8, 10, 11, 12, 13];
@@ -101,7 +101,7 @@ impl SamplesReader {
     /// [`Manifest::target_rules`](super::Manifest::target_rules)); an attack that it lacks has none.
     pub fn open(path: &Path, target_rules: BTreeMap<String, Target>) -> Result<Self, StoreError> {
         Ok(SamplesReader {
-            table: TableReader::open(path, SAMPLES_COLUMNS)?,
+            table: TableReader::open(path, SAMPLES_TABLE)?,
             target_rules,
             cells: HashMap::new(),
             key: String::new(),

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Writer, WriterBuilder};
 
+use super::columns::fewest;
 use super::fields::{Fields, Row};
 use super::intern::Interner;
-use super::{AtomicFile, Block, DistancesWriter, RunDir, SamplesWriter, StoreError};
+use super::{AtomicFile, Block, Column, DistancesWriter, RunDir, SamplesWriter, StoreError};
 use crate::files::open_regular;
 
 /// A CSV file that is being written.
@@ -41,16 +42,20 @@ impl TableWriter {
 pub(super) struct TableReader {
     reader: csv::Reader<File>,
     path: PathBuf,
-    columns: &'static [&'static str],
+    columns: &'static [Column],
     interner: Interner,
     row: StringRecord,
 }
 
 impl TableReader {
-    pub(super) fn open(path: &Path, columns: &'static [&'static str]) -> Result<Self, StoreError> {
+    /// Opens a table with these columns; optional ones at the end may be lacking, as they do in files of before there were such columns.
+    pub(super) fn open(path: &Path, columns: &'static [Column]) -> Result<Self, StoreError> {
         let file = open_regular(path).map_err(StoreError::io("read", path))?;
         let mut reader = ReaderBuilder::new().from_reader(file);
         let header = reader.headers().map_err(|error| StoreError::table(path, error))?;
+        let is_older =
+            |older: &&[Column]| older.len() >= fewest(columns) && older.iter().map(|column| column.name).eq(header);
+        let columns = columns.get(..header.len()).filter(is_older).unwrap_or(columns);
         if let Some(problem) = header_problem(header, columns) {
             return Err(StoreError::Table { path: path.to_owned(), line: 1, problem });
         }
@@ -82,7 +87,8 @@ impl TableReader {
     }
 }
 
-fn header_problem(header: &StringRecord, columns: &[&str]) -> Option<String> {
+fn header_problem(header: &StringRecord, columns: &[Column]) -> Option<String> {
+    let columns: Vec<&str> = columns.iter().map(|column| column.name).collect();
     if header.iter().eq(columns.iter().copied()) {
         return None;
     }

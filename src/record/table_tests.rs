@@ -38,6 +38,29 @@ fn tables_hold_the_blocks_in_the_given_order() {
 }
 
 #[test]
+fn files_of_before_a_column_was_added_are_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(folder.path(), "suite-1").unwrap();
+    block("b").write(&dir).unwrap();
+    assemble_tables(&dir, &["b".to_owned()], |_| ()).unwrap();
+    let current = std::fs::read_to_string(dir.samples_path()).unwrap();
+    let without = |columns: usize| {
+        let line = |line: &str| line.rsplitn(columns + 1, ',').last().unwrap_or_default().to_owned() + "\n";
+        current.lines().map(line).collect::<String>()
+    };
+    let read = |text: &str| {
+        std::fs::write(dir.samples_path(), text).unwrap();
+        SamplesReader::open(&dir.samples_path(), rules()).and_then(|reader| reader.collect::<Result<Vec<_>, _>>())
+    };
+    // Compositions came with their column; all others have been there from the first version on.
+    assert_eq!(read(&without(1)).unwrap(), block("").records);
+    let message = read(&without(2)).unwrap_err().to_string();
+    assert!(message.contains("missing columns: status"), "{message}");
+    let uneven = without(1).replacen(",ok\n", "\n", 1);
+    assert!(read(&uneven).is_err(), "{uneven}");
+}
+
+#[test]
 fn messages() {
     let folder = tempfile::tempdir().unwrap();
     let dir = RunDir::create(folder.path(), "suite-1").unwrap();

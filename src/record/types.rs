@@ -139,13 +139,18 @@ impl Record {
     }
 
     /// The perturbation's length in `norm`.
-    pub fn length(&self, norm: Norm) -> f32 {
+    pub fn length(&self, norm: Norm) -> f64 {
         match norm {
-            Norm::Linf => self.linf,
-            Norm::L2 => self.l2,
-            Norm::L1 => self.l1,
-            Norm::L0 => self.l0 as f32,
+            Norm::Linf => self.linf.into(),
+            Norm::L2 => self.l2.into(),
+            Norm::L1 => self.l1.into(),
+            Norm::L0 => self.l0.into(),
         }
+    }
+
+    /// The same in the norm of its ball.
+    pub fn length_in_ball(&self) -> f64 {
+        self.length(self.cell.norm)
     }
 }
 

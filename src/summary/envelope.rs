@@ -31,7 +31,7 @@ impl Envelope {
     /// Takes note of a record's flip: it has a length in every norm.
     pub(super) fn flip(&mut self, sample: u32, record: &Record) {
         for norm in Norm::ALL {
-            let length = f64::from(record.length(norm));
+            let length = record.length(norm);
             let shortest = self.flips.entry((norm, sample)).or_insert(length);
             *shortest = shortest.min(length);
         }

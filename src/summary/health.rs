@@ -9,51 +9,86 @@ use super::tally::{CellTally, ModelTally, Variety};
 use crate::record::CellKind;
 use crate::terms::{Epsilon, Norm};
 
+/// What a sign puts in doubt.
+#[derive(PartialEq)]
+enum Doubt {
+    /// Nothing: it only deserves notice.
+    Notice,
+    /// What the run claims, but not that the model is as robust as it says.
+    Claim,
+    /// That the model is as robust as the numbers say.
+    Robustness,
+}
+
+/// What a sign is told of.
+#[derive(PartialEq)]
+enum About {
+    /// A cell of an attack.
+    Attack,
+    /// A model, whatever the attack.
+    Model,
+}
+
 impl HealthSign {
+    /// Its short name; what it counts, if it does; what it puts in doubt; what it is told of.
+    const fn about(self) -> (&'static str, Option<u64>, Doubt, About) {
+        use About::{Attack, Model};
+        use Doubt::{Claim, Notice, Robustness};
+        match self {
+            HealthSign::ZeroGradient(count) => ("zero-gradient", Some(count), Robustness, Attack),
+            HealthSign::NonFinite(count) => ("non-finite", Some(count), Robustness, Attack),
+            HealthSign::Undecided(count) => ("undecided", Some(count), Robustness, Attack),
+            HealthSign::DeadUnit(count) => ("dead-unit", Some(count), Notice, Attack),
+            HealthSign::UnconfirmedHits(count) => ("unconfirmed-hits", Some(count), Notice, Attack),
+            HealthSign::ControlAsStrong => ("control-as-strong", None, Claim, Attack),
+            HealthSign::LostByRounding(count) => ("lost-by-rounding", Some(count), Notice, Attack),
+            HealthSign::GradientMasking => ("gradient-masking", None, Robustness, Attack),
+            HealthSign::GradientFree(count) => ("gradient-free", Some(count), Robustness, Attack),
+            HealthSign::NotConverged(count) => ("not-converged", Some(count), Robustness, Attack),
+            HealthSign::LossStillMoves(count) => ("loss-still-moves", Some(count), Notice, Attack),
+            HealthSign::TransferFindsMore(count) => ("transfer-finds-more", Some(count), Robustness, Attack),
+            HealthSign::NotAtChance => ("not-at-chance", None, Robustness, Attack),
+            HealthSign::SelfTestFailed(count) => ("self-test-failed", Some(count), Robustness, Model),
+            HealthSign::FlatGradient(count) => ("flat-gradient", Some(count), Robustness, Model),
+            HealthSign::FarBeyondLinear(count) => ("far-beyond-linear", Some(count), Robustness, Attack),
+            HealthSign::ConstantPrediction => ("constant-prediction", None, Robustness, Attack),
+            HealthSign::RandomModel => ("random-model", None, Robustness, Model),
+            HealthSign::AveragedModel(passes) => ("averaged-model", Some(passes), Notice, Model),
+            HealthSign::Probabilities => ("probabilities", None, Notice, Model),
+        }
+    }
+
     /// Whether it puts a run's claims in doubt, or only deserves notice.
     pub fn is_grave(self) -> bool {
-        use HealthSign::{AveragedModel, DeadUnit, LossStillMoves, LostByRounding, Probabilities, UnconfirmedHits};
-        !matches!(
-            self,
-            DeadUnit(_) | UnconfirmedHits(_) | LostByRounding(_) | LossStillMoves(_) | AveragedModel(_) | Probabilities
-        )
+        self.about().2 != Doubt::Notice
     }
 
     /// Whether the model may be less robust than the numbers beside it say, or the numbers mean nothing: first screens show it, and
     /// no rule of a gate passes cleanly on such a number.
     pub fn doubts_robustness(self) -> bool {
-        self.is_grave() && self != HealthSign::ControlAsStrong
+        self.about().2 == Doubt::Robustness
     }
 
     /// Whether it is told of a model as a whole, whatever the attack.
     pub fn is_of_model(self) -> bool {
-        use HealthSign::{AveragedModel, FlatGradient, Probabilities, RandomModel, SelfTestFailed};
-        matches!(self, RandomModel | AveragedModel(_) | Probabilities | FlatGradient(_) | SelfTestFailed(_))
+        self.about().3 == About::Model
     }
 
-    /// A short name for `summary.csv`, with the count where there is one: `zero-gradient:3`.
+    /// A short name: `zero-gradient`.
+    pub const fn word(self) -> &'static str {
+        self.about().0
+    }
+
+    /// What it counts: records, samples, or the passes of a mean; none where there is nothing to count.
+    pub const fn count(self) -> Option<u64> {
+        self.about().1
+    }
+
+    /// The short name for `summary.csv`, with the count where there is one: `zero-gradient:3`.
     pub fn code(self) -> String {
-        match self {
-            HealthSign::ZeroGradient(count) => format!("zero-gradient:{count}"),
-            HealthSign::NonFinite(count) => format!("non-finite:{count}"),
-            HealthSign::Undecided(count) => format!("undecided:{count}"),
-            HealthSign::DeadUnit(count) => format!("dead-unit:{count}"),
-            HealthSign::UnconfirmedHits(count) => format!("unconfirmed-hits:{count}"),
-            HealthSign::ControlAsStrong => "control-as-strong".to_owned(),
-            HealthSign::LostByRounding(count) => format!("lost-by-rounding:{count}"),
-            HealthSign::GradientMasking => "gradient-masking".to_owned(),
-            HealthSign::GradientFree(count) => format!("gradient-free:{count}"),
-            HealthSign::NotConverged(count) => format!("not-converged:{count}"),
-            HealthSign::LossStillMoves(count) => format!("loss-still-moves:{count}"),
-            HealthSign::TransferFindsMore(count) => format!("transfer-finds-more:{count}"),
-            HealthSign::NotAtChance => "not-at-chance".to_owned(),
-            HealthSign::SelfTestFailed(count) => format!("self-test-failed:{count}"),
-            HealthSign::FlatGradient(count) => format!("flat-gradient:{count}"),
-            HealthSign::FarBeyondLinear(count) => format!("far-beyond-linear:{count}"),
-            HealthSign::ConstantPrediction => "constant-prediction".to_owned(),
-            HealthSign::RandomModel => "random-model".to_owned(),
-            HealthSign::AveragedModel(passes) => format!("averaged-model:{passes}"),
-            HealthSign::Probabilities => "probabilities".to_owned(),
+        match self.count() {
+            Some(count) => format!("{}:{count}", self.word()),
+            None => self.word().to_owned(),
         }
     }
 }

@@ -325,13 +325,11 @@ fn finite(value: f64) -> Option<f64> {
 }
 
 fn signs(signs: &[HealthSign]) -> Vec<Sign> {
-    let sign = |sign: &HealthSign| {
-        let code = sign.code();
-        let (name, count) = match code.split_once(':') {
-            Some((name, count)) => (name.to_owned(), count.parse().ok()),
-            None => (code, None),
-        };
-        Sign { sign: name, count, grave: sign.is_grave(), text: sign.to_string() }
+    let sign = |sign: &HealthSign| Sign {
+        sign: sign.word().to_owned(),
+        count: sign.count(),
+        grave: sign.is_grave(),
+        text: sign.to_string(),
     };
     signs.iter().map(sign).collect()
 }

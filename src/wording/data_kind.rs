@@ -16,28 +16,3 @@ pub fn data_kind(kind: &str) -> &str {
         other => other,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_kind_of_data_is_called_by_its_key() {
-        let source = include_str!("../suite/data_config.rs");
-        assert!(source.contains("enum DataSource"));
-        for kind in [
-            "cifar10",
-            "cifar100",
-            "mnist",
-            "fashion-mnist",
-            "imagenet-val",
-            "synthetic",
-            "csv",
-            "image-folder",
-            "webdataset",
-            "idx",
-        ] {
-            assert_ne!(data_kind(kind), kind);
-        }
-    }
-}

@@ -60,7 +60,7 @@ proptest! {
         let snapshot = collector.finish(run(1, []).provenance, &summary);
 
         let holds = |norm: Norm, radius: f64, sample: usize| {
-            let inside = |record: &Record| f64::from(record.length(norm)) <= radius * (1.0 + 1e-6);
+            let inside = |record: &Record| record.length(norm) <= radius * (1.0 + 1e-6);
             let mut of_sample = records.iter().filter(|record| record.sample_id.as_str() == sample.to_string());
             let near = near.get(&sample).is_some_and(|&near| norm == Norm::Linf && near <= radius);
             !near && !of_sample.any(|record| record.flipped && inside(record))

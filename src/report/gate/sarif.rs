@@ -219,18 +219,8 @@ fn message(text: &str) -> Value {
     json!({ "text": escape::sarif(text) })
 }
 
-/// Every metric, in the order of the descriptors.
-const METRICS: [Metric; 6] = [
-    Metric::CleanAccuracy,
-    Metric::RobustAccuracy,
-    Metric::WorstCaseAccuracy,
-    Metric::FlipRate,
-    Metric::DistanceMedian,
-    Metric::AllNormsAccuracy,
-];
-
 fn index(metric: Metric) -> Option<usize> {
-    METRICS.iter().position(|known| *known == metric)
+    Metric::ALL.iter().position(|known| *known == metric)
 }
 
 fn id(metric: Metric) -> String {
@@ -238,7 +228,7 @@ fn id(metric: Metric) -> String {
 }
 
 fn descriptors() -> Vec<Value> {
-    METRICS.into_iter().map(descriptor).collect()
+    Metric::ALL.into_iter().map(descriptor).collect()
 }
 
 fn descriptor(metric: Metric) -> Value {

@@ -99,20 +99,9 @@ fn gather(signs: impl Iterator<Item = (HealthSign, String)>) -> Vec<Sign> {
 
 fn count_of(sign: HealthSign) -> u64 {
     match sign {
-        HealthSign::ZeroGradient(count)
-        | HealthSign::NonFinite(count)
-        | HealthSign::Undecided(count)
-        | HealthSign::DeadUnit(count)
-        | HealthSign::UnconfirmedHits(count)
-        | HealthSign::GradientFree(count)
-        | HealthSign::NotConverged(count)
-        | HealthSign::LossStillMoves(count)
-        | HealthSign::TransferFindsMore(count)
-        | HealthSign::SelfTestFailed(count)
-        | HealthSign::FlatGradient(count)
-        | HealthSign::FarBeyondLinear(count)
-        | HealthSign::LostByRounding(count) => count,
-        _ => 0,
+        // The passes of a mean are no number of cases, and not added up.
+        HealthSign::AveragedModel(_) => 0,
+        sign => sign.count().unwrap_or_default(),
     }
 }
 

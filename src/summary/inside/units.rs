@@ -150,7 +150,7 @@ impl Flips {
             tries.flipped.insert(sample);
             if cell.kind == CellKind::Unit && record.status == Status::Ok {
                 *tries.classes.entry(record.adv_pred).or_default() += 1;
-                let length = length(record);
+                let length = record.length_in_ball();
                 let smallest = driven.smallest.entry(sample).or_insert(f64::INFINITY);
                 *smallest = smallest.min(length);
             }
@@ -309,16 +309,6 @@ impl Driven {
 
     fn at(&self, kind: CellKind, epsilon: Epsilon) -> Vec<&Tries> {
         self.of_kind(kind).filter(|(radius, ..)| **radius == epsilon).map(|(_, _, tries)| tries).collect()
-    }
-}
-
-/// The perturbation's length in the cell's norm.
-fn length(record: &Record) -> f64 {
-    match record.cell.norm {
-        Norm::Linf => f64::from(record.linf),
-        Norm::L2 => f64::from(record.l2),
-        Norm::L1 => f64::from(record.l1),
-        Norm::L0 => record.l0 as f64,
     }
 }
 
