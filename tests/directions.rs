@@ -1,10 +1,9 @@
 //! The way of the data: imports point one way, and no two folders import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use sources::rust_files;
+use sources::{code, rust_files};
 
 #[path = "support/sources.rs"]
 mod sources;
@@ -56,13 +55,6 @@ fn module(file: &Path) -> Module {
         parts.pop();
     }
     parts
-}
-
-/// Code without comments and without the tests at its end.
-fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Every path that begins with `crate` or `super`; of a list in braces, each of its members.
@@ -117,7 +109,7 @@ fn imports() -> BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> {
     let mut imports: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     let of_tests = |module: &Module| module.iter().any(|part| part.contains("test") || part == "fixture");
     for (from, file) in all.iter().filter(|(module, _)| !of_tests(module)) {
-        for path in paths(&code(&fs::read_to_string(file).unwrap())) {
+        for path in paths(&code(file)) {
             let ups = path.iter().take_while(|part| *part == "super").count();
             let base = if ups == 0 { Vec::new() } else { from[..from.len().saturating_sub(ups)].to_vec() };
             let path = [base, path[ups.max(1)..].to_vec()].concat();

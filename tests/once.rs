@@ -19,18 +19,11 @@ const ONCE: &[(&str, &[&str], &str)] = &[
     ("fn write_atomically", &["src/record/atomic.rs"], "files are written whole by `record::atomic`"),
 ];
 
-/// Code without comments and without the tests at its end.
-fn code(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap();
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn what_is_said_in_one_place_is_said_there_alone() {
     let mut problems = Vec::new();
     for file in sources::rust_files(Path::new("src")).iter().filter(|file| !file.ends_with("tests.rs")) {
-        let (name, code) = (file.to_string_lossy().replace('\\', "/"), code(file));
+        let (name, code) = (file.to_string_lossy().replace('\\', "/"), sources::code(file));
         for (mark, places, about) in ONCE {
             let is_there = code.contains(mark);
             if is_there != places.contains(&name.as_str()) {

@@ -25,22 +25,27 @@ fn words(name: &str) -> BTreeSet<String> {
     words
 }
 
-/// The kinds of a table that has several, by its name in the schema.
-fn kinds_of(table: &str) -> BTreeSet<String> {
+/// The kinds of a table that has several, by its place in the schema.
+fn kinds_of(place: &str) -> BTreeSet<String> {
     let schema = schema();
-    let variants = schema["$defs"][table]["anyOf"].as_array().cloned().unwrap_or_default();
+    let variants = schema.pointer(place).and_then(Value::as_array).cloned().unwrap_or_default();
     let kind = |variant: &Value| {
         let name = variant["$ref"].as_str()?.rsplit('/').next()?.to_owned();
         Some(schema["$defs"][name]["properties"]["kind"]["const"].as_str()?.to_owned())
     };
     let kinds: BTreeSet<String> = variants.iter().filter_map(kind).collect();
-    assert!(!kinds.is_empty() && kinds.len() == variants.len(), "{table}: {kinds:?} of {variants:?}");
+    assert!(!kinds.is_empty() && kinds.len() == variants.len(), "{place}: {kinds:?} of {variants:?}");
     kinds
 }
 
 /// The kinds of `[[attack]]`.
 fn kinds() -> BTreeSet<String> {
-    kinds_of("RawAttack")
+    kinds_of("/$defs/RawAttack/anyOf")
+}
+
+/// The kinds of `[data]`.
+fn kinds_of_data() -> BTreeSet<String> {
+    kinds_of("/properties/data/anyOf")
 }
 
 /// Whether a page has a word as code, or as a value of an example.
@@ -50,7 +55,7 @@ fn has(page: &str, word: &str) -> bool {
 
 #[test]
 fn every_word_stands_on_the_page_that_explains_it() {
-    let pages: [(&str, &[&str]); 4] = [
+    let pages: [(&str, &[&str]); 3] = [
         (
             "attacks",
             &[
@@ -64,11 +69,10 @@ fn every_word_stands_on_the_page_that_explains_it() {
                 "Control",
             ],
         ),
-        ("inside", &["UnitRanking"]),
         ("visualize", &["CanvasWord", "PicturePreset", "UnitRanking"]),
         ("gate", &["Metric", "Level"]),
     ];
-    let kinds = [("attacks", kinds()), ("data", kinds_of("RawData"))];
+    let kinds = [("attacks", kinds()), ("data", kinds_of_data())];
     let named = pages.iter().flat_map(|(page, names)| names.iter().map(|name| (*page, words(name))));
     for (page, words) in named.chain(kinds) {
         let text = std::fs::read_to_string(format!("docs/{page}.md")).unwrap();
@@ -79,7 +83,7 @@ fn every_word_stands_on_the_page_that_explains_it() {
 
 #[test]
 fn every_kind_of_data_has_a_name_for_sentences() {
-    let bare: Vec<String> = kinds_of("RawData").into_iter().filter(|kind| data_kind(kind) == kind).collect();
+    let bare: Vec<String> = kinds_of_data().into_iter().filter(|kind| data_kind(kind) == kind).collect();
     assert!(bare.is_empty(), "src/wording/data_kind.rs has no words for {bare:?}");
 }
 

@@ -15,7 +15,7 @@ use crate::record::{Record, TransferRecord};
 use crate::region::{Ball, Region, shape};
 use crate::rows::{Entrants, Row};
 use crate::suite::passes::TRANSFER;
-use crate::terms::{Epsilon, Norm};
+use crate::terms::Epsilon;
 
 /// Another model of the suite, to which an attack's images are shown.
 pub struct Victim {

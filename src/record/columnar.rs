@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{Type, TypePtr};
 
-use super::columns::ColumnType;
+use super::column::ColumnType;
 use super::{AtomicFile, DISTANCES_TABLE, SAMPLES_TABLE, StoreError};
 use crate::files::open_regular;
 use crate::wording::escape;

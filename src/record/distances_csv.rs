@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::columns::{columns, joined, names};
+use super::column::{joined, names};
+use super::columns::columns;
 use super::table::{TableReader, TableWriter};
 use super::{Column, DistanceRecord, StoreError};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use csv::StringRecord;
 
 use super::Column;
-use super::columns::fewest;
+use super::column::fewest;
 use super::intern::Interner;
 use crate::terms::SampleId;
 use crate::wording::escape;

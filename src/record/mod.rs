@@ -4,6 +4,7 @@ mod adversarial;
 mod atomic;
 mod block;
 mod cell;
+mod column;
 mod columnar;
 mod columns;
 mod damage;
@@ -36,8 +37,9 @@ pub use atomic::{AtomicFile, write_atomically};
 pub use block::{BLOCK_FORMAT, Block, BlockFormat, decode_rehashed};
 pub(crate) use cell::target_text;
 pub use cell::{Cell, CellUnit};
+pub use column::{Column, ColumnType};
 pub use columnar::{column_type, write_parquet};
-pub use columns::{Column, ColumnType};
+
 pub use damage::{DamageOrigin, DamageTally, Moments, PatchTally, Positions};
 pub use distances_csv::{DISTANCES_COLUMNS, DISTANCES_TABLE, DistancesReader, DistancesWriter};
 pub use error::StoreError;

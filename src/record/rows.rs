@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::columns::{ColumnType, Field, joined};
+use super::column::{ColumnType, joined};
+use super::columns::Field;
 use super::fields::{Fields, Row};
 use super::{Cell, Column, DistanceRecord, Record, TransferRecord};
 

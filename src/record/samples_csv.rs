@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::columns::{columns, joined, names};
+use super::column::{joined, names};
+use super::columns::columns;
 use super::table::{TableReader, TableWriter};
 use super::{Cell, CellUnit, Column, Record, StoreError};
 use crate::suite::Target;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Writer, WriterBuilder};
 
-use super::columns::fewest;
+use super::column::fewest;
 use super::fields::{Fields, Row};
 use super::intern::Interner;
 use super::{AtomicFile, Block, Column, DistancesWriter, RunDir, SamplesWriter, StoreError};

@@ -1,4 +1,5 @@
 //! The program's own source files, for tests that read them.
+#![allow(dead_code, reason = "each test uses a part of this")]
 
 use std::path::{Path, PathBuf};
 
@@ -10,4 +11,15 @@ pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
         false => Vec::from_iter(path.extension().is_some_and(|end| end == "rs").then_some(path)),
     };
     entries.flat_map(files).collect()
+}
+
+/// Code without lines of comments and without the tests at its end.
+pub fn code(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let tests = text.match_indices("#[cfg(test)]").map(|(at, _)| at).find(|&at| {
+        let declared = text[at..].lines().find(|line| !line.starts_with("#["));
+        declared.is_some_and(|line| line.ends_with('{') && line.contains("mod "))
+    });
+    let code = &text[..tests.unwrap_or(text.len())];
+    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }

@@ -171,4 +171,6 @@ pub fn adversarial_file(model: &str, attack: &str) -> String {
 }
 
 #[cfg(test)]
+mod page_tests;
+#[cfg(test)]
 mod tests;
