@@ -9,6 +9,9 @@ use am_eval::suite::Suite;
 use am_eval::suite::gate::RuleSet;
 use clap::{CommandFactory, Parser};
 
+#[path = "support/sources.rs"]
+mod sources;
+
 const README: &str = include_str!("../README.md");
 const CI: &str = include_str!("../docs/ci.md");
 const COMMANDS: &str = include_str!("../docs/commands.md");
@@ -130,22 +133,70 @@ fn every_command_is_on_its_page() {
     }
 }
 
-/// Every `am-eval` line of a page that shows commands parses as one.
+/// The words of a command line, of which some stand in quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, part) in line.split(['"', '\'']).enumerate() {
+        match place % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+/// Every `am-eval` line of a page parses as a command.
 #[test]
 fn commands_on_the_pages_are_the_programs() {
     let mut count = 0;
-    for (page, text) in [("ci.md", CI), ("commands.md", COMMANDS), ("gate.md", GATE)] {
-        for line in
-            text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with("am-eval "))
-        {
-            let words = line.split_whitespace().take_while(|word| !["#", ">", "|", "&&"].contains(word));
+    for (page, text) in documents() {
+        let mut fenced = false;
+        for line in text.lines() {
+            fenced ^= line.starts_with("```");
+            let line = if fenced { line } else { line.strip_prefix("    ").unwrap_or_default() };
+            let line = line.strip_prefix("target/release/").unwrap_or(line);
+            if !line.starts_with("am-eval ") || line.ends_with('\\') {
+                continue;
+            }
+            let words =
+                words(line).into_iter().take_while(|word| !["#", ">", "|", "&&", "||"].contains(&word.as_str()));
             if let Err(error) = Cli::try_parse_from(words) {
-                panic!("docs/{page}: {line}\n{error}");
+                panic!("{}: {line}\n{error}", page.display());
             }
             count += 1;
         }
     }
-    assert!(count >= 8, "{count} commands");
+    assert!(count >= 20, "{count} commands");
+}
+
+/// What pages, comments and messages call `am-eval COMMAND --option` exists.
+#[test]
+fn what_people_are_told_to_run_exists() {
+    let mut texts = documents();
+    let read = |path: PathBuf| (path.clone(), std::fs::read_to_string(&path).unwrap());
+    texts.extend(sources::rust_files(std::path::Path::new("src")).into_iter().map(read));
+    let mut named = 0;
+    for (path, text) in texts {
+        for code in text.split("`am-eval ").skip(1).filter_map(|rest| rest.split_once('`')).map(|(code, _)| code) {
+            if code.starts_with(|letter: char| letter.is_uppercase() || letter == '{') {
+                continue; // any command
+            }
+            let (cli, mut words) = (Cli::command(), code.split_whitespace().filter(|word| *word != "\\").peekable());
+            let mut command = &cli;
+            while let Some(next) = words.peek().and_then(|word| command.find_subcommand(word)) {
+                command = next;
+                words.next();
+            }
+            assert!(command.get_name() != cli.get_name(), "{}: there is no `am-eval {code}`", path.display());
+            for option in words.filter_map(|word| word.strip_prefix("--")) {
+                let option = option.split('=').next().unwrap_or(option);
+                let is_known = command.get_arguments().any(|known| known.get_long() == Some(option));
+                assert!(is_known || option == "help", "{}: `am-eval {code}` has no --{option}", path.display());
+            }
+            named += 1;
+        }
+    }
+    assert!(named > 40, "{named}");
 }
 
 #[test]

@@ -35,3 +35,15 @@ where
         Err(error) => panic!("{error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty answer would be read out of bounds by whoever asked.
+    #[test]
+    #[should_panic(expected = "undefined")]
+    fn a_copy_that_fails_is_no_empty_answer() {
+        floats(&Tensor::new());
+    }
+}
