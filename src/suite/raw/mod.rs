@@ -24,6 +24,8 @@ use crate::suite::read::values::{
     Batch, Count, Device, FormVersion, Name, Number, Positive, Radius, TargetRule, Text, UnitName,
 };
 use crate::suite::read::words::DistanceNorm;
+use crate::terms::Unit;
+use crate::wording::suggest::{excerpt, nearest};
 
 raw_table! {
     /// A suite of am-eval: the images, the models, and the attacks that are run on them. Paths are relative to this file.
@@ -164,8 +166,24 @@ impl FromToml for RawUnits {
             }
             DeValue::Array(_) => Vec::from_toml(key, value, problems).map(RawUnits::Listed),
             DeValue::String(text) if text == "all" => Some(RawUnits::All(AllUnits::All)),
-            _ => {
-                wrong(key, value, EXPECTED, problems);
+            // A table of which neither key is there: the nearest one says which was meant, and its reader what is wrong.
+            DeValue::Table(table) if !table.is_empty() => {
+                let near = |name| nearest(name, ["top", "by", "random"]);
+                match table.keys().find_map(|name| near(name.get_ref().as_ref())) {
+                    Some("random") => RawRandom::from_toml(key, value, problems).map(RawUnits::Random),
+                    _ => RawTop::from_toml(key, value, problems).map(RawUnits::Top),
+                }
+            }
+            other => {
+                let help = other.as_str().and_then(|text| match (text.parse::<Unit>(), nearest(text, ["all"])) {
+                    (_, Some(meant)) => Some(format!("did you mean \"{meant}\"?")),
+                    (Ok(_), _) => Some(format!("write `{key} = [\"{}\"]`", excerpt(text))),
+                    _ => None,
+                });
+                let problem = wrong(key, value, EXPECTED, problems);
+                if let Some(help) = help {
+                    problem.help(help);
+                }
                 None
             }
         }

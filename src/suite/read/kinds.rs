@@ -60,7 +60,10 @@ macro_rules! tagged {
             fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
                 const KINDS: &[&str] = &[$($word),*];
                 let DeValue::Table(table) = value.get_ref() else {
-                    wrong(key, value, "a table", problems);
+                    let problem = wrong(key, value, "a table", problems);
+                    if value.get_ref().is_array() {
+                        problem.help($crate::suite::read::one_table(key));
+                    }
                     return None;
                 };
                 let Some(kind) = table.get("kind") else {

@@ -104,7 +104,16 @@ impl<T: FromToml> FromToml for Vec<At<T>> {
                 Some(array.iter().filter_map(|element| At::from_toml(key, element, problems)).collect())
             }
             _ => {
-                wrong(key, value, "a list in brackets", problems);
+                let written = match value.get_ref() {
+                    DeValue::String(text) => Some(format!("\"{}\"", excerpt(text))),
+                    DeValue::Integer(number) => Some(excerpt(&number.to_string())),
+                    DeValue::Float(number) => Some(excerpt(&number.to_string())),
+                    _ => None,
+                };
+                let problem = wrong(key, value, "a list in brackets", problems);
+                if let Some(written) = written {
+                    problem.help(format!("write `{key} = [{written}]`"));
+                }
                 None
             }
         }
@@ -130,6 +139,11 @@ pub(in crate::suite) fn wrong<'p>(
     problems.add(value.span(), format!("`{key}` must be {expected}, not {found}"), format!("expected {expected}"))
 }
 
+/// What to do about a table that stands in double brackets.
+pub(in crate::suite) fn one_table(key: &str) -> String {
+    format!("there is one: write `[{key}]`, in one pair of brackets")
+}
+
 /// The keys of one table while it is read.
 pub(in crate::suite) struct Fields<'a, 'i> {
     table: &'a DeTable<'i>,
@@ -148,7 +162,11 @@ impl<'a, 'i> Fields<'a, 'i> {
         problems: &mut Problems,
     ) -> Option<Self> {
         let DeValue::Table(table) = value.get_ref() else {
-            wrong(key, value, "a table", problems).help(format!("known keys are {}", known.join(", ")));
+            let problem = wrong(key, value, "a table", problems);
+            problem.help(match value.get_ref() {
+                DeValue::Array(_) => one_table(key),
+                _ => format!("known keys are {}", known.join(", ")),
+            });
             return None;
         };
         let mut reported = Vec::new();
@@ -163,7 +181,7 @@ impl<'a, 'i> Fields<'a, 'i> {
             let near = nearest(text, missing.iter().copied());
             match advice(text, known, near.is_some()) {
                 Some((meant, advice)) => {
-                    reported.extend(meant.map(str::to_string));
+                    reported.push(meant.to_owned());
                     problem.help(advice);
                 }
                 None if nearest(text, known.iter().copied()).is_none() => {
@@ -246,9 +264,9 @@ fn all_keys(key: &str, missing: &[&str], known: &[&str]) -> String {
     }
 }
 
-/// Keys that other tools or other tables use, with the key that was probably meant, if this table has it. Where one of the table's own
+/// Of keys that other tools use, the key that was probably meant, if this table has it, and the question. Where one of the table's own
 /// is near, `has_near`, only what stands here to the letter counts.
-fn advice<'k>(key: &str, known: &[&'k str], has_near: bool) -> Option<(Option<&'k str>, String)> {
+fn advice<'k>(key: &str, known: &[&'k str], has_near: bool) -> Option<(&'k str, String)> {
     const SYNONYMS: [(&str, &str); 14] = [
         ("eps", "epsilons"),
         ("epsilon", "epsilons"),
@@ -265,21 +283,12 @@ fn advice<'k>(key: &str, known: &[&'k str], has_near: bool) -> Option<(Option<&'
         ("limit", "samples"),
         ("objective", "loss"),
     ];
-    const HOMES: [(&[&str], &str); 4] = [
-        (&["device", "precision", "batch", "block"], "`[run]`"),
-        (&["seed", "schema"], "the top of the file, before any table"),
-        (&["target", "loss"], "attacks of kind `class-logit`"),
-        (&["layer", "units", "direction", "controls"], "attacks of kind `unit`"),
-    ];
     let meant = |name: &str| known.iter().copied().find(|key| *key == name);
     let others = || SYNONYMS.iter().map(|(other, _)| *other).filter(|other| other.len() > 5);
     let written = nearest(key, others()).filter(|_| !has_near).unwrap_or(key);
     let named = |word: &str| SYNONYMS.iter().filter(|(other, _)| *other == word).find_map(|(_, name)| meant(name));
-    if let Some(name) = named(key).or_else(|| named(written)) {
-        return Some((Some(name), format!("did you mean `{name}`?")));
-    }
-    let (_, home) = HOMES.iter().find(|(keys, _)| keys.contains(&key))?;
-    Some((None, format!("`{key}` belongs to {home}")))
+    let name = named(key).or_else(|| named(written))?;
+    Some((name, format!("did you mean `{name}`?")))
 }
 
 /// Declare a table of the suite: a struct with an optional, placed value for each key, its JSON Schema, and its reader.

@@ -11,6 +11,7 @@ use super::{FromToml, Value, schema_of, wrong};
 use crate::suite::config::{DeviceChoice, Target};
 use crate::suite::data_config::Channels;
 use crate::terms::{Epsilon, UNIT_GRAMMAR, Unit};
+use crate::wording::nearest;
 
 fn integer(number: &DeInteger) -> Option<i128> {
     i128::from_str_radix(number.as_str(), number.radix()).ok()
@@ -29,13 +30,15 @@ impl<const MIN: u64, const MAX: u64> Count<MIN, MAX> {
 
 impl<const MIN: u64, const MAX: u64> FromToml for Count<MIN, MAX> {
     fn from_toml(key: &str, value: &Value, problems: &mut Problems) -> Option<Self> {
-        let number = value.get_ref().as_integer().and_then(integer).and_then(|number| u64::try_from(number).ok());
-        match number {
-            Some(number) if (MIN..=MAX).contains(&number) => Some(Count(number)),
-            Some(number) if number > MAX => {
+        let written = value.get_ref().as_integer().filter(|written| !written.as_str().starts_with('-'));
+        // Digits beyond 128 bits are more than any limit, too.
+        let number = written.map(|written| integer(written).map_or(u128::MAX, i128::unsigned_abs));
+        match number.map(|number| (number, u64::try_from(number))) {
+            Some((number, _)) if number > MAX.into() => {
                 wrong(key, value, &format!("at most {MAX}"), problems);
                 None
             }
+            Some((_, Ok(number))) if number >= MIN => Some(Count(number)),
             _ => {
                 wrong(key, value, &format!("a whole number of at least {MIN}"), problems);
                 None
@@ -260,7 +263,14 @@ impl FromToml for Device {
         match value.get_ref().as_str().map(str::parse) {
             Some(Ok(device)) => Some(Device(device)),
             _ => {
-                wrong(key, value, "auto, cpu, cuda or cuda:N", problems);
+                let problem = wrong(key, value, "auto, cpu, cuda or cuda:N", problems);
+                let meant = value.get_ref().as_str().and_then(|text| match text.to_lowercase().as_str() {
+                    "gpu" | "nvidia" | "mps" | "rocm" => Some("cuda"),
+                    word => nearest(word, ["auto", "cpu", "cuda"]),
+                });
+                if let Some(meant) = meant {
+                    problem.help(format!("did you mean `{meant}`?"));
+                }
                 None
             }
         }

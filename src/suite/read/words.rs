@@ -60,10 +60,36 @@ fn word<T: DeserializeOwned>(key: &str, value: &Value, problems: &mut Problems) 
     }
 }
 
+/// What other tools and papers call by another word.
+fn foreign(word: &str) -> Option<&'static str> {
+    let plain: String = word.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    let meant = match plain.as_str() {
+        "crossentropy" | "xent" | "nll" => "ce",
+        "inf" | "infinity" | "max" | "linfinity" => "linf",
+        "euclidean" => "l2",
+        "pgd" | "bim" | "fgsm" | "ifgsm" | "sgd" => "steepest",
+        "mifgsm" | "mim" => "momentum",
+        "nifgsm" => "nesterov",
+        "autopgd" => "apgd",
+        "autoattack" | "aa" => "standard",
+        "carlini" | "carliniwagner" | "cwl2" => "cw",
+        "neuron" | "channel" | "units" => "unit",
+        "imagenet" | "ilsvrc2012" => "imagenet-val",
+        "imagenetfolder" | "folder" => "image-folder",
+        "wds" | "tar" => "webdataset",
+        "fp16" | "half" | "float16" => "bf16",
+        "float32" | "fp32" | "float" => "f32",
+        "val" | "validation" => "test",
+        _ => return None,
+    };
+    Some(meant)
+}
+
 /// Say that a word is none of those that `key` knows.
 pub(in crate::suite) fn unknown_word(key: &str, text: &str, value: &Value, known: &[&str], problems: &mut Problems) {
     let listed = known.join(", ");
-    let help = match nearest(text, known.iter().copied()) {
+    let meant = foreign(text).filter(|meant| known.contains(meant));
+    let help = match meant.or_else(|| nearest(text, known.iter().copied())) {
         Some(near) => format!("did you mean `{near}`? known are {listed}"),
         None => format!("known are {listed}"),
     };

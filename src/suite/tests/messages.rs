@@ -209,6 +209,7 @@ fn each_wrong_value_causes_one_message_at_its_line() {
         ("units = [3, 17, \"4@3,5\"]", "units = [3, 3]", "unit 3 stands twice"),
         ("units = [3, 17, \"4@3,5\"]", "units = []", "`units` is empty"),
         ("units = [3, 17, \"4@3,5\"]", "units = { top = 3, by = \"norm\" }", "unknown measure `norm`"),
+        ("units = [3, 17, \"4@3,5\"]", "units = { topp = 3 }", "unknown key `topp` in `units`"),
         ("units = [3, 17, \"4@3,5\"]", "units = { top = 3, random = 2 }", "unknown key `random` in `units`"),
         ("units = \"all\"", "units = \"some\"", "`units` must be { top = N"),
         ("units = \"all\"", "units = \"all\"\ncontrols = [\"random-unit\"]", "control `random-unit` needs units"),
@@ -463,4 +464,45 @@ fn a_key_of_another_table_is_sent_home() {
     assert_eq!(suggestion("crop"), "`crop` belongs to `[data]`");
     let strange = suggestion("colour");
     assert!(strange.starts_with("the nearest is `") && strange.contains("known are `"), "{strange}");
+}
+
+/// What is written in another way is answered with what would be right.
+#[test]
+fn words_and_forms_of_other_tools_are_understood() {
+    for (old, new, expected) in [
+        ("loss = \"dlr\"", "loss = \"cross-entropy\"", "did you mean `ce`?"),
+        ("norm = \"l2\"\nepsilons", "norm = \"L_inf\"\nepsilons", "did you mean `linf`?"),
+        ("optimizer = \"steepest\"", "optimizer = \"PGD\"", "did you mean `steepest`?"),
+        ("device = \"cuda:1\"", "device = \"cup\"", "did you mean `cpu`?"),
+        ("device = \"cuda:1\"", "device = \"gpu\"", "did you mean `cuda`?"),
+        ("units = \"all\"", "units = \"al\"", "did you mean \"all\"?"),
+        ("units = \"all\"", "units = \"4@3,5\"", "write `units = [\"4@3,5\"]`"),
+        ("units = \"all\"", "units = { topp = 3 }", "did you mean `top`?"),
+        ("units = \"all\"", "units = { rndom = 3 }", "did you mean `random`?"),
+        ("epsilons = [1, 0.5]", "epsilons = \"8/255\"", "write `epsilons = [\"8/255\"]`"),
+        ("epsilons = [1, 0.5]", "epsilons = 0.5", "write `epsilons = [0.5]`"),
+        ("[data]", "[[data]]", "write `[data]`, in one pair of brackets"),
+        ("[run]", "[[run]]", "write `[run]`, in one pair of brackets"),
+        ("[transfer]\nattacks", "[damage]\nlayer", "did you mean `layers`?"),
+    ] {
+        let errors = parse(&replaced(old, new)).expect_err(new);
+        let helps: Vec<&str> = errors.problems().iter().filter_map(Problem::suggestion).collect();
+        assert!(helps.iter().any(|help| help.contains(expected)), "{new}: {helps:?}\n{errors:#}");
+    }
+}
+
+#[test]
+fn numbers_that_are_far_too_large_are_told_their_limit() {
+    for (digits, expected) in [("100001", "at most 100000"), ("9223372036854775807", "at most 100000")]
+        .into_iter()
+        .chain([("99999999999999999999", "at most 100000"), ("-1", "at least 1")])
+    {
+        let errors = parse(&replaced("steps = 100", &format!("steps = {digits}"))).expect_err(digits);
+        assert!(errors.problems()[0].message().contains(expected), "{errors:#}");
+    }
+    let longer = "9".repeat(60);
+    let errors = parse(&replaced("seed = 3", &format!("seed = {longer}"))).expect_err("no such seed");
+    assert!(errors.problems()[0].message().contains("at most 18446744073709551615"), "{errors:#}");
+    let errors = parse(&replaced("epsilons = [\"8/255\"", "epsilons = [1e308")).expect_err("no such radius");
+    assert!(format!("{errors:#}").contains("epsilon 1e308 is more"), "{errors:#}");
 }

@@ -161,7 +161,10 @@ pub(super) fn check_linf_radius(norm: Option<Norm>, radius: &At<Radius>, noun: &
     if norm == Some(Norm::Linf) && value > 1.0 {
         let problem = problems.add(
             radius.span.clone(),
-            format!("{noun} {value} is more than the whole range of a pixel"),
+            format!(
+                "{noun} {} is more than the whole range of a pixel",
+                if value < 1e6 { value.to_string() } else { format!("{value:e}") }
+            ),
             "pixels are in [0, 1]",
         );
         if value <= 255.0 {
