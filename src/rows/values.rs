@@ -42,7 +42,7 @@ mod tests {
 
     /// An empty answer would be read out of bounds by whoever asked.
     #[test]
-    #[should_panic(expected = "undefined")]
+    #[should_panic(expected = "tensor does not have")]
     fn a_copy_that_fails_is_no_empty_answer() {
         floats(&Tensor::new());
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::{DeInteger, DeValue};
 
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::words::unknown_word;
 use super::{FromToml, Value, schema_of, wrong};
 use crate::suite::config::{DeviceChoice, Target};
@@ -15,6 +15,19 @@ use crate::wording::nearest;
 
 fn integer(number: &DeInteger) -> Option<i128> {
     i128::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// Says of a number in quotes, or of a whole one with a point or a share in percent, how it is written.
+fn unquoted(key: &str, value: &Value, problem: &mut Problem) {
+    let text = match value.get_ref() {
+        DeValue::String(text) => text.trim().to_owned(),
+        DeValue::Float(number) => number.to_string(),
+        _ => return,
+    };
+    let (digits, percent) = text.strip_suffix('%').map_or((text.as_str(), false), |digits| (digits.trim_end(), true));
+    let Some(number) = digits.parse::<f64>().ok().filter(|number| number.is_finite()) else { return };
+    let number = if percent { number / 100.0 } else { number };
+    problem.help(format!("write `{key} = {number}`"));
 }
 
 /// A whole number from MIN to MAX.
@@ -40,7 +53,8 @@ impl<const MIN: u64, const MAX: u64> FromToml for Count<MIN, MAX> {
             }
             Some((_, Ok(number))) if number >= MIN => Some(Count(number)),
             _ => {
-                wrong(key, value, &format!("a whole number of at least {MIN}"), problems);
+                let problem = wrong(key, value, &format!("a whole number of at least {MIN}"), problems);
+                unquoted(key, value, problem);
                 None
             }
         }
@@ -100,7 +114,8 @@ impl FromToml for Number {
         match number {
             Some(number) if number.is_finite() => Some(Number(number)),
             _ => {
-                wrong(key, value, "a finite number", problems);
+                let problem = wrong(key, value, "a finite number", problems);
+                unquoted(key, value, problem);
                 None
             }
         }
@@ -291,7 +306,10 @@ impl FromToml for Batch {
                 Count::<1, 1_000_000>::from_toml(key, value, problems).map(|n| Batch(Some(n.size())))
             }
             _ => {
-                wrong(key, value, "\"auto\" or a whole number of at least 1", problems);
+                let problem = wrong(key, value, "\"auto\" or a whole number of at least 1", problems);
+                if value.get_ref().as_str().is_some_and(|text| nearest(text, ["auto"]).is_some()) {
+                    problem.help("did you mean \"auto\"?");
+                }
                 None
             }
         }

@@ -76,6 +76,12 @@ fn unknown_architectures_and_layers_name_the_nearest() {
     assert_eq!(errors.problems().len(), 2);
     assert_eq!(errors.problems()[0].suggestion(), Some("did you mean `layer3.0.conv1`?"));
     assert!(errors.problems()[1].suggestion().unwrap().contains("an attack runs on some models only"));
+
+    let tested = parse(&format!("{FULL}\n[selftest]\nlayer = \"avgpol\"\n")).unwrap();
+    let errors = tested.check_layers("vit", &["layer3.0.conv2", "fc", "avgpool"]).unwrap_err();
+    assert_eq!(errors.problems()[0].suggestion(), Some("did you mean `avgpool`?"));
+    let line = FULL.lines().count() + 3;
+    assert_eq!(errors.position(&errors.problems()[0]).unwrap().0, line);
 }
 
 #[test]

@@ -484,6 +484,11 @@ fn words_and_forms_of_other_tools_are_understood() {
         ("[data]", "[[data]]", "write `[data]`, in one pair of brackets"),
         ("[run]", "[[run]]", "write `[run]`, in one pair of brackets"),
         ("[transfer]\nattacks", "[damage]\nlayer", "did you mean `layers`?"),
+        ("steps = 100", "steps = \"100\"", "write `steps = 100`"),
+        ("steps = 100", "steps = 100.0", "write `steps = 100`"),
+        ("max_drop = 0.02", "max_drop = \"2 %\"", "write `max_drop = 0.02`"),
+        ("batch = 64", "batch = \"atuo\"", "did you mean \"auto\"?"),
+        ("kind = \"class*\"", "kind = \"control-nois\"", "did you mean `control-noise`?"),
     ] {
         let errors = parse(&replaced(old, new)).expect_err(new);
         let helps: Vec<&str> = errors.problems().iter().filter_map(Problem::suggestion).collect();
@@ -505,4 +510,12 @@ fn numbers_that_are_far_too_large_are_told_their_limit() {
     assert!(errors.problems()[0].message().contains("at most 18446744073709551615"), "{errors:#}");
     let errors = parse(&replaced("epsilons = [\"8/255\"", "epsilons = [1e308")).expect_err("no such radius");
     assert!(format!("{errors:#}").contains("epsilon 1e308 is more"), "{errors:#}");
+}
+
+#[test]
+fn a_perturbation_needs_images_that_it_was_not_made_from() {
+    let universal = "\n[[universal]]\nname = \"u\"\nsource = \"images\"\nunits = [1]\nnorm = \"l2\"\nepsilons = [1]\n";
+    parse(&format!("{FULL}{universal}train = 0.9\n")).unwrap();
+    let errors = parse(&format!("{FULL}{universal}train = 1\n")).unwrap_err();
+    assert_eq!(errors.problems()[0].message(), "no image is left to judge the perturbation");
 }

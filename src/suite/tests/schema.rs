@@ -61,43 +61,194 @@ fn the_schema_rejects_what_the_reader_rejects() {
     }
 }
 
+const EVERYTHING: &str = include_str!("../../../tests/fixtures/suites/everything.toml");
+const AVERAGED: &str = include_str!("../../../tests/fixtures/suites/averaged.toml");
+
+/// Tables that say no more than they have to.
+const BARE: &str = r#"
+schema = 2
+name = "bare"
+[run]
+[data]
+kind = "synthetic"
+[[model]]
+name = "cnn"
+arch = "cifar/resnet20"
+weights = "cnn.safetensors"
+normalize = { mean = [0.5], std = [0.5] }
+[[attack]]
+name = "class"
+kind = "class-logit"
+norm = "linf"
+epsilons = [0.1]
+steps = 3
+views = { samples = 2 }
+[[attack]]
+name = "blurred"
+kind = "class-logit"
+norm = "linf"
+epsilons = [0.1]
+steps = 3
+views = { diversity = 0.5 }
+[[attack]]
+name = "unit"
+kind = "unit"
+layer = "fc"
+units = { top = 2 }
+norm = "linf"
+epsilons = [0.1]
+steps = 3
+[boundary]
+[selftest]
+[trajectories]
+[damage]
+[[universal]]
+name = "one"
+source = "images"
+units = [1]
+norm = "l2"
+epsilons = [1]
+[[visualize]]
+name = "two"
+layers = ["fc"]
+units = [1]
+[[gate]]
+metric = "clean_accuracy"
+min = 0.3
+"#;
+
+/// A key or an index on the way to a table of a suite.
+#[derive(Debug, Clone)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The tables of a suite, each with the part of the schema that it fulfils.
+fn tables<'s>(
+    definitions: &'s serde_json::Value,
+    node: &'s serde_json::Value,
+    value: &toml::Value,
+    way: Vec<Step>,
+    found: &mut Vec<(Vec<Step>, &'s serde_json::Value)>,
+) {
+    let node = match node["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        Some(name) => &definitions[name],
+        None => node,
+    };
+    let onto = |step: Step| way.iter().cloned().chain([step]).collect::<Vec<_>>();
+    match (value, node["anyOf"].as_array()) {
+        (toml::Value::Table(_), Some(choices)) => {
+            // The kind says which it is, or the keys do.
+            let fits = |choice: &&serde_json::Value| {
+                let name = choice["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+                let choice = name.map_or(*choice, |name| &definitions[name]);
+                let known = |(key, value): (&String, &toml::Value)| {
+                    let property = &choice["properties"][key];
+                    !property.is_null() && (property["const"].is_null() || property["const"].as_str() == value.as_str())
+                };
+                value.as_table().is_some_and(|table| table.iter().all(known))
+            };
+            let choice = choices.iter().find(fits).unwrap_or_else(|| panic!("{way:?}: {value}"));
+            tables(definitions, choice, value, way, found);
+        }
+        (toml::Value::Table(table), None) => {
+            found.push((way.clone(), node));
+            for (key, value) in table {
+                tables(definitions, &node["properties"][key], value, onto(Step::Key(key.clone())), found);
+            }
+        }
+        (toml::Value::Array(list), None) => {
+            for (at, value) in list.iter().enumerate() {
+                tables(definitions, &node["items"], value, onto(Step::Index(at)), found);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Each default that the schema tells, written out where a suite leaves it out: the suite stays the same.
 #[test]
 fn defaults_are_what_is_left_out() {
     let schema = schema();
-    let full: toml::Table = toml::from_str(FULL).unwrap();
-    let resolved = |suite: &toml::Table| {
+    let resolved = |suite: &toml::Value| {
         let text = toml::to_string(suite).unwrap();
         let suite = super::parse(&text).map_err(|errors| format!("{}\n{text}", super::render(&errors))).unwrap();
         serde_json::to_value(&suite).unwrap()
     };
-    let (expected, mut tried) = (resolved(&full), 0);
-    let definition = |name: &str| schema["$defs"][name]["properties"].as_object().cloned().unwrap_or_default();
-    let tables: [(&str, Option<usize>, &str); 8] = [
-        ("run", None, "RawRun"),
-        ("data", None, "RawImageFolder"),
-        ("attack", Some(0), "RawClassLogit"),
-        ("attack", Some(1), "RawClassLogit"),
-        ("attack", Some(2), "RawUnit"),
-        ("attack", Some(3), "RawUnit"),
-        ("boundary", None, "RawBoundary"),
-        ("gate", Some(0), "RawRule"),
+    let of_kind = |keys: &str| {
+        let (before, rest) = FULL.split_once("[data]\n").unwrap();
+        let (_, after) = rest.split_once("[[model]]").unwrap();
+        format!("{before}[data]\n{keys}\nresize = 32\n[[model]]{after}")
+    };
+    let folder = "root = \"r\"";
+    let kinds = ["cifar10", "cifar100", "mnist", "fashion-mnist", "webdataset", "image-folder"];
+    let mut sources: Vec<String> = kinds.map(|kind| of_kind(&format!("kind = \"{kind}\"\n{folder}"))).to_vec();
+    let files = [
+        "kind = \"synthetic\"",
+        "kind = \"csv\"\nfile = \"t.csv\"",
+        "kind = \"idx\"\nimages = \"i\"\nlabels = \"l\"",
+        "kind = \"imagenet-val\"\nroot = \"r\"\nlabels = \"l\"",
     ];
-    for (table, index, name) in tables {
-        for (key, property) in definition(name).into_iter().filter(|(_, property)| !property["default"].is_null()) {
-            let mut suite = full.clone();
-            let fields = match index {
-                None => suite[table].as_table_mut().unwrap(),
-                Some(index) => suite[table][index].as_table_mut().unwrap(),
-            };
-            if !fields.contains_key(&key) {
-                fields.insert(key.clone(), toml::Value::try_from(&property["default"]).unwrap());
-                assert_eq!(resolved(&suite), expected, "{table}.{key}");
-                tried += 1;
+    sources.extend(files.map(of_kind));
+    sources.extend([BARE, FULL, EVERYTHING, AVERAGED].map(str::to_owned));
+    let defaults = |node: &serde_json::Value| -> Vec<String> {
+        let properties = node["properties"].as_object().into_iter().flatten();
+        properties.filter(|(_, property)| !property["default"].is_null()).map(|(key, _)| key.clone()).collect()
+    };
+    let mut untried: Vec<(*const serde_json::Value, String)> =
+        defaults(&schema).into_iter().map(|key| (&raw const schema, key)).collect();
+    for node in schema["$defs"].as_object().unwrap().values() {
+        untried.extend(defaults(node).into_iter().map(|key| (&raw const *node, key)));
+    }
+    assert!(untried.len() > 60, "{}", untried.len());
+    for source in sources {
+        let suite: toml::Value = toml::from_str(&source).unwrap();
+        let (expected, mut found) = (resolved(&suite), Vec::new());
+        tables(&schema["$defs"], &schema, &suite, Vec::new(), &mut found);
+        for (way, node) in found {
+            for (key, property) in node["properties"].as_object().unwrap() {
+                let mut changed = suite.clone();
+                let table = way.iter().fold(&mut changed, |value, step| match step {
+                    Step::Key(key) => &mut value[key.as_str()],
+                    Step::Index(at) => &mut value[*at],
+                });
+                let table = table.as_table_mut().unwrap();
+                // What means nothing without another key is refused without it.
+                let is_idle = match key.as_str() {
+                    "radius" => !table.contains_key("samples"),
+                    "interpolation" => !table.contains_key("resize"),
+                    "train" => table["source"].as_str() != Some("images"),
+                    _ => false,
+                };
+                if property["default"].is_null() || table.contains_key(key) || is_idle {
+                    continue;
+                }
+                table.insert(key.clone(), toml::Value::try_from(&property["default"]).unwrap());
+                assert_eq!(resolved(&changed), expected, "{way:?} {key}");
+                untried.retain(|(other, name)| !(std::ptr::eq(*other, node) && name == key));
             }
         }
     }
-    assert!(tried >= 12, "{tried}");
+    let name = |node: *const serde_json::Value| {
+        let mut definitions = schema["$defs"].as_object().unwrap().iter();
+        definitions.find(|(_, other)| std::ptr::eq(*other, node)).map_or("the suite", |(name, _)| name.as_str())
+    };
+    let left: Vec<String> = untried.iter().map(|(node, key)| format!("{}.{key}", name(*node))).collect();
+    assert!(left.is_empty(), "no suite of this test leaves out {left:?}");
+}
+
+/// What a rule may select by is every kind of cell.
+#[test]
+fn the_kinds_of_cells_are_all_told() {
+    let schema = schema();
+    let about = schema["$defs"]["RawSelect"]["properties"]["kind"]["description"].as_str().unwrap();
+    let missing: Vec<&str> = crate::terms::CellKind::ALL
+        .into_iter()
+        .map(|kind| kind.as_str())
+        .filter(|kind| !about.contains(kind))
+        .collect();
+    assert!(missing.is_empty(), "`select` says nothing of {missing:?}");
 }
 
 #[test]

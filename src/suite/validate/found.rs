@@ -118,6 +118,12 @@ impl Suite {
             let message = format!("model `{model}` has no layer `{layer}`");
             self.report(&mut problems, Place::Attack(index, "layer"), message, "unknown layer", help);
         }
+        let read = self.selftest.as_ref().and_then(|selftest| selftest.layer.as_ref()).map(LayerName::as_str);
+        if let Some(layer) = read.filter(|layer| !known.is_empty() && !known.contains(layer)) {
+            let help = did_you_mean(layer, known.iter().copied());
+            let message = format!("model `{model}` has no layer `{layer}`");
+            self.report(&mut problems, Place::SelfTest("layer"), message, "unknown layer", help);
+        }
         let applying = self.visualizations.iter().enumerate().filter(|(_, config)| config.applies_to(model));
         for (index, config) in applying {
             for choice in

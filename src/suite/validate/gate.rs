@@ -10,7 +10,7 @@ use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
 use crate::suite::read::values::Amount;
 use crate::terms::{CellKind, Norm};
-use crate::wording::suggest::excerpt;
+use crate::wording::suggest::{excerpt, nearest};
 
 /// The rules, each with the place of its `select`, or its own.
 pub fn rules(raw: Vec<At<RawRule>>, problems: &mut Problems) -> Vec<At<Rule>> {
@@ -112,7 +112,10 @@ fn selector(raw: At<RawSelect>, problems: &mut Problems) -> Selector {
         let known: Vec<&str> = CellKind::ALL.iter().map(|kind| kind.as_str()).collect();
         problems
             .add(kind.span.clone(), format!("unknown kind `{}`", excerpt(kind.value.0.as_str())), "not a kind of cell")
-            .help(format!("known are {}", known.join(", ")));
+            .help(match nearest(kind.value.0.as_str(), known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? known are {}", known.join(", ")),
+                None => format!("known are {}", known.join(", ")),
+            });
     }
     let pattern = |glob: Option<At<crate::suite::raw::gate::Glob>>| glob.map(|glob| glob.value.0);
     Selector {

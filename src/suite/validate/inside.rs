@@ -97,6 +97,11 @@ fn one(raw: RawUniversal, names: &[At<String>], base: &Path, problems: &mut Prob
             .add(train.span.clone(), format!("`train` takes images, and `source` is `{}`", source.as_str()), "not used")
             .help("use `source = \"images\"`, or leave `train` out");
     }
+    if let Some(train) = raw.train.as_ref().filter(|train| train.value.0 >= 1.0) {
+        problems
+            .add(train.span.clone(), "no image is left to judge the perturbation", "takes all of them")
+            .help("write a share below 1, such as `train = 0.5`");
+    }
     let models = chosen_models(raw.models, names, problems);
     let units = raw.units.as_ref().and_then(|units| fixed_selection(units, base, problems));
     if let Some(norm) = raw.norm.as_ref().filter(|norm| !matches!(norm.value.0, Norm::Linf | Norm::L2)) {
