@@ -116,6 +116,7 @@ fixtures! {
     torchvision_convnext_tiny: "torchvision/convnext_tiny",
 }
 
+/// Law 6.
 #[test]
 fn leaving_the_network_early_changes_no_activation() {
     let fixtures = [

@@ -35,6 +35,7 @@ fn changed(seed: &[u8], other: &[u8], random: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
+/// Law 7.
 #[test]
 fn no_reader_panics_on_any_bytes() {
     let count = std::env::var("AM_EVAL_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(400);

@@ -123,7 +123,7 @@ fn torchvisions_swin() {
     compare("swin-32x32", &SWIN);
 }
 
-/// Logits of attention are looked at apart: who wants them gets another kernel, whose results differ by rounding.
+/// Law 6: Logits of attention are looked at apart: who wants them gets another kernel, whose results differ by rounding.
 #[test]
 fn leaving_the_network_early_changes_no_activation() {
     for (name, architecture) in

@@ -16,6 +16,7 @@ fn partial_files(dir: &Path) -> Vec<String> {
     names.map(|path| path.display().to_string()).filter(|name| name.contains(".partial-")).collect()
 }
 
+/// Law 1.
 #[test]
 fn killed_at_any_moment_a_run_ends_in_the_same_bytes() {
     let sandbox = Sandbox::small();

@@ -223,7 +223,7 @@ fn norms() -> impl Strategy<Value = Norm> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Law 5: with two classes a flip exists exactly if margin / dual norm <= epsilon, and the path finds that distance.
+    /// Law 4: with two classes a flip exists exactly if margin / dual norm <= epsilon, and the path finds that distance.
     #[test]
     fn linear_models_flip_exactly_at_their_margin(
         images in gray_images(5), weight in weights(PIXELS), norm in norms(), bias in -0.2f32..0.2, optimizer in ascents(),
@@ -269,7 +269,7 @@ proptest! {
         }
     }
 
-    /// Law 5: activation maximization of a logit ends at epsilon * sign(w).
+    /// Law 4: activation maximization of a logit ends at epsilon * sign(w).
     #[test]
     fn am_of_a_logit_ends_at_the_corner(images in gray_images(1), weight in weights(2 * PIXELS)) {
         let model = model(linear(&weight, &[100.0, 0.0]), 2);
@@ -282,7 +282,7 @@ proptest! {
         }
     }
 
-    /// Laws 3 and 4: a row alone equals the row in a batch of any width, perturbations stay in ball and box, rates are
+    /// Laws 2, 3 and 6: a row alone equals the row in a batch of any width, perturbations stay in ball and box, rates are
     /// monotone, counters have their closed form, and a constant added to all logits changes nothing.
     #[test]
     fn rows_do_not_see_their_neighbours(
@@ -342,7 +342,7 @@ fn flips_count_in_all_balls_that_they_lie_in() {
     }
 }
 
-/// Law 6.
+/// Law 5: a constant classifier never flips, distances are infinite, and it is flagged.
 #[test]
 fn a_constant_classifier_never_flips() {
     let model = model(Constant, 3);
@@ -365,7 +365,7 @@ fn a_constant_classifier_never_flips() {
     }
 }
 
-/// Law 6.
+/// Law 5: NaN is flagged.
 #[test]
 fn nan_is_flagged_and_reaches_no_number() {
     let weight: Vec<f32> = (0..2 * PIXELS).map(|index| if index < PIXELS { 1.0 } else { -1.0 }).collect();
@@ -385,7 +385,7 @@ fn nan_is_flagged_and_reaches_no_number() {
     assert_eq!(distances[0].status, Status::NonFinite);
 }
 
-/// E5 and E11: a unit's activation rises by its closed form, suppression lowers it, a dead unit is called dead.
+/// Laws 4 and 5: a unit's activation rises by its closed form, suppression lowers it, a dead unit is called dead.
 #[test]
 fn units_gain_what_their_weights_allow() {
     let weight: Vec<f32> = (0..2 * PIXELS).map(|index| (index as f32 * 0.7).sin()).collect();

@@ -119,7 +119,7 @@ fn counting(weight: &[f32], bias: &[f32]) -> (Model, Rc<Cell<u64>>) {
     (model(Counting(linear(weight, bias), count.clone()), bias.len() as i64), count)
 }
 
-/// One clean pass gives judgements, logits and all units' activations, and every pass of an attack stands in a record.
+/// Law 6: one clean pass gives judgements, logits and all units' activations, and every pass of an attack stands in a record.
 #[test]
 fn every_pass_is_counted_and_none_is_made_twice() {
     let weight: Vec<f32> = (0..4 * PIXELS).map(|index| (index as f32 * 0.7).sin()).collect();
