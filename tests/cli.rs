@@ -46,6 +46,25 @@ fn a_missing_suite_is_a_configuration_error_without_escapes_in_a_pipe() {
 }
 
 #[test]
+fn files_and_folders_that_are_not_there_are_answered_with_near_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("quickstart.toml"), "").unwrap();
+    std::fs::create_dir_all(path("reports/quickstart-0123")).unwrap();
+    std::fs::write(path("reports/quickstart-0123/manifest.json"), "{}").unwrap();
+    let refused = |command: &str, name: &str, near: &str| {
+        am_eval().arg(command).arg(path(name)).assert().code(2).stderr(contains(near.to_owned()));
+    };
+    refused("validate", "quickstrat.toml", "did you mean `quickstart.toml`");
+    refused("report", "reports/quickstart-0124", "did you mean `quickstart-0123`");
+    refused("report", "reports", "such as");
+    refused("report", "quickstart.toml", "it is a file");
+    refused("report", "elsewhere", "there is no run");
+    let device = am_eval().args(["run", "s.toml", "--device", "gpu"]).assert().code(2);
+    device.stderr(contains("did you mean `cuda`?"));
+}
+
+#[test]
 fn one_wrong_suite_does_not_hide_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["first.toml", "second.toml"].map(|name| folder.path().join(name));

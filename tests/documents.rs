@@ -112,16 +112,16 @@ fn laws_are_held_by_tests() {
     let (laws, _) = laws.split_once("\n## ").unwrap();
     let count = laws.lines().filter(|line| line.starts_with(|letter: char| letter.is_ascii_digit())).count();
     assert_eq!(count, 7);
-    let mut held = std::collections::BTreeSet::new();
+    let mut tested = std::collections::BTreeSet::new();
     for file in sources::rust_files(std::path::Path::new("tests")) {
         let text = std::fs::read_to_string(file).unwrap();
         for line in text.lines().map(str::trim_start) {
             let Some(rest) = line.strip_prefix("/// Law ").or_else(|| line.strip_prefix("/// Laws ")) else { continue };
             let numbers = rest.split([':', '.']).next().unwrap_or_default().split([',', ' ']);
-            held.extend(numbers.filter_map(|word| word.parse::<usize>().ok()));
+            tested.extend(numbers.filter_map(|word| word.parse::<usize>().ok()));
         }
     }
-    assert!(held.iter().copied().eq(1..=count), "{held:?}");
+    assert!(tested.iter().copied().eq(1..=count), "{tested:?}");
 }
 
 /// The pages that people read, with their paths from the repository's root, where tests run.

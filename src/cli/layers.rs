@@ -12,6 +12,7 @@ use super::run::SCRIPTS;
 use crate::model::{Architecture, Compute, Geometry, LayerInfo, ModelError, ModelSource, TORCHSCRIPT, backend};
 use crate::suite::{ModelConfig, Normalize};
 use crate::wording::columns::{Align, columns};
+use crate::wording::neighbour;
 
 /// Lists the layers in the order of the forward pass.
 pub fn layers(args: &LayersArgs) -> Result<Exit, Failure> {
@@ -38,6 +39,16 @@ fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
         let source = ModelSource::open(&ModelConfig::of_file(arch, file, normalize), args.size)?;
         source.notes().iter().for_each(|note| say(&format!("note: {}: {note}", file.display())));
         return Ok(source.build(Compute::f32(Device::Cpu))?.layers());
+    }
+    let ends = ["safetensors", "pt2", "onnx", "pt", "pth", "pte"];
+    if file.extension().is_some_and(|end| ends.iter().any(|known| end == *known)) {
+        let near = neighbour(file, |path| path.is_file());
+        let near =
+            near.map_or_else(String::new, |near| format!("; did you mean `{near}`, which is in the same folder?"));
+        return Err(ModelError::Unusable {
+            model: args.model.clone(),
+            problem: format!("there is no such file{near}"),
+        });
     }
     let architecture = Architecture::find(&args.model)?;
     let published = architecture.geometry;

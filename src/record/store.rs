@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::atomic::PARTIAL;
 use super::{Block, Manifest, StoreError, block};
+use crate::wording::neighbour;
 
 /// How block files end.
 const BLOCK: &str = ".block";
@@ -36,8 +37,29 @@ impl RunDir {
     /// The directory of a run that was begun before; its manifest tells which run it is.
     pub fn open(path: impl Into<PathBuf>) -> Result<(Self, Manifest), StoreError> {
         let path = path.into();
-        let manifest = Manifest::load(&path.join("manifest.json"))?;
+        let file = path.join("manifest.json");
+        if !file.exists() {
+            return Err(RunDir::missing(path));
+        }
+        let manifest = Manifest::load(&file)?;
         Ok((RunDir { path, run: manifest.run.clone() }, manifest))
+    }
+
+    /// What to say of a folder that is none of a run.
+    fn missing(path: PathBuf) -> StoreError {
+        let is_run = |folder: &Path| folder.join("manifest.json").is_file();
+        let folders = || fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let problem = match (neighbour(&path, is_run), folders().find(|folder| is_run(folder))) {
+            (_, Some(inner)) => format!("it is no run, but holds some: name one, such as {}", inner.display()),
+            (Some(near), None) => format!("there is no run; did you mean `{near}`, which is in the same folder?"),
+            (None, None) if path.is_file() => {
+                "it is a file; name the folder of a run, which holds manifest.json".to_owned()
+            }
+            (None, None) => {
+                "there is no run (no manifest.json in it); `am-eval run` says at its end where a run lies".to_owned()
+            }
+        };
+        StoreError::Content { path, problem }
     }
 
     /// The directory.

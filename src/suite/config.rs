@@ -13,6 +13,7 @@ use super::places::Places;
 pub use super::selection::{Control, Direction, UnitRanking, UnitSelection};
 pub use super::target::Target;
 use crate::terms::LayerName;
+use crate::wording::nearest;
 
 /// A validated suite. `raw` turns a file into one; `docs/suite.md` lists every key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,7 +96,22 @@ impl std::str::FromStr for DeviceChoice {
                 .filter(|index| index.bytes().all(|digit| digit.is_ascii_digit()))
                 .and_then(|index| index.parse().ok())
                 .map(DeviceChoice::Cuda)
-                .ok_or_else(|| format!("unknown device `{other}`; known are auto, cpu, cuda, cuda:N")),
+                .ok_or_else(|| match DeviceChoice::meant(other) {
+                    Some(meant) => {
+                        format!("unknown device `{other}`; did you mean `{meant}`? known are auto, cpu, cuda, cuda:N")
+                    }
+                    None => format!("unknown device `{other}`; known are auto, cpu, cuda, cuda:N"),
+                }),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// The word that was probably meant by one that is no device.
+    pub(super) fn meant(word: &str) -> Option<&'static str> {
+        match word.to_lowercase().as_str() {
+            "gpu" | "nvidia" | "mps" | "rocm" => Some("cuda"),
+            word => nearest(word, ["auto", "cpu", "cuda"]),
         }
     }
 }

@@ -279,10 +279,7 @@ impl FromToml for Device {
             Some(Ok(device)) => Some(Device(device)),
             _ => {
                 let problem = wrong(key, value, "auto, cpu, cuda or cuda:N", problems);
-                let meant = value.get_ref().as_str().and_then(|text| match text.to_lowercase().as_str() {
-                    "gpu" | "nvidia" | "mps" | "rocm" => Some("cuda"),
-                    word => nearest(word, ["auto", "cpu", "cuda"]),
-                });
+                let meant = value.get_ref().as_str().and_then(DeviceChoice::meant);
                 if let Some(meant) = meant {
                     problem.help(format!("did you mean `{meant}`?"));
                 }

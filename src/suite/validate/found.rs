@@ -8,7 +8,8 @@ use crate::suite::places::Place;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::suite::target::Target;
 use crate::terms::{LayerName, Unit};
-use crate::wording::suggest::{did_you_mean, nearest};
+use crate::wording::neighbour;
+use crate::wording::suggest::did_you_mean;
 
 /// The layer of logits, which every model has.
 pub const LOGITS: &str = "logits";
@@ -255,17 +256,7 @@ impl Suite {
 
 /// A near name in the same folder, or how to get the weights.
 fn weights_help(path: &Path, arch: &str) -> String {
-    let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut neighbours: Vec<String> = path
-        .parent()
-        .and_then(|folder| std::fs::read_dir(folder).ok())
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| name.ends_with(".safetensors"))
-        .collect();
-    neighbours.sort();
-    let near = nearest(&wanted, neighbours.iter().map(String::as_str));
+    let near = neighbour(path, |file| file.extension().is_some_and(|end| end == "safetensors"));
     let near = near.map(|near| format!("did you mean `{near}`, which is in the same folder?"));
     match (near, training(path).or_else(|| download(path, arch))) {
         (Some(near), Some(other)) => format!("{near} Or {other}"),

@@ -35,6 +35,7 @@ use crate::suite::places::Places;
 use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::suite::read::values::FormVersion;
 use crate::terms::LayerName;
+use crate::wording::neighbour;
 
 /// A file of more bytes was meant for something else.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -93,7 +94,12 @@ pub(super) fn text_of(path: &Path) -> Result<String, SuiteErrors> {
     }
     let mut bytes = Vec::new();
     open_regular(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
-        unreadable(format!("failed to read the file: {error}"), "check the path and its permissions")
+        let near = neighbour(path, |file| file.extension().is_some_and(|end| end == "toml"));
+        let help = match near.filter(|_| error.kind() == std::io::ErrorKind::NotFound) {
+            Some(near) => format!("did you mean `{near}`, which is in the same folder?"),
+            None => "check the path and its permissions".to_owned(),
+        };
+        unreadable(format!("failed to read the file: {error}"), &help)
     })?;
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(unreadable(format!("the file has more than {LARGEST_FILE} bytes"), "this is not a suite"));
