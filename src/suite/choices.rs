@@ -19,7 +19,7 @@ words! {
         Ce = "ce",
         /// Difference of logits ratio (Croce and Hein 2020).
         Dlr = "dlr",
-        /// Difference to the best other class in probabilities (Xu et al. 2024, <https://arxiv.org/abs/2411.15210>).
+        /// Difference to the best other class in probabilities (Xie et al. 2024, <https://arxiv.org/abs/2411.15210>).
         Pma = "pma",
     }
 }

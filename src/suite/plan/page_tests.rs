@@ -128,3 +128,21 @@ fn compositions_have_their_parts_and_budgets() {
         assert!(rounded.abs_diff(exact) <= exact / 50, "{rounded} of {exact}");
     }
 }
+
+#[test]
+fn papers_that_are_cited_are_linked() {
+    let (body, papers) = PAGE.split_once("## Papers").unwrap();
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (body, papers) = (flat(body), flat(papers));
+    let mut cited = 0;
+    for (at, found) in body.match_indices(" et al. ") {
+        let author = body[..at].rsplit([' ', '(']).next().unwrap_or_default();
+        let year: String = body[at + found.len()..].chars().take(4).collect();
+        if year.parse::<u16>().is_ok() {
+            let name = format!("{author} et al. {year} ([");
+            assert!(papers.contains(&name), "no link for {name}");
+            cited += 1;
+        }
+    }
+    assert!(cited > 20, "{cited}");
+}
