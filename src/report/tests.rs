@@ -194,3 +194,16 @@ fn a_realistic_run_to_look_at() {
         (0..18).map(|n| example(MODELS[n as usize % 3], attacks[n as usize % 2], n * 7 + 1, 32)).collect();
     write_reports(Path::new(&folder), &manifest("cifar10", &MODELS), &realistic(&MODELS), &examples).unwrap();
 }
+
+/// A reader finds every section from the top of the page.
+#[test]
+fn every_section_of_the_page_is_in_its_navigation() {
+    let template = include_str!("page/templates/report.html.jinja");
+    let navigation = template.lines().find(|line| line.starts_with("<nav")).unwrap();
+    let sections: Vec<&str> =
+        template.split("<section id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(sections.len() > 8, "{sections:?}");
+    for section in sections {
+        assert!(navigation.contains(&format!("href=\"#{section}\"")), "no link to the section {section}");
+    }
+}
