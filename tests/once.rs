@@ -16,6 +16,11 @@ const ONCE: &[(&str, &[&str], &str)] = &[
     ("LINEARIZED_CLASSES: ", &["src/suite/boundary.rs"], "classes to first order"),
     ("NOISE_DRAWS: ", &["src/suite/plan/passes.rs"], "draws of a noise control"),
     ("const RIVALS: ", &["src/suite/row_passes.rs"], "other classes that DeepFool and FAB look at"),
+    (
+        "map(|field| cell(field).into_owned())",
+        &["src/summary/csv.rs"],
+        "tables of a summary are written by `summary::csv::write_table`",
+    ),
     ("fs::write(", &["src/fuzzing.rs"], "files appear whole, by `record::write_atomically`"),
     ("fn write_atomically", &["src/record/atomic.rs"], "files are written whole by `record::atomic`"),
 ];

@@ -64,9 +64,18 @@ pub fn summary_columns() -> Vec<String> {
 
 /// Write `summary.csv` to `path`: whole and synced, or not at all. Returns its blake3 hash.
 pub fn write_summary(path: &Path, summary: &RunSummary) -> Result<String, StoreError> {
+    write_table(path, summary_columns(), summary.cells.iter().map(|cell| row(cell, summary.left_out)))
+}
+
+/// Writes a table of a run's numbers: whole and synced, or not at all. Names from outside neither break lines nor are taken for formulas.
+/// Returns its blake3 hash.
+pub(super) fn write_table(
+    path: &Path,
+    head: Vec<String>,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<String, StoreError> {
     let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
-    let rows = std::iter::once(summary_columns()).chain(summary.cells.iter().map(|cell| row(cell, summary.left_out)));
-    for row in rows {
+    for row in std::iter::once(head).chain(rows) {
         writer
             .write_record(row.iter().map(|field| cell(field).into_owned()))
             .map_err(|error| StoreError::io("write", path)(error.into()))?;

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use ::csv::WriterBuilder;
-
 use super::DistanceSummary;
-use super::csv::estimate_fields;
-use crate::record::{AtomicFile, StoreError, float_text};
-use crate::wording::escape::cell;
+use super::csv::{estimate_fields, write_table};
+use crate::record::{StoreError, float_text};
 
 /// The columns of `curves.csv`, in order.
 pub const CURVES_COLUMNS: [&str; 14] = [
@@ -32,14 +29,7 @@ pub const CURVES_COLUMNS: [&str; 14] = [
 /// # Errors
 /// If the file cannot be written.
 pub fn write_curves(path: &Path, distances: &[DistanceSummary]) -> Result<String, StoreError> {
-    let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
-    let header = CURVES_COLUMNS.map(String::from).to_vec();
-    for row in std::iter::once(header).chain(distances.iter().flat_map(rows)) {
-        writer
-            .write_record(row.iter().map(|field| cell(field).into_owned()))
-            .map_err(|error| StoreError::io("write", path)(error.into()))?;
-    }
-    writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
+    write_table(path, CURVES_COLUMNS.map(String::from).to_vec(), distances.iter().flat_map(rows))
 }
 
 /// One row for each step of a method's curve; one without a step if nothing flipped.

@@ -2,62 +2,53 @@
 
 use std::path::Path;
 
-use ::csv::WriterBuilder;
-
 use super::TransferSummary;
-use super::csv::estimate_fields;
-use crate::record::{AtomicFile, StoreError, float_text};
-use crate::wording::escape::cell;
+use super::csv::{estimate_fields, write_table};
+use crate::record::{StoreError, float_text};
+use crate::stats::Estimate;
+
+/// A column, and its field in a row.
+type Column = (&'static str, fn(&TransferSummary) -> String);
 
 /// The columns that tell source, victim and counts.
-const COUNTS: [&str; 11] = [
-    "source",
-    "victim",
-    "dataset",
-    "attack",
-    "target",
-    "norm",
-    "epsilon",
-    "n_both_correct",
-    "n",
-    "fooled",
-    "fooled_all",
+const COUNTS: [Column; 11] = [
+    ("source", |summary| summary.cell.model.clone()),
+    ("victim", |summary| summary.victim.clone()),
+    ("dataset", |summary| summary.cell.dataset.clone()),
+    ("attack", |summary| summary.cell.attack.clone()),
+    ("target", |summary| summary.cell.target_text()),
+    ("norm", |summary| summary.cell.norm.to_string()),
+    ("epsilon", |summary| float_text(summary.cell.epsilon.value())),
+    ("n_both_correct", |summary| summary.n_both_correct.to_string()),
+    ("n", |summary| summary.n.to_string()),
+    ("fooled", |summary| summary.fooled.to_string()),
+    ("fooled_all", |summary| summary.fooled_all.to_string()),
 ];
 
+/// A rate, and what it is in a row.
+type RateColumn = (&'static str, fn(&TransferSummary) -> Option<Estimate>);
+
 /// The columns that come with `_lo` and `_hi`, the ends of the 95 % interval.
-const RATES: [&str; 4] = ["transfer_rate", "noise_rate", "transfer_rate_all", "noise_rate_all"];
+const RATES: [RateColumn; 4] = [
+    ("transfer_rate", |summary| summary.transfer_rate),
+    ("noise_rate", |summary| summary.noise_rate),
+    ("transfer_rate_all", |summary| summary.transfer_rate_all),
+    ("noise_rate_all", |summary| summary.noise_rate_all),
+];
 
 /// The columns of `transfer.csv`, in order.
 pub fn transfer_columns() -> Vec<String> {
-    let rates = RATES.iter().flat_map(|name| [String::from(*name), format!("{name}_lo"), format!("{name}_hi")]);
-    COUNTS.map(String::from).into_iter().chain(rates).chain([String::from("forwards")]).collect()
+    let rates = RATES.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("{name}_lo"), format!("{name}_hi")]);
+    COUNTS.iter().map(|(name, _)| (*name).to_owned()).chain(rates).chain(["forwards".to_owned()]).collect()
 }
 
 /// Write `transfer.csv` to `path`: whole and synced, or not at all. Returns its blake3 hash.
 pub fn write_transfer(path: &Path, transfers: &[TransferSummary]) -> Result<String, StoreError> {
-    let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
-    for row in std::iter::once(transfer_columns()).chain(transfers.iter().map(row)) {
-        writer
-            .write_record(row.iter().map(|field| cell(field).into_owned()))
-            .map_err(|error| StoreError::io("write", path)(error.into()))?;
-    }
-    writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
+    write_table(path, transfer_columns(), transfers.iter().map(row))
 }
 
 fn row(summary: &TransferSummary) -> Vec<String> {
-    let cell = &summary.cell;
-    let mut row = vec![
-        cell.model.clone(),
-        summary.victim.clone(),
-        cell.dataset.clone(),
-        cell.attack.clone(),
-        cell.target_text(),
-        cell.norm.to_string(),
-        float_text(cell.epsilon.value()),
-    ];
-    row.extend([summary.n_both_correct, summary.n, summary.fooled, summary.fooled_all].map(|count| count.to_string()));
-    let rates = [summary.transfer_rate, summary.noise_rate, summary.transfer_rate_all, summary.noise_rate_all];
-    row.extend(rates.into_iter().flat_map(estimate_fields));
-    row.push(summary.forwards.to_string());
-    row
+    let counts = COUNTS.iter().map(|(_, field)| field(summary));
+    let rates = RATES.iter().flat_map(|(_, rate)| estimate_fields(rate(summary)));
+    counts.chain(rates).chain([summary.forwards.to_string()]).collect()
 }

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use ::csv::WriterBuilder;
-
+use super::csv::write_table;
 use super::sample_set::SampleSet;
 use super::tally::{ModelTally, Threat};
 use super::{AllNorms, RunSummary};
-use crate::record::{AtomicFile, StoreError, float_text};
+use crate::record::{StoreError, float_text};
 use crate::stats::{Estimate, wilson};
 use crate::terms::{Epsilon, Norm, SampleId, headline_radius};
-use crate::wording::escape::cell;
 
 /// The word for all norms together.
 pub const ALL: &str = "all";
@@ -144,7 +142,7 @@ pub fn write_worst_case(path: &Path, summary: &RunSummary) -> Result<String, Sto
         let all = model.all_norms.iter().map(|all| row(&model.model, ALL, all.to_string(), &all.estimate));
         balls.chain(all).collect::<Vec<_>>()
     });
-    write(path, worst_case_columns(), rows)
+    write_table(path, worst_case_columns(), rows)
 }
 
 /// Write `worst_case_samples.csv` to `path`: whole and synced, or not at all. Returns its blake3 hash.
@@ -161,19 +159,9 @@ pub fn write_worst_samples(path: &Path, samples: &[SampleWorst]) -> Result<Strin
             worst.robust.to_string(),
         ]
     });
-    write(path, worst_sample_columns(), rows)
+    write_table(path, worst_sample_columns(), rows)
 }
 
 fn epsilon_text(epsilon: Epsilon) -> String {
     float_text(epsilon.value())
-}
-
-fn write(path: &Path, head: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result<String, StoreError> {
-    let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
-    for row in std::iter::once(head).chain(rows) {
-        writer
-            .write_record(row.iter().map(|field| cell(field).into_owned()))
-            .map_err(|error| StoreError::io("write", path)(error.into()))?;
-    }
-    writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
 }

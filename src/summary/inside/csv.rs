@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use ::csv::WriterBuilder;
-
 use super::{DamageSummary, LayerSummary, PatchSummary, UnitSummary};
-use crate::record::{AtomicFile, DamageOrigin, StoreError, float_text};
+use crate::record::{DamageOrigin, StoreError, float_text};
 use crate::stats::Estimate;
-use crate::summary::csv::estimate_fields;
-use crate::wording::escape::cell;
+use crate::summary::csv::{estimate_fields, write_table};
 
 fn estimated(name: &str) -> [String; 3] {
     [name.to_owned(), format!("{name}_lo"), format!("{name}_hi")]
@@ -64,16 +61,6 @@ pub fn layer_columns() -> Vec<String> {
     )
 }
 
-fn write(path: &Path, head: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result<String, StoreError> {
-    let mut writer = WriterBuilder::new().from_writer(AtomicFile::create(path)?);
-    for row in std::iter::once(head).chain(rows) {
-        writer
-            .write_record(row.iter().map(|field| cell(field).into_owned()))
-            .map_err(|error| StoreError::io("write", path)(error.into()))?;
-    }
-    writer.into_inner().map_err(|error| StoreError::io("write", path)(error.into_error()))?.finish()
-}
-
 fn origin(origin: &DamageOrigin) -> Vec<String> {
     vec![origin.model.clone(), origin.attack.clone(), origin.norm.to_string(), float_text(origin.epsilon.value())]
 }
@@ -96,7 +83,7 @@ pub fn write_damage(path: &Path, rows: &[DamageSummary]) -> Result<String, Store
         );
         row
     };
-    write(path, damage_columns(), rows.iter().map(row))
+    write_table(path, damage_columns(), rows.iter().map(row))
 }
 
 /// Writes `patching.csv`; returns its blake3 hash.
@@ -114,7 +101,7 @@ pub fn write_patching(path: &Path, rows: &[PatchSummary]) -> Result<String, Stor
         row.extend([patch.p, patch.p_corrected, patch.complete].map(float_text));
         row
     };
-    write(path, patching_columns(), rows.iter().map(row))
+    write_table(path, patching_columns(), rows.iter().map(row))
 }
 
 /// Writes `units.csv`; returns its blake3 hash.
@@ -133,7 +120,7 @@ pub fn write_units(path: &Path, rows: &[UnitSummary]) -> Result<String, StoreErr
         row.push(unit.classes.iter().map(|(class, count)| format!("{class}:{count}")).collect::<Vec<_>>().join(" "));
         row
     };
-    write(path, unit_columns(), rows.iter().map(row))
+    write_table(path, unit_columns(), rows.iter().map(row))
 }
 
 /// Writes `layers.csv`; returns its blake3 hash.
@@ -153,5 +140,5 @@ pub fn write_layers(path: &Path, rows: &[LayerSummary]) -> Result<String, StoreE
         row.extend([layer.p, layer.p_corrected].map(maybe));
         row
     };
-    write(path, layer_columns(), rows.iter().map(row))
+    write_table(path, layer_columns(), rows.iter().map(row))
 }
