@@ -207,6 +207,14 @@ pub(crate) mod tests {
         }
     }
 
+    #[test]
+    fn signs_that_put_robustness_in_doubt_are_on_the_page_of_belief() {
+        let page = include_str!("../docs/believe.md");
+        for sign in SIGNS.iter().filter(|sign| sign.doubts_robustness()) {
+            assert!(page.contains(&format!("`{}`", sign.word())), "docs/believe.md lacks {}", sign.word());
+        }
+    }
+
     /// The compiler asks for every sign here.
     #[test]
     fn every_sign_is_listed_once() {

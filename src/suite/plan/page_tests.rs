@@ -1,6 +1,8 @@
 //! `docs/attacks.md` has the plan's own numbers.
 
+use super::Plan;
 use super::passes::{INWARD, PROJECTED, RIVALS, passes_of, step};
+use crate::suite::Suite;
 use crate::suite::config::{BoundaryConfig, BoundaryMethod, Loss, OptimizerName, Target};
 use crate::suite::features::FeatureObjective;
 use crate::suite::presets::{Aim, Preset};
@@ -145,4 +147,22 @@ fn papers_that_are_cited_are_linked() {
         }
     }
     assert!(cited > 20, "{cited}");
+}
+
+#[test]
+fn every_file_of_a_run_is_on_its_page() {
+    const COMMANDS: &str = include_str!("../../../docs/commands.md");
+    const FULL: &str = include_str!("../tests/full.toml");
+    const EVERYTHING: &str = include_str!("../../../tests/fixtures/suites/everything.toml");
+    for source in [FULL, EVERYTHING] {
+        let suite = Suite::parse("suites/test.toml", source).unwrap();
+        for file in Plan::outputs(&suite, true) {
+            // Of the files of a folder the folder is named.
+            let name = file.split_once('/').map_or(file.as_str(), |(folder, _)| folder);
+            assert!(
+                COMMANDS.contains(&format!("`{name}")) || file.ends_with(".parquet"),
+                "docs/commands.md lacks {file}"
+            );
+        }
+    }
 }
