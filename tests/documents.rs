@@ -98,6 +98,20 @@ fn files_that_contributors_are_sent_to_exist() {
 }
 
 #[test]
+fn every_shipped_suite_is_on_its_page() {
+    let (_, page) = documents().into_iter().find(|(path, _)| path.ends_with("suites/README.md")).unwrap();
+    let mut count = 0;
+    for entry in std::fs::read_dir("suites").unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        if name.ends_with(".toml") {
+            assert!(page.contains(&format!("`{name}`")), "suites/README.md lacks {name}");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count}");
+}
+
+#[test]
 fn every_page_can_be_reached_from_the_readme() {
     for (path, _) in documents().iter().filter(|(path, _)| path.starts_with("docs")) {
         assert!(README.contains(&format!("({})", path.display())), "README does not link {}", path.display());
