@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python3 scripts/graph_times.py --am-eval target/release/am-eval [torchvision/resnet50 torchvision/vit_b_16]
 
-For each network the same random weights as safetensors and as `.pt2`. Native, file and eager take turns, on one batch of 16 images and on
-three: a batch's time is half the difference, so that neither start nor warming up counts. Times are seconds of processor time, of forward
+For each network the same random weights as safetensors and as `.pt2`. Native (where am-eval has the architecture), file and eager take
+turns, on as many images as asked for and on three times as many, in batches of 16: half the difference counts, so that neither start nor
+warming up does. Times are seconds of processor time, of forward
 and backward passes for a class logit or with `--forward` of forward passes alone; the medians of the rounds' ratios are reported. Loading
 is by the clock; memory is the process's largest.
 """
@@ -27,7 +28,7 @@ from check_parity import MEAN, STD, draw, images_of, normalized
 from export import built, exported
 from safetensors.torch import save_file
 
-
+# Of am-eval's predictions.
 BATCH = 16
 
 
@@ -72,6 +73,8 @@ def main():
     parser.add_argument("names", nargs="*", default=["torchvision/resnet50", "torchvision/vit_b_16"])
     parser.add_argument("--am-eval", default="am-eval", metavar="BINARY")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=BATCH, metavar="N")
+    parser.add_argument("--side", type=int, help="of the images; without it the network's usual one")
     parser.add_argument("--forward", action="store_true", help="forward passes alone")
     options = parser.parse_args()
     for name in options.names:
@@ -79,35 +82,46 @@ def main():
             print(measured(name, Path(folder), options), flush=True)
 
 
+def native(binary):
+    """The architectures that am-eval has itself."""
+    listed = subprocess.run([binary, "models"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^\s*(\S+/\S+)", listed, re.M))
+
+
 def measured(name, folder, options):
     """A network's figures as a line."""
     with uninitialized():
         model, side = built(name, None)
+    side = options.side or side
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     draw(model, normalized(images_of(2, 3, [side, side], 0) / 255), 0)
     weights, file, out = (folder / name for name in ("w.safetensors", "m.pt2", "o.safetensors"))
     save_file({key: value.contiguous().clone() for key, value in model.state_dict().items()}, weights)
     exported(model, torch.rand(2, 3, side, side), file, "pt2")
-    pictures = [images_of(count * BATCH, 3, [side, side], 1) for count in (1, 3)]
+    pictures = [images_of(count * options.images, 3, [side, side], 1) for count in (1, 3)]
     paths = [folder / f"{len(pixels)}.safetensors" for pixels in pictures]
     for pixels, path in zip(pictures, paths):
         save_file({"pixels_u8": pixels}, path)
     eager(model, pictures[0], options.forward)
+    sides = {"file": ("exported", file)} | ({"native": (name, weights)} if name in native(options.am_eval) else {})
     rounds = []
     for _ in range(options.rounds):
-        native, graph = (
-            [predicted(options.am_eval, arch, source, path, out, options.forward) for path in paths]
-            for arch, source in ((name, weights), ("exported", file))
-        )
+        figures = {}
+        for key, (arch, source) in sides.items():
+            few, many = (predicted(options.am_eval, arch, source, path, out, options.forward) for path in paths)
+            figures |= {key: (many[1] - few[1]) / 2, f"loading {key}": few[0], f"memory {key}": many[2]}
         few, many = (eager(model, pixels, options.forward) for pixels in pictures)
-        batches = [(sides[1][1] - sides[0][1]) / 2 for sides in (native, graph)] + [(many - few) / 2]
-        rounds.append([*batches, native[0][0], graph[0][0], native[1][2], graph[1][2], batches[1] / batches[0], batches[1] / batches[2]])
-    native, graph, torch_own, load_n, load_g, mb_n, mb_g, of_native, of_eager = (statistics.median(column) for column in zip(*rounds))
+        figures["eager"] = (many - few) / 2
+        rounds.append(figures | {f"of {key}": figures["file"] / figures[key] for key in ("eager", "native") if key in figures})
+    median = {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
+    own = lambda text: text.format(**{key.replace(" ", "_"): value for key, value in median.items()}) if "native" in median else ""
     return (
-        f"{name}, {file.stat().st_size / 1e6:.0f} MB, batches of {BATCH}, {'forward' if options.forward else 'forward and backward'}: file "
-        f"{graph:.2f} s, native {native:.2f}, eager {torch_own:.2f}: {of_native:.3f} of native, {of_eager:.3f} of eager "
-        f"({options.rounds} rounds); loading {load_g:.2f} s, native {load_n:.2f}; memory {mb_g:.0f} MB, native {mb_n:.0f} MB"
+        f"{name}, {file.stat().st_size / 1e6:.0f} MB, {options.images} images of {side}, "
+        f"{'forward' if options.forward else 'forward and backward'}: file {median['file']:.2f} s, eager {median['eager']:.2f}"
+        f"{own(', native {native:.2f}')}: {median['of eager']:.3f} of eager{own(', {of_native:.3f} of native')} ({options.rounds} rounds: "
+        f"{', '.join(format(figures['of eager'], '.2f') for figures in rounds)} of eager); loading {median['loading file']:.2f} s"
+        f"{own(', native {loading_native:.2f}')}; memory {median['memory file']:.0f} MB{own(', native {memory_native:.0f} MB')}"
     )
 
 

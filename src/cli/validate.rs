@@ -138,15 +138,15 @@ mod networks {
         }
         let mut found: Vec<SuiteErrors> =
             suite.models.iter().flat_map(|model| backward_problems(suite, model)).collect();
-        let labels = OnceCell::new();
+        let (labels, size) = (OnceCell::new(), image_size(suite));
         for (index, model) in suite.models.iter().enumerate().filter(|(_, model)| model.weights.is_file()) {
             let help = "docs/models.md says how to write such a file";
-            let layers = weights(suite, model).map(|()| layers(suite, model));
+            let layers = weights(model, size).map(|()| layers(suite, model, size));
             match layers.and_then(Option::transpose) {
                 Ok(Some(layers)) => {
                     let names: Vec<&str> = layers.names.iter().map(String::as_str).collect();
                     found.extend(suite.check_layers(&model.name, &names).err());
-                    found.extend(unit_problems(suite, model, &layers, &labels));
+                    found.extend(unit_problems(suite, model, size, &layers, &labels));
                     let classes = layers.network.as_ref().and_then(|network| usize::try_from(network.classes).ok());
                     found.extend(classes.and_then(|classes| suite.check_classes(&model.name, classes).err()));
                 }
@@ -204,10 +204,10 @@ mod networks {
     fn unit_problems(
         suite: &Suite,
         model: &ModelConfig,
+        size: Option<[i64; 2]>,
         layers: &Layers,
         labels: &OnceCell<BTreeSet<usize>>,
     ) -> Option<SuiteErrors> {
-        let size = suite.data.image_size();
         let known = layers.network.as_ref().map(Model::layers);
         let places: Vec<LayerDepth> = match &known {
             Some(layers) => depths(layers),
@@ -253,9 +253,18 @@ mod networks {
         indices.map(|&index| dataset.label(index) as usize).collect()
     }
 
-    fn weights(suite: &Suite, model: &ModelConfig) -> Result<(), ModelError> {
+    /// The size of the images (rows, columns) as the suite tells it, or else that of the first image; none if there is no image to look at.
+    fn image_size(suite: &Suite) -> Option<[i64; 2]> {
+        suite.data.image_size().or_else(|| {
+            let dataset = data::open(&suite.data).ok()?;
+            let first = chosen(suite, dataset.as_ref()).ok()?.load_block(dataset.as_ref(), 0..1).ok()?;
+            first.first().map(|sample| [sample.image.height as i64, sample.image.width as i64])
+        })
+    }
+
+    fn weights(model: &ModelConfig, size: Option<[i64; 2]>) -> Result<(), ModelError> {
         if backend::find(&model.arch).is_none() {
-            ModelSource::outline(model, suite.data.image_size())?.check_weights()?;
+            ModelSource::outline(model, size)?.check_weights()?;
             return WeightsFile::check_numbers(&model.weights).map_err(ModelError::from);
         }
         if model.arch != TORCHSCRIPT {
@@ -271,7 +280,7 @@ mod networks {
     }
 
     /// The layers of an architecture's outline, of a script's code, or of another file's network; none where they are not known.
-    fn layers(suite: &Suite, model: &ModelConfig) -> Option<Result<Layers, ModelError>> {
+    fn layers(suite: &Suite, model: &ModelConfig, size: Option<[i64; 2]>) -> Option<Result<Layers, ModelError>> {
         if model.arch == TORCHSCRIPT {
             return survey(&model.weights).ok()?.layers().map(|names| Ok(Layers { names, network: None }));
         }
@@ -280,7 +289,7 @@ mod networks {
             Layers { names, network: Some(network) }
         };
         if backend::find(&model.arch).is_some() {
-            let size = suite.data.image_size()?;
+            let size = size?;
             let open = || {
                 let source = ModelSource::open(model, Some(size))?;
                 let (path, name) = (suite.path.display(), &model.name);
@@ -290,7 +299,6 @@ mod networks {
             return Some(open().map(named));
         }
         let architecture = Architecture::find(&model.arch).ok()?;
-        let size = suite.data.image_size();
         let [height, width] = size.unwrap_or([architecture.geometry.height, architecture.geometry.width]);
         let channels = model.normalize.mean.len() as i64; // opening the model says if it has another number
         let classes =

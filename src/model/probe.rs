@@ -51,7 +51,8 @@ pub trait Probe {
     /// Takes the activation of `site` and hands back what the network goes on with, or `Break` to leave the network.
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor>;
 
-    /// Whether this probe needs the activation of `site` to exist; fused kernels skip those that nobody wants.
+    /// Whether this probe needs the activation of `site` to exist and to stay as it was shown: fused kernels skip those that nobody wants, and
+    /// later layers may overwrite them.
     fn wants(&self, _site: &Site) -> bool {
         false
     }

@@ -181,6 +181,46 @@ fn normalization_is_folded_into_convolutions_that_no_probe_wants() {
     assert!(!open_file(&fixtures().join("vit.pt2"), 16).unwrap().folds());
 }
 
+/// Keeps an activation as it was shown, and says whether it wants it.
+struct Keeps {
+    wants: bool,
+    kept: Option<Tensor>,
+}
+
+impl Probe for Keeps {
+    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
+        if site.name.as_str() == "bn1" {
+            self.kept = Some(activation.shallow_clone());
+        }
+        ControlFlow::Continue(activation)
+    }
+
+    fn wants(&self, site: &Site) -> bool {
+        self.wants && site.name.as_str() == "bn1"
+    }
+}
+
+#[test]
+fn rectifiers_overwrite_what_no_probe_wants_and_nothing_else() {
+    let answers = answers("resnet");
+    let pixels = pixels(&answers);
+    for file in ["resnet.pt2", "resnet.onnx"] {
+        let source = open_file(&fixtures().join(file), 32).unwrap();
+        let model = source.build(Compute::f32(Device::Cpu)).unwrap();
+        let pass = |wants| {
+            let mut probe = Keeps { wants, kept: None };
+            let ControlFlow::Continue(logits) = model.forward(&pixels, &mut probe) else { panic!("{file}") };
+            (logits, probe.kept.map(|kept| kept.min().double_value(&[])))
+        };
+        let (spared, wanted) = (pass(false), pass(true));
+        assert_eq!(spared.0, wanted.0, "{file}");
+        if file == "resnet.pt2" {
+            assert_eq!(spared.1, Some(0.0), "overwritten");
+            assert!(wanted.1.unwrap() < 0.0, "{:?}", wanted.1);
+        }
+    }
+}
+
 /// Files tell the size of their images, so that nobody has to.
 #[test]
 fn layers_and_pictures_of_a_file_need_no_size() {

@@ -85,6 +85,20 @@ fn unknown_architectures_and_layers_name_the_nearest() {
 }
 
 #[test]
+fn layers_that_one_of_several_models_lacks_are_found_in_every_table() {
+    let studies = "\n[damage]\nlayers = [\"layer2\"]\npatch = [\"layer3\"]\n\n[selftest]\nlayer = \"layer4\"\n";
+    let suite = parse(&format!("{FULL}{studies}")).unwrap();
+    suite.check_layers("cnn", &["layer2", "layer3", "layer4", "layer3.0.conv2", "fc"]).unwrap();
+    let errors = suite.check_layers("vit", &["layer2", "blocks.3", "layer4"]).unwrap_err();
+    let found: Vec<_> = errors.problems().iter().map(|problem| errors.position(problem).unwrap().0).collect();
+    let patch = FULL.lines().count() + 4;
+    assert!(found.contains(&patch) && !found.contains(&(patch - 1)), "{found:?}");
+    let errors = suite.check_layers("vit", &["layer2", "blocks.3", "layer3"]).unwrap_err();
+    let found: Vec<_> = errors.problems().iter().map(|problem| errors.position(problem).unwrap().0).collect();
+    assert!(found.contains(&(patch + 3)), "{found:?}");
+}
+
+#[test]
 fn later_errors_point_at_the_value_or_its_table() {
     let suite = parse(FULL).unwrap();
     let line = |place| {

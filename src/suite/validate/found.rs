@@ -89,69 +89,86 @@ impl Suite {
         self.verdict(problems)
     }
 
-    /// Check that `model` has the layers of all unit attacks that run on it; `known` are the model's layers.
+    /// Check that `model` has the layers that attacks, studies and pictures of it name; `known` are the model's layers.
     ///
     /// # Errors
     /// Every unknown layer, with the nearest of the model's own.
     pub fn check_layers(&self, model: &str, known: &[&str]) -> Result<(), SuiteErrors> {
         let mut problems = Problems::default();
         let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
-        for (index, attack) in self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model)) {
-            let Some(layer) = attack.goal.layer() else { continue };
-            let choice = match layer.as_str().parse::<LayerChoice>() {
+        for Named { place, layer, elsewhere } in self.named_layers(model) {
+            let choice = match layer.parse::<LayerChoice>() {
                 Ok(choice) => choice,
                 Err(problem) => {
                     let help = "layers are named as `am-eval layers` lists them, by a pattern or by a depth".to_owned();
-                    self.report(&mut problems, Place::Attack(index, "layer"), problem, "no layer", help);
+                    self.report(&mut problems, place, problem, "no layer", help);
                     continue;
                 }
             };
-            if !choice.choose(&depths).is_empty() || choice.as_str() == LOGITS {
+            let found = match place {
+                Place::SelfTest(_) => known.contains(&layer),
+                _ => !choice.choose(&depths).is_empty(),
+            };
+            if found || layer == LOGITS {
                 continue;
             }
             let mut help = match known {
                 [] => NO_LAYERS.to_owned(),
-                _ => did_you_mean(layer.as_str(), known.iter().copied()),
+                _ => did_you_mean(layer, known.iter().copied()),
             };
-            if attack.models.is_none() && self.models.len() > 1 {
-                help.push_str("; with `models = [\"…\"]` an attack runs on some models only");
+            if self.models.len() > 1 {
+                help.push_str(elsewhere);
             }
             let message = format!("model `{model}` has no layer `{layer}`");
-            self.report(&mut problems, Place::Attack(index, "layer"), message, "unknown layer", help);
-        }
-        let read = self.selftest.as_ref().and_then(|selftest| selftest.layer.as_ref()).map(LayerName::as_str);
-        if let Some(layer) = read.filter(|layer| !known.is_empty() && !known.contains(layer)) {
-            let help = did_you_mean(layer, known.iter().copied());
-            let message = format!("model `{model}` has no layer `{layer}`");
-            self.report(&mut problems, Place::SelfTest("layer"), message, "unknown layer", help);
-        }
-        let applying = self.visualizations.iter().enumerate().filter(|(_, config)| config.applies_to(model));
-        for (index, config) in applying {
-            for choice in
-                config.layers.iter().filter(|choice| choice.choose(&depths).is_empty() && choice.as_str() != LOGITS)
-            {
-                let help = did_you_mean(choice.as_str(), known.iter().copied());
-                let message = format!("model `{model}` has no layer `{}`", choice.as_str());
-                self.report(&mut problems, Place::Visualize(index, "layers"), message, "unknown layer", help);
-            }
-        }
-        let damage = self.damage.iter().flat_map(|damage| {
-            let layers = damage.layers.iter().map(|choice| (Place::Damage("layers"), choice));
-            layers.chain(damage.patch.iter().map(|choice| (Place::Damage("patch"), choice)))
-        });
-        let universal = self.universal.iter().enumerate().filter(|(_, config)| config.applies_to(model));
-        let universal = universal.flat_map(|(index, config)| {
-            config.layers.iter().map(move |choice| (Place::Universal(index, "layers"), choice))
-        });
-        for (place, choice) in damage.chain(universal) {
-            if !known.is_empty() && choice.choose(&depths).is_empty() && choice.as_str() != LOGITS {
-                let help = did_you_mean(choice.as_str(), known.iter().copied());
-                let message = format!("model `{model}` has no layer `{}`", choice.as_str());
-                self.report(&mut problems, place, message, "unknown layer", help);
-            }
+            self.report(&mut problems, place, message, "unknown layer", help);
         }
         self.verdict(problems)
     }
+
+    /// The layers that every table which concerns `model` names.
+    fn named_layers<'a>(&'a self, model: &'a str) -> impl Iterator<Item = Named<'a>> {
+        let attacks = self.attacks.iter().enumerate().filter(|(_, attack)| attack.applies_to(model));
+        let attacks = attacks.filter_map(|(index, attack)| {
+            let (place, layer) = (Place::Attack(index, "layer"), attack.goal.layer()?.as_str());
+            let elsewhere = if attack.models.is_some() { "" } else { ATTACKS_SOME };
+            Some(Named { place, layer, elsewhere })
+        });
+        let pictures = self.visualizations.iter().enumerate().filter(|(_, config)| config.applies_to(model));
+        let pictures = pictures.flat_map(|(index, config)| {
+            named(&config.layers, Place::Visualize(index, "layers"), if config.models.is_some() { "" } else { SOME })
+        });
+        let looks = |attacks: &[String]| {
+            self.attacks.iter().any(|attack| attack.applies_to(model) && attacks.contains(&attack.name))
+        };
+        let damage = self.damage.iter().filter(move |damage| looks(&damage.attacks)).flat_map(|damage| {
+            let patched = named(&damage.patch, Place::Damage("patch"), ALL);
+            named(&damage.layers, Place::Damage("layers"), ALL).chain(patched)
+        });
+        let universal = self.universal.iter().enumerate().filter(|(_, config)| config.applies_to(model));
+        let universal = universal.flat_map(|(index, config)| {
+            named(&config.layers, Place::Universal(index, "layers"), if config.models.is_some() { "" } else { SOME })
+        });
+        let selftest = self.selftest.iter().filter_map(|config| config.layer.as_ref());
+        let selftest =
+            selftest.map(|layer| Named { place: Place::SelfTest("layer"), layer: layer.as_str(), elsewhere: "" });
+        attacks.chain(pictures).chain(damage).chain(universal).chain(selftest)
+    }
+}
+
+/// A layer that a table names.
+struct Named<'a> {
+    place: Place,
+    layer: &'a str,
+    /// What else would help where another model has the layer.
+    elsewhere: &'static str,
+}
+
+const ATTACKS_SOME: &str = "; with `models = [\"…\"]` an attack runs on some models only";
+const SOME: &str = "; with `models = [\"…\"]` it is for some models only";
+const ALL: &str = "; it looks into every model that its attacks run on, and depths such as \"50%\" are layers of each";
+
+fn named<'a>(layers: &'a [LayerChoice], place: Place, elsewhere: &'static str) -> impl Iterator<Item = Named<'a>> {
+    layers.iter().map(move |choice| Named { place, layer: choice.as_str(), elsewhere })
 }
 
 /// What is wrong where `name` needs so many classes because of what `key` says, and a model has only so many.

@@ -9,6 +9,11 @@ use tch::{Kind, Tensor};
 pub fn laid(bytes: &[u8], kind: Kind, shape: &[i64], strides: &[i64], offset: i64) -> Result<Tensor, String> {
     let stored = bytes.len() / kind.elt_size_in_bytes();
     if !fits(shape, strides, offset, stored) {
+        if stored == 0 {
+            return Err(format!(
+                "has shape {shape:?}, and the file has no values for it: weights of the device `meta` have none; load the model's before the export"
+            ));
+        }
         return Err(format!(
             "has shape {shape:?} with strides {strides:?} from {offset} on, but the file has only {stored} values for it"
         ));

@@ -2,13 +2,16 @@
 //! it is executed: of the pickles that PyTorch before 2.9 wrote, only the places of the tensors are read (`older`).
 
 mod archive;
+mod arguments;
 mod labels;
 mod layout;
 mod lower;
 mod older;
+mod program;
 mod schema;
 mod signature;
 mod tensors;
+mod writing;
 
 use std::path::Path;
 
@@ -56,7 +59,7 @@ impl Backend for Exported {
     }
 }
 
-fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Program), String> {
+fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, program::Program), String> {
     let (archive, mut program) = program(bytes)?;
     program.graph_module.graph.unfold()?;
     let signature = signature::Signature::read(&program, image)?;
@@ -64,7 +67,7 @@ fn read(path: &Path, bytes: &[u8], image: [i64; 3]) -> Result<(File, lower::Prog
     let labels = labels::labels(&program.graph_module.graph);
     let parameters = tensors.values();
     let hash = blake3::hash(bytes).to_hex().to_string();
-    let program = lower::Program::new(program.graph_module.graph, signature, tensors)?;
+    let program = program::Program::new(program.graph_module.graph, signature, tensors)?;
     let (arch, path, notes) = (Exported.arch(), path.to_path_buf(), Vec::new());
     Ok((File { arch, path, form: FORM, hash, parameters, labels, notes }, program))
 }

@@ -109,7 +109,7 @@ impl Builder {
     fn step(&self, operator: String, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>, apart: bool) -> Step {
         let (cost, rule) = (Cost::None, Rule::Inherit);
         let node = self.node.clone();
-        let (part, folded) = (Part::Other, None);
+        let (part, folded, over) = (Part::Other, None, None);
         Step {
             node,
             operator,
@@ -121,6 +121,7 @@ impl Builder {
             rule,
             part,
             folded,
+            over,
             last: Vec::new(),
             sites: Vec::new(),
         }
@@ -154,6 +155,7 @@ impl Builder {
         if self.compute.folded {
             folding::fold(&mut retained, &self.constants, &pairs, self.compute);
         }
+        super::overwriting::mark(&mut retained, self.constants.len(), logits);
         // Constants that only the dropped and the finished steps read are dropped with them.
         for (place, constant) in self.constants.iter_mut().enumerate() {
             if !needed.contains(&Slot(place)) {

@@ -97,6 +97,7 @@ mod tests {
             rule: Rule::Inherit,
             part: super::super::Part::Other,
             folded: None,
+            over: None,
             last: Vec::new(),
             sites: Vec::new(),
         };

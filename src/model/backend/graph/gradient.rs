@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::builder::Program;
 use super::network::Failure;
 use super::problems::Problems;
-use super::value::{Frame, Slot, Step, Value, apart};
+use super::value::{Frame, Slot, Step, Value, wanted};
 use crate::model::Flow;
 
 /// A pass on several images that keeps what the way back needs.
@@ -30,7 +30,7 @@ impl Pass {
         let pixels = pixels.copy().set_requires_grad(true);
         let (mut cuts, mut flats) = (Problems::default(), Problems::default());
         let pass = tch::with_grad(|| {
-            program.run(pixels.shallow_clone(), apart, |step, frame| {
+            program.run(pixels.shallow_clone(), wanted, |step, frame| {
                 look(step, frame, &mut cuts, &mut flats);
                 see(step, frame)
             })

@@ -16,6 +16,7 @@ mod labels;
 mod network;
 mod opened;
 pub mod ops;
+mod overwriting;
 mod preparation;
 mod problems;
 mod reading;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use tch::{TchError, Tensor};
 
 use super::builder::{Program, first_line, store};
+use super::overwriting::overwritten;
 use super::value::{Frame, Slot, Step, Value, refuse};
 use crate::model::{Flow, Network, Probe, Site, Tokens};
 
@@ -40,24 +41,28 @@ impl std::fmt::Display for Failure<'_> {
 
 impl Program {
     /// One pass. `after` sees the frame behind each step, before values that are no longer needed are forgotten, and may end the pass.
-    /// `folds` says of each step whether it is to be computed with the normalization behind it as one, if it can; its own output is then
-    /// not there.
+    /// `wanted` says of the output of a convolution whether it has to be there, or may be left out for that of the normalization behind
+    /// it, and of other values whether they have to stay as they are when a later step could put its output there.
     ///
     /// # Errors
     /// The step that fails.
     pub fn run(
         &self,
         pixels: Tensor,
-        folds: impl Fn(&Step) -> bool,
+        wanted: impl Fn(Slot) -> bool,
         mut after: impl FnMut(&Step, &mut Frame) -> Flow<()>,
     ) -> Result<Flow<Tensor>, Failure<'_>> {
         let mut frame = Frame::new(&self.constants);
         frame.values[self.input.0] = Some(Value::Tensor(pixels));
         for step in &self.steps {
-            let value = match &step.folded {
-                Some(folded) if folds(step) => (folded.kernel)(&frame).map(|value| {
+            let spared = !step.writes.iter().any(|slot| wanted(*slot));
+            let value = match (&step.folded, &step.over) {
+                (Some(folded), _) if spared => (folded.kernel)(&frame).map(|value| {
                     frame.values[folded.output.0] = Some(value);
                 }),
+                (_, Some(over)) if !wanted(over.slot) => {
+                    overwritten(step, over, &frame).and_then(|value| store(&mut frame.values, step, value))
+                }
                 // What is there came from the step before, as one with it.
                 _ if step.writes.first().is_some_and(|slot| frame.values[slot.0].is_some()) => Ok(()),
                 _ => (step.kernel)(&frame).and_then(|value| store(&mut frame.values, step, value)),
@@ -83,6 +88,8 @@ impl Program {
 pub struct GraphNetwork {
     program: Program,
     tokens: Tokens,
+    /// Values that passes leave out or overwrite where no probe wants them.
+    spared: BTreeSet<Slot>,
 }
 
 impl GraphNetwork {
@@ -101,27 +108,34 @@ impl GraphNetwork {
             };
             step.sites = with_sites.flat_map(named).collect();
         }
-        GraphNetwork { program, tokens: outline.tokens }
+        let folded = program.steps.iter().filter(|step| step.folded.is_some()).flat_map(|step| step.writes.clone());
+        let over = program.steps.iter().filter_map(|step| step.over.as_ref()).map(|over| over.slot);
+        let spared = folded.chain(over).collect();
+        GraphNetwork { program, tokens: outline.tokens, spared }
     }
 
-    /// Where probes see values that folding does not compute.
-    fn foldable(&self) -> impl Iterator<Item = &(Slot, Site)> {
-        self.program.steps.iter().filter(|step| step.folded.is_some()).flat_map(|step| &step.sites)
+    /// Of the values that passes can spare those that `probe` wants.
+    fn wanted(&self, probe: &dyn Probe) -> BTreeSet<Slot> {
+        let sites = self.program.steps.iter().flat_map(|step| &step.sites);
+        let wanted = sites.filter(|(slot, site)| self.spared.contains(slot) && probe.wants(site));
+        wanted.map(|(slot, _)| *slot).collect()
     }
 }
 
 impl Network for GraphNetwork {
     fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        let wanted: BTreeSet<Slot> =
-            self.foldable().filter(|(_, site)| probe.wants(site)).map(|(slot, _)| *slot).collect();
-        let folds = |step: &Step| !step.writes.iter().any(|slot| wanted.contains(slot));
-        let pass = self.program.run(pixels, folds, |step, frame| {
-            for (slot, site) in &step.sites {
-                let Some(Value::Tensor(activation)) = frame.values[slot.0].take() else { continue };
-                frame.values[slot.0] = Some(Value::Tensor(site.show(activation, probe)?));
-            }
-            ControlFlow::Continue(())
-        });
+        let wanted = self.wanted(probe);
+        let pass = self.program.run(
+            pixels,
+            |slot| wanted.contains(&slot),
+            |step, frame| {
+                for (slot, site) in &step.sites {
+                    let Some(Value::Tensor(activation)) = frame.values[slot.0].take() else { continue };
+                    frame.values[slot.0] = Some(Value::Tensor(site.show(activation, probe)?));
+                }
+                ControlFlow::Continue(())
+            },
+        );
         // The graph was tried when it was read; what fails now is libtorch, which panics like its other operations.
         pass.unwrap_or_else(|failure| panic!("{failure}: {}", failure.error))
     }

@@ -11,7 +11,7 @@ use super::ending::LeftOut;
 use super::gradient::{Pass, Way};
 use super::labels::Label;
 use super::network::{Failure, Outline};
-use super::value::{Cost, Frame, Rule, Slot, Step, Value, apart};
+use super::value::{Cost, Frame, Rule, Slot, Step, Value, wanted};
 use crate::model::{Flow, Site, Tokens};
 
 /// What the first of two passes has told about a value.
@@ -66,7 +66,7 @@ impl Survey {
         };
         let mut single = BTreeMap::new();
         let pass =
-            tch::no_grad(|| program.run(sample(1, image), apart, |step, frame| survey.look(step, frame, &mut single)));
+            tch::no_grad(|| program.run(sample(1, image), wanted, |step, frame| survey.look(step, frame, &mut single)));
         let logits = survey.answer(pass, 1, image)?;
         survey.classes = classes_of(program, &logits, 1)?;
         finite(program, &logits, image)?;
@@ -106,7 +106,7 @@ impl Survey {
         let other = Tensor::cat(&[pixels.narrow(0, 0, 1), pixels.narrow(0, 1, 1).cos() * -2.0], 0);
         for (pixels, first) in [(pixels, true), (other, false)] {
             let _ = tch::no_grad(|| {
-                program.run(pixels, apart, |step, frame| {
+                program.run(pixels, wanted, |step, frame| {
                     for slot in step.writes.iter().filter(|slot| self.drivable(**slot).is_some()) {
                         let Ok(row) = frame.tensor(*slot).and_then(|tensor| tensor.f_select(0, 0)) else { continue };
                         match before.get(slot) {
@@ -252,7 +252,7 @@ fn finite(program: &Program, logits: &Tensor, image: [i64; 3]) -> Result<(), Str
     }
     let mut first = None;
     let _ = tch::no_grad(|| {
-        program.run(sample(1, image), apart, |step, frame| {
+        program.run(sample(1, image), wanted, |step, frame| {
             let tensors = step.writes.iter().filter_map(|slot| frame.tensor(*slot).ok());
             if tensors.filter(|tensor| tensor.is_floating_point()).any(|tensor| !are_finite(tensor)) {
                 first = Some(format!("; the first are those of node `{}` ({})", step.node, step.operator));
@@ -266,7 +266,18 @@ fn finite(program: &Program, logits: &Tensor, image: [i64; 3]) -> Result<(), Str
 
 /// The number of classes, or what stands in the logits' place.
 fn classes_of(program: &Program, logits: &Tensor, rows: i64) -> Result<i64, String> {
-    classes(logits, rows).map_err(|problem| match answering(program) {
+    let step = answering(program);
+    let sorts = |step: &&Step| {
+        let name = step.operator.split(['.', ' ']).next().unwrap_or_default().to_lowercase();
+        ["topk", "sort", "msort"].contains(&name.as_str())
+    };
+    if let Some(step) = step.filter(sorts) {
+        let (node, operator) = (&step.node, &step.operator);
+        return Err(format!(
+            "node `{node}` ({operator}) gives its answer in order of size, so that no place stands for a class; export the model without it"
+        ));
+    }
+    classes(logits, rows).map_err(|problem| match step {
         Some(step) => format!("node `{}` ({}) gives its answer, {problem}", step.node, step.operator),
         None => format!("its answer is not usable, {problem}"),
     })

@@ -143,7 +143,7 @@ pub enum Rule {
 /// A convolution of its input by a weight, with a bias: `[N, C, ...]` and `[O, C / groups, ...]` to `[N, O, ...]`.
 pub type Product = Rc<dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>>;
 
-/// What a step is, for folding.
+/// What a step is, for folding and overwriting.
 #[derive(Clone, Default)]
 pub enum Part {
     /// Nothing of the kind.
@@ -175,6 +175,18 @@ pub enum Part {
         /// What is added to the variance.
         epsilon: f64,
     },
+    /// A rectified linear unit.
+    Rectifier {
+        /// Its input.
+        input: Slot,
+    },
+    /// A sum of two tensors.
+    Sum {
+        /// One.
+        first: Slot,
+        /// The other.
+        second: Slot,
+    },
 }
 
 /// A convolution and the normalization behind it as one.
@@ -183,6 +195,14 @@ pub struct Folded {
     pub kernel: Kernel,
     /// Where that goes.
     pub output: Slot,
+}
+
+/// How a step puts its output where an operand lay.
+pub struct Over {
+    /// Where the operand is.
+    pub slot: Slot,
+    /// What is added to it; none for a rectifier.
+    pub addend: Option<Slot>,
 }
 
 /// One operation of a program.
@@ -203,19 +223,21 @@ pub struct Step {
     pub cost: Cost,
     /// The channels of its outputs.
     pub rule: Rule,
-    /// What it is, for folding.
+    /// What it is, for folding and overwriting.
     pub part: Part,
     /// What computes it and the normalization behind it as one.
     pub folded: Option<Folded>,
+    /// What computes it in the memory of an operand.
+    pub over: Option<Over>,
     /// Values that nothing behind this step reads.
     pub last: Vec<Slot>,
     /// Where probes see outputs.
     pub sites: Vec<(Slot, Site)>,
 }
 
-/// Every step on its own.
-pub fn apart(_: &Step) -> bool {
-    false
+/// Every value is wanted, as the file describes it.
+pub fn wanted(_: Slot) -> bool {
+    true
 }
 
 /// The floating-point kind that values of `kind` compute in: parameters and activations of half precision are widened.

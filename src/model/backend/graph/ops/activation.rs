@@ -2,11 +2,11 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::super::{Args, Lower, Lowered, one};
+use super::super::{Args, Lower, Lowered, Part, one};
 use super::{unary, wide, wide_unary};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
-    ("aten.relu.default", unary!(|x| x.f_relu())),
+    ("aten.relu.default", relu),
     ("aten.relu6.default", unary!(|x| x.f_clamp(0.0, 6.0))),
     ("aten.sigmoid.default", unary!(|x| x.f_sigmoid())),
     ("aten.tanh.default", unary!(|x| x.f_tanh())),
@@ -47,6 +47,12 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("aten.feature_alpha_dropout.default", dropout),
     ("aten.native_dropout.default", native_dropout),
 ];
+
+fn relu(args: &mut Args) -> Lowered {
+    let x = args.first()?;
+    args.part = Part::Rectifier { input: x };
+    one(move |frame| frame.tensor(x)?.f_relu())
+}
 
 fn gelu(args: &mut Args) -> Lowered {
     let (x, approximate) = (args.first()?, args.text("approximate", "none")?);
@@ -167,7 +173,8 @@ fn log_softmax(args: &mut Args) -> Lowered {
     one(move |frame| wide(frame.tensor(x)?)?.f_log_softmax(dim, kind))
 }
 
-pub const TRAINS: &str = "drops values at random, as in training; call `model.eval()` before the export";
+pub const TRAINS: &str = "drops values at random, as in training; call `model.eval()` before the export (`F.dropout` heeds it with \
+                          `training=self.training` only)";
 
 fn dropout(args: &mut Args) -> Lowered {
     let (x, share) = (args.first()?, args.float("p", 0.5)?);

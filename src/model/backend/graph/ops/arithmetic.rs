@@ -2,7 +2,7 @@
 
 use tch::{Kind, Scalar, TchError, Tensor};
 
-use super::super::{Args, Lower, Lowered, Number, Resolved, one};
+use super::super::{Args, Lower, Lowered, Number, Part, Resolved, one};
 use super::{unary, wide_unary};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
@@ -145,7 +145,13 @@ fn scaled(args: &mut Args) -> Result<Option<Number>, String> {
 fn linear(args: &mut Args, sign: f64) -> Lowered {
     let Some(alpha) = scaled(args)? else {
         return match sign > 0.0 {
-            true => binary(args, |x, y| x.f_add(y), |x, y| x.f_add_scalar(y)),
+            true => {
+                let kernel = binary(args, |x, y| x.f_add(y), |x, y| x.f_add_scalar(y))?;
+                if let [first, second] = args.reads[..] {
+                    args.part = Part::Sum { first, second };
+                }
+                Ok(kernel)
+            }
             false => binary(args, |x, y| x.f_sub(y), |x, y| x.f_sub_scalar(y)),
         };
     };

@@ -29,6 +29,8 @@ pub const OPERATORS: &[(&str, Lower)] = &[
 ];
 
 const TRAINS: &str = "normalizes by the batch it sees, as in training; call `model.eval()` before the export";
+const ALWAYS: &str = "normalizes by the batch it sees, without running statistics, so that no image has an answer of its own; use a model with \
+                      `track_running_stats=True`";
 
 fn trains(_args: &mut Args) -> Lowered {
     Err(TRAINS.to_owned())
@@ -60,7 +62,10 @@ fn batch_norm(args: &mut Args) -> Lowered {
             frame.tensor(x)?.f_batch_norm(weight, bias, None, None, true, 0.0, epsilon, true)
         });
     }
-    let (true, Some(mean), Some(var)) = (!training, mean, var) else { return Err(TRAINS.to_owned()) };
+    let (Some(mean), Some(var)) = (mean, var) else { return Err(ALWAYS.to_owned()) };
+    if training {
+        return Err(TRAINS.to_owned());
+    }
     args.part = Part::Normalization { input: x, weight, bias, mean, variance: var, epsilon };
     one(move |frame| {
         let (weight, bias) = (frame.optional(weight)?, frame.optional(bias)?);

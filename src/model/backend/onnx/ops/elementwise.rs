@@ -4,7 +4,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::super::tensors::kind;
 use super::together;
-use crate::model::backend::graph::{Args, Lower, Lowered, one};
+use crate::model::backend::graph::{Args, Lower, Lowered, Part, one};
 
 /// Lowers an operator on one tensor.
 macro_rules! unary {
@@ -34,7 +34,7 @@ macro_rules! binary {
 }
 
 pub const OPERATORS: &[(&str, Lower)] = &[
-    ("Add", binary!(|x, y| x.f_add(y))),
+    ("Add", add),
     ("Sub", binary!(|x, y| x.f_sub(y))),
     ("Mul", binary!(|x, y| x.f_mul(y))),
     ("Div", binary!(div)),
@@ -71,7 +71,7 @@ pub const OPERATORS: &[(&str, Lower)] = &[
     ("Hardmax", hardmax),
     ("IsInf", is_inf),
     ("Where", choose),
-    ("Relu", unary!(|x| x.f_relu())),
+    ("Relu", relu),
     ("Sigmoid", unary!(|x| x.f_sigmoid())),
     ("Tanh", unary!(|x| x.f_tanh())),
     ("Softplus", unary!(|x| x.f_softplus())),
@@ -113,6 +113,21 @@ pub const OPERATORS: &[(&str, Lower)] = &[
 ];
 
 /// Whole numbers are divided towards zero.
+fn add(args: &mut Args) -> Lowered {
+    let (first, second) = (args.slot("0")?, args.slot("1")?);
+    args.part = Part::Sum { first, second };
+    one(move |frame| {
+        let [x, y] = together(frame.tensor(first)?, frame.tensor(second)?)?;
+        x.f_add(&y)
+    })
+}
+
+fn relu(args: &mut Args) -> Lowered {
+    let x = args.slot("0")?;
+    args.part = Part::Rectifier { input: x };
+    one(move |frame| frame.tensor(x)?.f_relu())
+}
+
 fn div(x: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
     if x.is_floating_point() || y.is_floating_point() { x.f_div(y) } else { x.f_div_tensor_mode(y, "trunc") }
 }

@@ -4,6 +4,7 @@
 mod elementwise;
 mod indexing;
 mod network;
+mod quantization;
 mod recurrent;
 mod reduction;
 mod resize;
@@ -21,6 +22,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
     elementwise::OPERATORS,
     indexing::OPERATORS,
     network::OPERATORS,
+    quantization::OPERATORS,
     recurrent::OPERATORS,
     reduction::OPERATORS,
     resize::OPERATORS,
@@ -35,12 +37,14 @@ pub fn find(name: &str) -> Option<Lower> {
     OPERATORS.get(name).copied()
 }
 
+const INTEGERS: &str = "computes in whole numbers, which have no gradients; use the model before quantization";
+
 /// Why an operator that is not known cannot be used.
 pub fn why_not(name: &str) -> Option<&'static str> {
     let quantized =
         name.to_lowercase().contains("quantize") || name.starts_with("QLinear") || name.ends_with("Integer");
     match name {
-        _ if quantized => Some("computes in whole numbers, which have no gradients; use the model before quantization"),
+        _ if quantized => Some(INTEGERS),
         "If" | "Loop" | "Scan" => Some("chooses at run time what is computed; export the model without it"),
         "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Bernoulli" | "Multinomial" => {
             Some("draws random numbers in each pass, so that no answer is certain; export the model in evaluation mode")
