@@ -5,8 +5,9 @@
 For each network the same random weights as safetensors and as `.pt2`. Native (where am-eval has the architecture), file and eager take
 turns, on as many images as asked for and on three times as many, in batches of 16: half the difference counts, so that neither start nor
 warming up does. Times are seconds of processor time, of forward
-and backward passes for a class logit or with `--forward` of forward passes alone; the medians of the rounds' ratios are reported. Loading
-is by the clock; memory is the process's largest.
+and backward passes for a class logit or with `--forward` of forward passes alone; the medians of the rounds' ratios are reported, and the
+ratios of each side's least time, which other programs on the machine disturb least. Loading is by the clock; memory is the process's
+largest.
 """
 
 import argparse
@@ -32,11 +33,11 @@ from safetensors.torch import save_file
 BATCH = 16
 
 
-def predicted(binary, arch, weights, pictures, out, forward):
+def predicted(binary, arch, weights, pictures, out, objective):
     """Seconds of loading, of processor time in all, and MB."""
     mean, std = (",".join(map(str, values)) for values in (MEAN, STD))
     command = [binary, "predict", "--device", "cpu", "--arch", arch, "--weights", weights, "--mean", mean, "--std", std]
-    command += ["--images", pictures, "--out", out] + ([] if forward else ["--gradient", "class:0"])
+    command += ["--images", pictures, "--out", out] + (["--gradient", objective] if objective else [])
     before, most = os.times(), 0
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said)
@@ -75,6 +76,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=BATCH, metavar="N")
     parser.add_argument("--side", type=int, help="of the images; without it the network's usual one")
+    parser.add_argument("--unit", metavar="OBJECTIVE", help="also the share of a pass for a unit's gradient (unit:layer1.0.conv1:0)")
     parser.add_argument("--forward", action="store_true", help="forward passes alone")
     options = parser.parse_args()
     for name in options.names:
@@ -105,22 +107,29 @@ def measured(name, folder, options):
         save_file({"pixels_u8": pixels}, path)
     eager(model, pictures[0], options.forward)
     sides = {"file": ("exported", file)} | ({"native": (name, weights)} if name in native(options.am_eval) else {})
+    objective = None if options.forward else "class:0"
     rounds = []
     for _ in range(options.rounds):
         figures = {}
         for key, (arch, source) in sides.items():
-            few, many = (predicted(options.am_eval, arch, source, path, out, options.forward) for path in paths)
+            few, many = (predicted(options.am_eval, arch, source, path, out, objective) for path in paths)
             figures |= {key: (many[1] - few[1]) / 2, f"loading {key}": few[0], f"memory {key}": many[2]}
         few, many = (eager(model, pixels, options.forward) for pixels in pictures)
         figures["eager"] = (many - few) / 2
+        if options.unit:
+            few, many = (predicted(options.am_eval, "exported", file, path, out, options.unit) for path in paths)
+            figures["unit"] = (many[1] - few[1]) / 2 / figures["file"]
         rounds.append(figures | {f"of {key}": figures["file"] / figures[key] for key in ("eager", "native") if key in figures})
     median = {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
+    least = {key: min(figures[key] for figures in rounds) for key in rounds[0]}
+    median |= {f"least {key}": least["file"] / least[key] for key in ("eager", "native") if key in least}
+    unit = f"; {options.unit} takes {median['unit']:.2f} of it" if options.unit else ""
     own = lambda text: text.format(**{key.replace(" ", "_"): value for key, value in median.items()}) if "native" in median else ""
     return (
         f"{name}, {file.stat().st_size / 1e6:.0f} MB, {options.images} images of {side}, "
         f"{'forward' if options.forward else 'forward and backward'}: file {median['file']:.2f} s, eager {median['eager']:.2f}"
-        f"{own(', native {native:.2f}')}: {median['of eager']:.3f} of eager{own(', {of_native:.3f} of native')} ({options.rounds} rounds: "
-        f"{', '.join(format(figures['of eager'], '.2f') for figures in rounds)} of eager); loading {median['loading file']:.2f} s"
+        f"{own(', native {native:.2f}')}: {median['of eager']:.3f} of eager{own(', {of_native:.3f} of native')} in the median of "
+        f"{options.rounds} rounds, {median['least eager']:.3f} of eager{own(', {least_native:.3f} of native')} by the least times{unit}; loading {median['loading file']:.2f} s"
         f"{own(', native {loading_native:.2f}')}; memory {median['memory file']:.0f} MB{own(', native {memory_native:.0f} MB')}"
     )
 

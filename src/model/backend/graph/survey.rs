@@ -93,7 +93,9 @@ impl Survey {
             (Ok(ControlFlow::Continue(answer)), _) => Ok(answer),
             (Ok(ControlFlow::Break(())), Some(problem)) => Err(problem.clone()),
             (Ok(ControlFlow::Break(())), None) => Err("its answer does not depend on the images".to_owned()),
-            (Err(failure), _) => Err(format!("given pixels [{rows}, {channels}, {height}, {width}], {failure}")),
+            (Err(failure), _) => Err(format!(
+                "given pixels [{rows}, {channels}, {height}, {width}], {failure}; if it takes images of another size, crop or resize them to that"
+            )),
         }
     }
 
