@@ -5,6 +5,7 @@ mod activation;
 mod arithmetic;
 mod attention;
 mod comparison;
+mod conversion;
 mod convolution;
 mod creation;
 mod indexing;
@@ -34,6 +35,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
     arithmetic::OPERATORS,
     attention::OPERATORS,
     comparison::OPERATORS,
+    conversion::OPERATORS,
     convolution::OPERATORS,
     creation::OPERATORS,
     indexing::OPERATORS,

@@ -4,6 +4,7 @@
 mod elementwise;
 mod indexing;
 mod network;
+mod normalization;
 mod quantization;
 mod recurrent;
 mod reduction;
@@ -22,6 +23,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
     elementwise::OPERATORS,
     indexing::OPERATORS,
     network::OPERATORS,
+    normalization::OPERATORS,
     quantization::OPERATORS,
     recurrent::OPERATORS,
     reduction::OPERATORS,
