@@ -117,6 +117,18 @@ def one(out, model_name, peer):
             model.forwards, model.backwards = passes
         found |= {"curve": curve, "passes": passes}
         accuracy = curve[-1]
+    elif peer == "autoattack APGD-CE, five radii":
+        import autoattack
+
+        curve = []
+        for radius in SWEEP:
+            attacker = autoattack.AutoAttack(model, norm="Linf", eps=radius / 255, device="cpu", verbose=False, seed=0, version="custom", attacks_to_run=["apgd-ce"])
+            adversarial = attacker.run_standard_evaluation(x, y, bs=len(x))
+            passes = model.forwards, model.backwards
+            curve.append(robust(adversarial))
+            model.forwards, model.backwards = passes
+        found |= {"curve": curve, "passes": passes}
+        accuracy = curve[-1]
     elif peer.startswith("autoattack"):
         import autoattack
 
@@ -213,12 +225,13 @@ PEERS = (
     "autoattack standard",
     "adv-lib FMN, five radii",
     "torchattacks PGD, five radii",
+    "autoattack APGD-CE, five radii",
 )
 # What is compared with what: the first is am-eval's.
 GROUPS = (
     ("40 steps of PGD, cross-entropy", ("am-eval PGD", "am-eval PGD (fast)", "torchattacks PGD", "foolbox PGD")),
     ("robust accuracy", ("am-eval am-standard", "am-eval am-standard (fast)", "autoattack APGD-CE", "autoattack APGD-CE and APGD-T", "autoattack standard")),
-    ("five radii", ("am-eval margin, five radii", "am-eval margin, five radii (fast)", "adv-lib FMN, five radii", "torchattacks PGD, five radii")),
+    ("five radii", ("am-eval margin, five radii", "am-eval margin, five radii (fast)", "adv-lib FMN, five radii", "torchattacks PGD, five radii", "autoattack APGD-CE, five radii")),
 )
 
 
@@ -243,7 +256,10 @@ def everything(out):
     count = choose_images(out)
     only = re.compile(os.environ.get("ONLY", ""))
     results = {}
-    for model_name in RADII:
+    models = os.environ.get("MODELS", " ".join(RADII)).split()
+    if unknown := set(models) - set(RADII):
+        raise SystemExit(f"MODELS names {', '.join(sorted(unknown))}; there are {', '.join(RADII)}")
+    for model_name in models:
         found = {}
         base = measured([sys.executable, __file__, "one", out, model_name, "null"])["cpu"]
         for _, names in GROUPS:

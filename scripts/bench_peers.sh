@@ -4,6 +4,7 @@
 #
 #   DATA=folder     images to attack, a folder per class (default: data/cifar10/val)     IMAGES=100   THREADS=1
 #   ONLY=regex      some of the measurements (am-eval, torchattacks, foolbox, adv-lib, autoattack)
+#   MODELS=names    some of resnet20, resnet20-adv and vit
 #   AUTOATTACK=dir  a checkout of AutoAttack (github.com/fra31/auto-attack), which is no package; without it, it is left out
 #   BINARY=/path    the program (default: target/release/am-eval)
 #

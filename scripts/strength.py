@@ -254,6 +254,7 @@ def apgd_ce(model, x, label, norm, epsilon, device):
 
 def distance(model, x, label, method, norm, device):
     from adv_lib import attacks
+    from adv_lib.attacks.auto_pgd import minimal_apgd
 
     calls = {
         "fmn": lambda m, i, t: attacks.fmn(m, i, t, norm=norm, steps=100),
@@ -262,6 +263,7 @@ def distance(model, x, label, method, norm, device):
         "fab": lambda m, i, t: attacks.fab(m, i, t, norm=norm, n_iter=100),
         "fab-10": lambda m, i, t: attacks.fab(m, i, t, norm=norm, n_iter=10),
         "cw": lambda m, i, t: attacks.carlini_wagner_l2(m, i, t, max_iterations=100),
+        "apgd": lambda m, i, t: minimal_apgd(m, i, t, norm=norm, max_eps=LARGEST[norm], binary_search_steps=10, n_iter=16),
         "sigma-zero-100": lambda m, i, t: attacks.sigma_zero(m, i, t, num_steps=100),
         "sigma-zero-1000": lambda m, i, t: attacks.sigma_zero(m, i, t, num_steps=1000),
     }
@@ -296,12 +298,14 @@ def jobs():
 
 
 DISTANCES = (
-    (2, "l2", ("fmn", "ddn", "deepfool", "fab-10", "fab", "cw")),
-    (INF, "linf", ("fmn", "deepfool", "fab-10", "fab")),
+    (2, "l2", ("fmn", "ddn", "deepfool", "fab-10", "fab", "cw", "apgd")),
+    (INF, "linf", ("fmn", "deepfool", "fab-10", "fab", "apgd")),
     (0, "l0", ("sigma-zero-100", "fmn", "sigma-zero-1000")),
-    (1, "l1", ("fmn", "fab-10", "fab")),
+    (1, "l1", ("fmn", "fab-10", "fab", "apgd")),
 )
-SLOW = ("fab", "cw", "sigma-zero-1000")
+SLOW = ("fab", "cw", "sigma-zero-1000", "apgd")
+# The largest radius of the search over radii.
+LARGEST = {INF: 0.2, 2: 6.0, 1: 60.0}
 
 
 def plan(first, last, size):
