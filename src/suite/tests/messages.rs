@@ -519,3 +519,15 @@ fn a_perturbation_needs_images_that_it_was_not_made_from() {
     let errors = parse(&format!("{FULL}{universal}train = 1\n")).unwrap_err();
     assert_eq!(errors.problems()[0].message(), "no image is left to judge the perturbation");
 }
+
+#[test]
+fn what_stands_twice_is_told_once_with_what_to_do() {
+    for (source, help) in [
+        (format!("{FULL}\n[data]\nkind = \"synthetic\"\nroot = \"x\"\n"), "`[data]` stands once; join both"),
+        (replaced("seed = 3", "seed = 3\nseed = 4"), "`seed` stands once in a table"),
+    ] {
+        let errors = parse(&source).unwrap_err();
+        assert_eq!(errors.problems().len(), 1, "{errors:#}");
+        assert!(errors.problems()[0].suggestion().unwrap_or_default().starts_with(help), "{errors:#}");
+    }
+}

@@ -36,6 +36,7 @@ use crate::suite::read::problem::{Problems, SuiteErrors};
 use crate::suite::read::values::FormVersion;
 use crate::terms::LayerName;
 use crate::wording::neighbour;
+use crate::wording::suggest::excerpt;
 
 /// A file of more bytes was meant for something else.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -131,7 +132,23 @@ pub(super) fn root<'i>(source: &'i str, problems: &mut Problems) -> Option<Value
         }
         errors += 1;
         line = line_around(source, span.start);
-        problems.add(span, format!("this is not TOML: {}", error.message()), "here");
+        let is_twice = error.message().contains("duplicate key");
+        let name = excerpt(source.get(span.clone()).unwrap_or_default());
+        let is_table = source.get(..span.start).is_some_and(|before| before.ends_with('['));
+        let problem = problems.add(span, format!("this is not TOML: {}", error.message()), "here");
+        match is_twice {
+            true if is_table => {
+                problem.help(format!(
+                    "`[{name}]` stands once; join both, or write `[[{name}]]` if it may stand several times"
+                ));
+                // Its keys stand a second time with it.
+                break;
+            }
+            true => {
+                problem.help(format!("`{name}` stands once in a table; leave one of them out"));
+            }
+            false => {}
+        }
     }
     None
 }
