@@ -52,6 +52,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
 
 pub use convolution::in_kind;
 pub use normalization::response_norm;
+pub use product::times;
 pub use refused::why_not;
 pub use symbolic::is_check;
 

@@ -48,7 +48,10 @@ fn linear(args: &mut Args) -> Lowered {
     let (x, weight, bias) = (args.first()?, args.weight("weight")?, args.bias("bias")?);
     (args.cost, args.rule) = (Cost::Inner(x), Rule::Last);
     let kind = args.builder.compute.kind;
-    one(move |frame| in_kind(frame.tensor(x)?, kind)?.f_linear(frame.tensor(weight)?, frame.optional(bias)?))
+    one(move |frame| {
+        let x = in_kind(frame.tensor(x)?, kind)?.f_contiguous()?;
+        x.f_linear(frame.tensor(weight)?, frame.optional(bias)?)
+    })
 }
 
 fn product(args: &mut Args, other: &str) -> Lowered {
@@ -63,8 +66,14 @@ fn product(args: &mut Args, other: &str) -> Lowered {
     }
     one(move |frame| {
         let pair = super::alike(&[frame.tensor(x)?, frame.tensor(other)?])?;
-        pair[0].f_matmul(&pair[1])
+        times(&pair[0], &pair[1])
     })
+}
+
+/// A matrix product. Of rows that do not lie one after another libtorch makes one with a matrix for each image, three times as slow as a
+/// copy of them and one product.
+pub fn times(x: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
+    if x.dim() > 2 && y.dim() == 2 { x.f_contiguous()?.f_matmul(y) } else { x.f_matmul(y) }
 }
 
 /// `input * beta + a @ b * alpha`.

@@ -119,7 +119,7 @@ fn matmul(args: &mut Args) -> Lowered {
     let (x, y) = (args.cast(x, false), args.cast(y, false));
     args.cost = Cost::Inner(x);
     args.rule = if args.constant_shape(y).is_some() { Rule::Last } else { Rule::Nowhere };
-    one(move |frame| frame.tensor(x)?.f_matmul(frame.tensor(y)?))
+    one(move |frame| ops::times(frame.tensor(x)?, frame.tensor(y)?))
 }
 
 fn gemm(args: &mut Args) -> Lowered {
