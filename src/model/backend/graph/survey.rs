@@ -67,6 +67,14 @@ impl Survey {
         let mut single = BTreeMap::new();
         let pass =
             tch::no_grad(|| program.run(sample(1, image), wanted, |step, frame| survey.look(step, frame, &mut single)));
+        if let Err(failure) = &pass {
+            let two = tch::no_grad(|| program.run(sample(2, image), wanted, |_, _| ControlFlow::Continue(())));
+            if two.is_ok_and(|flow| flow.is_continue()) {
+                return Err(format!(
+                    "it computes two images and not one alone: {failure}; export a model that computes each image on its own"
+                ));
+            }
+        }
         let logits = survey.answer(pass, 1, image)?;
         survey.classes = classes_of(program, &logits, 1)?;
         finite(program, &logits, image)?;
