@@ -185,13 +185,13 @@ fn normalization_is_folded_into_convolutions_that_no_probe_wants() {
 /// Keeps an activation as it was shown, and says whether it wants it.
 struct Keeps {
     wants: bool,
-    kept: Option<Tensor>,
+    activation: Option<Tensor>,
 }
 
 impl Probe for Keeps {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
         if site.name.as_str() == "bn1" {
-            self.kept = Some(activation.shallow_clone());
+            self.activation = Some(activation.shallow_clone());
         }
         ControlFlow::Continue(activation)
     }
@@ -209,9 +209,9 @@ fn rectifiers_overwrite_what_no_probe_wants_and_nothing_else() {
         let source = open_file(&fixtures().join(file), 32).unwrap();
         let model = source.build(Compute::f32(Device::Cpu)).unwrap();
         let pass = |wants| {
-            let mut probe = Keeps { wants, kept: None };
+            let mut probe = Keeps { wants, activation: None };
             let ControlFlow::Continue(logits) = model.forward(&pixels, &mut probe) else { panic!("{file}") };
-            (logits, probe.kept.map(|kept| kept.min().double_value(&[])))
+            (logits, probe.activation.map(|activation| activation.min().double_value(&[])))
         };
         let (spared, wanted) = (pass(false), pass(true));
         assert_eq!(spared.0, wanted.0, "{file}");

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::schema::{Graph, Node, TensorMeta, name, union};
-use super::writing::pure;
 use crate::model::backend::graph::{Aliases, Arg, Builder, Kernel, Lower, Problems, Slot, Value, ops};
 
 /// Values are named in full: those of a graph inside another have the inner graph's name before their own.
@@ -149,4 +148,11 @@ impl<'a> Lowerer<'a> {
         });
         Ok(self.builder.push("detach", kernel, vec![slot]))
     }
+}
+
+/// The operator that computes what this one writes into its first argument: `aten.relu.default` for `aten.relu_.default`.
+fn pure(operator: &str) -> Option<String> {
+    let (name, overload) = operator.strip_prefix("aten.")?.split_once('.')?;
+    let twin = name.strip_suffix('_').filter(|twin| !twin.ends_with('_'))?;
+    Some(format!("aten.{twin}.{overload}"))
 }

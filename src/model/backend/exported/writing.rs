@@ -16,13 +16,6 @@ pub enum Sharing {
     Uncertain,
 }
 
-/// The operator that computes what this one writes into its first argument: `aten.relu.default` for `aten.relu_.default`.
-pub(super) fn pure(operator: &str) -> Option<String> {
-    let (name, overload) = operator.strip_prefix("aten.")?.split_once('.')?;
-    let twin = name.strip_suffix('_').filter(|twin| !twin.ends_with('_'))?;
-    Some(format!("aten.{twin}.{overload}"))
-}
-
 impl<'a> Lowerer<'a> {
     /// Whether the node's output shares the memory of `source`, its first argument.
     pub(super) fn sharing(&self, node: &Node, source: &str) -> Sharing {
