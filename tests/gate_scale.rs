@@ -154,6 +154,7 @@ fn record(cell: &Arc<Cell>, unit: u32, sample: u32) -> Record {
         clean_pred: if sample.is_multiple_of(5) { label + 1 } else { label },
         target: None,
         part: None,
+        nearest_flip: None,
         steps: 40,
         forwards: 41,
         backwards: 40,

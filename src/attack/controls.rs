@@ -226,6 +226,7 @@ impl<'a> ControlBlock<'a> {
             clean_pred: clean.prediction as u32,
             target: None,
             part: None,
+            nearest_flip: None,
             steps: 0,
             forwards: forwards + u32::from(rounded),
             backwards: 0,

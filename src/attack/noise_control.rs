@@ -71,6 +71,7 @@ impl AttackBlock<'_> {
                     backwards: 0,
                     zero_gradient: false,
                     non_finite: !judged[at].finite,
+                    nearest: None,
                     still_moves: None,
                     row,
                 }

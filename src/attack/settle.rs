@@ -64,6 +64,7 @@ impl AttackBlock<'_> {
         let (mut zero, mut broken, mut ran) = (true, record.status == Status::NonFinite, false);
         (record.steps, record.forwards, record.backwards) = (0, 0, 0);
         for row in same_radius {
+            record.nearest_flip = nearer(record.nearest_flip, row.nearest);
             record.steps += row.steps;
             record.forwards += row.forwards;
             record.backwards += row.backwards;
@@ -102,6 +103,7 @@ impl AttackBlock<'_> {
         record.l2 = row.lengths.l2 as f32;
         record.l1 = row.lengths.l1 as f32;
         record.l0 = row.lengths.l0;
+        record.nearest_flip = row.nearest.map(|length| length as f32);
         entry.found = row.image.defined().then(|| (row.row.clone(), row.image.shallow_clone()));
         entry
     }
@@ -121,6 +123,7 @@ impl AttackBlock<'_> {
             clean_pred: clean.prediction as u32,
             target: None,
             part: None,
+            nearest_flip: None,
             steps: 0,
             forwards: 0,
             backwards: 0,
@@ -144,4 +147,10 @@ impl AttackBlock<'_> {
         };
         Entry { record, found: None, still_moves: None }
     }
+}
+
+/// The shorter of two lengths, of which there may be none.
+fn nearer(known: Option<f32>, found: Option<f64>) -> Option<f32> {
+    let found = found.map(|length| length as f32);
+    known.into_iter().chain(found).reduce(f32::min)
 }

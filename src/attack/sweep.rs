@@ -304,6 +304,7 @@ fn looked_at(
         flipped_u8,
         hit: false,
         lengths,
+        nearest: None,
         steps: 0,
         forwards: 1 + u32::from(again),
         backwards: 0,

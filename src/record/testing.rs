@@ -75,6 +75,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             clean_pred,
             target,
             part: None,
+            nearest_flip: None,
             steps,
             forwards,
             backwards,

@@ -83,6 +83,8 @@ columns! {
         status: Status,
         /// the part of a composed attack that flipped the sample; empty for other attacks
         part: Option<Arc<str>>,
+        /// where an attack goes on after a flip: length of a nearer flip that it passed, verified, in the norm of its ball; else empty
+        nearest_flip: Option<f32>,
     }
 
     /// Distance of one sample from the decision boundary: one row of `distances.csv`.

@@ -2,9 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-use super::Criterion;
+use super::nearest::Nearest;
 use super::track::Track;
 use super::views::RowViews;
+use super::{Criterion, Prefer};
 use crate::model::Model;
 use crate::objective::{Objective, Scored};
 use crate::optimizer::{Needs, Optimizer, Pass, Seen, gradient};
@@ -52,6 +53,8 @@ pub struct Batch {
     canvas: Option<Box<dyn Canvas>>,
     views: Option<RowViews>,
     track: Track,
+    /// What rows pass on their way, where another image counts.
+    nearest: Option<Nearest>,
     /// Where the last tenth of the steps begins, if scores are followed.
     late: Option<usize>,
 }
@@ -64,6 +67,7 @@ pub struct Rested {
     canvas: Option<Parked>,
     views: Option<RowViews>,
     track: Track,
+    nearest: Option<Nearest>,
 }
 
 /// A row that has left the device.
@@ -72,6 +76,8 @@ pub struct Left {
     pub active: Active,
     /// The image that reached something, if any did `[1, C, H, W]`.
     pub best: Option<Tensor>,
+    /// A nearer one that did too, if `best` is not the nearest `[1, C, H, W]`.
+    pub nearest: Option<Tensor>,
     /// If all steps are used up, what it would be looked at next, and what its optimizer would rather end with.
     pub last: Vec<Tensor>,
     /// Steps at which its gradient was zero.
@@ -100,12 +106,18 @@ impl Batch {
             None => image.ne_tensor(region.center()).flatten(1, -1).any_dim(1, false),
         };
         let track = Track::new(&image, moved);
-        Batch { rows, region, objective, optimizer, canvas, views: None, track, late: None }
+        Batch { rows, region, objective, optimizer, canvas, views: None, track, nearest: None, late: None }
     }
 
     /// The same rows, whose gradients are averaged over views.
     pub(super) fn seen_by(self, views: Option<RowViews>) -> Self {
         Batch { views, ..self }
+    }
+
+    /// The same, which remember the nearest flips that they pass, where by `criterion` others may count.
+    pub(super) fn remembering(self, criterion: Criterion) -> Self {
+        let nearest = (criterion.prefer == Prefer::Score).then(|| Nearest::new(&self.track.image));
+        Batch { nearest, ..self }
     }
 
     /// The same, with scores followed over `steps`, of which there are enough to speak of a last tenth.
@@ -134,12 +146,14 @@ impl Batch {
         }
         Rows::append(&mut self.views, more.views);
         Rows::append(&mut self.track, more.track);
+        Rows::append(&mut self.nearest, more.nearest);
     }
 
     /// These rows, then one that goes on where it left; what it had reached is forgotten.
     pub fn resume(&mut self, active: Active, rested: Rested) {
-        let Rested { region, objective, optimizer, canvas, views, mut track } = rested;
+        let Rested { region, objective, optimizer, canvas, views, mut track, mut nearest } = rested;
         track.forget();
+        nearest.iter_mut().for_each(Nearest::forget);
         self.rows.push(active);
         self.region.append(region);
         self.objective.append(objective);
@@ -149,6 +163,7 @@ impl Batch {
         }
         Rows::append(&mut self.views, views);
         Rows::append(&mut self.track, track);
+        Rows::append(&mut self.nearest, nearest);
     }
 
     /// The rows at `places` begin again with the optimizer state of `again`, which has them in this order.
@@ -280,6 +295,9 @@ impl Batch {
             level.map(|level| counts.as_ref().map_or_else(|| level.shallow_clone(), |counts| counted(level, counts)));
         let observed = Seen { score: &look.score, gradient, level: level.as_ref(), pass: pass.as_ref() };
         self.track.keep_best(criterion, query, &observed, &*self.region);
+        if let (Some(nearest), Some(level)) = (&mut self.nearest, observed.level) {
+            nearest.look(query, &self.track.reached(level), &*self.region);
+        }
         self.track.note(&finite, look.zero.as_ref());
         if let Some(late) = self.late {
             self.track.follow(&look.score, counts.as_ref(), late);
@@ -299,6 +317,7 @@ impl Batch {
         if done.is_empty() {
             return Vec::new();
         }
+        let nearer = self.nearest.as_ref().map(|nearest| nearest.undercuts(&self.track.image, &*self.region));
         let (zero_steps, broken) = (integers(&self.track.zero_steps), integers(&self.track.broken));
         let late = self.late.map(|_| floats(&self.track.late_share()));
         let (next, rather) = (self.optimizer.query(), self.optimizer.best());
@@ -307,9 +326,14 @@ impl Batch {
         let places = Tensor::from_slice(&places).to_device(self.track.level.device());
         let leaving = |images: &Tensor| images.index_select(0, &places);
         let (best, next, rather) = (leaving(&self.track.image), leaving(&next), rather.as_ref().map(leaving));
+        let passed = self.nearest.as_ref().map(|nearest| leaving(&nearest.image));
         let left = done.iter().zip(0i64..).map(|(&place, at)| Left {
             active: self.rows[place].clone(),
             best: (levels[place] > 0).then(|| best.narrow(0, at, 1)),
+            nearest: passed
+                .as_ref()
+                .filter(|_| nearer.as_ref().is_some_and(|nearer| nearer[place]))
+                .map(|passed| passed.narrow(0, at, 1)),
             last: match exhausted[place] && levels[place] < criterion.leave_at {
                 true => {
                     let rather = rather.as_ref().filter(|_| levels[place] == 0);
@@ -337,6 +361,7 @@ impl Batch {
             canvas: self.canvas.as_ref().map(|canvas| canvas.pick(index)),
             views: Rows::pick(&self.views, index),
             track: Rows::pick(&self.track, index),
+            nearest: Rows::pick(&self.nearest, index),
         }
     }
 
@@ -353,6 +378,7 @@ impl Batch {
         }
         Rows::keep(&mut self.views, &index);
         Rows::keep(&mut self.track, &index);
+        Rows::keep(&mut self.nearest, &index);
     }
 }
 

@@ -7,6 +7,7 @@
 mod batch;
 mod criterion;
 mod follow;
+mod nearest;
 mod retain;
 mod run;
 mod track;
@@ -59,6 +60,8 @@ pub struct Finished {
     pub hit: bool,
     /// Norms of the perturbation.
     pub lengths: Lengths,
+    /// The length, in the region's norm, of a nearer image that flips too, verified: one that the search passed on its way to this one.
+    pub nearest: Option<f64>,
     /// Steps taken.
     pub steps: u32,
     /// Forward passes, verification included.

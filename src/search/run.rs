@@ -150,6 +150,7 @@ impl Search<'_> {
             Batch::new(rows, region, (self.objective)(&plain), optimizer, None)
                 .seen_by(views)
                 .following(self.pace.steps)
+                .remembering(self.criterion)
         })
     }
 

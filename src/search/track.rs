@@ -85,10 +85,15 @@ impl Track {
         (late / way.clamp_min(f64::from(f32::MIN_POSITIVE))).nan_to_num(0.0, 0.0, 0.0)
     }
 
+    /// The levels `[R]` that count: a clean image reaches nothing.
+    pub(super) fn reached(&self, level: &Tensor) -> Tensor {
+        level * self.moved.to_kind(Kind::Int64)
+    }
+
     /// Keeps `image` where it is better than what was seen before.
     pub(super) fn keep_best(&mut self, criterion: Criterion, image: &Tensor, observed: &Seen, region: &dyn Region) {
         let Some(level) = observed.level else { return };
-        let level = (level * self.moved.to_kind(Kind::Int64)).clamp_max(criterion.most);
+        let level = self.reached(level).clamp_max(criterion.most);
         let value = match criterion.prefer {
             Prefer::First | Prefer::Score => observed.score.shallow_clone(),
             Prefer::Nearest => match region.shape() {

@@ -28,13 +28,22 @@ impl Search<'_> {
     /// are used up.
     pub(super) fn verify(&self, left: Vec<Left>, unconfirmed: &mut u64) -> Vec<(Left, Option<Finished>)> {
         let owned = |(place, left): (usize, &Left)| -> Vec<(usize, Tensor)> {
-            left.best.iter().chain(&left.last).map(|image| (place, image.shallow_clone())).collect()
+            left.best
+                .iter()
+                .chain(&left.last)
+                .chain(&left.nearest)
+                .map(|image| (place, image.shallow_clone()))
+                .collect()
         };
         let images: Vec<(usize, Tensor)> = left.iter().enumerate().flat_map(owned).collect();
         let mut chosen: Vec<Option<Judged>> = left.iter().map(|_| None).collect();
         let mut passes = vec![0u32; left.len()];
+        let mut passed: Vec<(usize, Tensor)> = Vec::new();
         for ((place, image), verdict) in images.iter().zip(self.judge(&images, &left, Tensor::shallow_clone)) {
             passes[*place] += 1;
+            if verdict.level > 0 && left[*place].nearest.is_some() {
+                passed.push((*place, image.shallow_clone()));
+            }
             let rank = (verdict.level, verdict.measure);
             if chosen[*place].as_ref().is_none_or(|best| rank > (best.verdict.level, best.verdict.measure)) {
                 chosen[*place] = Some(Judged { image: image.shallow_clone(), verdict });
@@ -47,8 +56,10 @@ impl Search<'_> {
         let flipped: Vec<(usize, Tensor)> = chosen.iter().enumerate().filter_map(flipped).collect();
         let mut rounded = self.judge(&flipped, &left, in_8_bits).into_iter();
         let lengths = self.lengths(&chosen, &left);
+        let nearest = self.nearest_of(&passed, &left);
         let mut finished = Vec::with_capacity(left.len());
-        for (((mut left, judged), passes), lengths) in left.into_iter().zip(chosen).zip(passes).zip(lengths) {
+        let all = left.into_iter().zip(chosen).zip(passes).zip(lengths).zip(nearest);
+        for ((((mut left, judged), passes), lengths), nearest) in all {
             left.active.forwards += passes;
             let (Some(judged), Some(lengths)) = (judged, lengths) else {
                 finished.push((left, None));
@@ -62,7 +73,7 @@ impl Search<'_> {
                 continue;
             }
             left.active.forwards += u32::from(rounded.is_some());
-            let row = self.finish(&left, judged, rounded, lengths);
+            let row = self.finish(&left, judged, rounded, (lengths, nearest));
             finished.push((left, Some(row)));
         }
         finished
@@ -80,19 +91,43 @@ impl Search<'_> {
 
     /// The norms of all chosen images' perturbations.
     fn lengths(&self, chosen: &[Option<Judged>], left: &[Left]) -> Vec<Option<Lengths>> {
-        let images: Vec<&Tensor> = chosen.iter().flatten().map(|judged| &judged.image).collect();
-        if images.is_empty() {
-            return chosen.iter().map(|_| None).collect();
-        }
-        let clean = &self.bench.clean.pixels;
-        let samples = chosen.iter().zip(left).filter(|(judged, _)| judged.is_some());
-        let samples: Vec<i64> = samples.map(|(_, left)| left.active.row.sample as i64).collect();
-        let centers = clean.index_select(0, &Tensor::from_slice(&samples).to_device(clean.device()));
-        let mut lengths = Lengths::measure(&Tensor::cat(&images, 0), &centers).into_iter();
+        let images = chosen.iter().enumerate();
+        let images: Vec<(usize, Tensor)> =
+            images.filter_map(|(place, judged)| Some((place, judged.as_ref()?.image.shallow_clone()))).collect();
+        let mut lengths = self.measured(&images, left).into_iter();
         chosen.iter().map(|judged| judged.as_ref().and_then(|_| lengths.next())).collect()
     }
 
-    fn finish(&self, left: &Left, judged: Judged, rounded: Option<Verdict>, lengths: Lengths) -> Finished {
+    /// For each row the shortest of the images that `passed` for flips, in the region's norm.
+    fn nearest_of(&self, passed: &[(usize, Tensor)], left: &[Left]) -> Vec<Option<f64>> {
+        let mut nearest = vec![None; left.len()];
+        let Some(norm) = self.regions.norm() else { return nearest };
+        for ((place, _), lengths) in passed.iter().zip(self.measured(passed, left)) {
+            let length = lengths.get(norm);
+            nearest[*place] = Some(nearest[*place].map_or(length, |shortest: f64| shortest.min(length)));
+        }
+        nearest
+    }
+
+    /// The norms of the perturbations of images, each of the row at the place beside it.
+    fn measured(&self, images: &[(usize, Tensor)], left: &[Left]) -> Vec<Lengths> {
+        if images.is_empty() {
+            return Vec::new();
+        }
+        let clean = &self.bench.clean.pixels;
+        let samples: Vec<i64> = images.iter().map(|(place, _)| left[*place].active.row.sample as i64).collect();
+        let centers = clean.index_select(0, &Tensor::from_slice(&samples).to_device(clean.device()));
+        let images: Vec<&Tensor> = images.iter().map(|(_, image)| image).collect();
+        Lengths::measure(&Tensor::cat(&images, 0), &centers)
+    }
+
+    fn finish(
+        &self,
+        left: &Left,
+        judged: Judged,
+        rounded: Option<Verdict>,
+        (lengths, nearest): (Lengths, Option<f64>),
+    ) -> Finished {
         let active = &left.active;
         let length = self.regions.norm().map(|norm| lengths.get(norm));
         let inside = length.is_none_or(|length| inside(length, active.row.epsilon));
@@ -107,6 +142,7 @@ impl Search<'_> {
             verdict: verdict.judgement,
             measure: verdict.measure,
             lengths,
+            nearest: nearest.filter(|nearest| length.is_some_and(|length| *nearest < length)),
             steps: active.age as u32,
             forwards: active.forwards,
             backwards: active.backwards,

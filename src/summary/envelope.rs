@@ -35,6 +35,10 @@ impl Envelope {
             let shortest = self.flips.entry((norm, sample)).or_insert(length);
             *shortest = shortest.min(length);
         }
+        if let Some(nearest) = record.nearest_flip.map(f64::from) {
+            let shortest = self.flips.entry((record.cell.norm, sample)).or_insert(nearest);
+            *shortest = shortest.min(nearest);
+        }
     }
 
     /// Samples that some record flips in the ball of `epsilon` around their clean image, whatever ball it was made for.
@@ -124,6 +128,7 @@ pub(super) fn optimality(method: &[Observation], envelope: &[Observation]) -> f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::testing::{cell, flipped, record};
 
     fn at(distance: f64) -> Observation {
         Observation { distance, event: true }
@@ -137,6 +142,18 @@ mod tests {
         assert_eq!(optimality(&none, &best), 0.0);
         // Areas 7/4 and 8/4; at most 12/4.
         assert_eq!(optimality(&[at(0.0), at(1.5), at(2.5), at(4.0)], &best), 1.0 - 0.25 / (3.0 - 1.75));
+    }
+
+    #[test]
+    fn what_an_attack_passes_on_its_way_counts() {
+        let mut record = flipped(record(&cell(0.03).into(), 0));
+        (record.linf, record.l2, record.nearest_flip) = (0.03, 1.0, Some(0.01));
+        let mut envelope = Envelope::default();
+        envelope.flip(0, &record);
+        let within = |norm, radius| envelope.flipped_within(norm, Epsilon::new(radius).unwrap()).count();
+        assert_eq!([0.009, 0.01].map(|radius| within(record.cell.norm, radius)), [0, 1]);
+        // Its lengths in other norms are not known.
+        assert_eq!([0.9, 1.0].map(|radius| within(Norm::L2, radius)), [0, 1]);
     }
 
     #[test]

@@ -180,6 +180,7 @@ impl Recipe<'_> {
             label,
             clean_pred,
             part: None,
+            nearest_flip: None,
             target: (cell.target == Some(Target::LeastLikely)).then_some((label + 5) % 10),
             steps: 20,
             forwards: 21,

@@ -182,6 +182,32 @@ fn either_class_can_be_the_true_one() {
     }
 }
 
+/// An attack that goes on after a flip ends on the surface of its ball, and knows the nearest flip that it passed: the first iterate beyond
+/// the boundary, at most a step from it.
+#[test]
+fn attacks_that_go_on_know_the_nearest_flip_that_they_passed() {
+    let reach: f64 = (0..PIXELS).map(|index| f64::from(0.02 * (index as f32 * 0.7).sin()).abs()).sum();
+    for true_class in [0, 1] {
+        let model = either(true_class, (0.1 * reach) as f32);
+        let samples = samples(&model, &[vec![128; PIXELS]]);
+        let on = AttackConfig {
+            stop: Stop::Budget,
+            steps: 20,
+            ..class_logit(Loss::Margin, Target::Untargeted, Norm::Linf, &[0.05, 0.3])
+        };
+        let records = run(&model, &samples, &on, &[], 8).records;
+        // Nothing flips in the smaller ball.
+        assert!(!records[0].flipped && records[0].nearest_flip.is_none());
+        assert!(records[1].flipped && (records[1].linf - 0.3).abs() < 1e-6);
+        let (nearest, step) = (records[1].nearest_flip.expect("three steps do not flip, four do"), 2.5 * 0.3 / 20.0);
+        assert!(nearest > 0.1 - 1e-6 && nearest < 0.1 + step + 1e-6, "{nearest}");
+        // Steps, the last image, the nearest flip and the rounded image.
+        assert_eq!((records[1].forwards, records[1].backwards), (24, 20));
+        let first = run(&model, &samples, &AttackConfig { stop: Stop::Flip, ..on }, &[], 8).records;
+        assert!(first[1].flipped && first[1].nearest_flip.is_none());
+    }
+}
+
 /// Where steps of one length stay on a plateau's edge, steps that adapt find the best point of a narrow ridge.
 #[test]
 fn steps_that_adapt_end_nearer_to_the_top() {

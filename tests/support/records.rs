@@ -31,6 +31,7 @@ pub fn record(cell: &Arc<Cell>, sample: usize) -> Record {
         clean_pred: 1,
         target: None,
         part: None,
+        nearest_flip: None,
         steps: 10,
         forwards: 11,
         backwards: 10,

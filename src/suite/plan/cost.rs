@@ -22,7 +22,8 @@
 //! | self-test, on its samples | 108 + 3 + (S + 3) R | S R |
 //!
 //! With `views` a step costs one pass for each view, and one forward pass more where none of them is the image itself.
-//! S steps, then the verification: the last point and the best one in f32, and the chosen one after rounding to 8 bits.
+//! S steps, then the verification: the last point and the best one in f32, the nearest flip where an attack goes on after it
+//! (`stop = "budget"`: one pass more than the table says), and the chosen one after rounding to 8 bits.
 //! Transfer shows each image, and noise of its length, to each victim, which also sees the clean images.
 //! The boundary adds 16 points of the geometric grid and the path's end, B bisections, the point that is reported (mostly
 //! one pass, at most four), and the distance to first order: one pass, and a gradient for each other class among the ten

@@ -1,6 +1,7 @@
 //! Passes of attacks and measurements through a network, in closed form. The plan's upper bounds and the engine's loops share these numbers, and tests
 //! hold the engine's counters against them.
 
+use crate::suite::Stop;
 use crate::suite::choices::Sweep;
 use crate::suite::config::{AttackConfig, BoundaryConfig, BoundaryMethod, OptimizerName};
 use crate::suite::features::GradientViews;
@@ -82,7 +83,9 @@ impl AttackConfig {
     /// A row, prepared and verified, at most.
     pub fn row(&self) -> Passes {
         let preparation = self.goal.preparation();
-        step(self.optimizer, self.views).times(self.steps as u64) + VERIFICATION + preparation
+        // Where an attack goes on after a flip, the nearest that it passed is looked at too.
+        let passed = Passes::forward(u64::from(self.stop == Stop::Budget));
+        step(self.optimizer, self.views).times(self.steps as u64) + VERIFICATION + passed + preparation
     }
 }
 
