@@ -52,11 +52,13 @@ fn files_of_before_a_column_was_added_are_still_read() {
         std::fs::write(dir.samples_path(), text).unwrap();
         SamplesReader::open(&dir.samples_path(), rules()).and_then(|reader| reader.collect::<Result<Vec<_>, _>>())
     };
-    // Compositions came with their column; all others have been there from the first version on.
-    assert_eq!(read(&without(1)).unwrap(), block("").records);
-    let message = read(&without(2)).unwrap_err().to_string();
+    // Compositions came with their column, and nearest flips with theirs; all others have been there from the first version on.
+    for lacking in [1, 2] {
+        assert_eq!(read(&without(lacking)).unwrap(), block("").records);
+    }
+    let message = read(&without(3)).unwrap_err().to_string();
     assert!(message.contains("missing columns: status"), "{message}");
-    let uneven = without(1).replacen(",ok\n", "\n", 1);
+    let uneven = without(2).replacen(",ok\n", "\n", 1);
     assert!(read(&uneven).is_err(), "{uneven}");
 }
 
@@ -74,10 +76,10 @@ fn messages() {
         (",true,a,", ",maybe,a,"),
         (",true,a,", ",false,a,"),
         (",linf,0.1,", ",l3,0.1,"),
-        (",ok,\n", ",fine,\n"),
+        (",ok,,\n", ",fine,,\n"),
         (",0.9,0.6,", ",high,0.6,"),
         (",0.1,", ",-0.1,"),
-        (",skipped-misclassified,\n", ",\n"),
+        (",skipped-misclassified,,\n", ",,\n"),
         ("skipped-misclassified", "skipped,misclassified"),
     ];
     let mut messages = Vec::new();

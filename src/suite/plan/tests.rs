@@ -93,12 +93,12 @@ fn costs_match_their_closed_forms() {
     // Three epsilons, 40 steps; the other model sees the clean image, three images, and as many of noise.
     assert_eq!(numbers(0), (3, 180, 3, 60 * (3 * 43 + 1 + 7), 60 * 3 * 40, false));
     assert_eq!(numbers(5), numbers(0));
-    // Two epsilons, three restarts, 100 steps.
-    assert_eq!(numbers(1), (2, 360, 3, 60 * (6 * 103 + 1), 60 * 6 * 100, false));
-    // Three units and three random ones, 20 steps, five draws of noise.
-    assert_eq!(numbers(2), (11, 60 * 11, 3, 60 * (6 * 23 + 10 + 1), 60 * 6 * 20, false));
+    // Two epsilons, three restarts, 100 steps and the nearest flip on the way.
+    assert_eq!(numbers(1), (2, 360, 3, 60 * (6 * 104 + 1), 60 * 6 * 100, false));
+    // Three units and three random ones, 20 steps and the nearest flip on the way, five draws of noise.
+    assert_eq!(numbers(2), (11, 60 * 11, 3, 60 * (6 * 24 + 10 + 1), 60 * 6 * 20, false));
     // All ten units, five draws of noise.
-    assert_eq!(numbers(3), (15, 60 * 15, 3, 60 * (10 * 23 + 10 + 1), 60 * 10 * 20, false));
+    assert_eq!(numbers(3), (15, 60 * 15, 3, 60 * (10 * 24 + 10 + 1), 60 * 10 * 20, false));
     // 30 steps, 10 bisections; gradients for the others of three classes, and of the ten likeliest of a thousand.
     assert_eq!(numbers(4), (1, 60, 3, 60 * (33 + 17 + 10 + 4 + 1 + 1), 60 * (30 + 2), false));
     assert_eq!(numbers(8), (1, 60, 3, 60 * (33 + 17 + 10 + 4 + 1 + 1), 60 * (30 + 9), false));
