@@ -20,6 +20,7 @@ fn record(cell: &Arc<Cell>, sample: usize) -> Record {
         clean_pred: (sample % 10) as u32,
         target: None,
         part: None,
+        nearest_flip: None,
         steps: 40,
         forwards: 43,
         backwards: 40,

@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::look::Look;
 use super::nearest::Nearest;
 use super::track::Track;
 use super::views::RowViews;
@@ -379,28 +380,5 @@ impl Batch {
         Rows::keep(&mut self.views, &index);
         Rows::keep(&mut self.track, &index);
         Rows::keep(&mut self.nearest, &index);
-    }
-}
-
-/// What one or more passes over the same images saw.
-struct Look {
-    /// `[R]`; the sum, of several passes.
-    score: Tensor,
-    level: Option<Tensor>,
-    /// `[R, C, H, W]`; the sum, of several passes.
-    gradient: Option<Tensor>,
-    /// Whether the gradient is zero `[R]`.
-    zero: Option<Tensor>,
-    /// Logits and images, between which the graph is kept.
-    graph: Option<(Tensor, Tensor)>,
-}
-
-impl Look {
-    /// Adds another pass over the same images.
-    fn add(&mut self, other: Look) {
-        self.score += other.score;
-        if let (Some(sum), Some(gradient)) = (&mut self.gradient, other.gradient) {
-            *sum += gradient;
-        }
     }
 }

@@ -7,6 +7,7 @@
 mod batch;
 mod criterion;
 mod follow;
+mod look;
 mod nearest;
 mod retain;
 mod run;

@@ -23,32 +23,21 @@ struct Judged {
     verdict: Verdict,
 }
 
+/// What the exact pass over all images of rows that left gave, by row.
+struct Looked {
+    /// The image that counts.
+    chosen: Vec<Option<Judged>>,
+    /// Forward passes.
+    passes: Vec<u32>,
+    /// Flips of rows that passed a nearer one than the image that counts, each of the row at the place beside it.
+    passed: Vec<(usize, Tensor)>,
+}
+
 impl Search<'_> {
     /// The exact pass over images of rows that left. A row whose hit it does not confirm goes back to the search (`None`) unless its steps
     /// are used up.
     pub(super) fn verify(&self, left: Vec<Left>, unconfirmed: &mut u64) -> Vec<(Left, Option<Finished>)> {
-        let owned = |(place, left): (usize, &Left)| -> Vec<(usize, Tensor)> {
-            left.best
-                .iter()
-                .chain(&left.last)
-                .chain(&left.nearest)
-                .map(|image| (place, image.shallow_clone()))
-                .collect()
-        };
-        let images: Vec<(usize, Tensor)> = left.iter().enumerate().flat_map(owned).collect();
-        let mut chosen: Vec<Option<Judged>> = left.iter().map(|_| None).collect();
-        let mut passes = vec![0u32; left.len()];
-        let mut passed: Vec<(usize, Tensor)> = Vec::new();
-        for ((place, image), verdict) in images.iter().zip(self.judge(&images, &left, Tensor::shallow_clone)) {
-            passes[*place] += 1;
-            if verdict.level > 0 && left[*place].nearest.is_some() {
-                passed.push((*place, image.shallow_clone()));
-            }
-            let rank = (verdict.level, verdict.measure);
-            if chosen[*place].as_ref().is_none_or(|best| rank > (best.verdict.level, best.verdict.measure)) {
-                chosen[*place] = Some(Judged { image: image.shallow_clone(), verdict });
-            }
-        }
+        let Looked { chosen, passes, passed } = self.look(&left);
         let flipped = |(place, judged): (usize, &Option<Judged>)| {
             let judged = judged.as_ref().filter(|judged| judged.verdict.level > 0)?;
             Some((place, judged.image.shallow_clone()))
@@ -77,6 +66,33 @@ impl Search<'_> {
             finished.push((left, Some(row)));
         }
         finished
+    }
+
+    /// Judges what rows ended with, and what they passed on their way, which counts only where it reached more.
+    fn look(&self, left: &[Left]) -> Looked {
+        let mut images: Vec<(usize, Tensor)> = Vec::new();
+        let mut on_the_way: Vec<bool> = Vec::new();
+        for (place, left) in left.iter().enumerate() {
+            let ends = left.best.iter().chain(&left.last).map(|image| (image, false));
+            for (image, passed) in ends.chain(left.nearest.iter().map(|image| (image, true))) {
+                images.push((place, image.shallow_clone()));
+                on_the_way.push(passed);
+            }
+        }
+        let mut chosen: Vec<Option<Judged>> = left.iter().map(|_| None).collect();
+        let (mut passes, mut passed) = (vec![0u32; left.len()], Vec::new());
+        let verdicts = self.judge(&images, left, Tensor::shallow_clone);
+        for (((place, image), on_the_way), verdict) in images.into_iter().zip(on_the_way).zip(verdicts) {
+            passes[place] += 1;
+            if verdict.level > 0 && left[place].nearest.is_some() {
+                passed.push((place, image.shallow_clone()));
+            }
+            let rank = |verdict: &Verdict| (verdict.level, if on_the_way { 0.0 } else { verdict.measure });
+            if chosen[place].as_ref().is_none_or(|best| rank(&verdict) > rank(&best.verdict)) {
+                chosen[place] = Some(Judged { image, verdict });
+            }
+        }
+        Looked { chosen, passes, passed }
     }
 
     /// The verdicts on what `made` makes of `images`, each of the row at the place beside it.
