@@ -118,6 +118,8 @@ fn a_table_of_paths_and_labels() {
     place.write("list.csv", b"path,label\na.png,0\nb.png,1\n").write("other.csv", b"x,y\n1,2\n");
     let suite = place.validates();
     assert!(suite.contains("file = \"list.csv\"\nroot = \"images\""), "{suite}");
+    // Small images stay as they are, unless it is known that the network takes others.
+    assert_eq!(suite.contains("resize = 37\ncrop = 32"), cfg!(feature = "torch"), "{suite}");
 }
 
 #[test]

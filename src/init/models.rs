@@ -48,7 +48,7 @@ pub(super) fn choose(
             Ok(candidates) => {
                 let tried = candidates.into_iter().map(|candidate| {
                     let (arch, normalize, side) = (candidate.arch.clone(), candidate.normalize, candidate.side);
-                    let model = Model { lines: candidate.lines(&name, &place), side };
+                    let model = Model { lines: candidate.lines(&name, &place), side, exact: candidate.exact };
                     let tried = data.map(|data| text::trial(data, &model));
                     let problems = tried.map(|text| knowledge.problems(suite, &text)).unwrap_or_default();
                     (model, arch, normalize, problems)
@@ -89,6 +89,8 @@ struct Candidate {
     normalize: bool,
     told_normalize: Option<&'static str>,
     side: Option<u32>,
+    /// Whether it takes images of that side alone.
+    exact: bool,
     remark: Option<String>,
 }
 
@@ -115,17 +117,19 @@ fn candidates(file: &Path, data: Option<&Data>, knowledge: &dyn Knowledge) -> Re
         return folder(file, data, knowledge);
     }
     let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-    // Programs are often made for images of one size: of the usual ones the first that fits is taken.
+    // Programs are often made for images of one size: as images are, or else the first of the usual ones that fits.
     let program = |arch: &str| -> Vec<Candidate> {
         let normalize = Some(normalization(None, data));
-        let sided = |side| Candidate {
+        let sided = |side: Option<u32>| Candidate {
             arch: Some(arch.to_owned()),
             normalize: true,
             told_normalize: normalize,
-            side: Some(side),
+            side,
+            exact: side.is_some(),
             remark: None,
         };
-        SIDES.map(sided).into()
+        let square = data.and_then(|data| data.size).is_some_and(|(width, height)| width == height);
+        square.then_some(None).into_iter().chain(SIDES.map(Some)).map(sided).collect()
     };
     match ending.as_str() {
         "onnx" => return Ok(program("onnx")),
@@ -169,6 +173,7 @@ fn native(
         arch,
         normalize,
         side,
+        exact: false,
         remark,
     };
     if named.is_some() {

@@ -55,8 +55,11 @@ pub(super) fn trial(data: &Data, model: &Model) -> String {
 /// How images are brought to the size that the models take.
 fn sizes(data: &Data, models: &[Model]) -> String {
     let wanted = models.iter().find_map(|model| model.side);
+    let exact = models.iter().any(|model| model.exact);
     match (data.size, wanted) {
-        (Some((width, height)), _) if width == height && (width <= 64 || Some(width) == wanted) => String::new(),
+        (Some((width, height)), _) if width == height && (Some(width) == wanted || width <= 64 && !exact) => {
+            String::new()
+        }
         (_, Some(side)) => format!(
             "# Images are brought to one size: the shorter side, then a centred square. Take what the model was evaluated with.\n\
              resize = {}\ncrop = {side}\n",

@@ -11,7 +11,7 @@ use crate::sandbox::{BLOCKS, Results, SMALL, Sandbox, UNDISTURBED, am_eval, asse
 
 const SAMPLES: &str = "run,model,dataset,sample_id,label,clean_pred,clean_correct,attack,kind,target,layer,unit,norm,epsilon,\
     steps,forwards,backwards,adv_pred,flipped,flipped_u8,target_hit,margin_clean,margin_adv,confidence_clean,confidence_adv,\
-    activation_clean,activation_adv,activation_gain_z,linf,l2,l1,l0,status,part";
+    activation_clean,activation_adv,activation_gain_z,linf,l2,l1,l0,status,part,nearest_flip";
 const DISTANCES: &str = "run,model,sample_id,label,clean_pred,norm,method,distance,bracket,censored,linearized,adv_pred,\
     forwards,backwards,status";
 
@@ -167,7 +167,7 @@ fn report_makes_the_same_bytes_again() {
         fs::remove_file(block).unwrap();
     }
     am_eval().arg("report").arg(&dir).assert().code(4).stderr(contains("has no finished block"));
-    am_eval().arg("report").arg(sandbox.path("gone")).assert().code(2).stderr(contains("failed to read"));
+    am_eval().arg("report").arg(sandbox.path("gone")).assert().code(2).stderr(contains("there is no run"));
 
     sandbox.run(&[]).assert().success();
     assert_same(&Results::read(&dir), &UNDISTURBED);

@@ -151,6 +151,7 @@ impl Builder {
             }
         }
         retained.reverse();
+        super::parting::part(&mut retained, &mut self.constants);
         let pairs = folding::pairs(&retained, &self.constants, logits);
         if self.compute.folded {
             folding::fold(&mut retained, &self.constants, &pairs, self.compute);

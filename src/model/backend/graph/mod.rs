@@ -18,6 +18,7 @@ mod numbers;
 mod opened;
 pub mod ops;
 mod overwriting;
+mod parting;
 mod preparation;
 mod problems;
 mod reading;

@@ -143,7 +143,7 @@ pub enum Rule {
 /// A convolution of its input by a weight, with a bias: `[N, C, ...]` and `[O, C / groups, ...]` to `[N, O, ...]`.
 pub type Product = Rc<dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>>;
 
-/// What a step is, for folding and overwriting.
+/// What a step is, for folding, parting and overwriting.
 #[derive(Clone, Default)]
 pub enum Part {
     /// Nothing of the kind.
@@ -179,6 +179,15 @@ pub enum Part {
     Rectifier {
         /// Its input.
         input: Slot,
+    },
+    /// One place of a tensor along a dimension.
+    Selection {
+        /// The tensor.
+        input: Slot,
+        /// The dimension.
+        dim: i64,
+        /// The place; from the end if negative.
+        index: i64,
     },
     /// A sum of two tensors.
     Sum {
@@ -223,7 +232,7 @@ pub struct Step {
     pub cost: Cost,
     /// The channels of its outputs.
     pub rule: Rule,
-    /// What it is, for folding and overwriting.
+    /// What it is, for folding, parting and overwriting.
     pub part: Part,
     /// What computes it and the normalization behind it as one.
     pub folded: Option<Folded>,

@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::super::{Args, Int, Lower, Lowered, Rule, many, one};
+use super::super::{Args, Int, Lower, Lowered, Part, Rule, many, one};
 use super::unary;
 
 pub const OPERATORS: &[(&str, Lower)] = &[
@@ -302,6 +302,9 @@ fn unbind(args: &mut Args) -> Lowered {
 
 fn select(args: &mut Args) -> Lowered {
     let (x, dim, index) = (args.first()?, args.fixed("dim", 0)?, args.int("index")?);
+    if let Int::Fixed(index) = index {
+        args.part = Part::Selection { input: x, dim, index };
+    }
     one(move |frame| frame.tensor(x)?.f_select(dim, index.get(frame)?))
 }
 

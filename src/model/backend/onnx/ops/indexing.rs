@@ -3,7 +3,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::together;
-use crate::model::backend::graph::{Args, Lower, Lowered, one, refuse};
+use crate::model::backend::graph::{Args, Lower, Lowered, Part, Value, one, refuse};
 
 pub const OPERATORS: &[(&str, Lower)] = &[
     ("Gather", gather),
@@ -23,6 +23,12 @@ fn places(x: &Tensor, places: &Tensor, side: i64) -> Result<[Tensor; 2], TchErro
 
 fn gather(args: &mut Args) -> Lowered {
     let (x, indices, axis) = (args.slot("0")?, args.slot("1")?, args.fixed("axis", 0)?);
+    if let Some(Value::Tensor(place)) = args.builder.constant(indices)
+        && place.dim() == 0
+        && let Ok(index) = place.f_int64_value(&[])
+    {
+        args.part = Part::Selection { input: x, dim: axis, index };
+    }
     one(move |frame| {
         let x = frame.tensor(x)?;
         let axis = axis.rem_euclid(x.dim().max(1) as i64);
