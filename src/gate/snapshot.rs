@@ -345,7 +345,7 @@ impl Collector {
                 flipped.insert(sample);
                 for norm in Norm::ALL {
                     let shortest = self.shortest.entry((place_of_model, norm, sample)).or_insert(f32::INFINITY);
-                    *shortest = shortest.min(record.length(norm) as f32);
+                    *shortest = shortest.min(record.nearest_length(norm) as f32);
                 }
             }
         }

@@ -150,7 +150,14 @@ impl Record {
         }
     }
 
-    /// The same in the norm of its ball.
+    /// The length in `norm` of the nearest flip that a flipped record knows of: its own, or in the norm of its ball one that its attack
+    /// passed.
+    pub fn nearest_length(&self, norm: Norm) -> f64 {
+        let passed = self.nearest_flip.filter(|_| norm == self.cell.norm);
+        passed.map_or(self.length(norm), |passed| self.length(norm).min(passed.into()))
+    }
+
+    /// The perturbation's length in the norm of its ball.
     pub fn length_in_ball(&self) -> f64 {
         self.length(self.cell.norm)
     }

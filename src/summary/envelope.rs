@@ -31,13 +31,9 @@ impl Envelope {
     /// Takes note of a record's flip: it has a length in every norm.
     pub(super) fn flip(&mut self, sample: u32, record: &Record) {
         for norm in Norm::ALL {
-            let length = record.length(norm);
+            let length = record.nearest_length(norm);
             let shortest = self.flips.entry((norm, sample)).or_insert(length);
             *shortest = shortest.min(length);
-        }
-        if let Some(nearest) = record.nearest_flip.map(f64::from) {
-            let shortest = self.flips.entry((record.cell.norm, sample)).or_insert(nearest);
-            *shortest = shortest.min(nearest);
         }
     }
 
