@@ -47,8 +47,8 @@ impl Nearest {
     }
 }
 
-/// Distances of images from their centres in the region's norm `[R]`, f32.
-fn lengths(image: &Tensor, region: &dyn Region) -> Option<Tensor> {
+/// Distances of images from their centres in the region's norm `[R]`, f32; none where no norm measures them.
+pub(super) fn lengths(image: &Tensor, region: &dyn Region) -> Option<Tensor> {
     let length = region.shape()?.length(&(image - region.center())).flatten(0, -1);
     Some(length.to_kind(Kind::Float))
 }

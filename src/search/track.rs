@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::nearest::lengths;
 use super::{Criterion, Prefer};
 use crate::optimizer::Seen;
 use crate::region::Region;
@@ -96,8 +97,8 @@ impl Track {
         let level = self.reached(level).clamp_max(criterion.most);
         let value = match criterion.prefer {
             Prefer::First | Prefer::Score => observed.score.shallow_clone(),
-            Prefer::Nearest => match region.shape() {
-                Some(shape) => -shape.length(&(image - region.center())).flatten(0, -1),
+            Prefer::Nearest => match lengths(image, region) {
+                Some(lengths) => -lengths,
                 None => observed.score.shallow_clone(),
             },
         };
