@@ -37,7 +37,7 @@ use tch::Tensor;
 pub use trace::{Step, Trace, Way, chance};
 pub use transfer::Victim;
 pub use unit::UnitDrive;
-pub use units::{DrivenUnit, Reference, Selected, choose};
+pub use units::{DrivenUnit, Reference, Selected, choose, controls_left};
 
 use crate::judge::Watched;
 use crate::model::{Model, ModelError};

@@ -129,13 +129,23 @@ pub fn choose(
 /// As many other units of the layer, drawn at random: heads for heads, else channels or features at the same places, of which single
 /// neurons are compared with means.
 fn control_units(units: &[Unit], info: &LayerInfo, model: &Model, noise: &Noise) -> Vec<Unit> {
+    let free = free_parts(units, info, model);
+    let chosen = noise.choose("control-units", units.len(), free.len());
+    let place = |place: Place| if matches!(place, Place::At(..)) { Place::Mean } else { place };
+    chosen.into_iter().zip(units).map(|(at, unit)| Unit { part: free[at], place: place(unit.place) }).collect()
+}
+
+/// How many random units there can be beside `units` as their controls, at most as many as these.
+pub fn controls_left(units: &[Unit], info: &LayerInfo, model: &Model) -> usize {
+    free_parts(units, info, model).len().min(units.len())
+}
+
+/// The parts of a layer that `units` leave to controls.
+fn free_parts(units: &[Unit], info: &LayerInfo, model: &Model) -> Vec<Part> {
     let heads = units.iter().all(|unit| matches!(unit.part, Part::Head(_)));
     let count = if heads && info.shape.len() == 2 { model.heads().unwrap_or(0) as usize } else { info.units };
     let part = |index: usize| if heads { Part::Head(index) } else { Part::Channel(index) };
-    let free: Vec<usize> = (0..count).filter(|&index| units.iter().all(|unit| unit.part != part(index))).collect();
-    let chosen = noise.choose("control-units", units.len(), free.len());
-    let place = |place: Place| if matches!(place, Place::At(..)) { Place::Mean } else { place };
-    chosen.into_iter().zip(units).map(|(at, unit)| Unit { part: part(free[at]), place: place(unit.place) }).collect()
+    (0..count).map(part).filter(|part| units.iter().all(|unit| unit.part != *part)).collect()
 }
 
 /// Standard deviation of a unit's activation over the reference images.

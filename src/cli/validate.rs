@@ -112,6 +112,7 @@ mod networks {
     use crate::cli::output::say;
     use crate::cli::run::SCRIPTS;
     use crate::data::{self, misfit};
+    use crate::engine::narrow_layers;
     use crate::judge::{file_vector, missing_class};
     use crate::model::{
         Architecture, Compute, Geometry, Model, ModelError, ModelSource, TORCHSCRIPT, WeightsError, WeightsFile,
@@ -157,8 +158,21 @@ mod networks {
         found
     }
 
-    /// What looks wrong about the data for the models, and that scripts are programs.
+    /// What looks wrong about the data for the models, that scripts are programs, and layers that are narrower than the suite takes them to
+    /// be.
     pub fn warnings(suite: &Suite) -> Vec<String> {
+        let mut found = about_data(suite);
+        let size = image_size(suite);
+        for model in suite.models.iter().filter(|model| model.weights.is_file()) {
+            let network = layers(suite, model, size).and_then(Result::ok).and_then(|layers| layers.network);
+            found.extend(
+                network.and_then(|network| narrow_layers(suite, &model.name, &network).ok()).into_iter().flatten(),
+            );
+        }
+        found
+    }
+
+    fn about_data(suite: &Suite) -> Vec<String> {
         let Ok(dataset) = data::open(&suite.data) else { return Vec::new() };
         let mut found = dataset.warnings();
         if suite.models.iter().any(|model| model.arch == TORCHSCRIPT) {

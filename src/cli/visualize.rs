@@ -8,11 +8,11 @@ use tch::Device;
 use super::args::VisualizeArgs;
 use super::exit::Exit;
 use super::failure::{Failure, OrExit};
-use super::output::{print, say};
+use super::output::{print, say, warn};
 use crate::attack::Learned;
 use crate::cuda;
 use crate::data::{self, Pictures};
-use crate::engine::{ENGINE_VERSION, Prepared, device, learned};
+use crate::engine::{ENGINE_VERSION, Prepared, device, learned, narrow_pictures};
 use crate::interrupt;
 use crate::judge::CleanBlock;
 use crate::model::{Architecture, Compute, Model, ModelError, ModelSource, backend};
@@ -49,6 +49,10 @@ pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
             .or_exit(Exit::Usage)
     };
     let models = built(&|source| device::judges_with(source, device))?;
+    for model in models.iter().filter(|model| args.model.as_ref().is_none_or(|only| *only == model.name)) {
+        // A layer that is not there is told of with the visualization's name, below.
+        narrow_pictures(&request.visualizations, &model.name, model).into_iter().flatten().for_each(|text| warn(&text));
+    }
     let painters = built(&|source| device::paints_with(precision, source, device))?;
     let forms: Vec<String> = painters.iter().map(|painter| device::words(painter.compute)).collect();
     std::fs::create_dir_all(&args.out).or_exit(Exit::RunFailed)?;

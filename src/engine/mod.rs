@@ -16,6 +16,7 @@ mod prepare;
 mod reference;
 mod run;
 pub mod trials;
+mod widths;
 mod workshop;
 
 pub use error::RunError;
@@ -25,3 +26,4 @@ pub use learned::learned;
 pub use predict::{PredictError, Prediction, Predictor};
 pub use prepare::Prepared;
 pub use run::{Observer, Run};
+pub use widths::{narrow_layers, narrow_pictures};

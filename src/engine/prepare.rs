@@ -12,6 +12,7 @@ use super::guard::guarded;
 use super::identity::identity;
 use super::layers::attacks_by_layer;
 use super::trials::trial;
+use super::widths::narrow_layers;
 use crate::attack::{Unfit, features_layer, kind};
 use crate::data::{self, Dataset, Sample, Selection};
 use crate::judge::pixels;
@@ -80,6 +81,7 @@ impl Prepared {
             })
             .collect::<Result<Vec<_>, RunError>>()?;
         let before: Vec<String> = suite.attacks.iter().map(|attack| attack.name.clone()).collect();
+        let written = suite.clone();
         let (attacks, origins) = attacks_by_layer(std::mem::take(&mut suite.attacks), &sources, device)?;
         rename(&mut suite, &before, attacks, &origins);
         suite.run.block = suite.run.block.or_else(|| Some(usual_block(&suite, &sources, selection.len(), device)));
@@ -102,7 +104,8 @@ impl Prepared {
             trials,
             features,
         };
-        prepared.check_fit(&first)?;
+        let narrow = prepared.check_fit(&first, &written)?;
+        prepared.warnings.extend(narrow);
         prepared.trials = prepared.try_models()?;
         prepared.features = prepared.find_features()?;
         Ok(prepared)
@@ -217,8 +220,10 @@ impl Prepared {
         &self.trials
     }
 
-    /// Checks classes, image sizes, layers, units and losses of every model and attack.
-    fn check_fit(&self, first: &[Sample]) -> Result<(), RunError> {
+    /// Checks classes, image sizes, layers, units and losses of every model and attack. Returns where layers are narrower than the suite, as
+    /// it is `written`, takes them to be.
+    fn check_fit(&self, first: &[Sample], written: &Suite) -> Result<Vec<String>, RunError> {
+        let mut narrow = Vec::new();
         let image = &first[0].image;
         let shape = [image.channels as i64, image.height as i64, image.width as i64];
         let classes = data::class_count(self.dataset.as_ref());
@@ -265,8 +270,9 @@ impl Prepared {
                     Unfit::Value { key, problem } => unfit(Place::Attack(self.origins[index], key), problem),
                 })?;
             }
+            narrow.extend(narrow_layers(written, &source.name, &model)?);
         }
-        Ok(())
+        Ok(narrow)
     }
 
     /// Rows in a batch.

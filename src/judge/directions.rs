@@ -53,6 +53,9 @@ pub fn file_vector(path: &Path, features: usize) -> Result<Tensor, String> {
     if !path.is_file() {
         return Err(named(&"no such file; it is looked for beside the suite"));
     }
+    if path.metadata().is_ok_and(|file| file.len() == 0) {
+        return Err(named(&"the file is empty"));
+    }
     let vector = match extension {
         "npy" => Tensor::read_npy(path).map_err(|error| named(&error))?,
         "safetensors" => {
@@ -70,6 +73,9 @@ pub fn file_vector(path: &Path, features: usize) -> Result<Tensor, String> {
             Tensor::from_slice(&numbers?)
         }
     };
+    if vector.size().iter().filter(|length| **length != 1).count() > 1 {
+        return Err(named(&format!("it has the shape {:?}; a direction is one row of values", vector.size())));
+    }
     let vector = vector.to_kind(Kind::Float).flatten(0, -1);
     let length = vector.size()[0] as usize;
     if length != features {
@@ -77,6 +83,10 @@ pub fn file_vector(path: &Path, features: usize) -> Result<Tensor, String> {
     }
     if !bool::try_from(vector.isfinite().all()).unwrap_or(false) {
         return Err(named(&"it has values that are not finite"));
+    }
+    // Directions are scaled to length one.
+    if vector.square().sum(Kind::Double).double_value(&[]) == 0.0 {
+        return Err(named(&"all its values are zero, which is no direction"));
     }
     Ok(vector)
 }
@@ -141,5 +151,15 @@ mod tests {
         std::fs::write(&text, "1 x").unwrap();
         assert!(file_vector(&text, 2).unwrap_err().contains("`x` is no number"));
         assert!(file_vector(&dir.path().join("w.txt"), 2).unwrap_err().contains("no such file"));
+        for (values, problem) in
+            [("", "the file is empty"), ("0 0", "all its values are zero"), ("1 nan", "not finite")]
+        {
+            std::fs::write(&text, values).unwrap();
+            assert!(file_vector(&text, 2).unwrap_err().contains(problem), "{values}");
+        }
+        Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0]).view([2, 2]).write_npy(&npy).unwrap();
+        assert!(file_vector(&npy, 4).unwrap_err().contains("the shape [2, 2]"));
+        Tensor::from_slice(&[1.0f32, 2.0]).view([1, 2]).write_npy(&npy).unwrap();
+        assert!(file_vector(&npy, 2).is_ok());
     }
 }

@@ -15,7 +15,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
         "restored_control",
         "the same with the control's: a random unit of the layer; for a whole layer the activation of another image",
     ),
-    ("p", "one-sided p value: no more than the controls (McNemar in `patching.csv`, rank sum in `layers.csv`)"),
+    ("p", "one-sided p value: no more than the controls (McNemar in `patching.csv`, exact rank sum in `layers.csv`)"),
     ("p_corrected", "the same after Holm's correction over the model; in `units.csv` of the larger of both chances"),
     (
         "complete",
@@ -33,7 +33,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("strongest_unit", "the unit that flips most at the largest radius"),
     ("strongest_rate", "its share"),
     ("mean_rate", "mean share over the units"),
-    ("layer_distance", "median length of the smallest flip that any unit of the layer drives"),
+    ("layer_distance", "median length of the smallest flip that any unit of the layer drives, or passes on its way"),
     ("reached", "the class that the way ends in, or that comes nearest"),
     ("step", "the step; 0 is the clean image"),
     ("length", "length of the perturbation in the ball's norm"),

@@ -50,6 +50,16 @@ impl UnitSelection {
             by => UnitSelection::Top { count, by },
         }
     }
+
+    /// How many units of each layer are asked for, where a measure or the seed chooses them.
+    pub fn requested(&self) -> Option<usize> {
+        match self {
+            UnitSelection::TopActivation(count) | UnitSelection::Top { count, .. } | UnitSelection::Random(count) => {
+                Some(*count)
+            }
+            UnitSelection::Listed(_) | UnitSelection::All => None,
+        }
+    }
 }
 
 /// Drive a unit up or down.

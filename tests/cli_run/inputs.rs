@@ -128,6 +128,23 @@ fn depths_classes_and_starts_that_are_not_there_are_told_at_validation() {
     }
 }
 
+/// Neither is wrong, and both are told before anything runs: by `validate` and by `run`.
+#[test]
+fn layers_that_are_narrower_than_the_suite_asks_are_named_with_their_width() {
+    let more = "[[visualize]]\nname = \"p\"\nlayers = [\"layer1\", \"layer2\"]\nunits = { random = 40 }\n";
+    let suite = SMALL.replace("units = { top = 2 }", "units = { top = 20 }");
+    assert_ne!(suite, SMALL);
+    let sandbox = Sandbox::new(&format!("{suite}{more}"));
+    let validated = am_eval().arg("validate").arg(sandbox.path("suite.toml")).assert().success().get_output().clone();
+    let planned = sandbox.run(&["--dry-run"]).assert().success().get_output().clone();
+    for text in [sandbox.plain(&validated.stderr), sandbox.plain(&planned.stderr)] {
+        let units = "attack `units` drives so many units of `cnn` that fewer are left for its control `random-unit`: 12 in `layer2`;";
+        let pictures = "visualize `p` asks for 40 units of each layer; in `cnn` `layer1` has 16, `layer2` has 32, and all of them are taken";
+        assert!(text.contains(units) && text.contains(pictures), "{text}");
+        assert_eq!(text.matches("asks for").count(), 1, "32 channels are enough for 20: {text}");
+    }
+}
+
 /// Two attacks on one layer: the second is at fault, and is shown, by `validate` too.
 #[test]
 fn an_unknown_unit_is_shown_at_its_own_attack() {

@@ -114,7 +114,7 @@ impl Suite {
             }
             let mut help = match known {
                 [] => NO_LAYERS.to_owned(),
-                _ => did_you_mean(layer, known.iter().copied()),
+                _ => did_you_mean(layer, known.iter().copied().chain([LOGITS])),
             };
             if self.models.len() > 1 {
                 help.push_str(elsewhere);

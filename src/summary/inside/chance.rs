@@ -5,6 +5,9 @@ use crate::stats::normal_cdf;
 /// Samples beyond which a sum of chances is taken to be normal.
 const MOST_EXACT: usize = 2000;
 
+/// Units beyond which a rank sum is taken to be normal.
+const MOST_RANKED: usize = 40;
+
 /// One-sided p value that a unit flips samples no more often than random draws of the same norm. For each sample: whether the unit
 /// flips it, how many draws do, and of how many. Given how many of all tries on a sample flip, each try is as likely to be the unit's:
 /// the number of flips is a sum of independent chances (exact and conditional, like McNemar's test with several controls).
@@ -51,30 +54,56 @@ pub(super) fn above_units(flips: u64, controls: &[u64]) -> f64 {
     (1 + as_strong) as f64 / (1 + controls.len()) as f64
 }
 
-/// One-sided p value that chosen units flip no more samples than random ones of their layer: the rank sum of Mann and Whitney, with
-/// mid ranks, and its normal approximation with a correction for continuity and ties.
+/// One-sided p value that chosen units flip no more samples than random ones of their layer: the rank sum of Wilcoxon, Mann and Whitney
+/// with mid ranks. Exact given the ties; among more units than [`MOST_RANKED`] by its normal approximation, corrected for continuity and
+/// ties.
 pub(super) fn above_random(chosen: &[u64], random: &[u64]) -> Option<f64> {
-    let (m, n) = (chosen.len() as f64, random.len() as f64);
     if chosen.is_empty() || random.is_empty() {
         return None;
     }
-    let wins: f64 = chosen
-        .iter()
-        .flat_map(|flips| {
-            random
-                .iter()
-                .map(move |other| f64::from(u8::from(flips > other)) + 0.5 * f64::from(u8::from(flips == other)))
-        })
-        .sum();
-    let mut all: Vec<u64> = chosen.iter().chain(random).copied().collect();
-    all.sort_unstable();
-    let ties: f64 = all.chunk_by(|a, b| a == b).map(|tie| (tie.len() as f64).powi(3) - tie.len() as f64).sum();
-    let total = m + n;
-    let variance = m * n / 12.0 * (total + 1.0 - ties / (total * (total - 1.0)));
+    let ranks = doubled_ranks(chosen, random);
+    let observed: usize = ranks[..chosen.len()].iter().sum();
+    if ranks.len() <= MOST_RANKED {
+        return Some(share_of_sums(&ranks, chosen.len(), observed));
+    }
+    let (m, n, total) = (chosen.len() as f64, random.len() as f64, ranks.len() as f64);
+    let mean = ranks.iter().sum::<usize>() as f64 / total;
+    let spread = ranks.iter().map(|rank| (*rank as f64 - mean).powi(2)).sum::<f64>() / total;
+    let variance = m * n / (total - 1.0) * spread;
     if variance <= 0.0 {
         return Some(1.0);
     }
-    Some(1.0 - normal_cdf((wins - m * n / 2.0 - 0.5) / variance.sqrt()))
+    // Half a rank, doubled as the ranks are.
+    Some(1.0 - normal_cdf((observed as f64 - m * mean - 1.0) / variance.sqrt()))
+}
+
+/// Twice the mid rank of each unit among all of them, the chosen ones first.
+fn doubled_ranks(chosen: &[u64], random: &[u64]) -> Vec<usize> {
+    let all: Vec<u64> = chosen.iter().chain(random).copied().collect();
+    let rank = |flips: &u64| {
+        let below = all.iter().filter(|other| *other < flips).count();
+        let equal = all.iter().filter(|other| *other == flips).count();
+        2 * below + equal + 1
+    };
+    all.iter().map(rank).collect()
+}
+
+/// The share of all choices of `count` ranks whose sum is at least `observed`.
+fn share_of_sums(ranks: &[usize], count: usize, observed: usize) -> f64 {
+    let most: usize = ranks.iter().sum();
+    // Choices of so many ranks with such a sum.
+    let mut choices = vec![vec![0.0f64; most + 1]; count + 1];
+    choices[0][0] = 1.0;
+    for rank in ranks {
+        for taken in (1..=count).rev() {
+            for sum in *rank..=most {
+                let without = choices[taken - 1][sum - rank];
+                choices[taken][sum] += without;
+            }
+        }
+    }
+    let extreme: f64 = choices[count][observed..].iter().sum();
+    extreme / choices[count].iter().sum::<f64>()
 }
 
 #[cfg(test)]
@@ -102,9 +131,27 @@ mod tests {
     fn the_rank_sum_is_that_of_a_table() {
         assert_eq!(above_random(&[], &[1]), None);
         assert_eq!(above_random(&[3, 3], &[3, 3]), Some(1.0));
-        // U = 25 of 25: exact 1/252 = 0.0040; the approximation gives 0.0061.
-        let p = above_random(&[6, 7, 8, 9, 10], &[1, 2, 3, 4, 5]).unwrap();
-        assert!((p - 0.0061).abs() < 2e-4, "{p}");
+        let strongest = |chosen: &[u64], random: &[u64]| above_random(chosen, random).unwrap();
+        // One choice of 252, and of 20: there the normal approximation says 0.040.
+        assert!((strongest(&[6, 7, 8, 9, 10], &[1, 2, 3, 4, 5]) - 1.0 / 252.0).abs() < 1e-12);
+        assert!((strongest(&[4, 5, 6], &[1, 2, 3]) - 0.05).abs() < 1e-12);
+        // Of the six choices of two only 1 with either 2 has a lower sum of ranks than both 2.
+        assert!((strongest(&[2, 2], &[1, 3]) - 4.0 / 6.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn large_rank_sums_are_normal() {
+        let noise = crate::random::Noise::new(3, "ranks");
+        let drawn = |key: &str, count| -> Vec<u64> {
+            noise.uniform(key, count).into_iter().map(|value| (value * 40.0) as u64).collect()
+        };
+        for run in 0..4 {
+            let (chosen, random) = (drawn(&format!("a{run}"), 21), drawn(&format!("b{run}"), 20));
+            let ranks = doubled_ranks(&chosen, &random);
+            let exact = share_of_sums(&ranks, chosen.len(), ranks[..chosen.len()].iter().sum());
+            let normal = above_random(&chosen, &random).unwrap();
+            assert!((exact - normal).abs() < 5e-3, "{exact} {normal}");
+        }
     }
 
     /// Units of a network that learned nothing: each has a strength of its own. Nothing may stand out more often than stated.

@@ -83,7 +83,8 @@ pub struct LayerSummary {
     pub random_unit: Option<f64>,
     /// Mean share over draws of noise.
     pub noise: Option<f64>,
-    /// Median over samples of the length of the smallest flip that any unit drives: the distance by layer.
+    /// Median over samples of the length of the smallest flip that any unit drives, those included that it passes on its way: the distance by
+    /// layer.
     pub distance: Option<Estimate>,
     /// p value that the units flip no more than random ones do (rank sum).
     pub p: Option<f64>,
@@ -150,7 +151,7 @@ impl Flips {
             tries.flipped.insert(sample);
             if cell.kind == CellKind::Unit && record.status == Status::Ok {
                 *tries.classes.entry(record.adv_pred).or_default() += 1;
-                let length = record.length_in_ball();
+                let length = record.nearest_length(cell.norm);
                 let smallest = driven.smallest.entry(sample).or_insert(f64::INFINITY);
                 *smallest = smallest.min(length);
             }
@@ -354,3 +355,7 @@ fn correct_layers(layers: &mut [LayerSummary]) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "units_tests.rs"]
+mod tests;
