@@ -36,7 +36,7 @@ fn listed(args: &LayersArgs) -> Result<Vec<LayerInfo>, ModelError> {
         if arch == TORCHSCRIPT {
             warn(SCRIPTS);
         }
-        let source = ModelSource::open(&ModelConfig::of_file(arch, file, normalize), args.size)?;
+        let source = ModelSource::open_for(&ModelConfig::of_file(arch, file, normalize), args.size, false)?;
         source.notes().iter().for_each(|note| say(&format!("note: {}: {note}", file.display())));
         return Ok(source.build(Compute::f32(Device::Cpu))?.layers());
     }

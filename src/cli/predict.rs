@@ -34,7 +34,7 @@ pub fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     let first = pictures.image(0).or_exit(Exit::Usage)?;
     let size = [first.height as i64, first.width as i64];
     let began = Instant::now();
-    let model = loaded(|| request.open(size)?.build(Compute::f32(device)))?;
+    let model = loaded(|| request.open(size, objective.is_some())?.build(Compute::f32(device)))?;
     let layers = args.tap.iter().map(|layer| LayerName::from(layer.as_str())).collect();
     let predictor = loaded(|| Predictor::new(&model, layers, objective))?;
     let loading = began.elapsed().as_secs_f64();
@@ -88,9 +88,9 @@ impl Request {
         Request { model, preprocess }
     }
 
-    /// Opens the model for images of `size` (rows, columns).
-    fn open(&self, size: [i64; 2]) -> Result<ModelSource, ModelError> {
-        ModelSource::open(&self.model, Some(size))
+    /// Opens the model for images of `size` (rows, columns); `gradients` with respect to them are asked for or not.
+    fn open(&self, size: [i64; 2], gradients: bool) -> Result<ModelSource, ModelError> {
+        ModelSource::open_for(&self.model, Some(size), gradients)
     }
 }
 

@@ -142,7 +142,7 @@ mod networks {
         let (labels, size) = (OnceCell::new(), image_size(suite));
         for (index, model) in suite.models.iter().enumerate().filter(|(_, model)| model.weights.is_file()) {
             let help = "docs/models.md says how to write such a file";
-            let layers = weights(model, size).map(|()| layers(suite, model, size));
+            let layers = weights(suite, model, size).map(|()| layers(suite, model, size));
             match layers.and_then(Option::transpose) {
                 Ok(Some(layers)) => {
                     let names: Vec<&str> = layers.names.iter().map(String::as_str).collect();
@@ -225,7 +225,7 @@ mod networks {
         let known = layers.network.as_ref().map(Model::layers);
         let places: Vec<LayerDepth> = match &known {
             Some(layers) => depths(layers),
-            None => layers.names.iter().map(|name| LayerDepth { name, share: 1.0 }).collect(),
+            None => layers.names.iter().map(|name| LayerDepth { name, share: 1.0, landmark: true }).collect(),
         };
         let of_network = |network: &Model, layer: &LayerName, unit: Unit| {
             let known = network.layer(layer).ok()?;
@@ -276,7 +276,7 @@ mod networks {
         })
     }
 
-    fn weights(model: &ModelConfig, size: Option<[i64; 2]>) -> Result<(), ModelError> {
+    fn weights(suite: &Suite, model: &ModelConfig, size: Option<[i64; 2]>) -> Result<(), ModelError> {
         if backend::find(&model.arch).is_none() {
             ModelSource::outline(model, size)?.check_weights()?;
             return WeightsFile::check_numbers(&model.weights).map_err(ModelError::from);
@@ -285,11 +285,11 @@ mod networks {
             return Ok(());
         }
         match survey(&model.weights)?.no_gradient() {
-            None => Ok(()),
-            Some(why) => {
+            Some(why) if suite.follows_gradients(&model.name) => {
                 let problem = no_gradient(&why);
                 Err(WeightsError::Script { path: model.weights.clone(), problem }.into())
             }
+            _ => Ok(()),
         }
     }
 
@@ -305,7 +305,7 @@ mod networks {
         if backend::find(&model.arch).is_some() {
             let size = size?;
             let open = || {
-                let source = ModelSource::open(model, Some(size))?;
+                let source = ModelSource::open_for(model, Some(size), suite.follows_gradients(&model.name))?;
                 let (path, name) = (suite.path.display(), &model.name);
                 source.notes().iter().for_each(|note| say(&format!("{path}: note: model `{name}`: {note}")));
                 source.build(Compute::f32(tch::Device::Cpu))

@@ -77,7 +77,8 @@ impl Prepared {
             .iter()
             .enumerate()
             .map(|(model, config)| {
-                ModelSource::open(config, Some(size)).map_err(|error| RunError::Opening { model, error })
+                ModelSource::open_for(config, Some(size), suite.follows_gradients(&config.name))
+                    .map_err(|error| RunError::Opening { model, error })
             })
             .collect::<Result<Vec<_>, RunError>>()?;
         let before: Vec<String> = suite.attacks.iter().map(|attack| attack.name.clone()).collect();

@@ -15,7 +15,8 @@ fn placed(layers: &[LayerInfo]) -> (Vec<usize>, Vec<LayerDepth<'_>>) {
     let count = layers.len() as f64;
     let share = |index: usize, info: &LayerInfo| if costs_known { info.share } else { (index + 1) as f64 / count };
     let names = layers.iter().enumerate().flat_map(|(index, info)| {
-        info.names().map(move |name| (index, LayerDepth { name: name.as_str(), share: share(index, info) }))
+        let depth = move |name| LayerDepth { name, share: share(index, info), landmark: info.landmark };
+        info.names().map(move |name| (index, depth(name.as_str())))
     });
     names.unzip()
 }

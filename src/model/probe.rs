@@ -23,12 +23,21 @@ pub struct Site {
     pub channels_inner: bool,
     /// Whether this is another name of the activation that was shown last.
     pub again: bool,
+    /// Whether a person would name it: a module or a block, no value in between. Depths look for these first.
+    pub landmark: bool,
 }
 
 impl Site {
     /// A place whose own arithmetic is negligible beside that of convolutions and matrix products.
     pub fn new(name: impl Into<LayerName>, kind: impl Into<Cow<'static, str>>) -> Self {
-        Site { name: name.into(), kind: kind.into(), macs_per_value: 0, channels_inner: false, again: false }
+        Site {
+            name: name.into(),
+            kind: kind.into(),
+            macs_per_value: 0,
+            channels_inner: false,
+            again: false,
+            landmark: true,
+        }
     }
 
     /// The same place, whose activation the framework holds as `[N, H, W, C]`.
@@ -250,6 +259,9 @@ pub struct LayerInfo {
     /// Whether the framework holds the activation as `[N, H, W, C]`.
     #[serde(skip)]
     pub channels_inner: bool,
+    /// Whether it is a module or a block, no value in between.
+    #[serde(skip)]
+    pub landmark: bool,
     /// Number of units: channels, features or heads.
     pub units: usize,
     /// Multiply-adds of this layer alone, as a share of the whole forward pass.
@@ -269,6 +281,7 @@ impl LayerInfo {
             also: Vec::new(),
             shape: shape.to_vec(),
             channels_inner: false,
+            landmark: true,
             units: units as usize,
             own_share: 0.0,
             share: 1.0,
@@ -317,6 +330,7 @@ impl Probe for Recorder {
     fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
         if let Some((known, _)) = self.layers.last_mut().filter(|_| site.again) {
             known.also.push(site.name.clone());
+            known.landmark |= site.landmark;
             return ControlFlow::Continue(activation);
         }
         let size = activation.size();
@@ -330,6 +344,7 @@ impl Probe for Recorder {
             also: Vec::new(),
             shape,
             channels_inner: site.channels_inner,
+            landmark: site.landmark,
             units: units as usize,
             own_share: 0.0,
             share: 0.0,

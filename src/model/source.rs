@@ -29,9 +29,26 @@ impl ModelSource {
     /// (rows, columns), none for the one that the architecture was published for, or that the file is for.
     ///
     /// # Errors
-    /// An unknown architecture, an unusable file, a number of classes that the weights do not have, or images that the
-    /// architecture cannot take.
+    /// An unknown architecture, an unusable file, a number of classes that the weights do not have, images that the
+    /// architecture cannot take, or a file's network whose pixels have no gradient.
     pub fn open(config: &ModelConfig, size: Option<[i64; 2]>) -> Result<Self, ModelError> {
+        let source = Self::open_by_scores(config, size)?;
+        source.opened.without_gradients().map_or(Ok(source), Err)
+    }
+
+    /// The same for work that needs gradients or does not.
+    ///
+    /// # Errors
+    /// See [`ModelSource::open`].
+    pub fn open_for(config: &ModelConfig, size: Option<[i64; 2]>, gradients: bool) -> Result<Self, ModelError> {
+        if gradients { Self::open(config, size) } else { Self::open_by_scores(config, size) }
+    }
+
+    /// The same for work that asks for answers and follows no gradient: the network need not have one.
+    ///
+    /// # Errors
+    /// See [`ModelSource::open`].
+    fn open_by_scores(config: &ModelConfig, size: Option<[i64; 2]>) -> Result<Self, ModelError> {
         let Some(backend) = backend::find(&config.arch) else {
             return Self::open_as(Architecture::find(&config.arch)?, config, size);
         };
@@ -140,11 +157,6 @@ impl ModelSource {
     /// The native architecture; none if the file brought the network.
     pub fn architecture(&self) -> Option<&'static Architecture> {
         self.opened.architecture()
-    }
-
-    /// Why gradients with respect to the pixels cannot be had, as the end of a sentence about the network; none if they can.
-    pub fn without_gradients(&self) -> Option<String> {
-        self.opened.without_gradients()
     }
 
     /// What a user should know about the network before its numbers are believed, one sentence each.

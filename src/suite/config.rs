@@ -70,6 +70,17 @@ impl Suite {
     pub fn transfers(&self, attack: &AttackConfig) -> bool {
         self.transfer.as_ref().is_some_and(|transfer| transfer.attacks.contains(&attack.name))
     }
+
+    /// Whether something that is done with `model` needs gradients: all but attacks by scores on its logits, and the damage that they do.
+    pub fn follows_gradients(&self, model: &str) -> bool {
+        let needs = |attack: &AttackConfig| attack.optimizer.follows_gradients() || !attack.goal.drives_logits();
+        self.attacks.iter().any(|attack| attack.applies_to(model) && needs(attack))
+            || self.boundary.is_some()
+            || self.selftest.is_some()
+            || self.trajectories.is_some()
+            || self.universal.iter().any(|config| config.applies_to(model))
+            || self.visualizations.iter().any(|config| config.applies_to(model))
+    }
 }
 
 /// Which device runs the networks.

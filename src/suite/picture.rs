@@ -236,7 +236,7 @@ impl std::fmt::Display for Start {
 }
 
 /// Layers by name, by pattern (`*` any characters, `?` any one), or by depth: `25%` is the first layer that has at least a quarter of
-/// the pass behind it.
+/// the pass behind it. Of a file's graph that is a module or a block, where one lies within 15 % of the pass.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LayerChoice(String);
@@ -248,7 +248,12 @@ pub struct LayerDepth<'a> {
     pub name: &'a str,
     /// Share of the pass up to and with it.
     pub share: f64,
+    /// Whether it is a module or a block, no value in between.
+    pub landmark: bool,
 }
+
+/// How much further a depth may go, as a share of the pass, to reach a module or a block.
+const NEAR: f64 = 0.15;
 
 impl LayerChoice {
     /// The text as it was written.
@@ -259,7 +264,12 @@ impl LayerChoice {
     /// Places in `layers` that are meant, in the order of the pass.
     pub fn choose(&self, layers: &[LayerDepth]) -> Vec<usize> {
         if let Some(share) = self.depth() {
-            return layers.iter().position(|layer| layer.share >= share - 1e-9).into_iter().collect();
+            let first = layers.iter().position(|layer| layer.share >= share - 1e-9);
+            let nearest = |first: usize| {
+                let behind = layers.iter().skip(first).take_while(|layer| layer.share <= layers[first].share + NEAR);
+                behind.into_iter().position(|layer| layer.landmark).map_or(first, |further| first + further)
+            };
+            return first.map(nearest).into_iter().collect();
         }
         let pattern = super::gate::Pattern::new(&self.0);
         (0..layers.len()).filter(|&index| pattern.matches(layers[index].name)).collect()
@@ -298,7 +308,7 @@ mod tests {
     #[test]
     fn layers_are_chosen_by_name_pattern_and_depth() {
         let layers: Vec<LayerDepth> = [("a.0", 0.1), ("a.1", 0.25), ("b.0", 0.6), ("c", 1.0)]
-            .map(|(name, share)| LayerDepth { name, share })
+            .map(|(name, share)| LayerDepth { name, share, landmark: true })
             .into();
         let chosen = |text: &str| text.parse::<LayerChoice>().unwrap().choose(&layers);
         assert_eq!(chosen("b.0"), [2]);
@@ -310,6 +320,24 @@ mod tests {
         for text in ["", "  ", "120%", "x%"] {
             assert!(text.parse::<LayerChoice>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_depth_is_a_module_where_one_is_near() {
+        let layers: Vec<LayerDepth> = [
+            ("conv", 0.2, true),
+            ("matmul", 0.5, false),
+            ("add", 0.5, false),
+            ("block", 0.55, true),
+            ("mul", 0.8, false),
+        ]
+        .map(|(name, share, landmark)| LayerDepth { name, share, landmark })
+        .into();
+        let chosen = |text: &str| text.parse::<LayerChoice>().unwrap().choose(&layers);
+        assert_eq!(chosen("20%"), [0]);
+        assert_eq!(chosen("30%"), [3], "the block, not a value inside of it");
+        assert_eq!(chosen("70%"), [4], "nothing that is near");
+        assert_eq!(chosen("matmul"), [1], "by its name");
     }
 
     #[test]

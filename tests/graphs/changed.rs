@@ -174,7 +174,7 @@ fn networks_without_a_gradient_are_refused_with_the_node() {
     assert!(flat.contains("is zero") && flat.contains("operator `round.default` is flat"), "{flat}");
     let random = said_of("parts", 12, |json| json.replace("aten.silu.default", "aten.bernoulli.default"));
     assert!(random.contains("random numbers") && random.contains("`silu`, `silu_1`"), "{random}");
-    let quantized = "quantized_decomposed.quantize_per_tensor.default";
+    let quantized = "quantized_decomposed.quantize_per_token.default";
     let message = said_of("parts", 12, |json| json.replace("aten.silu.default", quantized));
     assert!(message.contains("before quantization") && message.contains("`silu`"), "{message}");
 }

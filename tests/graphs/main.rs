@@ -5,6 +5,7 @@
 mod changed;
 #[path = "../pytorch/mod.rs"]
 mod pytorch;
+mod scores;
 mod studies;
 
 use std::collections::BTreeMap;

@@ -76,8 +76,8 @@ pub trait Opened {
     /// Whether it is faster with the channels of activations innermost.
     fn channels_last(&self) -> bool;
 
-    /// Why gradients with respect to the pixels cannot be had, as the end of a sentence about the network; none if they can.
-    fn without_gradients(&self) -> Option<String> {
+    /// Why gradients with respect to the pixels cannot be had; none if they can.
+    fn without_gradients(&self) -> Option<ModelError> {
         None
     }
 

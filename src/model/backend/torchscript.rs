@@ -55,6 +55,8 @@ struct Script {
     parameters: u64,
     /// What it was found to take and to return.
     geometry: Geometry,
+    /// Why its pixels have no gradient, if they have none.
+    without_gradients: Option<String>,
 }
 
 impl Opened for Script {
@@ -76,6 +78,10 @@ impl Opened for Script {
 
     fn parameters(&self) -> u64 {
         self.parameters
+    }
+
+    fn without_gradients(&self) -> Option<ModelError> {
+        self.without_gradients.as_deref().map(|problem| self.unusable(problem).into())
     }
 
     /// Scripts compute as they were written.
@@ -108,20 +114,21 @@ impl Script {
     ///
     /// # Errors
     /// If the file cannot be read, is no TorchScript, calls operators for files or processes, does not answer in time, does not take
-    /// such images, gives no gradient with respect to them, or returns something else than logits or a dictionary with them and
+    /// such images, or returns something else than logits or a dictionary with them and
     /// floating-point layers of two to four dimensions, one row for each image.
-    fn read(path: &Path, image: [i64; 3]) -> Result<Self, WeightsError> {
-        let code = survey(path)?;
-        if let Some(why) = code.no_gradient() {
-            return Err(WeightsError::Script { path: path.into(), problem: no_gradient(&why) });
-        }
+    fn read(path: &Path, image: [i64; 3]) -> Result<Self, ModelError> {
+        let without_gradients = survey(path)?.no_gradient().map(|why| no_gradient(&why));
         let bytes =
             read_regular(path, u64::MAX - 1).map_err(|source| WeightsError::Read { path: path.into(), source })?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let [channels, height, width] = image;
         let geometry = Geometry { channels, height, width, classes: 0 };
-        let mut script = Script { path: path.into(), bytes: Arc::new(bytes), hash, parameters: 0, geometry };
-        (script.parameters, script.geometry.classes) = script.tried(image)?;
+        let bytes = Arc::new(bytes);
+        let mut script = Script { path: path.into(), bytes, hash, parameters: 0, geometry, without_gradients };
+        // Quantized layers may have no kernels here: the code has told why it would be of no use anyway.
+        let tried = script.tried(image).map_err(|error| script.without_gradients().unwrap_or(error.into()))?;
+        (script.parameters, script.geometry.classes) = (tried.parameters, tried.classes);
+        script.without_gradients = script.without_gradients.or(tried.without_gradients);
         Ok(script)
     }
 
@@ -142,8 +149,8 @@ impl Script {
         }))
     }
 
-    /// The numbers of parameters and of classes.
-    fn tried(&self, image: [i64; 3]) -> Result<(u64, i64), WeightsError> {
+    /// What the script does with grey images.
+    fn tried(&self, image: [i64; 3]) -> Result<Tried, WeightsError> {
         let (send, receive) = mpsc::channel();
         let bytes = self.bytes.clone();
         let work = move || {
@@ -221,16 +228,24 @@ fn load(bytes: &[u8], device: Device) -> Result<CModule, String> {
     })
 }
 
-/// Runs a script on one and on two grey images, and backwards: the numbers of its parameters and of its classes.
-fn trial(module: &CModule, image: [i64; 3]) -> Result<(u64, i64), String> {
+/// What a script did with grey images.
+struct Tried {
+    /// Number of values of its parameters.
+    parameters: u64,
+    classes: i64,
+    /// Why its pixels have no gradient, if they have none.
+    without_gradients: Option<String>,
+}
+
+/// Runs a script on one and on two grey images, and backwards.
+fn trial(module: &CModule, image: [i64; 3]) -> Result<Tried, String> {
     let parameters = module.named_parameters().map_err(|error| reason(&error.to_string()))?;
     let parameters = parameters.iter().map(|(_, tensor)| tensor.numel() as u64).sum();
     let mut classes = 0;
     for rows in [1, 2] {
         classes = check_answer(module, rows, image)?;
     }
-    check_gradient(module, image)?;
-    Ok((parameters, classes))
+    Ok(Tried { parameters, classes, without_gradients: check_gradient(module, image).err() })
 }
 
 /// The number of classes of a batch's answer.
@@ -277,8 +292,8 @@ fn right_shape(logits: &[i64], rows: i64) -> String {
 /// That attacks have no gradient to follow, and why.
 pub fn no_gradient(why: &str) -> String {
     format!(
-        "it gives no gradient with respect to its input ({why}), and attacks need one: take `detach`, `no_grad` and quantized layers \
-         out of its forward pass"
+        "it gives no gradient with respect to its input ({why}), and all attacks but those by scores (`optimizer = \"square\"`) need one: \
+         take `detach`, `no_grad` and quantized layers out of its forward pass"
     )
 }
 

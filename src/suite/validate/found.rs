@@ -95,7 +95,8 @@ impl Suite {
     /// Every unknown layer, with the nearest of the model's own.
     pub fn check_layers(&self, model: &str, known: &[&str]) -> Result<(), SuiteErrors> {
         let mut problems = Problems::default();
-        let depths: Vec<LayerDepth> = known.iter().map(|name| LayerDepth { name, share: 1.0 }).collect();
+        let depths: Vec<LayerDepth> =
+            known.iter().map(|name| LayerDepth { name, share: 1.0, landmark: true }).collect();
         for Named { place, layer, elsewhere } in self.named_layers(model) {
             let choice = match layer.parse::<LayerChoice>() {
                 Ok(choice) => choice,

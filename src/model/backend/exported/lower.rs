@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::schema::{Graph, Node, TensorMeta, name, union};
-use crate::model::backend::graph::{Aliases, Arg, Builder, Kernel, Lower, Problems, Slot, Value, ops};
+use crate::model::backend::graph::{Aliases, Arg, Builder, Kernel, Lower, Problems, Slot, Value, line_of_code, ops};
 
 /// Values are named in full: those of a graph inside another have the inner graph's name before their own.
 pub struct Lowerer<'a> {
@@ -41,9 +41,13 @@ impl<'a> Lowerer<'a> {
     pub(super) fn graph(&mut self, graph: &'a Graph, prefix: &str) {
         let outer = std::mem::replace(&mut self.metas, &graph.tensor_values);
         for node in &graph.nodes {
-            let label = node.writes().0.first().map_or_else(|| node.target.clone(), |name| format!("{prefix}{name}"));
+            // The output of an operator on graphs is named after what takes it out of a list.
+            let own = node.name.as_deref().filter(|_| node.operator().starts_with("higher_order."));
+            let name = own.or_else(|| node.writes().0.first().copied());
+            let label = name.map_or_else(|| node.target.clone(), |name| format!("{prefix}{name}"));
             if let Err(problem) = self.node(node, prefix, &label) {
-                self.problems.add(problem, &label);
+                let line = node.metadata.get("stack_trace").and_then(|trace| line_of_code(trace));
+                self.problems.add_at(problem, &label, line);
                 // What reads its outputs has no problem of its own.
                 for name in node.writes().0 {
                     let slot = self.builder.slot();

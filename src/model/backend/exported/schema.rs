@@ -51,6 +51,9 @@ pub struct Node {
     pub outputs: Vec<Value>,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Its own name, which newer files have beside those of its outputs.
+    #[serde(default)]
+    pub name: Option<String>,
     /// The graph among its inputs, for operators on graphs.
     #[serde(skip)]
     pub inner: Option<Box<Graph>>,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::schema::{ExportedProgram, name, union};
 use super::tensors::kind;
-use crate::model::backend::graph::{self, Input};
+use crate::model::backend::graph::{self, Input, both};
 
 /// Inputs and outputs by the names of values.
 pub struct Signature {
@@ -70,8 +70,7 @@ impl Signature {
                 ),
             });
         };
-        check_images(program, images, image)?;
-        let logits = logits(program)?;
+        let (_, logits) = both(check_images(program, images, image), logits(program))?;
         Ok(Signature { stored, images: images.to_owned(), logits })
     }
 }

@@ -44,13 +44,16 @@ pub struct Args<'b> {
     pub rule: Rule,
     /// What the step is, for folding.
     pub part: Part,
+    /// Why the step passes no gradient on, if it does not.
+    pub stiff: Option<&'static str>,
 }
 
 impl<'b> Args<'b> {
     /// The arguments by name, in the order of the operator's schema.
     pub fn new(entries: Vec<(String, Arg)>, builder: &'b mut Builder) -> Self {
         let entries = entries.into_iter().map(|(name, arg)| (name, arg, false)).collect();
-        Args { entries, reads: Vec::new(), builder, cost: Cost::None, rule: Rule::Inherit, part: Part::Other }
+        let (cost, rule, part) = (Cost::None, Rule::Inherit, Part::Other);
+        Args { entries, reads: Vec::new(), builder, cost, rule, part, stiff: None }
     }
 
     /// The argument; none if it is not given.

@@ -101,8 +101,8 @@ impl Builder {
             return Err(format!("has the argument `{left}`, which is not supported"));
         }
         let (reads, cost, rule) = (std::mem::take(&mut args.reads), args.cost, args.rule.clone());
-        let part = std::mem::take(&mut args.part);
-        let step = Step { cost, rule, part, ..self.step(self.operator.clone(), kernel, reads, outputs, apart) };
+        let (part, stiff) = (std::mem::take(&mut args.part), args.stiff);
+        let step = Step { cost, rule, part, stiff, ..self.step(self.operator.clone(), kernel, reads, outputs, apart) };
         self.finish(step).map_err(|error| format!("fails: {}", first_line(&error)))
     }
 
@@ -122,6 +122,7 @@ impl Builder {
             part,
             folded,
             over,
+            stiff: None,
             last: Vec::new(),
             sites: Vec::new(),
         }

@@ -98,6 +98,7 @@ mod tests {
             part: super::super::Part::Other,
             folded: None,
             over: None,
+            stiff: None,
             last: Vec::new(),
             sites: Vec::new(),
         };

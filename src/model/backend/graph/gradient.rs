@@ -58,7 +58,7 @@ impl Pass {
         let (first, second) = (largest(0).map_err(failed)?, largest(1).map_err(failed)?);
         match (first.max(second), flats.text()) {
             (0.0, Some(nodes)) => {
-                Err(format!("its gradient with respect to the pixels is zero, and attacks need one: {nodes}"))
+                Err(format!("its gradient with respect to the pixels is zero, and {NEEDED}: {nodes}"))
             }
             _ if second > first * ROUNDING => Ok(Way::Mixed),
             _ => Ok(Way::Apart),
@@ -80,7 +80,21 @@ const ROUNDING: f64 = 1e-5;
 
 fn without(cuts: Problems) -> String {
     let nodes = cuts.text().map_or(String::new(), |text| format!(": {text}"));
-    format!("it gives no gradient with respect to its pixels, and attacks need one{nodes}")
+    format!("it gives no gradient with respect to its pixels, and {NEEDED}{nodes}")
+}
+
+/// Who needs a gradient.
+const NEEDED: &str = "all attacks but those by scores (`optimizer = \"square\"`) need one";
+
+/// Why steps that round pass no gradient on, though one may come by another way: attacks would follow a part of it only.
+pub fn rounded(program: &Program) -> Option<String> {
+    let mut found = Problems::default();
+    for step in &program.steps {
+        if let Some(why) = step.stiff {
+            found.add(format!("operator `{}` {why}", step.operator), &step.node);
+        }
+    }
+    (!found.is_empty()).then(|| without(found))
 }
 
 /// Operators whose slope is zero wherever they have one.

@@ -10,6 +10,8 @@ pub struct Label {
     pub layer: String,
     /// What computes it.
     pub kind: String,
+    /// Whether the layer is a module, and no node.
+    pub module: bool,
 }
 
 /// One call of a module.
@@ -46,7 +48,12 @@ pub fn labels(nodes: &[Labelled], outputs: &[&str]) -> Vec<Label> {
     for node in nodes {
         for value in &node.writes {
             for call in node.calls.iter().rev().filter(|call| left.get(call.key.as_str()) == Some(value)) {
-                labels.push(Label { value: (*value).to_owned(), layer: call.layer.clone(), kind: call.class.clone() });
+                labels.push(Label {
+                    value: (*value).to_owned(),
+                    layer: call.layer.clone(),
+                    kind: call.class.clone(),
+                    module: true,
+                });
             }
             let node_names = node.also.filter(|_| node.writes.len() == 1).into_iter().chain([*value]);
             // A value whose name is a module's gives way to the module.
@@ -54,6 +61,7 @@ pub fn labels(nodes: &[Labelled], outputs: &[&str]) -> Vec<Label> {
                 value: (*value).to_owned(),
                 layer: name.to_owned(),
                 kind: node.kind.to_owned(),
+                module: false,
             }));
         }
     }

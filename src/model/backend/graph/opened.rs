@@ -45,6 +45,7 @@ pub struct OpenedGraph {
     geometry: Geometry,
     outline: Outline,
     notes: Vec<String>,
+    without_gradients: Option<String>,
 }
 
 /// What a frontend knows of its file.
@@ -84,9 +85,11 @@ impl OpenedGraph {
                 left_out.name
             ));
         }
+        let without_gradients = survey.without_gradients;
+        notes.extend(without_gradients.clone());
         let [channels, height, width] = image;
         let geometry = Geometry { channels, height, width, classes: outline.classes };
-        Ok(OpenedGraph { arch, path, form, hash, parameters, source, geometry, outline, notes })
+        Ok(OpenedGraph { arch, path, form, hash, parameters, source, geometry, outline, notes, without_gradients })
     }
 }
 
@@ -121,6 +124,11 @@ impl Opened for OpenedGraph {
 
     fn folds(&self) -> bool {
         self.outline.folds
+    }
+
+    fn without_gradients(&self) -> Option<ModelError> {
+        let problem = self.without_gradients.clone()?;
+        Some(GraphError::Unusable { path: self.path.clone(), form: self.form, problem }.into())
     }
 
     fn notes(&self) -> Vec<String> {

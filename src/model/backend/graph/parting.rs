@@ -51,6 +51,7 @@ fn parting_step(selection: &Step, (input, dim, indices): (Slot, i64, Vec<i64>), 
         part: Part::Other,
         folded: None,
         over: None,
+        stiff: None,
         last: Vec::new(),
         sites: Vec::new(),
     }
@@ -95,6 +96,7 @@ mod tests {
             part: Part::Selection { input: Slot(0), dim, index },
             folded: None,
             over: None,
+            stiff: None,
             last: Vec::new(),
             sites: Vec::new(),
         };

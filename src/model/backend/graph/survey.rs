@@ -8,8 +8,9 @@ use tch::{Device, Kind, Tensor};
 use super::MOST_VALUES;
 use super::builder::Program;
 use super::ending::LeftOut;
-use super::gradient::{Pass, Way};
+use super::gradient::{Pass, Way, rounded};
 use super::labels::Label;
+use super::landmarks::{Summand, residual_sums};
 use super::network::{Failure, Outline};
 use super::value::{Cost, Frame, Rule, Slot, Step, Value, wanted};
 use crate::model::{Flow, Site, Tokens};
@@ -41,6 +42,10 @@ pub struct Survey {
     tokens: Tokens,
     convolutions: usize,
     folds: bool,
+    /// Ends of blocks, whatever modules there are.
+    residual: BTreeSet<Slot>,
+    /// Why the pixels have no gradient, if they have none.
+    pub without_gradients: Option<String>,
     /// A value that no network has.
     huge: Option<String>,
 }
@@ -62,6 +67,8 @@ impl Survey {
             tokens: Tokens::default(),
             convolutions: program.steps.iter().filter(|step| convolves(step)).count(),
             folds: program.folds,
+            residual: BTreeSet::new(),
+            without_gradients: None,
             huge: None,
         };
         let mut single = BTreeMap::new();
@@ -88,9 +95,18 @@ impl Survey {
             return Err("its answer does not depend on the images".to_owned());
         }
         survey.tokens = survey.find_tokens(program);
-        match gradient_of(program, pass, &pixels)? {
-            Way::Apart => Ok(survey),
-            Way::Mixed => Err(survey.mixture(program, image)),
+        let summand = |slot| {
+            let seen = survey.drivable(slot)?;
+            Some(Summand { shape: seen.shape.clone(), is_map: seen.shape.len() == 4 && seen.channels == Some(1) })
+        };
+        survey.residual = residual_sums(&program.steps, summand);
+        match rounded(program).map_or_else(|| gradient_of(program, pass, &pixels), Err) {
+            Ok(Way::Apart) => Ok(survey),
+            Ok(Way::Mixed) => Err(mixture(&survey.mixing_node(program, image).unwrap_or_default())),
+            Err(why) => {
+                survey.without_gradients = Some(why);
+                survey.mixing_node(program, image).map_or(Ok(survey), |node| Err(mixture(&node)))
+            }
         }
     }
 
@@ -107,9 +123,8 @@ impl Survey {
         }
     }
 
-    /// Says that an image's answer depends on the other images, and from which node on: the first whose value for one image changes
-    /// with the other.
-    fn mixture(&self, program: &Program, image: [i64; 3]) -> String {
+    /// The first node whose value for one image changes with the other: the end of a clause.
+    fn mixing_node(&self, program: &Program, image: [i64; 3]) -> Option<String> {
         let mut before: BTreeMap<Slot, Tensor> = BTreeMap::new();
         let mut node = None;
         let pixels = sample(2, image);
@@ -132,10 +147,7 @@ impl Survey {
                 })
             });
         }
-        format!(
-            "its answer for an image depends on the other images of the batch{}; export a model that computes each image on its own",
-            node.unwrap_or_default()
-        )
+        node
     }
 
     fn look(&mut self, step: &Step, frame: &Frame, observations: &mut BTreeMap<Slot, Seen>) -> Flow<()> {
@@ -178,7 +190,8 @@ impl Survey {
         let (mut taken, mut paid) = (BTreeSet::new(), BTreeSet::new());
         // The arithmetic of values that are not shown counts for the next one that is.
         let mut hidden = 0;
-        for Label { value, layer, kind } in labels {
+        let has_modules = labels.iter().any(|label| label.module && !label.layer.is_empty());
+        for Label { value, layer, kind, module } in labels {
             let slot =
                 names.get(value).copied().filter(|slot| left_out.is_none_or(|left_out| left_out.output != *slot));
             let Some(slot) = slot else { continue };
@@ -190,7 +203,8 @@ impl Survey {
             let values = observation.shape[1..].iter().product::<i64>().max(1) as u64;
             let macs_per_value = (std::mem::take(&mut hidden) + macs).div_ceil(values);
             let channels_inner = observation.shape.len() == 4 && observation.channels == Some(3);
-            let site = Site { macs_per_value, channels_inner, ..Site::new(layer.as_str(), kind.clone()) };
+            let landmark = *module || !has_modules && self.residual.contains(&slot);
+            let site = Site { macs_per_value, channels_inner, landmark, ..Site::new(layer.as_str(), kind.clone()) };
             sites.entry(value.clone()).or_default().push(site);
         }
         let Survey { classes, tokens, convolutions, folds, .. } = *self;
@@ -252,6 +266,13 @@ fn gradient_of(program: &Program, pass: Pass, pixels: &Tensor) -> Result<Way, St
         }
     }
     found
+}
+
+/// That an image's answer depends on the other images, from a node on.
+fn mixture(node: &str) -> String {
+    format!(
+        "its answer for an image depends on the other images of the batch{node}; export a model that computes each image on its own"
+    )
 }
 
 /// Refuses answers that are no numbers, with the first node that gives none.

@@ -238,6 +238,8 @@ pub struct Step {
     pub folded: Option<Folded>,
     /// What computes it in the memory of an operand.
     pub over: Option<Over>,
+    /// Why it passes no gradient on, where libtorch would say nothing or only some ways to the logits are cut.
+    pub stiff: Option<&'static str>,
     /// Values that nothing behind this step reads.
     pub last: Vec<Slot>,
     /// Where probes see outputs.

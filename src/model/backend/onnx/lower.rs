@@ -9,7 +9,7 @@ use super::proto::{Attribute, Model};
 use super::signature::Signature;
 use super::tensors::{ExternalFiles, tensor};
 use crate::model::Compute;
-use crate::model::backend::graph::{Arg, Builder, Lowering, Problems, Slot, Source, Value};
+use crate::model::backend::graph::{Arg, Builder, Lowering, Problems, Slot, Source, Value, line_of_code};
 
 /// A graph with its tensors.
 pub struct Program {
@@ -23,6 +23,8 @@ pub struct Program {
 /// A node whose attributes are read.
 struct Node {
     label: String,
+    /// The line of code that made it, where the exporter has noted it.
+    line: Option<String>,
     operator: String,
     domain: String,
     inputs: Vec<String>,
@@ -66,8 +68,10 @@ impl Program {
                 ));
             }
             let (operator, domain) = (node.operator.clone(), node.domain.clone());
+            let line = node.notes.get("pkg.torch.onnx.stack_trace").and_then(|trace| line_of_code(trace));
             nodes.push(Node {
                 label,
+                line,
                 operator,
                 domain,
                 inputs: node.inputs.clone(),
@@ -113,7 +117,7 @@ impl Source for Program {
         for node in &self.nodes {
             let slots: Vec<Slot> = node.outputs.iter().map(|_| builder.slot()).collect();
             if let Err(problem) = self.node(node, &mut builder, &values, &slots) {
-                problems.add(problem, &node.label);
+                problems.add_at(problem, &node.label, node.line.clone());
             }
             for (name, slot) in node.outputs.iter().zip(slots).filter(|(name, _)| !name.is_empty()) {
                 names.insert(name.clone(), slot);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::proto::{Graph, ValueInfo};
 use super::tensors::kind;
-use crate::model::backend::graph::{self, Input};
+use crate::model::backend::graph::{self, Input, both};
 
 /// The input and output that matter.
 pub struct Signature {
@@ -37,19 +37,20 @@ impl Signature {
             ));
         };
         let (name, kind, shape) = (&images.name, kind(images.kind), images.shape.clone());
-        Input { name, kind, shape, any_number: BATCH }.check(image)?;
+        let taken = Input { name, kind, shape, any_number: BATCH }.check(image);
         let outputs: Vec<&ValueInfo> = graph.outputs.iter().collect();
         let logits = match outputs[..] {
-            [only] => only,
-            _ => *outputs.iter().find(|output| output.name == "logits").ok_or_else(|| {
+            [only] => Ok(only),
+            _ => outputs.iter().copied().find(|output| output.name == "logits").ok_or_else(|| {
                 format!(
                     "it returns {} outputs ({}), as detectors do; expected logits [N, classes] alone, or an output `logits`: export a module whose \
                      forward returns the logits alone, or name them in `output_names`",
                     outputs.len(),
                     names(&outputs)
                 )
-            })?,
+            }),
         };
+        let (_, logits) = both(taken, logits)?;
         Ok(Signature { images: images.name.clone(), logits: logits.name.clone() })
     }
 }

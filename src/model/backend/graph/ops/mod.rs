@@ -12,6 +12,7 @@ mod indexing;
 mod normalization;
 mod pooling;
 mod product;
+mod quantization;
 mod recurrent;
 mod reduction;
 mod refused;
@@ -42,6 +43,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
     normalization::OPERATORS,
     pooling::OPERATORS,
     product::OPERATORS,
+    quantization::OPERATORS,
     recurrent::OPERATORS,
     reduction::OPERATORS,
     resampling::OPERATORS,
@@ -53,6 +55,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
 pub use convolution::in_kind;
 pub use normalization::response_norm;
 pub use product::times;
+pub use quantization::{Range, WHOLE_NUMBERS, along, dequantized, quantized};
 pub use refused::why_not;
 pub use symbolic::is_check;
 

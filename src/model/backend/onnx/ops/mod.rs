@@ -39,13 +39,17 @@ pub fn find(name: &str) -> Option<Lower> {
     OPERATORS.get(name).copied()
 }
 
-const INTEGERS: &str = "computes in whole numbers, which have no gradients; use the model before quantization";
+const INTEGERS: &str = "computes in whole numbers, which have no gradients; use the model before quantization, or for attacks by scores \
+                        one with `QuantizeLinear` and `DequantizeLinear` (quant_format=QuantFormat.QDQ)";
 
 /// Why an operator that is not known cannot be used.
 pub fn why_not(name: &str) -> Option<&'static str> {
     let quantized =
         name.to_lowercase().contains("quantize") || name.starts_with("QLinear") || name.ends_with("Integer");
     match name {
+        "DynamicQuantizeLinear" => Some(
+            "takes its steps from all images of the batch, so that an answer depends on the others; use the model before quantization",
+        ),
         _ if quantized => Some(INTEGERS),
         "If" | "Loop" | "Scan" => Some("chooses at run time what is computed; export the model without it"),
         "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Bernoulli" | "Multinomial" => {

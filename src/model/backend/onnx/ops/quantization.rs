@@ -1,60 +1,68 @@
-//! Weights that are stored in whole numbers. Activations that are computed so are refused: they have no gradients.
+//! Numbers in whole steps. Weights that are stored so are computed like others; activations that are rounded have no gradient, which is
+//! noted with their node.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 
-use super::INTEGERS;
-use crate::model::backend::graph::{Args, Lower, Lowered, one, refuse};
+use crate::model::backend::graph::ops::{Range, WHOLE_NUMBERS, along, dequantized, quantized};
+use crate::model::backend::graph::{Args, Lower, Lowered, Slot, Value, one};
 
-pub const OPERATORS: &[(&str, Lower)] = &[("DequantizeLinear", dequantize)];
+pub const OPERATORS: &[(&str, Lower)] = &[("DequantizeLinear", dequantize), ("QuantizeLinear", quantize)];
 
-/// `(x - zero) * scale`, of which scale and zero are numbers or have one value for each place along `axis`.
+/// The axis of scales and zeros. Scales for blocks of values are not read.
+fn axis(args: &mut Args) -> Result<i64, String> {
+    let (axis, block) = (args.fixed("axis", 1)?, args.fixed("block_size", 0)?);
+    match block {
+        0 => Ok(axis),
+        _ => {
+            Err("has scales for blocks of values, which are not supported; use the model before quantization"
+                .to_owned())
+        }
+    }
+}
+
 fn dequantize(args: &mut Args) -> Lowered {
     let (x, scale, zero) = (args.slot("0")?, args.slot("1")?, args.optional("2")?);
-    let stored = [Some(x), Some(scale), zero].into_iter().flatten().all(|slot| args.builder.constant(slot).is_some());
-    if !stored {
-        return Err(INTEGERS.to_owned());
-    }
-    let (axis, block) = (args.fixed("axis", 1)?, args.fixed("block_size", 0)?);
+    let axis = axis(args)?;
     args.ignore(&["output_dtype"]);
-    if block != 0 {
-        return Err(
-            "has scales for blocks of weights, which are not supported; use the model before quantization".to_owned()
-        );
-    }
     one(move |frame| {
-        let (x, zero) = (frame.tensor(x)?, frame.optional(zero)?);
-        let along = |values: &Tensor| along(values, x.dim(), axis);
-        let centred = x.f_to_kind(Kind::Float)?;
-        let centred = zero.map_or_else(|| Ok(centred.shallow_clone()), |zero| centred.f_sub(&along(zero)?))?;
-        centred.f_mul(&along(frame.tensor(scale)?)?)
+        let x = frame.tensor(x)?;
+        let values = |values: &Tensor| along(values, x.dim(), axis)?.f_to_device(x.device());
+        let zero = frame.optional(zero)?.map(values).transpose()?;
+        dequantized(x, &values(frame.tensor(scale)?)?, zero.as_ref())
     })
 }
 
-/// Values along `axis` of a tensor of `rank` dimensions, in f32.
-fn along(values: &Tensor, rank: usize, axis: i64) -> Result<Tensor, TchError> {
-    let values = values.f_to_kind(Kind::Float)?;
-    if values.numel() == 1 {
-        return values.f_reshape([]);
+fn quantize(args: &mut Args) -> Lowered {
+    let (x, scale, zero) = (args.slot("0")?, args.slot("1")?, args.optional("2")?);
+    let (axis, range) = (axis(args)?, range(args, zero)?);
+    args.ignore(&["saturate", "precision"]);
+    if args.builder.constant(x).is_none() {
+        args.stiff = Some(WHOLE_NUMBERS);
     }
-    let place = if axis < 0 { axis + rank as i64 } else { axis };
-    let mut shape = vec![1; rank];
-    *usize::try_from(place)
-        .ok()
-        .and_then(|place| shape.get_mut(place))
-        .ok_or_else(|| refuse("it has no such axis"))? = -1;
-    values.f_reshape(&shape)
+    one(move |frame| {
+        let x = frame.tensor(x)?;
+        let values = |values: &Tensor| along(values, x.dim(), axis)?.f_to_device(x.device());
+        let zero = frame.optional(zero)?.map(values).transpose()?;
+        // Divided by the scale, as ONNX describes it.
+        let steps = x.f_div(&values(frame.tensor(scale)?)?)?;
+        quantized(&steps, &Tensor::from(1.0f32).to_device(x.device()), zero.as_ref(), range)
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scales_lie_along_their_axis() {
-        let scales = Tensor::from_slice(&[1.0f32, 2.0]);
-        assert_eq!(along(&scales, 4, 0).unwrap().size(), [2, 1, 1, 1]);
-        assert_eq!(along(&scales, 2, -1).unwrap().size(), [1, 2]);
-        assert_eq!(along(&Tensor::from_slice(&[3i8]), 4, 1).unwrap().size(), [0i64; 0]);
-        assert!(along(&scales, 2, 2).is_err());
-    }
+/// The whole numbers of the kind that the zero has; of bytes where there is none.
+fn range(args: &mut Args, zero: Option<Slot>) -> Result<Range, String> {
+    let asked = args.fixed("output_dtype", 0)?;
+    let kind = match zero.map(|zero| args.builder.constant(zero)) {
+        None if asked == 0 || asked == 2 => Kind::Uint8,
+        None if asked == 3 => Kind::Int8,
+        Some(Some(Value::Tensor(zero))) => zero.kind(),
+        _ => return Err("has a kind of number that is not known before the pass, or not supported".to_owned()),
+    };
+    let (least, most) = match kind {
+        Kind::Uint8 => (0.0, 255.0),
+        Kind::Int8 => (-128.0, 127.0),
+        Kind::Int16 => (-32768.0, 32767.0),
+        other => return Err(format!("gives numbers of kind {other:?}; those of 8 bits and Int16 are supported")),
+    };
+    Ok(Range { least, most, kind })
 }
