@@ -42,8 +42,8 @@ impl<'a> Lowerer<'a> {
         let outer = std::mem::replace(&mut self.metas, &graph.tensor_values);
         for node in &graph.nodes {
             // The output of an operator on graphs is named after what takes it out of a list.
-            let own = node.name.as_deref().filter(|_| node.operator().starts_with("higher_order."));
-            let name = own.or_else(|| node.writes().0.first().copied());
+            let higher = node.name.as_deref().filter(|_| node.operator().starts_with("higher_order."));
+            let name = higher.or_else(|| node.writes().0.first().copied());
             let label = name.map_or_else(|| node.target.clone(), |name| format!("{prefix}{name}"));
             if let Err(problem) = self.node(node, prefix, &label) {
                 let line = node.metadata.get("stack_trace").and_then(|trace| line_of_code(trace));

@@ -15,11 +15,11 @@ pub struct Summand {
 /// Sums of two values of one shape that depend on the pixels, of which one is read elsewhere too (the stream that a block adds to), or
 /// which are maps of a convolutional network (whose blocks may change the stream before they add to it). Sums of one rotation of two
 /// values, as in rotary embeddings of attention, are none.
-pub fn residual_sums(steps: &[Step], told: impl Fn(Slot) -> Option<Summand>) -> BTreeSet<Slot> {
+pub fn residual_sums(steps: &[Step], summand: impl Fn(Slot) -> Option<Summand>) -> BTreeSet<Slot> {
     let readers = |slot: &Slot| steps.iter().filter(|step| step.reads.contains(slot)).count();
     let sums = steps.iter().filter(|step| is_sum(&step.operator)).filter_map(|step| {
         let ([first, second], [output]) = (&step.reads[..], &step.writes[..]) else { return None };
-        let (one, other) = (told(*first)?, told(*second)?);
+        let (one, other) = (summand(*first)?, summand(*second)?);
         let stream = readers(first) > 1 || readers(second) > 1 || one.is_map;
         (one.shape == other.shape && stream).then_some(*output)
     });

@@ -3,8 +3,8 @@
 /// The innermost line of the user's own code in a Python stack trace, in words; none if there is none.
 pub fn line_of_code(trace: &str) -> Option<String> {
     let mut frames = trace.lines().filter_map(|line| line.trim().strip_prefix("File \"")?.split_once("\", line "));
-    let own = |path: &str| !path.starts_with('<') && !path.replace('\\', "/").contains("/torch/");
-    let (path, rest) = frames.rfind(|(path, _)| own(path))?;
+    let is_users = |path: &str| !path.starts_with('<') && !path.replace('\\', "/").contains("/torch/");
+    let (path, rest) = frames.rfind(|(path, _)| is_users(path))?;
     let number: u64 = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     let file = path.rsplit(['/', '\\']).next().filter(|file| !file.is_empty() && file.len() <= LONGEST)?;
     Some(format!("line {number} of {file}"))

@@ -96,8 +96,8 @@ impl Survey {
         }
         survey.tokens = survey.find_tokens(program);
         let summand = |slot| {
-            let seen = survey.drivable(slot)?;
-            Some(Summand { shape: seen.shape.clone(), is_map: seen.shape.len() == 4 && seen.channels == Some(1) })
+            let found = survey.drivable(slot)?;
+            Some(Summand { shape: found.shape.clone(), is_map: found.shape.len() == 4 && found.channels == Some(1) })
         };
         survey.residual = residual_sums(&program.steps, summand);
         match rounded(program).map_or_else(|| gradient_of(program, pass, &pixels), Err) {

@@ -51,10 +51,10 @@ fn quantize(args: &mut Args) -> Lowered {
 
 /// The whole numbers of the kind that the zero has; of bytes where there is none.
 fn range(args: &mut Args, zero: Option<Slot>) -> Result<Range, String> {
-    let asked = args.fixed("output_dtype", 0)?;
+    let named_kind = args.fixed("output_dtype", 0)?;
     let kind = match zero.map(|zero| args.builder.constant(zero)) {
-        None if asked == 0 || asked == 2 => Kind::Uint8,
-        None if asked == 3 => Kind::Int8,
+        None if named_kind == 0 || named_kind == 2 => Kind::Uint8,
+        None if named_kind == 3 => Kind::Int8,
         Some(Some(Value::Tensor(zero))) => zero.kind(),
         _ => return Err("has a kind of number that is not known before the pass, or not supported".to_owned()),
     };
