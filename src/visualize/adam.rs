@@ -27,6 +27,17 @@ impl Adam {
         Adam { config, steps, age: 0, mean: None, square: None, product: 1.0 }
     }
 
+    /// Takes what is remembered of each row `factors` `[R]` times as large: as if its gradients so far had been. Where they come from elsewhere
+    /// from now on, steps would otherwise stay as small, or large, as the old ones make them for hundreds of steps.
+    pub fn rescale(&mut self, factors: &Tensor) {
+        for (memory, squared) in [(&mut self.mean, false), (&mut self.square, true)] {
+            let Some(memory) = memory else { continue };
+            let shape: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, memory.dim() - 1)).collect();
+            let factors = if squared { factors.square() } else { factors.shallow_clone() };
+            *memory *= factors.view(shape.as_slice());
+        }
+    }
+
     /// The parameters after a step of descent.
     pub fn step(&mut self, parameters: &Tensor, gradient: &Tensor) -> Tensor {
         let PictureOptimizer { nesterov, rate, beta1, beta2, cosine } = self.config;
@@ -91,6 +102,22 @@ mod tests {
         };
         near(path(false), ADAM);
         near(path(true), NADAM);
+    }
+
+    #[test]
+    fn a_rescaled_row_steps_as_if_its_gradients_had_been_of_that_size() {
+        let steps = |early: [f64; 2], factors: Option<[f64; 2]>| {
+            let mut adam = Adam::new(config(false), 100);
+            let mut parameters = Tensor::from_slice(&[0.0f64; 2]).view([2, 1]);
+            for _ in 0..10 {
+                parameters = adam.step(&parameters, &Tensor::from_slice(&early).view([2, 1]));
+            }
+            factors.iter().for_each(|factors| adam.rescale(&Tensor::from_slice(factors)));
+            let moved = adam.step(&parameters, &Tensor::from_slice(&[1.0f64; 2]).view([2, 1])) - parameters;
+            Vec::<f64>::try_from(moved.flatten(0, -1)).unwrap()
+        };
+        let (known, rescaled) = (steps([1.0, 1.0], None), steps([1000.0, 1.0], Some([0.001, 1.0])));
+        assert!((known[0] - rescaled[0]).abs() < 1e-9 && known[1] == rescaled[1], "{known:?} {rescaled:?}");
     }
 
     #[test]

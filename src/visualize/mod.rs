@@ -17,6 +17,7 @@ mod samples;
 mod studio;
 pub mod universal;
 mod views;
+mod wake;
 pub mod ways;
 
 pub use error::VisualizeError;

@@ -1,6 +1,5 @@
 //! The ascent: pictures of some units of one layer, in one batch, from passes that leave the network behind the layer.
 
-use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use tch::{Device, Kind, Tensor};
@@ -9,14 +8,12 @@ use super::adam::Adam;
 use super::canvas::{Canvas, canvas};
 use super::penalty::{penalty, total_variation};
 use super::views::{Prepared, Sizes};
-use crate::model::{Flow, Model, Probe, Site, Tap};
+use super::wake::{Leaky, OWN, Seen, Source, Sources};
+use crate::model::Model;
 use crate::objective::unit_values;
 use crate::random::Noise;
 use crate::suite::{CanvasForm, Direction, PictureConfig};
 use crate::terms::{LayerName, Unit};
-
-/// Rectifiers before the layer that leak first: those of its own. Behind them lies what the unit would be without.
-const OWN: usize = 2;
 
 /// A picture to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +44,7 @@ pub struct Painted {
     pub activation: f64,
     /// Total variation of the picture, divided by its number of values.
     pub variation: f64,
-    /// No step after the first ones had a gradient.
+    /// No step after the first ones had a gradient, or the unit is silent on the picture that should raise it.
     pub dead: bool,
     /// The network gave NaN or infinity on the way.
     pub broken: bool,
@@ -67,32 +64,6 @@ pub struct Painter<'a> {
     pub direction: Direction,
     /// The streams of the pictures.
     pub noise: &'a Noise,
-}
-
-/// A tap behind rectifiers, of which those from a place on let negative values pass backward, while the forward pass stays what it is.
-struct Leaky<'a> {
-    tap: Tap<'a>,
-    from: usize,
-    passed: Cell<usize>,
-}
-
-impl Probe for Leaky<'_> {
-    fn visit(&mut self, site: &Site, activation: Tensor) -> Flow<Tensor> {
-        self.tap.visit(site, activation)
-    }
-
-    fn wants(&self, site: &Site) -> bool {
-        self.tap.wants(site)
-    }
-
-    fn rectify(&self, x: &Tensor) -> Tensor {
-        let positive = x.relu();
-        if self.passed.replace(self.passed.get() + 1) < self.from {
-            return positive;
-        }
-        let negative = x - &positive;
-        positive + &negative - negative.detach()
-    }
 }
 
 impl Painter<'_> {
@@ -118,7 +89,10 @@ impl Painter<'_> {
         for step in 0..steps {
             let gradient =
                 self.gradient(subjects, canvas.as_ref(), &views, &parameters, origin.as_ref(), step, &mut progress);
-            parameters = tch::no_grad(|| canvas.settle(adam.step(&parameters, &gradient)));
+            parameters = tch::no_grad(|| {
+                progress.sources.factors.take().iter().for_each(|factors| adam.rescale(factors));
+                canvas.settle(adam.step(&parameters, &gradient))
+            });
         }
         tch::no_grad(|| self.finish(subjects, &canvas.image(&parameters), &progress))
     }
@@ -149,20 +123,26 @@ impl Painter<'_> {
         let first = self.pass(subjects, canvas, views, parameters, step, None);
         tch::no_grad(|| progress.see(&first, step >= warm_up));
         let (mut driven, mut pixels) = (first.parameters, first.pixels);
-        let moved = first.moved;
+        let asleep = first.asleep;
+        let mut source = Source::Network;
         if step < warm_up {
             // Where no gradient comes through, rectifiers leak, for those rows alone: the layer's own, and every other time all.
-            let from = if step.is_multiple_of(2) { first.rectifiers.saturating_sub(OWN) } else { 0 };
-            let still = moved.logical_not();
-            if bool::try_from(still.any()).unwrap_or(false) {
+            let own = step.is_multiple_of(2);
+            let from = if own { first.rectifiers.saturating_sub(OWN) } else { 0 };
+            if bool::try_from(asleep.any()).unwrap_or(false) {
+                source = if own { Source::OwnLeak } else { Source::Leak };
                 let leaky = self.pass(subjects, canvas, views, parameters, step, Some(from));
                 let choose = |current: &Tensor, other: &Tensor| {
                     let shape: Vec<i64> =
                         std::iter::once(-1).chain(std::iter::repeat_n(1, current.dim() - 1)).collect();
-                    other.where_self(&still.view(shape.as_slice()), current)
+                    other.where_self(&asleep.view(shape.as_slice()), current)
                 };
                 (driven, pixels) = (choose(&driven, &leaky.parameters), choose(&pixels, &leaky.pixels));
             }
+        }
+        if let Some(factors) = tch::no_grad(|| progress.sources.follow(&driven, &asleep, source)) {
+            // Penalties are weighed by what the gradient was at first, which was of the other kind.
+            progress.first *= factors;
         }
         match self.pulled_back(canvas, parameters, origin, || progress.length(&pixels)) {
             Some(pull) => driven + pull,
@@ -198,7 +178,7 @@ impl Painter<'_> {
         let image = canvas.image(&parameters);
         let view = views.show(&image, step);
         let copies = self.config.views.copies;
-        let (activation, rectifiers) = self.activation(self.model, &view, leaky);
+        let Seen { activation, rectifiers, smooth } = self.activation(self.model, &view, leaky);
         let units: Vec<Unit> = subjects.iter().flat_map(|subject| std::iter::repeat_n(subject.unit, copies)).collect();
         let value = unit_values(self.model, self.layer, &activation, &units).view([-1, copies as i64]).mean_dim(
             [1i64].as_slice(),
@@ -221,23 +201,27 @@ impl Painter<'_> {
         let (parameters, pixels) = (clean(&parameters), clean(&image));
         let importance = pixels.abs().mean_dim([1i64].as_slice(), false, Kind::Float);
         let moved = importance.flatten(1, -1).amax([1i64].as_slice(), false).gt(0.0);
-        Pass { parameters, pixels, importance, moved, value: value.detach(), rectifiers }
+        let value = value.detach();
+        let mut asleep = moved.logical_not();
+        if smooth && self.direction == Direction::Maximize {
+            asleep = asleep.logical_or(&value.le(0.0));
+        }
+        Pass { parameters, pixels, importance, moved, asleep, value, rectifiers }
     }
 
-    /// The layer's activation, nothing behind which is computed, and the rectifiers on the way, of which those from `leaky` on leak.
-    fn activation(&self, model: &Model, view: &Tensor, leaky: Option<usize>) -> (Tensor, usize) {
-        let from = leaky.unwrap_or(usize::MAX);
-        let mut probe = Leaky { tap: Tap::leaving(self.layer), from, passed: Cell::new(0) };
+    /// The layer's activation, nothing behind which is computed; the rectifiers on the way leak from `leaky` on.
+    fn activation(&self, model: &Model, view: &Tensor, leaky: Option<usize>) -> Seen {
+        let mut probe = Leaky::new(self.layer, leaky);
         let _: ControlFlow<(), Tensor> = model.forward(view, &mut probe);
-        let passed = probe.passed.get();
-        (probe.tap.into_activation().unwrap_or_else(|| view.shallow_clone()), passed)
+        probe.seen().unwrap_or_else(|| Seen { activation: view.shallow_clone(), rectifiers: 0, smooth: false })
     }
 
     fn finish(&self, subjects: &[Subject], images: &Tensor, progress: &Progress) -> Vec<Painted> {
         let [_, height, width] = self.model.input;
         let resized = fitted(images, [height, width]);
         let units: Vec<Unit> = subjects.iter().map(|subject| subject.unit).collect();
-        let activation = unit_values(self.judge, self.layer, &self.activation(self.judge, &resized, None).0, &units);
+        let activation =
+            unit_values(self.judge, self.layer, &self.activation(self.judge, &resized, None).activation, &units);
         let variation = total_variation(images) / images.get(0).numel() as f64;
         let (images, importance) = (images.to_device(Device::Cpu), progress.importance.to_device(Device::Cpu));
         let history: Vec<Tensor> = progress.history.iter().map(|values| values.to_device(Device::Cpu)).collect();
@@ -252,7 +236,9 @@ impl Painter<'_> {
                 history: history.iter().map(|values| at(values, row) as f32).collect(),
                 activation: at(&activation, row),
                 variation: at(&variation, row),
-                dead: at(&progress.moved, row) == 0.0,
+                // A unit that is silent on its picture was not driven by it, whatever came through on the way.
+                dead: at(&progress.moved, row) == 0.0
+                    || self.direction == Direction::Maximize && at(&activation, row) == 0.0,
                 broken: at(&progress.broken, row) != 0.0 || !at(&activation, row).is_finite(),
             })
             .collect()
@@ -267,6 +253,8 @@ struct Pass {
     importance: Tensor,
     /// Whether any pixel does, `[R]`.
     moved: Tensor,
+    /// Whether none does, or the unit lies where a smooth rectifier only falls, `[R]`.
+    asleep: Tensor,
     value: Tensor,
     /// Rectifiers that were passed.
     rectifiers: usize,
@@ -282,6 +270,8 @@ struct Progress {
     broken: Tensor,
     /// Length of the objective's gradient at the first step that has one, `[R]`.
     first: Tensor,
+    /// What the gradients of each row were like.
+    sources: Sources,
 }
 
 impl Progress {
@@ -293,6 +283,7 @@ impl Progress {
             moved: zeros(&[count]),
             broken: zeros(&[count]),
             first: zeros(&[count]),
+            sources: Sources::default(),
         }
     }
 

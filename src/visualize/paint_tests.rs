@@ -1,7 +1,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::model::{Compute, Geometry, ModelSource, Tokens};
+use crate::model::{Compute, Flow, Geometry, ModelSource, Probe, Site, Tokens};
 use crate::suite::{ModelConfig, Normalize, Penalties, PicturePreset};
 
 /// A shipped model. Fresh ones normalize by their batch.
@@ -142,6 +142,67 @@ fn dead_units_are_told_and_sleeping_ones_woken() {
     let painted = paint(&model, "units", &short(PicturePreset::Lucid, 40), &subjects(&[0, 1]));
     assert!(painted[0].dead);
     assert!(!painted[1].dead && painted[1].activation > 0.0, "{:?}", painted[1].history);
+}
+
+/// A unit that is asleep on grey, and whose gradient is a fiftieth of what leaking rectifiers let through.
+struct Drowsy;
+
+impl crate::model::Network for Drowsy {
+    fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let mean = pixels.mean_dim([1i64].as_slice(), true, Kind::Float);
+        // Never awake: pixels lie above -1.
+        let silent = probe.rectify(&((&mean + 2.0) * -50.0));
+        let activation = probe.visit(&Site::new("units", "ReLU"), probe.rectify(&(mean - silent - 0.1)))?;
+        Flow::Continue(activation.mean_dim([2i64, 3].as_slice(), false, Kind::Float))
+    }
+
+    fn tokens(&self) -> Tokens {
+        Tokens::default()
+    }
+}
+
+#[test]
+fn a_woken_unit_rises_by_its_own_gradient() {
+    let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] };
+    let geometry = Geometry { channels: 3, height: 8, width: 8, classes: 2 };
+    let model = Model::custom("drowsy", Box::new(Drowsy), geometry, &normalize);
+    // White gives 0.9. Steps and penalties that remember the leaking rectifiers come half as far.
+    let painted = paint(&model, "units", &short(PicturePreset::Pixel, 160), &subjects(&[0]));
+    assert!(!painted[0].dead && painted[0].activation > 0.8, "{} {:?}", painted[0].activation, painted[0].history);
+}
+
+/// Two units behind GELU that both begin where it only falls.
+struct Sunken;
+
+impl crate::model::Network for Sunken {
+    fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
+        let mean = pixels.mean_dim([1i64].as_slice(), true, Kind::Float);
+        let before =
+            probe.visit(&Site::new("before", "Conv2d"), Tensor::cat(&[&mean * 3.0 - 2.0, &mean * 3.0 - 1.2], 1))?;
+        let activation = probe.visit(&Site::new("units", "GELU"), before.gelu("none"))?;
+        Flow::Continue(activation.mean_dim([2i64, 3].as_slice(), false, Kind::Float))
+    }
+
+    fn tokens(&self) -> Tokens {
+        Tokens::default()
+    }
+}
+
+#[test]
+fn units_behind_smooth_rectifiers_are_not_sent_down() {
+    let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] };
+    let geometry = Geometry { channels: 3, height: 8, width: 8, classes: 2 };
+    let model = Model::custom("sunken", Box::new(Sunken), geometry, &normalize);
+    for painted in paint(&model, "units", &short(PicturePreset::Pixel, 120), &subjects(&[0, 1])) {
+        assert!(painted.activation > 0.5, "{} {:?}", painted.activation, painted.history);
+    }
+    // Sent down on purpose, they stay at the lowest point.
+    let (noise, config, layer) = (Noise::new(11, "paint"), short(PicturePreset::Pixel, 120), LayerName::from("units"));
+    let direction = Direction::Suppress;
+    let down = Painter { model: &model, judge: &model, layer: &layer, config: &config, direction, noise: &noise };
+    for painted in down.paint(&subjects(&[0, 1]), None) {
+        assert!(painted.activation < -0.1, "{}", painted.activation);
+    }
 }
 
 #[test]
