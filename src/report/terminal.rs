@@ -31,6 +31,9 @@ fn balls(summary: &RunSummary, model: &str) -> Vec<Headline> {
 /// Models by attacks, each at the radius of the headline, or at its largest if it was not tried there: robust accuracy and flip rate with 95 % intervals. Of a unit attack
 /// the unit that flips most is shown. Below them what puts these numbers in doubt. Ends without a line break.
 pub fn table(summary: &RunSummary) -> String {
+    if summary.models.is_empty() && summary.left_out == 0 {
+        return "no attack and no distance: nothing is told of robustness".to_owned();
+    }
     let mut rows: Vec<[String; 4]> =
         vec![["model / attack", "ball", "robust accuracy", "flip rate"].map(str::to_owned)];
     for model in &summary.models {

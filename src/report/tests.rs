@@ -140,6 +140,26 @@ fn a_run_of_nothing_has_a_page() {
 }
 
 #[test]
+fn a_run_of_pictures_alone_tells_nothing_of_robustness() {
+    let empty = RunSummary {
+        cells: vec![],
+        models: vec![],
+        distances: vec![],
+        transfers: vec![],
+        left_out: 0,
+        inside: Default::default(),
+    };
+    let mut manifest = manifest("quick", &MODELS);
+    (manifest.blocks_done, manifest.blocks_total) = (0, 0);
+    let page = page(&manifest, &empty, &[]);
+    assert!(page.contains("tells nothing of their robustness"));
+    for absent in ["Clean and worst-case", "Can this be believed", "href=\"#cells\"", "The run holds no"] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+    assert_eq!(table(&empty), "no attack and no distance: nothing is told of robustness");
+}
+
+#[test]
 fn files_are_whole_and_the_same_when_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let models = ["Res Net", "res-net"];

@@ -127,10 +127,10 @@ impl Painter<'_> {
         let mut source = Source::Network;
         if step < warm_up {
             // Where no gradient comes through, rectifiers leak, for those rows alone: the layer's own, and every other time all.
-            let own = step.is_multiple_of(2);
-            let from = if own { first.rectifiers.saturating_sub(OWN) } else { 0 };
+            let own_leak = step.is_multiple_of(2);
+            let from = if own_leak { first.rectifiers.saturating_sub(OWN) } else { 0 };
             if bool::try_from(asleep.any()).unwrap_or(false) {
-                source = if own { Source::OwnLeak } else { Source::Leak };
+                source = if own_leak { Source::OwnLeak } else { Source::Leak };
                 let leaky = self.pass(subjects, canvas, views, parameters, step, Some(from));
                 let choose = |current: &Tensor, other: &Tensor| {
                     let shape: Vec<i64> =
@@ -213,7 +213,7 @@ impl Painter<'_> {
     fn activation(&self, model: &Model, view: &Tensor, leaky: Option<usize>) -> Seen {
         let mut probe = Leaky::new(self.layer, leaky);
         let _: ControlFlow<(), Tensor> = model.forward(view, &mut probe);
-        probe.seen().unwrap_or_else(|| Seen { activation: view.shallow_clone(), rectifiers: 0, smooth: false })
+        probe.into_pass().unwrap_or_else(|| Seen { activation: view.shallow_clone(), rectifiers: 0, smooth: false })
     }
 
     fn finish(&self, subjects: &[Subject], images: &Tensor, progress: &Progress) -> Vec<Painted> {

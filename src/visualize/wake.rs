@@ -41,7 +41,7 @@ impl<'a> Leaky<'a> {
     }
 
     /// What was seen; none if the layer was not passed.
-    pub fn seen(self) -> Option<Seen> {
+    pub fn into_pass(self) -> Option<Seen> {
         let (rectifiers, smooth) = (self.passed.get(), self.smooth);
         self.tap.into_activation().map(|activation| Seen { activation, rectifiers, smooth })
     }

@@ -39,7 +39,7 @@ pub(in crate::report) fn page(
     figures: &Figures,
     pictures: &UnitPictures,
 ) -> Result<String, ReportError> {
-    let view = view::view(manifest, summary);
+    let view = view::view(manifest, summary, pictures.seconds());
     let inside = inside(summary, &manifest.classes);
     let empty = Gallery { total: examples.len(), ..Gallery::default() };
     let bare = render(&view, figures, (pictures, &inside), &empty)?;

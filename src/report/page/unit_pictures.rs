@@ -49,6 +49,9 @@ pub(in crate::report) struct UnitPictures {
     /// Bytes of the ways.
     #[serde(skip)]
     used: usize,
+    /// What the pictures of units took.
+    #[serde(skip)]
+    seconds: f64,
 }
 
 /// The pictures of a layer.
@@ -170,7 +173,8 @@ pub(in crate::report) fn unit_pictures(
         move |source| ReportError::Draw { chart, source }
     };
     let pictures = dir.read().map_err(|error| draw("atlas")(DrawError::new(error)))?;
-    let mut found = UnitPictures::default();
+    let seconds = pictures.iter().map(|picture| picture.seconds).sum();
+    let mut found = UnitPictures { seconds, ..UnitPictures::default() };
     let mut used = 0;
     for atlas in atlases(&pictures, classes) {
         let layer = LayerPictures::new(&atlas, dir).map_err(draw(&atlas.slug))?;
@@ -186,6 +190,11 @@ pub(in crate::report) fn unit_pictures(
 }
 
 impl UnitPictures {
+    /// What the pictures of units took, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
     /// One more way over the boundary, if there is room.
     ///
     /// # Errors

@@ -128,6 +128,8 @@ pub struct View {
     complete: bool,
     blocks_done: String,
     blocks_total: String,
+    /// Whether the suite attacks and measures nothing, and only looks inside its models.
+    pictures_alone: bool,
     dataset: String,
     samples: String,
     classes: usize,
@@ -163,8 +165,9 @@ impl View {
     }
 }
 
-/// The view of a run.
-pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
+/// The view of a run, whose pictures took so many `seconds` beside its blocks.
+pub fn view(manifest: &Manifest, summary: &RunSummary, seconds: f64) -> View {
+    let duration = format::duration(manifest.seconds + seconds);
     let headline =
         headlines(summary).first().map(|at| format!("{} ε {}", format::norm(at.norm), format::epsilon(at.epsilon)));
     let cells = cell_rows(summary, &manifest.classes);
@@ -176,13 +179,14 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
         complete: manifest.status == RunStatus::Complete,
         blocks_done: format::count(manifest.blocks_done),
         blocks_total: format::count(manifest.blocks_total),
+        pictures_alone: manifest.blocks_total == 0,
         radii_advice: advice(summary),
         dataset: data_name(manifest),
         samples: format::count(manifest.samples),
         classes: manifest.classes.len(),
         seed: manifest.seed,
         device: manifest.device.clone(),
-        duration: format::duration(manifest.seconds),
+        duration: duration.clone(),
         version: manifest.versions.get("am-eval").cloned(),
         headline,
         models: summary
@@ -200,7 +204,7 @@ pub fn view(manifest: &Manifest, summary: &RunSummary) -> View {
         cells_total: format::count(summary.cells.len() as u64),
         cells_hidden: summary.cells.len() - cells.len(),
         cells,
-        provenance: provenance(manifest),
+        provenance: provenance(manifest, duration),
         weights: manifest.models.iter().map(weights).collect(),
         skipped: manifest.skipped.iter().take(50).cloned().collect(),
         outputs: tables(manifest),
@@ -381,7 +385,7 @@ pub fn picture(manifest: &Manifest, example: &Example) -> Picture {
     }
 }
 
-fn provenance(manifest: &Manifest) -> Vec<Fact> {
+fn provenance(manifest: &Manifest, duration: String) -> Vec<Fact> {
     let fact = |name: &str, value: String| (name.to_owned(), value);
     let mut facts = vec![
         fact("Run", manifest.run.clone()),
@@ -393,7 +397,7 @@ fn provenance(manifest: &Manifest) -> Vec<Fact> {
         fact("Hash of ids and labels", manifest.data_hash.clone()),
         fact("Seed", manifest.seed.to_string()),
         fact("Device", manifest.device.clone()),
-        fact("Time", format::duration(manifest.seconds)),
+        fact("Time", duration),
         fact("Unconfirmed search hits", format::count(manifest.unconfirmed_hits)),
     ];
     facts.extend(manifest.versions.iter().map(|(name, version)| fact(&format!("Version of {name}"), version.clone())));
