@@ -10,7 +10,7 @@ use super::output::{tell_exactly, warn};
 use crate::compare::{CompareError, Comparison, Options, compare as compare_runs};
 use crate::gate::Snapshot;
 use crate::outputs::write_comparison;
-use crate::record::{RunDir, Thumbnails};
+use crate::record::{PictureDir, RunDir, Thumbnails};
 use crate::report::compare as render;
 use crate::wording::escape;
 
@@ -39,8 +39,14 @@ pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
         }
         runs.push(reference.clone());
     }
-    let options = Options { models: args.models.clone(), allow_mismatch: args.allow_mismatch };
+    let pictures = folders.iter().all(|(_, folder)| PictureDir::of_run(folder).path().is_dir());
+    let options = Options { models: args.models.clone(), allow_mismatch: args.allow_mismatch, pictures };
     let comparison = compare_runs(&reference, &runs, &options).map_err(failure)?;
+    if comparison.contrasts.iter().all(|contrast| contrast.rows.is_empty())
+        && render::UnitPairs::new(&comparison, &folders).or_exit(Exit::RunFailed)?.is_empty()
+    {
+        return Err(failure(CompareError::NothingShared { reference: comparison.reference }));
+    }
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&comparison));
     let command: Vec<String> = std::env::args().collect();
     write_comparison(&folder, &comparison, &thumbnails, &folders, &command).or_exit(Exit::RunFailed)?;

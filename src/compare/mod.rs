@@ -41,6 +41,8 @@ pub struct Options {
     pub models: Vec<ModelPair>,
     /// Compare in spite of differing conditions, sample by sample with the same id.
     pub allow_mismatch: bool,
+    /// The runs hold pictures of units: these can be compared where no numbers can.
+    pub pictures: bool,
 }
 
 /// Runs against a reference.
@@ -146,6 +148,9 @@ impl Contrast {
     /// What it shows in sum, in words: significant differences of the worst case and of distances, or of the cells where
     /// neither could be compared.
     pub fn finding(&self) -> &'static str {
+        if self.rows.is_empty() {
+            return "no numbers in common";
+        }
         let rows = || self.rows.iter().filter(|row| row.metric != Metric::CleanAccuracy && !row.is_control());
         let headline = rows().any(Row::is_headline);
         let significant = rows().filter(|row| row.is_headline() == headline && row.is_significant());
@@ -191,7 +196,7 @@ pub fn compare(reference: &Snapshot, runs: &[Snapshot], options: &Options) -> Re
             contrasts.push(contrast::contrast(reference, run, models, options.allow_mismatch)?);
         }
     }
-    if contrasts.iter().all(|contrast| contrast.rows.is_empty()) {
+    if contrasts.iter().all(|contrast| contrast.rows.is_empty()) && !options.pictures {
         return Err(CompareError::NothingShared { reference: reference.provenance.run.clone() });
     }
     adjust(contrasts.iter_mut().flat_map(|contrast| &mut contrast.rows));

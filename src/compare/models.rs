@@ -75,6 +75,10 @@ pub(super) fn pairs(
     }
 }
 
+/// The models that anything was measured of; of a run that only made pictures all of them.
 fn names(snapshot: &Snapshot) -> Vec<String> {
+    if snapshot.models.is_empty() {
+        return snapshot.provenance.models.iter().map(|model| model.name.clone()).collect();
+    }
     snapshot.models.iter().map(|model| model.model.clone()).collect()
 }

@@ -99,6 +99,21 @@ fn a_sample_that_one_side_did_not_measure_does_not_count() {
 }
 
 #[test]
+fn models_with_pictures_alone_are_paired_where_runs_have_pictures() {
+    let mut pictures = called(old(20, 0..0), "cnn");
+    pictures.provenance.models.push(ModelProvenance { name: "vit".to_owned(), ..ModelProvenance::default() });
+    (pictures.models, pictures.cells, pictures.samples) = Default::default();
+    let compared = |pictures_there: bool| {
+        let options =
+            Options { models: vec!["cnn=vit".parse().unwrap()], pictures: pictures_there, ..Options::default() };
+        compare(&pictures, std::slice::from_ref(&pictures), &options)
+    };
+    let contrast = compared(true).unwrap().contrasts.remove(0);
+    assert_eq!((contrast.models.to_string().as_str(), contrast.finding()), ("cnn → vit", "no numbers in common"));
+    assert!(contrast.rows.is_empty() && compared(false).is_err());
+}
+
+#[test]
 fn models_are_paired_by_name_by_wish_or_because_they_are_the_only_ones() {
     let (one, other) = (called(old(20, 0..3), "cnn"), called(run(20, 0..5), "vit"));
     assert_eq!(only(&one, &other).models.to_string(), "cnn → vit");
@@ -108,7 +123,7 @@ fn models_are_paired_by_name_by_wish_or_because_they_are_the_only_ones() {
     both.provenance.models.push(ModelProvenance { name: "vit".to_owned(), ..ModelProvenance::default() });
     assert_eq!(only(&both, &other).models.to_string(), "vit");
 
-    let options = |text: &str| Options { models: vec![text.parse().unwrap()], allow_mismatch: false };
+    let options = |text: &str| Options { models: vec![text.parse().unwrap()], ..Options::default() };
     let within = compare(&both, std::slice::from_ref(&both), &options("cnn=vit")).unwrap();
     assert_eq!(numbers(&row_of(&within.contrasts[0], Metric::RobustAccuracy).broken), [3, 4]);
     let error =

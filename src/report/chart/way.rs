@@ -159,7 +159,7 @@ impl<'a> WayFigure<'a> {
             Rgb(colour.map(|value| (255.0 - (255.0 - f32::from(value)) * strength) as u8))
         });
         let (radius, other) = self.radii(slice);
-        let [ink, faint] = [Rgb([20, 20, 20]), Rgb([110, 110, 110])];
+        let ink = Rgb([20, 20, 20]);
         for y in 0..pixels {
             for x in 0..pixels {
                 let crosses = |inside: &dyn Fn(u32, u32) -> bool| {
@@ -169,8 +169,8 @@ impl<'a> WayFigure<'a> {
                 };
                 if crosses(&|x, y| self.length(slice, x, y, pixels, true) <= radius) {
                     picture.put_pixel(x, y, ink);
-                } else if (x + y) / 5 % 2 == 0 && crosses(&|x, y| self.length(slice, x, y, pixels, false) <= other) {
-                    picture.put_pixel(x, y, faint);
+                } else if (x + y) / 9 % 3 != 0 && crosses(&|x, y| self.length(slice, x, y, pixels, false) <= other) {
+                    picture.put_pixel(x, y, ink);
                 }
             }
         }

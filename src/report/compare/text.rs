@@ -20,8 +20,10 @@ pub fn text(comparison: &Comparison, folder: &Path) -> String {
     );
     for contrast in &comparison.contrasts {
         text += &format!("\n{} in {}: {}\n", contrast.models, contrast.run, contrast.finding());
-        text += &table(contrast);
-        text += &format!("  {}\n", cells_sentence(contrast));
+        if !contrast.rows.is_empty() {
+            text += &table(contrast);
+            text += &format!("  {}\n", cells_sentence(contrast));
+        }
         for fixed in [false, true] {
             text += &changed(comparison, contrast, fixed, 5).map_or(String::new(), |line| format!("  {line}\n"));
         }

@@ -39,6 +39,11 @@ struct Side {
 }
 
 impl UnitPairs {
+    /// Whether there are none, shown or not.
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty() && self.dropped == 0
+    }
+
     /// From the pictures of runs; `folders` are the runs' names in the comparison and their folders.
     ///
     /// # Errors
