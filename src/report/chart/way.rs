@@ -167,9 +167,10 @@ impl<'a> WayFigure<'a> {
                     let neighbours = [(x + 1, y), (x + 2, y), (x, y + 1), (x, y + 2)];
                     neighbours.into_iter().any(|(x, y)| x < pixels && y < pixels && inside(x, y) != centre)
                 };
-                if crosses(&|x, y| self.length(slice, x, y, pixels, true) <= radius) {
-                    picture.put_pixel(x, y, ink);
-                } else if (x + y) / 9 % 3 != 0 && crosses(&|x, y| self.length(slice, x, y, pixels, false) <= other) {
+                let dash = (x + y) / 9 % 3 != 0;
+                if crosses(&|x, y| self.length(slice, x, y, pixels, true) <= radius)
+                    || dash && crosses(&|x, y| self.length(slice, x, y, pixels, false) <= other)
+                {
                     picture.put_pixel(x, y, ink);
                 }
             }
