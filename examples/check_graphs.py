@@ -118,7 +118,7 @@ def check(line, options, rows):
                 if form == "onnx":
                     ours = load_file(folder / "out.safetensors")["logits"]
                     row["onnx_runtime"], row["against_runtime"] = onnx_runtime(path, reference, ours)
-                    if row["status"] == "differs" and row["against_runtime"] <= options.tolerance:
+                    if row["status"] == "differs" and row["logits"] > options.tolerance >= row["against_runtime"]:
                         row["status"] = "as the file"
             except Exception as failure:
                 row |= failed(failure, "am-eval")
