@@ -200,6 +200,14 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
         ("no archive", bytes(b"PK\x03\x04 and nothing more")),
         ("unknown operator", replaced("aten.silu.default", "aten.mystery.default")),
         ("own operator", replaced("aten.silu.default", "mylib.mystery.default")),
+        (
+            "own operator with its line",
+            said_of("parts", 12, |json| {
+                let own = json.replace("aten.silu.default", "mylib.mystery.default");
+                let trace = "\"stack_trace\":\"File \\\"/home/me/net.py\\\", line 70, in forward\\n  x = y\",\"nn_module_stack\":";
+                own.replace("\"nn_module_stack\":", trace)
+            }),
+        ),
         ("control flow", replaced("higher_order.wrap_with_set_grad_enabled", "higher_order.cond")),
         ("pickled weight", replaced("\"use_pickle\": false", "\"use_pickle\": true")),
         ("batch baked in", replaced("{\"as_expr\":{\"expr_str\":", "{\"as_int\":2,\"x\":{\"expr_str\":")),
