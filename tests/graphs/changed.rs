@@ -203,9 +203,9 @@ fn unusable_programs_are_refused_with_what_would_be_right() {
         (
             "own operator with its line",
             said_of("parts", 12, |json| {
-                let own = json.replace("aten.silu.default", "mylib.mystery.default");
+                let changed = json.replace("aten.silu.default", "mylib.mystery.default");
                 let trace = "\"stack_trace\":\"File \\\"/home/me/net.py\\\", line 70, in forward\\n  x = y\",\"nn_module_stack\":";
-                own.replace("\"nn_module_stack\":", trace)
+                changed.replace("\"nn_module_stack\":", trace)
             }),
         ),
         ("control flow", replaced("higher_order.wrap_with_set_grad_enabled", "higher_order.cond")),

@@ -46,8 +46,7 @@ impl<'a> Lowerer<'a> {
             let name = higher.or_else(|| node.writes().0.first().copied());
             let label = name.map_or_else(|| node.target.clone(), |name| format!("{prefix}{name}"));
             if let Err(problem) = self.node(node, prefix, &label) {
-                let line = node.metadata.get("stack_trace").and_then(|trace| line_of_code(trace));
-                self.problems.add_at(problem, &label, line);
+                self.problems.add_at(problem, &label, line(node));
                 // What reads its outputs has no problem of its own.
                 for name in node.writes().0 {
                     let slot = self.builder.slot();
@@ -106,7 +105,7 @@ impl<'a> Lowerer<'a> {
         let operator = node.operator();
         let (writes, apart) = node.writes();
         let entries = self.entries(&node.inputs, prefix)?;
-        self.builder.at(label, operator.trim_start_matches("aten."));
+        self.builder.at(label, operator.trim_start_matches("aten."), line(node));
         let slots: Vec<Slot> = writes.iter().map(|_| self.builder.slot()).collect();
         self.builder
             .node(lower, entries, slots.clone(), apart)
@@ -152,6 +151,11 @@ impl<'a> Lowerer<'a> {
         });
         Ok(self.builder.push("detach", kernel, vec![slot]))
     }
+}
+
+/// The line of code that a node comes from.
+fn line(node: &Node) -> Option<String> {
+    line_of_code(node.metadata.get("stack_trace")?)
 }
 
 /// The operator that computes what this one writes into its first argument: `aten.relu.default` for `aten.relu_.default`.

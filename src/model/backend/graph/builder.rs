@@ -37,13 +37,14 @@ pub struct Builder {
     steps: Vec<Step>,
     node: String,
     operator: String,
+    line: Option<String>,
 }
 
 impl Builder {
     /// An empty program.
     pub fn new(compute: Compute) -> Self {
         let (node, operator) = (String::new(), String::new());
-        Builder { compute, constants: Vec::new(), steps: Vec::new(), node, operator }
+        Builder { compute, constants: Vec::new(), steps: Vec::new(), node, operator, line: None }
     }
 
     /// A slot for a value of the pass.
@@ -68,9 +69,9 @@ impl Builder {
         self.constants.get(slot.0)?.as_ref()
     }
 
-    /// Says which node the next steps are for.
-    pub fn at(&mut self, node: &str, operator: &str) {
-        (self.node, self.operator) = (node.to_owned(), operator.to_owned());
+    /// Says which node the next steps are for, and which line of code that comes from.
+    pub fn at(&mut self, node: &str, operator: &str, line: Option<String>) {
+        (self.node, self.operator, self.line) = (node.to_owned(), operator.to_owned(), line);
     }
 
     /// A step with one output, about which the listing says nothing.
@@ -108,11 +109,12 @@ impl Builder {
 
     fn step(&self, operator: String, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>, apart: bool) -> Step {
         let (cost, rule) = (Cost::None, Rule::Inherit);
-        let node = self.node.clone();
+        let (node, line) = (self.node.clone(), self.line.clone());
         let (part, folded, over) = (Part::Other, None, None);
         Step {
             node,
             operator,
+            line,
             kernel,
             reads,
             writes,

@@ -89,6 +89,7 @@ mod tests {
         let step = |(place, operator): (usize, &&str)| Step {
             node: String::new(),
             operator: (*operator).to_owned(),
+            line: None,
             kernel: Box::new(move |frame| Ok(Value::Tensor(frame.tensor(Slot(place))?.f_softmax(-1, Kind::Float)?))),
             reads: vec![Slot(place)],
             writes: vec![Slot(place + 1)],

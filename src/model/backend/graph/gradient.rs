@@ -91,7 +91,7 @@ pub fn rounded(program: &Program) -> Option<String> {
     let mut found = Problems::default();
     for step in &program.steps {
         if let Some(why) = step.stiff {
-            found.add(format!("operator `{}` {why}", step.operator), &step.node);
+            found.add_at(format!("operator `{}` {why}", step.operator), &step.node, step.line.clone());
         }
     }
     (!found.is_empty()).then(|| without(found))
@@ -106,10 +106,10 @@ fn look(step: &Step, frame: &Frame, cuts: &mut Problems, flats: &mut Problems) {
     }
     let name = step.operator.split(['.', ' ']).next().unwrap_or_default();
     if FLAT.contains(&name.to_lowercase().as_str()) {
-        flats.add(format!("operator `{}` is flat", step.operator), &step.node);
+        flats.add_at(format!("operator `{}` is flat", step.operator), &step.node, step.line.clone());
     }
     if !step.writes.iter().any(|&slot| follows(frame, slot)) {
-        cuts.add(format!("operator `{}` passes no gradient on", step.operator), &step.node);
+        cuts.add_at(format!("operator `{}` passes no gradient on", step.operator), &step.node, step.line.clone());
     }
 }
 

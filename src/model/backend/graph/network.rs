@@ -35,7 +35,7 @@ pub struct Failure<'p> {
 
 impl std::fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "node `{}` ({}) fails: {}", self.step.node, self.step.operator, first_line(&self.error))
+        write!(f, "{} fails: {}", self.step, first_line(&self.error))
     }
 }
 

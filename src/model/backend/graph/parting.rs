@@ -41,6 +41,7 @@ fn parting_step(selection: &Step, (input, dim, indices): (Slot, i64, Vec<i64>), 
     let kernel: Kernel = Box::new(move |frame| parted(frame, input, dim, &indices).map(Value::List));
     Step {
         node: selection.node.clone(),
+        line: selection.line.clone(),
         operator: format!("{} (parts)", selection.operator),
         kernel,
         reads: vec![input],
@@ -87,6 +88,7 @@ mod tests {
         let one = |(place, &index): (usize, &i64)| Step {
             node: format!("select_{place}"),
             operator: "aten.select.int".to_owned(),
+            line: None,
             kernel: Box::new(move |frame: &Frame| frame.tensor(Slot(0))?.f_select(dim, index).map(Value::Tensor)),
             reads: vec![Slot(0)],
             writes: vec![Slot(place + 1)],

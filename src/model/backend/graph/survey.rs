@@ -137,7 +137,7 @@ impl Survey {
                         match before.get(slot) {
                             _ if first => drop(before.insert(*slot, row)),
                             Some(known) if !known.allclose(&row, 1e-3, 1e-5, true) => {
-                                node = Some(format!(", from node `{}` ({}) on", step.node, step.operator));
+                                node = Some(format!(", from {step} on"));
                                 return ControlFlow::Break(());
                             }
                             _ => {}
@@ -159,10 +159,7 @@ impl Survey {
             }
             let shape = tensor.size();
             if tensor.numel() as i64 > MOST_VALUES {
-                self.huge = Some(format!(
-                    "node `{}` ({}) gives a tensor of shape {shape:?}, which is too large",
-                    step.node, step.operator
-                ));
+                self.huge = Some(format!("{step} gives a tensor of shape {shape:?}, which is too large"));
                 return ControlFlow::Break(());
             }
             let channels = channels(step, shape.len(), observations);
@@ -286,7 +283,7 @@ fn finite(program: &Program, logits: &Tensor, image: [i64; 3]) -> Result<(), Str
         program.run(sample(1, image), wanted, |step, frame| {
             let tensors = step.writes.iter().filter_map(|slot| frame.tensor(*slot).ok());
             if tensors.filter(|tensor| tensor.is_floating_point()).any(|tensor| !are_finite(tensor)) {
-                first = Some(format!("; the first are those of node `{}` ({})", step.node, step.operator));
+                first = Some(format!("; the first are those of {step}"));
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -303,13 +300,12 @@ fn classes_of(program: &Program, logits: &Tensor, rows: i64) -> Result<i64, Stri
         ["topk", "sort", "msort"].contains(&name.as_str())
     };
     if let Some(step) = step.filter(sorts) {
-        let (node, operator) = (&step.node, &step.operator);
         return Err(format!(
-            "node `{node}` ({operator}) gives its answer in order of size, so that no place stands for a class; export the model without it"
+            "{step} gives its answer in order of size, so that no place stands for a class; export the model without it"
         ));
     }
     classes(logits, rows).map_err(|problem| match step {
-        Some(step) => format!("node `{}` ({}) gives its answer, {problem}", step.node, step.operator),
+        Some(step) => format!("{step} gives its answer, {problem}"),
         None => format!("its answer is not usable, {problem}"),
     })
 }

@@ -220,6 +220,8 @@ pub struct Step {
     pub node: String,
     /// The operator's name, for messages and listings.
     pub operator: String,
+    /// The line of code that it comes from, where the file has noted it.
+    pub line: Option<String>,
     /// Computes the outputs.
     pub kernel: Kernel,
     /// Where operands come from.
@@ -244,6 +246,13 @@ pub struct Step {
     pub last: Vec<Slot>,
     /// Where probes see outputs.
     pub sites: Vec<(Slot, Site)>,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let line = self.line.as_ref().map_or_else(String::new, |line| format!(", {line}"));
+        write!(f, "node `{}` ({}{line})", self.node, self.operator)
+    }
 }
 
 /// Every value is wanted, as the file describes it.

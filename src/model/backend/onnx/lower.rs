@@ -162,8 +162,8 @@ impl Program {
         values: &BTreeMap<String, Slot>,
         slots: &[Slot],
     ) -> Result<(), String> {
-        let Node { label, operator, domain, .. } = node;
-        builder.at(label, operator);
+        let Node { label, operator, domain, line, .. } = node;
+        builder.at(label, operator, line.clone());
         if operator == "Constant" && domain.is_empty() {
             return constant_node(node, builder, slots);
         }
