@@ -1,4 +1,4 @@
-//! Planted damage is found, and random networks show none.
+//! Planted damage is found where it was planted.
 
 use std::sync::Arc;
 

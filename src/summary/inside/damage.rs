@@ -131,4 +131,53 @@ mod tests {
         assert!((found.point - 2.0).abs() < 1e-12 && (found.hi - 2.0 - Z95 / 3f64.sqrt()).abs() < 1e-12);
         assert!(mean(&Moments::default()).point.is_nan());
     }
+
+    /// Flips of a network that learned nothing: a patch, of a unit or a layer, undoes as many as its control does by chance.
+    #[test]
+    fn patches_that_do_no_more_than_their_controls_are_called_significant_no_more_often_than_said() {
+        let (runs, patches, flips) = (120u64, 12, 40);
+        let called = |extra: f32| {
+            let significant = |seed: &u64| {
+                let noise = crate::random::Noise::new(*seed, "patches");
+                let tally = |patch: usize| {
+                    let chance = noise.uniform(&format!("{patch}"), 1)[0] * 0.5;
+                    let (unit, control) =
+                        (noise.uniform(&format!("{patch}/u"), flips), noise.uniform(&format!("{patch}/c"), flips));
+                    let count = |unit_undoes: bool, control_undoes: bool| {
+                        let both = unit.iter().zip(&control).filter(|(u, c)| {
+                            ((**u < chance + extra) == unit_undoes) && ((**c < chance) == control_undoes)
+                        });
+                        both.count() as u64
+                    };
+                    let (only, only_control, both) = (count(true, false), count(false, true), count(true, true));
+                    let origin = DamageOrigin {
+                        model: "m".to_owned(),
+                        attack: "a".to_owned(),
+                        norm: crate::terms::Norm::L2,
+                        epsilon: crate::terms::Epsilon::new(1.0).unwrap(),
+                    };
+                    PatchTally {
+                        origin,
+                        layer: "layer1".into(),
+                        depth: 0.5,
+                        unit: Some(patch.to_string()),
+                        n: flips as u64,
+                        restored: only + both,
+                        control: only_control + both,
+                        only,
+                        only_control,
+                        complete: 0,
+                    }
+                };
+                let found = patching((0..patches).map(tally).collect(), &|_| 0, &|_| 0);
+                found.iter().any(|patch| patch.p_corrected <= 0.05)
+            };
+            (0..runs).filter(significant).count() as f64
+        };
+        // Five deviations of a binomial with p = 0.05.
+        let most = runs as f64 * 0.05 + 5.0 * (runs as f64 * 0.05 * 0.95).sqrt();
+        let by_chance = called(0.0);
+        assert!(by_chance <= most, "{by_chance} of {runs} runs");
+        assert!(called(0.5) > 0.95 * runs as f64, "what undoes half of the flips more is found");
+    }
 }

@@ -314,11 +314,13 @@ impl Driven {
 }
 
 fn mean_rate(tries: &[&Tries]) -> Option<f64> {
-    let rates: Vec<f64> = tries
+    let mut rates: Vec<f64> = tries
         .iter()
         .filter(|tries| !tries.tried.is_empty())
         .map(|tries| tries.flips() as f64 / tries.tried.len() as f64)
         .collect();
+    // The order of a sum shows in its last digit.
+    rates.sort_by(f64::total_cmp);
     (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
 }
 

@@ -31,6 +31,16 @@ fn flips_passed_on_the_way_count_as_smallest() {
     assert!((distance(&records) - 0.05).abs() < 1e-6);
 }
 
+#[test]
+fn the_same_records_give_the_same_bytes() {
+    let records = run(&Noise::new(1, "same"), 0.0);
+    let first = summary(&records).inside;
+    for _ in 0..4 {
+        let again = summary(&records).inside;
+        assert!(first.units == again.units && first.layers == again.layers);
+    }
+}
+
 const LAYERS: usize = 3;
 const UNITS: usize = 8;
 const SAMPLES: usize = 20;
