@@ -24,6 +24,8 @@ THREADS = os.environ.get("THREADS", "1")
 RADII = {"resnet20": (1, 8), "resnet20-adv": (8, 8), "vit": (1, 8)}  # of the single attacks, and the largest of the sweep, in 1/255
 ARCHS = {"resnet20": "cifar/resnet20", "resnet20-adv": "cifar/resnet20", "vit": "cifar/vit-c"}
 SWEEP = (0.5, 1, 2, 4, 8)
+if RADIUS := os.environ.get("RADIUS"):
+    RADII = {name: (float(RADIUS), largest) for name, (_, largest) in RADII.items()}
 STEPS = 40
 
 

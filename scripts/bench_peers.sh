@@ -5,6 +5,7 @@
 #   DATA=folder     images to attack, a folder per class (default: data/cifar10/val)     IMAGES=100   THREADS=1
 #   ONLY=regex      some of the measurements (am-eval, torchattacks, foolbox, adv-lib, autoattack)
 #   MODELS=names    some of resnet20, resnet20-adv and vit
+#   RADIUS=8        radius of the single attacks in 1/255 (default: 1 for resnet20 and vit, 8 for resnet20-adv)
 #   AUTOATTACK=dir  a checkout of AutoAttack (github.com/fra31/auto-attack), which is no package; without it, it is left out
 #   BINARY=/path    the program (default: target/release/am-eval)
 #

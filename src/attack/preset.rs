@@ -96,9 +96,11 @@ impl Course<'_> {
     }
 }
 
-/// The finished rows of each chain, and hits that were not confirmed.
-fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec<Finished>>, u64) {
+/// The finished rows of each sample, of which `rows` are to be run, and hits that were not confirmed.
+fn run_part(block: &AttackBlock, part: &Part, rows: Vec<Vec<Row>>) -> (Vec<Vec<Finished>>, u64) {
     let bench = block.bench;
+    let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
+    let chains = if part.abreast { rows.into_iter().flatten().map(|row| vec![row]).collect() } else { rows };
     let predictions = bench.clean.predictions();
     let found = block.search_by(
         (part.optimizer, Pace::new(part.steps, None), Criterion::first(1), part.views),
@@ -107,7 +109,11 @@ fn run_part(block: &AttackBlock, part: &Part, chains: Vec<Vec<Row>>) -> (Vec<Vec
         &ByMargin(bench),
         Retain::All,
     );
-    (found.chains, found.unconfirmed)
+    if !part.abreast {
+        return (found.chains, found.unconfirmed);
+    }
+    let mut finished = found.chains.into_iter().flatten();
+    (counts.iter().map(|&count| finished.by_ref().take(count).collect()).collect(), found.unconfirmed)
 }
 
 /// The classes that targeted parts drive towards.

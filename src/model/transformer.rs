@@ -21,9 +21,11 @@ pub fn products(queries: &Tensor, keys: &Tensor) -> Tensor {
     (queries * each.powf(-0.5)).matmul(&keys.transpose(-2, -1))
 }
 
-/// Attention weights `[N, heads, T, T]` of `kind`: the softmax of `logits`.
+/// Attention weights `[N, heads, T, T]` of `kind`: the softmax of `logits`, which computes in f32 whatever it takes and gives.
 pub fn weights(logits: &Tensor, kind: Kind) -> Tensor {
-    wide(logits).softmax(-1, Kind::Float).to_kind(kind)
+    let converted: Option<Kind> = None;
+    let logits = if logits.kind() == kind { logits.shallow_clone() } else { wide(logits) };
+    logits.softmax(-1, converted).to_kind(kind)
 }
 
 /// The values `[N, heads, T, d]` weighed by `weights` `[N, heads, T, T]`, the heads side by side: `[N, T, width]`.

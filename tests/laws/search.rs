@@ -10,6 +10,7 @@ use am_eval::random::Noise;
 use am_eval::region::Balls;
 use am_eval::rows::{Drives, Row};
 use am_eval::search::{Criterion, Found, Retain, Search};
+use am_eval::suite::{Preset, WHOLE_BUDGET};
 
 use super::*;
 
@@ -104,37 +105,52 @@ fn rare_looks_change_no_image() {
     }
 }
 
+/// What a network has been asked so far.
+#[derive(Default)]
+struct PassCounter {
+    images: Cell<u64>,
+    batches: Cell<u64>,
+}
+
+impl PassCounter {
+    fn forget(&self) {
+        self.images.set(0);
+        self.batches.set(0);
+    }
+}
+
 /// A linear network that counts the images it sees.
-struct Counting(Linear, Rc<Cell<u64>>);
+struct Counting(Linear, Rc<PassCounter>);
 
 impl Network for Counting {
     fn forward(&self, pixels: Tensor, probe: &mut dyn Probe) -> Flow<Tensor> {
-        self.1.set(self.1.get() + pixels.size()[0] as u64);
+        self.1.images.set(self.1.images.get() + pixels.size()[0] as u64);
+        self.1.batches.set(self.1.batches.get() + 1);
         self.0.forward(pixels, probe)
     }
 }
 
-fn counting(weight: &[f32], bias: &[f32]) -> (Model, Rc<Cell<u64>>) {
-    let count = Rc::new(Cell::new(0));
-    (model(Counting(linear(weight, bias), count.clone()), bias.len() as i64), count)
+fn counting(weight: &[f32], bias: &[f32]) -> (Model, Rc<PassCounter>) {
+    let counter = Rc::new(PassCounter::default());
+    (model(Counting(linear(weight, bias), counter.clone()), bias.len() as i64), counter)
 }
 
 /// Law 6: one clean pass gives judgements, logits and all units' activations, and every pass of an attack stands in a record.
 #[test]
 fn every_pass_is_counted_and_none_is_made_twice() {
     let weight: Vec<f32> = (0..4 * PIXELS).map(|index| (index as f32 * 0.7).sin()).collect();
-    let (model, count) = counting(&weight, &[0.0; 4]);
+    let (model, counter) = counting(&weight, &[0.0; 4]);
     let samples = samples(&model, &[vec![128; PIXELS], vec![100; PIXELS], vec![30; PIXELS]]);
     let mut attack = units("scores", Direction::Maximize, Norm::Linf, &[0.05, 0.1]);
     attack.restarts = 2;
     let watched: Vec<_> = kind(&attack.goal).watched().into_iter().collect();
-    count.set(0);
+    counter.forget();
     let clean = CleanBlock::new(&model, &samples, &watched, 2);
-    assert_eq!(count.get(), samples.len() as u64);
+    assert_eq!(counter.images.get(), samples.len() as u64);
     let driven: Vec<DrivenUnit> = (0..4)
         .map(|unit| DrivenUnit { unit: Unit::channel(unit), control: unit == 3, deviation: 1.0, spread: None })
         .collect();
-    count.set(0);
+    counter.forget();
     let block = AttackBlock {
         attack: &attack,
         dataset: "test",
@@ -146,10 +162,31 @@ fn every_pass_is_counted_and_none_is_made_twice() {
         looked_into: true,
     };
     let forwards: u64 = block.run().records.iter().map(|record| u64::from(record.forwards)).sum();
-    assert_eq!(count.get(), forwards);
+    assert_eq!(counter.images.get(), forwards);
     // The planned bound of a row: each optimizer's own closed form.
     let bound = attack.optimizer.row(attack.steps as u64).forwards * (samples.len() * 4 * 2 * 2) as u64;
     assert!(forwards <= bound + 5 * 2 * 2 * samples.len() as u64, "{forwards}");
+}
+
+/// A near miss is attacked from several starts side by side: a batch for each step of a part, not one for each step of each start.
+#[test]
+fn a_near_miss_fills_its_batches() {
+    let weight: Vec<f32> = (0..PIXELS).map(|index| 0.02 * (index as f32 * 0.7).sin()).collect();
+    let reach: f32 = weight.iter().map(|w| w.abs()).sum();
+    let centre = weight.iter().sum::<f32>() * 128.0 / 255.0;
+    let (model, counter) = counting(&[weight, vec![0.0; PIXELS]].concat(), &[0.1 * reach - centre, 0.0]);
+    let samples = samples(&model, &[vec![128; PIXELS]]);
+    let goal = ClassLogitGoal { target: Target::Untargeted, loss: Loss::Margin, preset: Some(Preset::AmStandard) };
+    let (goal, steps) = (Goal::ClassLogit(goal), WHOLE_BUDGET);
+    let attack = AttackConfig { goal, steps, ..class_logit(Loss::Margin, Target::Untargeted, Norm::Linf, &[0.097]) };
+    counter.forget();
+    let found = run(&model, &samples, &attack, &[], 64);
+    assert!(!found.records[0].flipped && found.records[0].margin_adv < 0.1 * found.records[0].margin_clean);
+    let parts = Preset::AmStandard.parts(Norm::Linf, 2);
+    let images: usize = parts.iter().map(|part| part.steps * part.rows(2)).sum();
+    let batches: usize = parts.iter().map(|part| part.steps).sum();
+    let counter = (counter.images.get() as usize, counter.batches.get() as usize);
+    assert!((images..images + 40).contains(&counter.0) && (batches..batches + 40).contains(&counter.1), "{counter:?}");
 }
 
 /// Two classes as far apart as `margin` at grey, the true one being either.
