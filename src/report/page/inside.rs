@@ -157,7 +157,8 @@ fn unit(summary: &UnitSummary, classes: &[String]) -> Unit {
         class_attack: share(summary.class_attack),
         reach: summary.reach.as_ref().map(rate),
         p: p_text(summary.p_corrected),
-        significant: stands_out(summary.p_corrected),
+        // Any unit flips more than noise, in a network that learned nothing too: only other units can tell whether one is special.
+        significant: stands_out(summary.p_corrected) && summary.p_random_unit.is_some(),
         classes: summary.classes.iter().take(3).map(class).collect::<Vec<_>>().join(", "),
     }
 }
