@@ -10,7 +10,9 @@ const fn member(name: &'static str, about: &'static str, geometry: Geometry, fam
         (Framework::Timm, Stem::Patches) => ("patch_embed.proj.weight", "head.weight"),
         (Framework::Timm, Stem::Convolutions) => ("patch_embed.conv1.weight", "head.weight"),
     };
-    Architecture { name, about, geometry, stem, classifier, channels_last: false, family }
+    // What patches give is laid out as tokens at once; convolutions are faster with the channels innermost, as elsewhere.
+    let channels_last = matches!(family.stem, Stem::Convolutions);
+    Architecture { name, about, geometry, stem, classifier, channels_last, family }
 }
 
 const fn cifar(name: &'static str, about: &'static str, family: &'static Config) -> Architecture {
