@@ -100,7 +100,7 @@ impl Course<'_> {
 fn run_part(block: &AttackBlock, part: &Part, rows: Vec<Vec<Row>>) -> (Vec<Vec<Finished>>, u64) {
     let bench = block.bench;
     let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
-    let chains = if part.abreast { rows.into_iter().flatten().map(|row| vec![row]).collect() } else { rows };
+    let chains = if part.is_abreast() { rows.into_iter().flatten().map(|row| vec![row]).collect() } else { rows };
     let predictions = bench.clean.predictions();
     let found = block.search_by(
         (part.optimizer, Pace::new(part.steps, None), Criterion::first(1), part.views),
@@ -109,7 +109,7 @@ fn run_part(block: &AttackBlock, part: &Part, rows: Vec<Vec<Row>>) -> (Vec<Vec<F
         &ByMargin(bench),
         Retain::All,
     );
-    if !part.abreast {
+    if !part.is_abreast() {
         return (found.chains, found.unconfirmed);
     }
     let mut finished = found.chains.into_iter().flatten();

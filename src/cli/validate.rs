@@ -16,10 +16,10 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for path in &args.suites {
         match check(path, args) {
-            Ok(suite) => {
+            Ok((suite, narrow)) => {
                 tell(&format!("{}: {}\n", path.display(), outline(&suite)));
                 let warnings = suite.gate_warnings().into_iter().chain(suite.attack_warnings());
-                let warnings = warnings.chain(networks::warnings(&suite));
+                let warnings = warnings.chain(networks::warnings(&suite)).chain(narrow);
                 warnings.for_each(|text| say(&format!("{}: warning: {}", path.display(), escape::line(&text))));
             }
             Err(failures) => {
@@ -31,23 +31,37 @@ pub fn validate(args: &ValidateArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn check(path: &Path, args: &ValidateArgs) -> Result<Suite, Vec<SuiteErrors>> {
+/// The suite, and where layers are narrower than it takes them to be.
+fn check(path: &Path, args: &ValidateArgs) -> Result<(Suite, Vec<String>), Vec<SuiteErrors>> {
     let mut suite = Suite::load_from(path, args.weights_root.as_deref()).map_err(|errors| vec![errors])?;
     if let Some(folder) = &args.data_root {
         suite.data.source.move_to(folder);
     }
-    let found = problems_of(&suite);
-    if found.is_empty() { Ok(suite) } else { Err(found) }
+    let Review { problems, narrow } = review(&suite);
+    if problems.is_empty() { Ok((suite, narrow)) } else { Err(problems) }
 }
 
 /// What is wrong with the files that a suite names, and where this build knows them, with architectures and layers.
 pub(super) fn problems_of(suite: &Suite) -> Vec<SuiteErrors> {
-    let mut found: Vec<SuiteErrors> = suite.check_files().err().into_iter().collect();
+    review(suite).problems
+}
+
+/// What looking at a suite's files and networks tells.
+#[derive(Default)]
+struct Review {
+    problems: Vec<SuiteErrors>,
+    /// Where layers are narrower than the suite takes them to be.
+    narrow: Vec<String>,
+}
+
+fn review(suite: &Suite) -> Review {
+    let mut problems: Vec<SuiteErrors> = suite.check_files().err().into_iter().collect();
     if suite.has_data() {
-        found.extend(data_problem(suite));
+        problems.extend(data_problem(suite));
     }
-    found.extend(networks::problems(suite));
-    found
+    let networks = networks::review(suite);
+    problems.extend(networks.problems);
+    Review { problems, narrow: networks.narrow }
 }
 
 /// What is wrong with the lists of the data: labels, names and counts. Images are not decoded.
@@ -78,12 +92,13 @@ fn outline(suite: &Suite) -> String {
 
 #[cfg(not(feature = "torch"))]
 mod networks {
+    use super::Review;
     use crate::data::TensorFile;
     use crate::files::instead;
-    use crate::suite::{Place, Suite, SuiteErrors};
+    use crate::suite::{Place, Suite};
 
     /// A build without networks cannot know their layers; it sees whether files of weights are whole.
-    pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
+    pub fn review(suite: &Suite) -> Review {
         let programs = ["torchscript", "exported", "onnx"];
         let models = suite.models.iter().enumerate().filter(|(_, model)| !programs.contains(&model.arch.as_str()));
         let problem = |(index, model): (usize, &crate::suite::ModelConfig)| {
@@ -94,7 +109,7 @@ mod networks {
             };
             Some(suite.error_at(Place::Model(index, "weights"), problem, "name the file of the model's weights"))
         };
-        models.filter_map(problem).collect()
+        Review { problems: models.filter_map(problem).collect(), ..Review::default() }
     }
 
     /// What looks wrong about the data.
@@ -108,7 +123,7 @@ mod networks {
     use std::cell::OnceCell;
     use std::collections::BTreeSet;
 
-    use super::chosen;
+    use super::{Review, chosen};
     use crate::cli::output::say;
     use crate::cli::run::SCRIPTS;
     use crate::data::{self, misfit};
@@ -132,11 +147,12 @@ mod networks {
 
     /// Unknown architectures, or else weights that are not theirs, and unknown layers. Names and shapes are those of an
     /// architecture's outline and of the headers of the weights; scripts are read and not run.
-    pub fn problems(suite: &Suite) -> Vec<SuiteErrors> {
+    pub fn review(suite: &Suite) -> Review {
         let known: Vec<&str> = backend::known().collect();
         if let Err(errors) = suite.check_architectures(&known) {
-            return vec![errors];
+            return Review { problems: vec![errors], ..Review::default() };
         }
+        let mut narrow = Vec::new();
         let mut found: Vec<SuiteErrors> =
             suite.models.iter().flat_map(|model| backward_problems(suite, model)).collect();
         let (labels, size) = (OnceCell::new(), image_size(suite));
@@ -148,31 +164,22 @@ mod networks {
                     let names: Vec<&str> = layers.names.iter().map(String::as_str).collect();
                     found.extend(suite.check_layers(&model.name, &names).err());
                     found.extend(unit_problems(suite, model, size, &layers, &labels));
-                    let classes = layers.network.as_ref().and_then(|network| usize::try_from(network.classes).ok());
-                    found.extend(classes.and_then(|classes| suite.check_classes(&model.name, classes).err()));
+                    if let Some(network) = &layers.network {
+                        let classes = usize::try_from(network.classes).ok();
+                        found.extend(classes.and_then(|classes| suite.check_classes(&model.name, classes).err()));
+                        // A layer that is not there is among the problems.
+                        narrow.extend(narrow_layers(suite, &model.name, network).into_iter().flatten());
+                    }
                 }
                 Ok(None) => {}
                 Err(error) => found.push(suite.error_at(Place::Model(index, "weights"), error.to_string(), help)),
             }
         }
-        found
+        Review { problems: found, narrow }
     }
 
-    /// What looks wrong about the data for the models, that scripts are programs, and layers that are narrower than the suite takes them to
-    /// be.
+    /// What looks wrong about the data for the models, and that scripts are programs.
     pub fn warnings(suite: &Suite) -> Vec<String> {
-        let mut found = about_data(suite);
-        let size = image_size(suite);
-        for model in suite.models.iter().filter(|model| model.weights.is_file()) {
-            let network = layers(suite, model, size).and_then(Result::ok).and_then(|layers| layers.network);
-            found.extend(
-                network.and_then(|network| narrow_layers(suite, &model.name, &network).ok()).into_iter().flatten(),
-            );
-        }
-        found
-    }
-
-    fn about_data(suite: &Suite) -> Vec<String> {
         let Ok(dataset) = data::open(&suite.data) else { return Vec::new() };
         let mut found = dataset.warnings();
         if suite.models.iter().any(|model| model.arch == TORCHSCRIPT) {

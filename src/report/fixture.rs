@@ -52,14 +52,7 @@ pub fn cell(model: &str, attack: &str, kind: CellKind, unit: Option<&str>, level
 
 /// Three models, two class-logit attacks, unit attacks on four layers with controls, distances.
 pub fn realistic(models: &[&str]) -> RunSummary {
-    let mut summary = RunSummary {
-        cells: vec![],
-        models: vec![],
-        distances: vec![],
-        transfers: vec![],
-        left_out: 0,
-        inside: Default::default(),
-    };
+    let mut summary = RunSummary::default();
     for (index, model) in models.iter().enumerate() {
         let strength = [1.0, 0.18, 0.75, 0.6, 0.5][index % 5];
         let clean = [0.921, 0.794, 0.862, 0.9, 0.7][index % 5];

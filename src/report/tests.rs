@@ -127,28 +127,14 @@ fn pictures_beyond_the_budget_are_dropped_and_counted() {
 
 #[test]
 fn a_run_of_nothing_has_a_page() {
-    let empty = RunSummary {
-        cells: vec![],
-        models: vec![],
-        distances: vec![],
-        transfers: vec![],
-        left_out: 0,
-        inside: Default::default(),
-    };
+    let empty = RunSummary::default();
     let page = page(&manifest("quick", &[]), &empty, &[]);
     assert!(page.contains("The run holds no model") && page.contains("The run holds no attack"));
 }
 
 #[test]
 fn a_run_of_pictures_alone_tells_nothing_of_robustness() {
-    let empty = RunSummary {
-        cells: vec![],
-        models: vec![],
-        distances: vec![],
-        transfers: vec![],
-        left_out: 0,
-        inside: Default::default(),
-    };
+    let empty = RunSummary::default();
     let mut manifest = manifest("quick", &MODELS);
     (manifest.blocks_done, manifest.blocks_total) = (0, 0);
     let page = page(&manifest, &empty, &[]);

@@ -11,4 +11,4 @@ mod values;
 pub use entrants::{Drives, Entrants, Row};
 pub(crate) use state::rows;
 pub use state::{Parked, RowState, Rows};
-pub use values::{doubles, floats, integers};
+pub use values::{doubles, floats, integers, per_row};

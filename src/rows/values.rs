@@ -1,4 +1,4 @@
-//! Values that are copied off the device.
+//! Values that are copied off the device, and values of rows in the shape of what they go with.
 
 use tch::{Kind, Tensor};
 
@@ -34,6 +34,12 @@ where
         Ok(values) => values,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// `values` `[R]`, one for each row, in the shape that goes with `tensor` `[R, ..]`: `[R, 1, ..]`.
+pub fn per_row(values: &Tensor, tensor: &Tensor) -> Tensor {
+    let shape: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, tensor.dim() - 1)).collect();
+    values.view(shape.as_slice())
 }
 
 #[cfg(test)]

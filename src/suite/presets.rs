@@ -48,9 +48,6 @@ pub struct Part {
     pub views: Option<GradientViews>,
     /// The samples that it is tried on, of those that no part before it flipped.
     pub tried_on: TriedOn,
-    /// Whether all rows of a sample run side by side, and not each only if those before it failed. Where hardly any flips, that costs few
-    /// passes more, and fuller batches cost much less time each.
-    pub abreast: bool,
 }
 
 /// The samples that a part is tried on, by the share of their clean margin that the parts before it took away.
@@ -86,17 +83,7 @@ const NEAR: f64 = 0.9;
 
 impl Part {
     const fn new(name: &'static str, optimizer: OptimizerName, loss: Loss, aim: Aim, steps: usize) -> Self {
-        Part {
-            name,
-            optimizer,
-            loss,
-            aim,
-            steps,
-            random_starts: 0,
-            views: None,
-            tried_on: TriedOn::All,
-            abreast: false,
-        }
+        Part { name, optimizer, loss, aim, steps, random_starts: 0, views: None, tried_on: TriedOn::All }
     }
 
     const fn on(self, tried_on: TriedOn) -> Self {
@@ -107,8 +94,10 @@ impl Part {
         Part { random_starts, ..self }
     }
 
-    const fn abreast(self) -> Self {
-        Part { abreast: true, ..self }
+    /// Whether all rows of a sample run side by side, and not each only if those before it failed. A part that is kept for some samples flips
+    /// hardly any, so that this costs few passes more, and fuller batches cost much less time each.
+    pub fn is_abreast(&self) -> bool {
+        self.tried_on != TriedOn::All
     }
 
     /// Rows of one sample and radius, in a network of so many classes.
@@ -157,12 +146,9 @@ impl Preset {
             Preset::AmStandard => vec![
                 Part::new("pma", Apgd, Loss::Pma, Aim::Away, 30),
                 Part::new("ce", Apgd, Loss::Ce, Aim::Away, 20),
-                Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(2), 80).on(TriedOn::NotFar).abreast(),
-                Part::new("nearest-dlr", Apgd, ratio, Aim::Nearest(4), 40).on(TriedOn::NotFar).abreast(),
-                Part::new("near-miss", ApgdWide, Loss::Margin, Aim::Nearest(2), 100)
-                    .starts(4)
-                    .on(TriedOn::NearMisses)
-                    .abreast(),
+                Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(2), 80).on(TriedOn::NotFar),
+                Part::new("nearest-dlr", Apgd, ratio, Aim::Nearest(4), 40).on(TriedOn::NotFar),
+                Part::new("near-miss", ApgdWide, Loss::Margin, Aim::Nearest(2), 100).starts(4).on(TriedOn::NearMisses),
             ],
         }
     }

@@ -184,7 +184,7 @@ pub struct TransferSummary {
 }
 
 /// All of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// By model in the suite's order, then attack, kind, unit, epsilon.
     pub cells: Vec<CellSummary>,

@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use crate::rows::per_row;
 use crate::suite::PictureOptimizer;
 
 /// Where square roots of mean squares vanish.
@@ -32,9 +33,8 @@ impl Adam {
     pub fn rescale(&mut self, factors: &Tensor) {
         for (memory, squared) in [(&mut self.mean, false), (&mut self.square, true)] {
             let Some(memory) = memory else { continue };
-            let shape: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, memory.dim() - 1)).collect();
             let factors = if squared { factors.square() } else { factors.shallow_clone() };
-            *memory *= factors.view(shape.as_slice());
+            *memory *= per_row(&factors, memory);
         }
     }
 

@@ -12,6 +12,7 @@ use super::wake::{Leaky, OWN, Seen, Source, Sources};
 use crate::model::Model;
 use crate::objective::unit_values;
 use crate::random::Noise;
+use crate::rows::per_row;
 use crate::suite::{CanvasForm, Direction, PictureConfig};
 use crate::terms::{LayerName, Unit};
 
@@ -132,11 +133,7 @@ impl Painter<'_> {
             if bool::try_from(asleep.any()).unwrap_or(false) {
                 source = if own_leak { Source::OwnLeak } else { Source::Leak };
                 let leaky = self.pass(subjects, canvas, views, parameters, step, Some(from));
-                let choose = |current: &Tensor, other: &Tensor| {
-                    let shape: Vec<i64> =
-                        std::iter::once(-1).chain(std::iter::repeat_n(1, current.dim() - 1)).collect();
-                    other.where_self(&asleep.view(shape.as_slice()), current)
-                };
+                let choose = |current: &Tensor, other: &Tensor| other.where_self(&per_row(&asleep, current), current);
                 (driven, pixels) = (choose(&driven, &leaky.parameters), choose(&pixels, &leaky.pixels));
             }
         }

@@ -117,6 +117,13 @@ fn seeds_give_different_pictures_and_diversity_more_so() {
     assert!(pushed < alone, "{pushed} {alone}");
 }
 
+/// A network of 8x8 images and two units, whose pixels are normalized by this mean and deviation.
+fn toy(network: impl crate::model::Network + 'static, [mean, std]: [f32; 2]) -> Model {
+    let normalize = Normalize { mean: vec![mean; 3], std: vec![std; 3] };
+    let geometry = Geometry { channels: 3, height: 8, width: 8, classes: 2 };
+    Model::custom("toy", Box::new(network), geometry, &normalize)
+}
+
 /// A network whose first unit never answers, and whose second is asleep on grey.
 struct Sleepy;
 
@@ -136,9 +143,7 @@ impl crate::model::Network for Sleepy {
 
 #[test]
 fn dead_units_are_told_and_sleeping_ones_woken() {
-    let normalize = Normalize { mean: vec![0.0; 3], std: vec![0.6; 3] };
-    let geometry = Geometry { channels: 3, height: 8, width: 8, classes: 2 };
-    let model = Model::custom("sleepy", Box::new(Sleepy), geometry, &normalize);
+    let model = toy(Sleepy, [0.0, 0.6]);
     let painted = paint(&model, "units", &short(PicturePreset::Lucid, 40), &subjects(&[0, 1]));
     assert!(painted[0].dead);
     assert!(!painted[1].dead && painted[1].activation > 0.0, "{:?}", painted[1].history);
@@ -163,9 +168,7 @@ impl crate::model::Network for Drowsy {
 
 #[test]
 fn a_woken_unit_rises_by_its_own_gradient() {
-    let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] };
-    let geometry = Geometry { channels: 3, height: 8, width: 8, classes: 2 };
-    let model = Model::custom("drowsy", Box::new(Drowsy), geometry, &normalize);
+    let model = toy(Drowsy, [0.5, 0.5]);
     // White gives 0.9. Steps and penalties that remember the leaking rectifiers come half as far.
     let painted = paint(&model, "units", &short(PicturePreset::Pixel, 160), &subjects(&[0]));
     assert!(!painted[0].dead && painted[0].activation > 0.8, "{} {:?}", painted[0].activation, painted[0].history);
@@ -190,9 +193,7 @@ impl crate::model::Network for Sunken {
 
 #[test]
 fn units_behind_smooth_rectifiers_are_not_sent_down() {
-    let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] };
-    let geometry = Geometry { channels: 3, height: 8, width: 8, classes: 2 };
-    let model = Model::custom("sunken", Box::new(Sunken), geometry, &normalize);
+    let model = toy(Sunken, [0.5, 0.5]);
     for painted in paint(&model, "units", &short(PicturePreset::Pixel, 120), &subjects(&[0, 1])) {
         assert!(painted.activation > 0.5, "{} {:?}", painted.activation, painted.history);
     }

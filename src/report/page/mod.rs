@@ -4,6 +4,7 @@ pub(in crate::report) mod encode;
 pub(super) mod health;
 mod html;
 mod inside;
+pub(in crate::report) mod provenance;
 mod rate;
 pub(in crate::report) mod shell;
 pub(in crate::report) mod slots;

@@ -55,7 +55,7 @@ const GROUPS: &[&[(&str, Lower)]] = &[
 pub use convolution::in_kind;
 pub use normalization::response_norm;
 pub use product::times;
-pub use quantization::{Range, WHOLE_NUMBERS, along, dequantized, quantized};
+pub use quantization::{Range, along, dequantized, note_rounding, quantized};
 pub use refused::why_not;
 pub use symbolic::is_check;
 

@@ -15,7 +15,7 @@ pub const OPERATORS: &[(&str, Lower)] = &[
 ];
 
 /// Why activations that are rounded give no gradient.
-pub const WHOLE_NUMBERS: &str =
+const WHOLE_NUMBERS: &str =
     "rounds activations to whole steps, which have no gradients; use the model before quantization";
 
 /// The whole numbers that a quantized value can be.
@@ -29,10 +29,10 @@ pub struct Range {
     pub kind: Kind,
 }
 
-/// `x * factor + zero`, rounded to even and held in `range`; `factor` is one over the steps' size, and it and `zero` are numbers or have
-/// one value for each place along `axis`.
-pub fn quantized(x: &Tensor, factor: &Tensor, zero: Option<&Tensor>, range: Range) -> Result<Tensor, TchError> {
-    let rounded = x.f_to_kind(Kind::Float)?.f_mul(factor)?.f_round()?;
+/// `steps + zero`, rounded to even and held in `range`; `steps` are values in units of the scale, and `zero` is a number or has one value
+/// for each place along an axis.
+pub fn quantized(steps: &Tensor, zero: Option<&Tensor>, range: Range) -> Result<Tensor, TchError> {
+    let rounded = steps.f_to_kind(Kind::Float)?.f_round()?;
     let shifted = zero.map_or_else(|| Ok(rounded.shallow_clone()), |zero| rounded.f_add(zero))?;
     shifted.f_clamp(range.least, range.most)?.f_to_kind(range.kind)
 }
@@ -75,8 +75,13 @@ fn scalar(frame: &Frame, number: &Number) -> Result<Tensor, TchError> {
     }
 }
 
-/// Notes that there is no gradient where `x` depends on the pixels.
-fn note(args: &mut Args, x: Slot) {
+/// `x` in units of `scale`, as PyTorch computes it: times its reciprocal.
+fn in_steps(x: &Tensor, scale: &Tensor) -> Result<Tensor, TchError> {
+    x.f_to_kind(Kind::Float)?.f_mul(&scale.f_reciprocal()?)
+}
+
+/// Notes that there is no gradient where `x`, which is rounded, depends on the pixels.
+pub fn note_rounding(args: &mut Args, x: Slot) {
     if args.builder.constant(x).is_none() {
         args.stiff = Some(WHOLE_NUMBERS);
     }
@@ -86,11 +91,11 @@ fn quantize_all(args: &mut Args) -> Lowered {
     let (x, scale, zero) = (args.first()?, args.number("scale")?, args.number("zero_point")?);
     let range = range(args)?;
     args.ignore(&["eps"]);
-    note(args, x);
+    note_rounding(args, x);
     one(move |frame| {
         let x = frame.tensor(x)?;
         let [scale, zero] = [scalar(frame, &scale)?, scalar(frame, &zero)?].map(|number| number.to_device(x.device()));
-        quantized(x, &scale.f_reciprocal()?, Some(&zero), range)
+        quantized(&in_steps(x, &scale)?, Some(&zero), range)
     })
 }
 
@@ -107,11 +112,11 @@ fn dequantize_all(args: &mut Args) -> Lowered {
 fn quantize_channels(args: &mut Args) -> Lowered {
     let (x, scales, zeros) = (args.first()?, args.slot("scales")?, args.slot("zero_points")?);
     let (axis, range) = (args.fixed("axis", 0)?, range(args)?);
-    note(args, x);
+    note_rounding(args, x);
     one(move |frame| {
         let x = frame.tensor(x)?;
         let [scales, zeros] = [scales, zeros].map(|slot| along(frame.tensor(slot)?, x.dim(), axis));
-        quantized(x, &scales?.f_reciprocal()?, Some(&zeros?), range)
+        quantized(&in_steps(x, &scales?)?, Some(&zeros?), range)
     })
 }
 
@@ -145,7 +150,7 @@ mod tests {
         let x = Tensor::from_slice(&[0.25f32, 0.75, -9.0, 900.0]);
         let (scale, zero) = (Tensor::from(0.5f32), Tensor::from(3.0f32));
         let range = Range { least: 0.0, most: 255.0, kind: Kind::Uint8 };
-        let steps = quantized(&x, &scale.reciprocal(), Some(&zero), range).unwrap();
+        let steps = quantized(&in_steps(&x, &scale).unwrap(), Some(&zero), range).unwrap();
         assert_eq!(Vec::<u8>::try_from(&steps).unwrap(), [3, 5, 0, 255]);
         let back = dequantized(&steps, &scale, Some(&zero)).unwrap();
         assert_eq!(Vec::<f32>::try_from(&back).unwrap(), [0.0, 1.0, -1.5, 126.0]);

@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::model::backend::graph::ops::{Range, WHOLE_NUMBERS, along, dequantized, quantized};
+use crate::model::backend::graph::ops::{Range, along, dequantized, note_rounding, quantized};
 use crate::model::backend::graph::{Args, Lower, Lowered, Slot, Value, one};
 
 pub const OPERATORS: &[(&str, Lower)] = &[("DequantizeLinear", dequantize), ("QuantizeLinear", quantize)];
@@ -36,16 +36,14 @@ fn quantize(args: &mut Args) -> Lowered {
     let (x, scale, zero) = (args.slot("0")?, args.slot("1")?, args.optional("2")?);
     let (axis, range) = (axis(args)?, range(args, zero)?);
     args.ignore(&["saturate", "precision"]);
-    if args.builder.constant(x).is_none() {
-        args.stiff = Some(WHOLE_NUMBERS);
-    }
+    note_rounding(args, x);
     one(move |frame| {
         let x = frame.tensor(x)?;
         let values = |values: &Tensor| along(values, x.dim(), axis)?.f_to_device(x.device());
         let zero = frame.optional(zero)?.map(values).transpose()?;
         // Divided by the scale, as ONNX describes it.
         let steps = x.f_div(&values(frame.tensor(scale)?)?)?;
-        quantized(&steps, &Tensor::from(1.0f32).to_device(x.device()), zero.as_ref(), range)
+        quantized(&steps, zero.as_ref(), range)
     })
 }
 
