@@ -75,6 +75,8 @@ fn attacks_by_scores_run_where_there_is_no_gradient_and_others_are_refused() {
         std::fs::write(&path, suite(arch, &file, "")).unwrap();
         let (code, words) = am_eval(&["validate", "suite.toml"]);
         assert_eq!(code, Some(0), "{arch}: {words}");
+        // The network is opened once, and what is noted of it is said once.
+        assert_eq!(words.matches("note: model").count(), usize::from(arch != "torchscript"), "{arch}: {words}");
         let (code, words) = am_eval(&["run", "--no-progress", "--out", arch, "suite.toml"]);
         assert_eq!(code, Some(0), "{arch}: {words}");
         let run = std::fs::read_dir(scratch.path().join(arch)).unwrap().next().unwrap().unwrap().path();
