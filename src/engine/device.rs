@@ -120,13 +120,13 @@ pub fn searches_with(precision: SearchPrecision, source: &ModelSource, device: D
         SearchPrecision::F32 | SearchPrecision::Bf16 => (Kind::Float, false),
     };
     let capability = gpu(device).map(|gpu| gpu.capability);
-    let channels_last = source.channels_last() && channels_innermost(device, kind, capability);
+    let channels_last = source.channels_last() && channels_innermost(device, kind, capability, pixels_of(source));
     Compute { device, kind, channels_last, tf32, folded: source.folds(), stem_blocks: false }
 }
 
 /// How is judged: in f32, never rounded, in the order of memory that is faster.
 pub fn judges_with(source: &ModelSource, device: Device) -> Compute {
-    let channels_last = source.channels_last() && channels_innermost(device, Kind::Float, None);
+    let channels_last = source.channels_last() && channels_innermost(device, Kind::Float, None, pixels_of(source));
     Compute { channels_last, ..Compute::f32(device) }
 }
 
@@ -137,7 +137,7 @@ const WIDE: i64 = 128 * 128;
 /// How pictures are made: in f32, in the order of memory that is faster; in bf16 where the suite asks for it or for what is fast, and by
 /// itself on CPUs that multiply it for networks of wide images. What they do is judged as everything is.
 pub fn paints_with(precision: SearchPrecision, source: &ModelSource, device: Device) -> Compute {
-    let wide = source.geometry.height * source.geometry.width >= WIDE;
+    let wide = pixels_of(source) >= WIDE;
     let precision = match precision {
         SearchPrecision::Auto if wide && !device.is_cuda() => SearchPrecision::Fast,
         SearchPrecision::Fast | SearchPrecision::Bf16 => precision,
@@ -161,9 +161,11 @@ pub fn multiplies_bf16() -> bool {
 
 /// Whether convolutional networks are faster with their channels innermost. A rule and not a trial at each start, whose outcome
 /// could differ from run to run, and results with it. On GPUs, f32 and TF32 are faster contiguous (measured on an H200, ResNet-50: by
-/// 1.3 and 1.2 times); bf16 is so from compute capability 9.0 on (there by 1.2 times), before that not.
-fn channels_innermost(device: Device, kind: Kind, capability: Option<(i32, i32)>) -> bool {
-    !device.is_cuda() || (kind == Kind::BFloat16 && capability.is_none_or(|capability| capability < (9, 0)))
+/// 1.3 and 1.2 times); bf16 is so from compute capability 9.0 on with large images (there by 1.2 times), but not with small ones
+/// (measured on an H100, the CIFAR ResNet-20: by 1.2 to 1.6 times the other way), and before that not.
+fn channels_innermost(device: Device, kind: Kind, capability: Option<(i32, i32)>, pixels: i64) -> bool {
+    let older = capability.is_none_or(|capability| capability < (9, 0));
+    !device.is_cuda() || (kind == Kind::BFloat16 && (older || is_small(pixels)))
 }
 
 /// How a network computes, for people and for the manifest: `bf16, channels-last`.
@@ -179,7 +181,7 @@ pub fn words(compute: Compute) -> String {
 /// Rows in a batch of images with so many pixels: as many as keep the device busy and fit its memory with the networks that are
 /// usual. If they do not fit, the run goes on with fewer.
 pub fn rows(device: Device, pixels: i64) -> usize {
-    let small = pixels <= 64 * 64;
+    let small = is_small(pixels);
     if !device.is_cuda() {
         return if small { 64 } else { 16 };
     }
@@ -193,9 +195,19 @@ pub fn rows(device: Device, pixels: i64) -> usize {
     }
 }
 
+/// Whether images with so many pixels are as small as CIFAR's or Tiny ImageNet's.
+fn is_small(pixels: i64) -> bool {
+    pixels <= 64 * 64
+}
+
+/// Pixels of an image that a model takes.
+fn pixels_of(source: &ModelSource) -> i64 {
+    source.geometry.height * source.geometry.width
+}
+
 /// Rows in a batch of the images that a model takes, if the suite leaves it open.
 pub fn usual_rows(source: &ModelSource, device: Device) -> usize {
-    rows(device, source.geometry.height * source.geometry.width)
+    rows(device, pixels_of(source))
 }
 
 /// Bytes of the device's memory; of the CPU's what a run may well take.
@@ -255,10 +267,12 @@ mod tests {
     #[test]
     fn the_layout_follows_device_and_precision() {
         let (cpu, gpu) = (Device::Cpu, Device::Cuda(0));
-        assert!(channels_innermost(cpu, Kind::Float, None) && channels_innermost(cpu, Kind::BFloat16, None));
-        assert!(channels_innermost(gpu, Kind::BFloat16, Some((8, 0))));
-        assert!(!channels_innermost(gpu, Kind::BFloat16, Some((9, 0))));
-        assert!(!channels_innermost(gpu, Kind::Float, Some((8, 0))));
+        let (small, large) = (32 * 32, 224 * 224);
+        assert!([Kind::Float, Kind::BFloat16].iter().all(|&kind| channels_innermost(cpu, kind, None, large)));
+        assert!(channels_innermost(gpu, Kind::BFloat16, Some((8, 0)), large));
+        assert!(!channels_innermost(gpu, Kind::BFloat16, Some((9, 0)), large));
+        assert!(channels_innermost(gpu, Kind::BFloat16, Some((9, 0)), small));
+        assert!(!channels_innermost(gpu, Kind::Float, Some((8, 0)), small));
     }
 
     #[test]
