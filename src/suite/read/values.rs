@@ -376,7 +376,7 @@ schema_of!(UnitName, "UnitName", {
         { "type": "integer", "minimum": 0 },
         {
             "type": "string",
-            "pattern": "^ *([0-9]+|[qkv]:[0-9]+|normed:[0-9]+|head:[0-9]+|layer|direction:.+?) *(@ *(mean|max|class|top:[0-9]+%?|prefix:[0-9]+|[0-9]+ *, *[0-9]+) *)?$"
+            "pattern": "^ *([0-9]+|[qkv]:[0-9]+|normed:[0-9]+|head:[0-9]+|layer|direction:.+?|sensitive:[0-9]*[1-9][0-9]*) *(@ *(mean|max|class|top:[0-9]+%?|prefix:[0-9]+|[0-9]+ *, *[0-9]+) *)?$"
         }
     ]
 });

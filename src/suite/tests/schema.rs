@@ -1,6 +1,6 @@
 //! The JSON Schema: current, and of one mind with the reader.
 
-use super::{FULL, SHIPPED};
+use super::FULL;
 use crate::suite::{schema, schema_text};
 
 fn as_json(source: &str) -> serde_json::Value {
@@ -20,10 +20,36 @@ fn the_checked_in_schema_is_current() {
 #[test]
 fn shipped_suites_fulfil_the_schema() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
-    for (path, source) in SHIPPED.into_iter().chain([("full", FULL)]) {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/suites")).unwrap();
+    let paths =
+        folder.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|ext| ext == "toml"));
+    let shipped: Vec<(String, String)> =
+        paths.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect();
+    assert!(shipped.len() > 10, "{shipped:?}");
+    for (path, source) in shipped.iter().map(|(path, source)| (path.as_str(), source.as_str())).chain([("full", FULL)])
+    {
         let instance = as_json(source);
         let errors: Vec<String> = validator.iter_errors(&instance).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{path}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_schema_knows_the_units_that_the_reader_knows() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let known = |unit: &str| {
+        let source = FULL.replace("units = [3, 17, \"4@3,5\"]", &format!("units = [\"{unit}\"]"));
+        let source = source.replace("direction = \"suppress\"\n", "");
+        assert_ne!(source, FULL);
+        (validator.is_valid(&as_json(&source)), super::parse(&source).is_ok())
+    };
+    for unit in
+        ["3", "3@max", "q:1@class", "normed:8", "head:2", "layer", "direction:1-2", "sensitive:1", "sensitive:20"]
+    {
+        assert_eq!(known(unit), (true, true), "{unit}");
+    }
+    for unit in ["", "x", "sensitive:0", "sensitive:", "head:", "3@", "layers"] {
+        assert_eq!(known(unit), (false, false), "{unit}");
     }
 }
 
