@@ -55,9 +55,11 @@ pub struct Part {
 pub enum TriedOn {
     /// All of them.
     All,
-    /// All but those far from the boundary: the parts before took away less than half of the margin. No image of which that is true was
+    /// All but those far from the boundary: the parts before took away less than 65 % of the margin. No image of which that is true was
     /// ever flipped by a later part (docs/strength.md). Where they took away next to nothing, gradients may mislead, and all is tried.
     NotFar,
+    /// Those of which the parts before took away three quarters, or next to nothing.
+    Near,
     /// Those that nearly flipped: the parts before took away nine tenths.
     NearMisses,
 }
@@ -70,16 +72,18 @@ impl TriedOn {
             TriedOn::All => true,
             // Of what cannot be told, NaN among it, nothing is left out.
             TriedOn::NotFar => !(BLIND..FAR).contains(&taken),
-            TriedOn::NearMisses => taken >= NEAR,
+            TriedOn::Near => !(BLIND..NEAR).contains(&taken),
+            TriedOn::NearMisses => taken >= NEARLY_FLIPPED,
         }
     }
 }
 
-/// Shares of the margin below which attacks that took no more away may have been blind, and below which the boundary is far; and that from
-/// which it is near.
+/// The share of the margin below which attacks that took no more away may have been blind.
 const BLIND: f64 = 0.05;
-const FAR: f64 = 0.5;
-const NEAR: f64 = 0.9;
+/// The share below which the boundary is far; whatever a later part flipped had lost 0.753 or more (docs/strength.md).
+const FAR: f64 = 0.65;
+const NEAR: f64 = 0.75;
+const NEARLY_FLIPPED: f64 = 0.9;
 
 impl Part {
     const fn new(name: &'static str, optimizer: OptimizerName, loss: Loss, aim: Aim, steps: usize) -> Self {
@@ -147,7 +151,7 @@ impl Preset {
                 Part::new("pma", Apgd, Loss::Pma, Aim::Away, 30),
                 Part::new("ce", Apgd, Loss::Ce, Aim::Away, 20),
                 Part::new("nearest", ApgdWide, Loss::Margin, Aim::Nearest(2), 80).on(TriedOn::NotFar),
-                Part::new("nearest-dlr", Apgd, ratio, Aim::Nearest(4), 40).on(TriedOn::NotFar),
+                Part::new("nearest-dlr", Apgd, ratio, Aim::Nearest(4), 40).on(TriedOn::Near),
                 Part::new("near-miss", ApgdWide, Loss::Margin, Aim::Nearest(2), 100).starts(4).on(TriedOn::NearMisses),
             ],
         }
@@ -180,14 +184,25 @@ mod tests {
     }
 
     #[test]
+    fn half_the_budget_keeps_every_part() {
+        let steps = |preset: Preset, percent| {
+            preset.parts_of(Norm::Linf, 10, percent).iter().map(|part| part.steps).collect::<Vec<_>>()
+        };
+        assert_eq!(steps(Preset::AmStandard, 50), [15, 10, 40, 20, 50]);
+        assert_eq!(steps(Preset::Standard, 1), [1, 1, 1, 50]);
+    }
+
+    #[test]
     fn far_samples_and_near_misses_are_told_by_the_share_of_the_margin_that_is_left() {
-        let tried = |margin: f32| [TriedOn::NotFar, TriedOn::NearMisses].map(|on| on.includes(2.0, margin));
-        assert_eq!([1.2, 0.8, 0.1].map(tried), [[false, false], [true, false], [true, true]]);
+        let partial = [TriedOn::NotFar, TriedOn::Near, TriedOn::NearMisses];
+        let tried = |margin: f32| partial.map(|on| on.includes(2.0, margin));
+        let rising = [[false, false, false], [true, false, false], [true, true, false], [true, true, true]];
+        assert_eq!([0.8, 0.6, 0.4, 0.1].map(tried), rising);
         // What took nothing away may have been blind; before the first part nothing is known.
-        assert_eq!([1.95, 2.5, f32::INFINITY, f32::NAN].map(tried), [[true, false]; 4]);
+        assert_eq!([1.95, 2.5, f32::INFINITY, f32::NAN].map(tried), [[true, true, false]; 4]);
         // Whatever the logits' scale.
         let scale = f32::powi(2.0, -20);
-        for on in [TriedOn::NotFar, TriedOn::NearMisses] {
+        for on in partial {
             let same = |margin: f32| on.includes(2.0, margin) == on.includes(2.0 * scale, margin * scale);
             assert!((0..100).all(|at| same(at as f32 / 50.0)));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::passes::{Passes, VERIFICATION};
 use crate::suite::config::{AttackConfig, ModelConfig, OptimizerName, Suite};
+use crate::suite::presets::WHOLE_BUDGET;
 use crate::terms::{Epsilon, Norm, headline_radius};
 
 /// Draws of noise for each sample.
@@ -47,10 +48,12 @@ pub fn is_searched(place: usize, samples: usize) -> bool {
     is_one_of((samples / 10).max(FEWEST), place, samples)
 }
 
-/// The attack with twice the steps at one radius; none for attacks on units.
+/// The attack with twice the steps at one radius, a composition with more than its whole budget, without its search without gradients;
+/// none for attacks on units.
 pub fn longer(attack: &AttackConfig, epsilon: Epsilon) -> Option<AttackConfig> {
-    let has_steps = attack.goal.can_be_longer();
-    has_steps.then(|| AttackConfig { steps: attack.steps * 2, epsilons: vec![epsilon], ..attack.clone() })
+    let least = attack.goal.composition().map_or(0, |_| WHOLE_BUDGET + 1);
+    let steps = (attack.steps * 2).max(least);
+    attack.goal.can_be_longer().then(|| AttackConfig { steps, epsilons: vec![epsilon], ..attack.clone() })
 }
 
 /// Whether a suite's attack takes part in self-tests of `norm`.

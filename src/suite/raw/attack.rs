@@ -210,6 +210,8 @@ raw_table! {
         norm: BallNorm, required;
         /// Radii of the ball, in pixel units of [0, 1].
         epsilons: Vec<At<Radius>>, required;
+        /// Steps of each part, in percent of AutoAttack's. Default 100.
+        budget: Count<1, 100>;
         /// In which order several radii are settled; `nearest` begins with a minimal-norm attack, which AutoAttack does not have. Default each.
         sweep: Sweep;
     }
@@ -229,6 +231,8 @@ raw_table! {
         norm: BallNorm, required;
         /// Radii of the ball, in pixel units of [0, 1].
         epsilons: Vec<At<Radius>>, required;
+        /// Steps of each part, in percent of its own. Default 100.
+        budget: Count<1, 100>;
         /// In which order several radii are settled; in suites of form 1 `each` unless they say otherwise. Default nearest.
         sweep: Sweep;
     }

@@ -6,7 +6,7 @@ use crate::suite::presets::{Preset, WHOLE_BUDGET};
 use crate::suite::raw::attack::{Around, AttackTable, RawAmStandard, RawStandard};
 use crate::suite::read::At;
 use crate::suite::read::problem::Problems;
-use crate::suite::read::values::{FormVersion, Name, Radius, Text};
+use crate::suite::read::values::{Count, FormVersion, Name, Radius, Text};
 use crate::suite::read::words::BallNorm;
 
 impl AttackTable for RawStandard {
@@ -15,9 +15,9 @@ impl AttackTable for RawStandard {
     }
 
     fn resolve(self: Box<Self>, suite: Around, problems: &mut Problems) -> Option<AttackConfig> {
-        let RawStandard { name, models, norm, epsilons, sweep, .. } = *self;
+        let RawStandard { name, models, norm, epsilons, budget, sweep, .. } = *self;
         let sweep = sweep.map_or(Sweep::Each, |sweep| sweep.value);
-        composed((Preset::Standard, sweep), (name, models, norm, epsilons), suite.names, problems)
+        composed((Preset::Standard, sweep), (name, models, norm, epsilons, budget), suite.names, problems)
     }
 }
 
@@ -27,9 +27,9 @@ impl AttackTable for RawAmStandard {
     }
 
     fn resolve(self: Box<Self>, suite: Around, problems: &mut Problems) -> Option<AttackConfig> {
-        let RawAmStandard { name, models, norm, epsilons, sweep, .. } = *self;
+        let RawAmStandard { name, models, norm, epsilons, budget, sweep, .. } = *self;
         let sweep = sweep.map_or(usual_sweep(suite.form), |sweep| sweep.value);
-        composed((Preset::AmStandard, sweep), (name, models, norm, epsilons), suite.names, problems)
+        composed((Preset::AmStandard, sweep), (name, models, norm, epsilons, budget), suite.names, problems)
     }
 }
 
@@ -41,13 +41,19 @@ fn usual_sweep(form: FormVersion) -> Sweep {
     }
 }
 
-/// The keys that both compositions have: name, models, norm and radii.
-type Shared = (Option<At<Name>>, Option<At<Vec<At<Text>>>>, Option<At<BallNorm>>, Option<At<Vec<At<Radius>>>>);
+/// The keys that both compositions have: name, models, norm, radii and budget.
+type Shared = (
+    Option<At<Name>>,
+    Option<At<Vec<At<Text>>>>,
+    Option<At<BallNorm>>,
+    Option<At<Vec<At<Radius>>>>,
+    Option<At<Count<1, 100>>>,
+);
 
 /// A composition, in the keys that both have.
 fn composed(
     (preset, sweep): (Preset, Sweep),
-    (name, models, norm, epsilons): Shared,
+    (name, models, norm, epsilons, budget): Shared,
     names: &[At<String>],
     problems: &mut Problems,
 ) -> Option<AttackConfig> {
@@ -69,7 +75,7 @@ fn composed(
         goal: Goal::ClassLogit(ClassLogitGoal { target: Target::Untargeted, loss: Loss::Margin, preset: Some(preset) }),
         norm: norm?,
         epsilons,
-        steps: WHOLE_BUDGET,
+        steps: budget.map_or(WHOLE_BUDGET, |budget| budget.value.size()),
         step_size: None,
         restarts: 1,
         stop: Stop::Flip,
