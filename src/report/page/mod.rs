@@ -1,5 +1,6 @@
 //! The self-contained page of a run, and what other pages share with it: shell, styles, pictures, places.
 
+mod embedded;
 pub(in crate::report) mod encode;
 pub(super) mod health;
 mod html;

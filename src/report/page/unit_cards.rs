@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::embedded::{SAMPLE_SIDE, SIDE, embedded};
 use super::encode::data_uri;
 use crate::record::{Example, PictureDir, PictureRecord};
 use crate::report::chart::atlas::unit_name;
@@ -69,15 +70,13 @@ fn card(
     examples: &[Example],
     classes: &[String],
 ) -> Result<UnitCard, ReportError> {
-    let read = |file: &str| -> Result<String, ReportError> {
-        let failed =
-            |error: std::io::Error| ReportError::Draw { chart: file.to_owned(), source: DrawError::new(error) };
-        let png = crate::files::read_whole(dir.path().join(file)).map_err(failed)?;
-        Ok(data_uri(&png))
+    let read = |file: &str, most: u32| {
+        let failed = |source: DrawError| ReportError::Draw { chart: file.to_owned(), source };
+        embedded(&dir.path().join(file), most).map_err(failed)
     };
     let samples = picture.samples.iter().take(FEW).map(|sample| {
         let class = sample.label.map_or_else(String::new, |label| format!("{}, ", class_name(classes, label)));
-        Ok(Shown { source: read(&sample.file)?, caption: format!("{class}{:.2}", sample.activation) })
+        Ok(Shown { source: read(&sample.file, 2 * SAMPLE_SIDE)?, caption: format!("{class}{:.2}", sample.activation) })
     });
     let is_of =
         |unit: &&UnitSummary| (&unit.model, &unit.layer, &unit.unit) == (&picture.model, &picture.layer, &picture.unit);
@@ -106,7 +105,7 @@ fn card(
             unit_name(picture, classes),
             picture.visualization
         ),
-        picture: read(&picture.file)?,
+        picture: read(&picture.file, SIDE)?,
         measures: format!(
             "activation {:.3}{percentile}; given {} with {:.0} %",
             picture.objective,

@@ -1,11 +1,10 @@
 //! The pictures of units in a page: an atlas of each layer, and what is measured of the pictures.
 
-use std::io::Cursor;
 use std::path::Path;
 
-use image::imageops::FilterType;
 use serde::Serialize;
 
+use super::embedded::{SAMPLE_SIDE, SIDE, embedded};
 use super::encode::data_uri;
 use super::rate::Rate;
 use super::unit_cards::{UnitCard, unit_cards};
@@ -21,10 +20,6 @@ use crate::wording::format;
 
 /// Most bytes of atlases in a page; those beyond are in `visualize/` only.
 const ROOM: usize = 3_000_000;
-
-/// Longest side of an embedded picture, and of a real sample below it.
-const SIDE: u32 = 208;
-const SAMPLE_SIDE: u32 = 48;
 
 /// Real samples below a picture.
 const SAMPLES: usize = 5;
@@ -283,20 +278,6 @@ fn universal(record: &UniversalRecord, classes: &[String]) -> Universal {
             status => status.as_str(),
         },
     }
-}
-
-/// A PNG file for a page, with no side longer than `most` pixels.
-fn embedded(path: &Path, most: u32) -> Result<String, DrawError> {
-    let wrong = |cause: String| DrawError::new(format!("{}: {cause}", path.display()));
-    let png = crate::files::read_whole(path).map_err(|error| wrong(error.to_string()))?;
-    let image = image::load_from_memory(&png).map_err(|error| wrong(error.to_string()))?;
-    if image.width().max(image.height()) <= most {
-        return Ok(data_uri(&png));
-    }
-    let mut bytes = Cursor::new(Vec::new());
-    let small = image.resize(most, most, FilterType::Triangle);
-    small.write_to(&mut bytes, image::ImageFormat::Png).map_err(DrawError::new)?;
-    Ok(data_uri(&bytes.into_inner()))
 }
 
 fn row(picture: &PictureRecord, classes: &[String]) -> Row {
