@@ -13,11 +13,11 @@ use crate::report::chart::canvas::DrawError;
 pub const SIDE: u32 = 208;
 pub const SAMPLE_SIDE: u32 = 48;
 
-/// Longest side of a picture that is kept to the pixel: those of small networks, whose pixels are seen one by one. Of larger ones, which are
-/// full of detail, a PNG takes six times the bytes of a JPEG.
+/// Longest side of pictures that are kept to the pixel: those of small networks, whose pixels are seen one by one. Of larger ones, which are
+/// full of detail, a PNG takes four times the bytes of a JPEG.
 const EXACT: u32 = 96;
 /// Of 100.
-const QUALITY: u8 = 90;
+const QUALITY: u8 = 85;
 
 /// A PNG file for a page, with no side longer than `most` pixels.
 ///
@@ -33,7 +33,7 @@ pub fn embedded(path: &Path, most: u32) -> Result<String, DrawError> {
     }
     let image = if side > most { image.resize(most, most, FilterType::Triangle) } else { image };
     let mut bytes = Cursor::new(Vec::new());
-    if most <= EXACT {
+    if side <= EXACT {
         image.write_to(&mut bytes, image::ImageFormat::Png).map_err(DrawError::new)?;
         return Ok(data_uri(&bytes.into_inner()));
     }
@@ -65,7 +65,8 @@ mod tests {
         let large = embedded(&saved(224), SIDE).unwrap();
         assert!(large.starts_with("data:image/jpeg;base64,/9j/"), "{}", &large[..40]);
         assert!(large.len() * 2 < std::fs::metadata(dir.path().join("224.png")).unwrap().len() as usize);
-        assert!(embedded(&dir.path().join("224.png"), SAMPLE_SIDE).unwrap().starts_with("data:image/png"));
+        assert!(embedded(&dir.path().join("224.png"), SAMPLE_SIDE).unwrap().len() * 6 < large.len());
+        assert!(embedded(&saved(64), SAMPLE_SIDE).unwrap().starts_with("data:image/png"));
         let missing = embedded(&dir.path().join("none.png"), SIDE).unwrap_err().to_string();
         assert!(missing.contains("none.png"), "{missing}");
     }

@@ -15,7 +15,7 @@ use crate::wording::format;
 /// Most units with a section of their own.
 const MOST_CARDS: usize = 120;
 /// Most bytes of their pictures.
-const ROOM: usize = 1_500_000;
+const ROOM: usize = 2_500_000;
 /// Real samples and flips of a unit.
 const FEW: usize = 5;
 

@@ -1,7 +1,5 @@
 //! The pictures of units in a page: an atlas of each layer, and what is measured of the pictures.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::embedded::{SAMPLE_SIDE, SIDE, embedded};
@@ -19,7 +17,7 @@ use crate::summary::RunSummary;
 use crate::wording::format;
 
 /// Most bytes of atlases in a page; those beyond are in `visualize/` only.
-const ROOM: usize = 3_000_000;
+const ROOM: usize = 4_000_000;
 
 /// Real samples below a picture.
 const SAMPLES: usize = 5;
