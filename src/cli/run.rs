@@ -12,7 +12,7 @@ use super::output::{tell, warn};
 use super::shard;
 use super::visualize;
 use super::workers::{self, Placement};
-use crate::engine::{Prepared, Run, RunError, device};
+use crate::engine::{Prepared, Run, RunError, device, give_back_freed};
 use crate::gate::Snapshot;
 use crate::interrupt;
 use crate::model::TORCHSCRIPT;
@@ -191,6 +191,7 @@ fn compute(prepared: &Prepared, args: &RunArgs, dir: &RunDir, manifest: &mut Man
     }
     executed.map_err(failure)?;
     visualize::studies_of_run(prepared, dir.path(), (0, 1))?;
+    give_back_freed();
     write_outputs(dir, manifest, args.save_adversarial).map_err(outputs_failure)
 }
 

@@ -23,6 +23,7 @@ pub use error::RunError;
 pub use guard::{Cause, LibtorchError, guarded};
 pub use identity::ENGINE_VERSION;
 pub use learned::learned;
+pub use memory::give_back_freed;
 pub use predict::{PredictError, Prediction, Predictor};
 pub use prepare::Prepared;
 pub use run::{Observer, Run};

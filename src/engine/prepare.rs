@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::Device;
 
 use super::block::usual_block;
-use super::device::{self, judges_with, paints_with, searches_with, usual_rows};
+use super::device::{self, judges_with, paints_with, search_rows, searches_with};
 use super::error::RunError;
 use super::guard::guarded;
 use super::identity::identity;
@@ -278,7 +278,7 @@ impl Prepared {
 
     /// Rows in a batch.
     pub fn capacity(&self) -> usize {
-        self.suite.run.batch.unwrap_or_else(|| usual_rows(&self.sources[0], self.device))
+        self.suite.run.batch.unwrap_or_else(|| search_rows(&self.sources[0], self.search_compute(0)))
     }
 
     /// Where and how the run computes, for people: `NVIDIA H100 (cuda:0), bf16, channels-last, batches of 256, blocks of 1024`.
