@@ -112,10 +112,11 @@ fn halve(pixels: &[u8], width: usize) -> Vec<u8> {
     for rows in pixels.chunks_exact(width * 6) {
         let (upper, lower) = rows.split_at(width * 3);
         for (a, b) in upper.chunks_exact(6).zip(lower.chunks_exact(6)) {
-            for channel in 0..3 {
-                let sum: u16 = [a[channel], a[channel + 3], b[channel], b[channel + 3]].map(u16::from).iter().sum();
-                halved.push(((sum + 2) / 4) as u8);
-            }
+            let mean = |at: usize| {
+                let sum = u16::from(a[at]) + u16::from(a[at + 3]) + u16::from(b[at]) + u16::from(b[at + 3]);
+                ((sum + 2) / 4) as u8
+            };
+            halved.extend_from_slice(&[mean(0), mean(1), mean(2)]);
         }
     }
     halved
