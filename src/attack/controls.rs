@@ -46,9 +46,11 @@ pub struct ControlOutcome {
 }
 
 impl ControlOutcome {
-    fn push(&mut self, (record, image): (Record, Option<Vec<f32>>)) {
-        self.images.extend(image.map(|image| (self.records.len(), image)));
-        self.records.push(record);
+    fn extend(&mut self, records: Vec<(Record, Option<Vec<f32>>)>) {
+        for (record, image) in records {
+            self.images.extend(image.map(|image| (self.records.len(), image)));
+            self.records.push(record);
+        }
     }
 }
 
@@ -73,9 +75,8 @@ impl<'a> ControlBlock<'a> {
             let all: Vec<usize> = (0..self.clean().len()).filter(|&sample| self.clean().attackable(sample)).collect();
             for draw in 0..DRAWS {
                 let cell = self.cell(CellKind::ControlNoise, Some(CellUnit::Draw(draw)));
-                let mut found = self.noise(&all, draw);
-                (0..self.clean().len())
-                    .for_each(|sample| outcome.push(self.record(&cell, sample, found.remove(&sample))));
+                let everyone: Vec<usize> = (0..self.clean().len()).collect();
+                outcome.extend(self.records(&cell, &everyone, self.noise(&all, draw)));
             }
         }
         // What the attack flipped has nothing to tell.
@@ -89,8 +90,7 @@ impl<'a> ControlBlock<'a> {
         };
         let open: Vec<usize> = (0..self.clean().len()).filter(open).collect();
         let cell = self.cell(CellKind::ControlSearch, None);
-        let mut found = self.search(&open);
-        open.iter().for_each(|&sample| outcome.push(self.record(&cell, sample, found.remove(&sample))));
+        outcome.extend(self.records(&cell, &open, self.search(&open)));
         self.longer(&open, &mut outcome);
         outcome
     }
@@ -206,7 +206,39 @@ impl<'a> ControlBlock<'a> {
         })
     }
 
-    fn record(&self, cell: &Arc<Cell>, sample: usize, found: Option<Found>) -> (Record, Option<Vec<f32>>) {
+    /// The records of `samples`, some of which a control was tried on, and their images, if these are kept.
+    fn records(
+        &self,
+        cell: &Arc<Cell>,
+        samples: &[usize],
+        mut found: BTreeMap<usize, Found>,
+    ) -> Vec<(Record, Option<Vec<f32>>)> {
+        let clean = self.clean();
+        let flips = |sample: usize, judged: &Judgement| {
+            let right = clean.judgements[sample].prediction == clean.labels[sample];
+            right && judged.breaks(clean.judgements[sample].prediction)
+        };
+        let flipped: Vec<usize> =
+            samples.iter().copied().filter(|at| found.get(at).is_some_and(|found| flips(*at, &found.judged))).collect();
+        let images: Vec<&Tensor> = flipped.iter().map(|sample| &found[sample].image).collect();
+        let rounded = match images.is_empty() {
+            true => Vec::new(),
+            false => self.judge(&in_8_bits(&Tensor::cat(&images, 0)), &flipped),
+        };
+        let holds =
+            |(&sample, judged): (&usize, Judgement)| (sample, judged.flips(clean.judgements[sample].prediction));
+        let rounded: BTreeMap<usize, bool> = flipped.iter().zip(rounded).map(holds).collect();
+        let record = |&sample: &usize| self.record(cell, sample, found.remove(&sample), rounded.get(&sample).copied());
+        samples.iter().map(record).collect()
+    }
+
+    fn record(
+        &self,
+        cell: &Arc<Cell>,
+        sample: usize,
+        found: Option<Found>,
+        rounded: Option<bool>,
+    ) -> (Record, Option<Vec<f32>>) {
         let clean = &self.clean().judgements[sample];
         let center = self.clean().pixels.narrow(0, sample as i64, 1);
         let (image, judged, forwards) = match found {
@@ -218,7 +250,6 @@ impl<'a> ControlBlock<'a> {
         let flipped = judged.breaks(clean.prediction)
             && (attacked || !clean.decided)
             && clean.prediction == self.clean().labels[sample];
-        let rounded = flipped && attacked && { self.judge(&in_8_bits(&image), &[sample])[0].flips(clean.prediction) };
         let record = Record {
             cell: cell.clone(),
             sample_id: self.clean().ids[sample].clone(),
@@ -228,11 +259,11 @@ impl<'a> ControlBlock<'a> {
             part: None,
             nearest_flip: None,
             steps: 0,
-            forwards: forwards + u32::from(rounded),
+            forwards: forwards + u32::from(rounded.is_some()),
             backwards: 0,
             adv_pred: judged.prediction as u32,
             flipped,
-            flipped_u8: rounded,
+            flipped_u8: rounded.unwrap_or(false),
             target_hit: None,
             margin_clean: clean.margin,
             margin_adv: judged.margin,
