@@ -15,7 +15,7 @@ use crate::record::{
 };
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
-use crate::search::{Criterion, Found, Referee, Retain, Search};
+use crate::search::{Criterion, FirstLook, Follow, Found, Referee, Retain, Search};
 use crate::suite::{AttackConfig, GradientViews, OptimizerName, Stop, Target};
 use crate::terms::{Epsilon, LayerName};
 
@@ -40,6 +40,30 @@ pub struct AttackBlock<'a> {
     pub keep_images: bool,
     /// Whether what was found is looked at later, for more than a few pictures.
     pub looked_into: bool,
+}
+
+/// How rows move and how far, which of their images counts, and the views over which gradients are averaged.
+pub(super) type WayOfSearch = (OptimizerName, Pace, Criterion, Option<GradientViews>);
+
+/// What rows of an attack are after.
+pub(super) struct Sought<'a> {
+    /// Makes what they maximize.
+    pub objective: &'a dyn Fn(&[Row]) -> Box<dyn Objective>,
+    /// Who decides what they reached.
+    pub referee: &'a dyn Referee,
+    /// Whose images are kept.
+    pub retain: Retain,
+    /// What they see at clean images, if that is known.
+    pub known: Option<&'a FirstLook>,
+    /// What follows a row that reached what it was after.
+    pub follow: Option<&'a Follow<'a>>,
+}
+
+impl<'a> Sought<'a> {
+    /// Nothing is known before, and nothing follows.
+    pub fn new(objective: &'a dyn Fn(&[Row]) -> Box<dyn Objective>, referee: &'a dyn Referee, retain: Retain) -> Self {
+        Sought { objective, referee, retain, known: None, follow: None }
+    }
 }
 
 /// What a block of an attack gave.
@@ -109,24 +133,26 @@ impl AttackBlock<'_> {
         referee: &dyn Referee,
         retain: Retain,
     ) -> Found {
+        self.search_by(self.way_of_search(), chains, Sought::new(objective, referee, retain))
+    }
+
+    /// How the attack's own rows search.
+    pub(super) fn way_of_search(&self) -> WayOfSearch {
         let attack = self.attack;
         let criterion = match attack.stop {
             Stop::Flip => Criterion::first(1),
             Stop::Target => Criterion::first(2),
             Stop::Budget => Criterion::best(),
         };
-        let pace = Pace::new(attack.steps, attack.step_size);
-        self.search_by((attack.optimizer, pace, criterion, attack.views), chains, objective, referee, retain)
+        (attack.optimizer, Pace::new(attack.steps, attack.step_size), criterion, attack.views)
     }
 
     /// Runs chains of rows in the attack's balls.
     pub(super) fn search_by(
         &self,
-        (optimizer, pace, criterion, views): (OptimizerName, Pace, Criterion, Option<GradientViews>),
+        (optimizer, pace, criterion, views): WayOfSearch,
         chains: Vec<Vec<Row>>,
-        objective: &dyn Fn(&[Row]) -> Box<dyn Objective>,
-        referee: &dyn Referee,
-        retain: Retain,
+        Sought { objective, referee, retain, known, follow }: Sought,
     ) -> Found {
         let search = Search {
             bench: self.bench,
@@ -139,8 +165,9 @@ impl AttackBlock<'_> {
             views,
             noise: self.noise("start"),
             retain,
+            known,
         };
-        search.run(chains)
+        search.run_on(chains, follow)
     }
 
     /// Which images an attack of many cells keeps, the chains of its controls being behind the `first`.

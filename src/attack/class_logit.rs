@@ -2,8 +2,9 @@
 
 use tch::Tensor;
 
+use super::block::Sought;
 use super::settle::Entry;
-use super::sweep::Round;
+use super::sweep::{Round, below};
 use super::{AttackBlock, ByMargin, Kind, Unfit, Way};
 use crate::judge::CleanBlock;
 use crate::model::Model;
@@ -90,16 +91,28 @@ impl Kind for ClassLogit {
 }
 
 impl ClassLogit {
-    /// All radii at once; suites ask for it where nothing is targeted and rows leave at a flip.
+    /// All radii at once; suites ask for it where nothing is targeted and rows leave at a flip. A flip is followed at the next radius below,
+    /// in the same batch.
     fn sweep(&self, block: &AttackBlock) -> (Vec<Entry>, u64) {
         let bench = block.bench;
         let predictions = bench.clean.predictions();
-        let (swept, unconfirmed) = block.sweep(&mut |wanted| {
-            let found = block.search(
+        let below = |finished: &Finished| {
+            let radius = below(&block.attack.epsilons, finished.lengths.get(block.attack.norm));
+            radius.map_or_else(Vec::new, |epsilon| block.restarts(finished.row.sample, epsilon, Drives::Away))
+        };
+        let (swept, unconfirmed) = block.sweep(&mut |wanted, known| {
+            let found = block.search_by(
+                block.way_of_search(),
                 wanted.iter().map(|&(sample, epsilon)| block.restarts(sample, epsilon, Drives::Away)).collect(),
-                &|rows| Box::new(LogitObjective::new(self.loss, rows, &predictions, bench.model.device())),
-                &ByMargin(bench),
-                Retain::All,
+                Sought {
+                    objective: &|rows| {
+                        Box::new(LogitObjective::new(self.loss, rows, &predictions, bench.model.device()))
+                    },
+                    referee: &ByMargin(bench),
+                    retain: Retain::All,
+                    known: known.filter(|_| self.loss == Loss::Margin),
+                    follow: Some(&below),
+                },
             );
             (found.chains.into_iter().map(|rows| Round { rows, part: None }).collect(), found.unconfirmed)
         });

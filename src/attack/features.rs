@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
+use super::block::Sought;
 use super::settle::Entry;
 use super::{AttackBlock, ByMargin, Kind, Unfit, Way};
 use crate::model::Model;
@@ -165,9 +166,11 @@ fn reference(block: &AttackBlock, chains: &[Vec<Row>]) -> HashMap<RowKey, Tensor
     let found = block.search_by(
         (OptimizerName::Steepest, Pace::new(ILA_STEPS, None), Criterion::best(), None),
         chains.to_vec(),
-        &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
-        &ByMargin(bench),
-        Retain::All,
+        Sought::new(
+            &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
+            &ByMargin(bench),
+            Retain::All,
+        ),
     );
     found.chains.into_iter().flatten().map(|row| (key(&row.row), row.image)).collect()
 }

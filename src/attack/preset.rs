@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use super::block::Sought;
 use super::settle::Entry;
 use super::sweep::{Round, Swept};
 use super::{AttackBlock, ByMargin, Kind, Unfit};
@@ -30,7 +31,7 @@ impl Kind for Composition {
         let aims = Aims::new(block, &parts);
         let mut course = Course { block, parts, aims, ranked: vec![false; block.bench.clean.len()] };
         let (settled, unconfirmed) = match block.attack.sweeps() {
-            true => block.sweep(&mut |wanted| course.run(wanted)),
+            true => block.sweep(&mut |wanted, _| course.run(wanted)),
             false => course.radius_by_radius(),
         };
         let part = |sample: usize, epsilon: Epsilon| settled[sample].part(epsilon);
@@ -105,9 +106,11 @@ fn run_part(block: &AttackBlock, part: &Part, rows: Vec<Vec<Row>>) -> (Vec<Vec<F
     let found = block.search_by(
         (part.optimizer, Pace::new(part.steps, None), Criterion::first(1), part.views),
         chains,
-        &|rows| Box::new(LogitObjective::new(part.loss, rows, &predictions, bench.model.device())),
-        &ByMargin(bench),
-        Retain::All,
+        Sought::new(
+            &|rows| Box::new(LogitObjective::new(part.loss, rows, &predictions, bench.model.device())),
+            &ByMargin(bench),
+            Retain::All,
+        ),
     );
     if !part.is_abreast() {
         return (found.chains, found.unconfirmed);

@@ -6,14 +6,15 @@
 
 use tch::Tensor;
 
+use super::block::Sought;
 use super::{AttackBlock, ByDistance, ByMargin};
 use crate::judge::{Judgement, Lengths, in_8_bits};
-use crate::objective::LogitObjective;
+use crate::objective::{LogitObjective, Objective};
 use crate::optimizer::Pace;
 use crate::region::{Balls, Regions};
 use crate::rows::{Drives, Entrants, Row};
-use crate::search::{Criterion, Finished, Referee, Retain, Verdict, inside};
-use crate::suite::passes::NEAREST_STEPS;
+use crate::search::{Criterion, Finished, FirstLook, Referee, Retain, Verdict, inside};
+use crate::suite::passes::nearest_steps;
 use crate::suite::{Loss, OptimizerName};
 use crate::terms::{Epsilon, Norm};
 
@@ -23,7 +24,12 @@ const NEAREST: &str = "fmn";
 /// The name of what failing attacks ended with, drawn into smaller balls.
 const DRAWN: &str = "sweep";
 
-/// What an attack found for one sample at one radius.
+/// The largest radius inside which a flip at distance `near` does not lie.
+pub(super) fn below(epsilons: &[Epsilon], near: f64) -> Option<Epsilon> {
+    epsilons.iter().copied().rev().find(|epsilon| !inside(near, *epsilon))
+}
+
+/// What an attack found for one sample at one radius, and behind a flip at smaller ones.
 pub(super) struct Round {
     /// The rows that ran.
     pub rows: Vec<Finished>,
@@ -39,8 +45,9 @@ impl Round {
     }
 }
 
-/// Attacks samples at one radius each; also tells how many hits were not confirmed.
-pub(super) type Attack<'a> = dyn FnMut(&[(usize, Epsilon)]) -> (Vec<Round>, u64) + 'a;
+/// Attacks samples at one radius each, from the largest of those that are open, and behind a flip at smaller ones if it likes; also tells
+/// how many hits were not confirmed. It is told what the margin's rows see at clean images.
+pub(super) type Attack<'a> = dyn FnMut(&[(usize, Epsilon)], Option<&FirstLook>) -> (Vec<Round>, u64) + 'a;
 
 /// What a sweep found for one sample.
 #[derive(Default)]
@@ -98,16 +105,22 @@ impl AttackBlock<'_> {
     /// Settles all radii of all samples; what was found by sample, nothing for those that were not attacked, and the number of hits that were not confirmed.
     pub(super) fn sweep(&self, attack: &mut Attack) -> (Vec<Swept>, u64) {
         let epsilons = &self.attack.epsilons;
-        let (mut standings, mut unconfirmed) = self.nearest();
+        let (bench, predictions) = (self.bench, self.bench.clean.predictions());
+        let margin = |rows: &[Row]| -> Box<dyn Objective> {
+            Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device()))
+        };
+        let largest = epsilons[epsilons.len() - 1];
+        let row = |sample: usize| Row { sample, epsilon: largest, restart: 0, drives: Drives::Away };
+        let rows: Vec<Row> = bench.attacked().into_iter().map(row).collect();
+        let known = FirstLook::take(bench, &rows, &margin);
+        let (mut standings, mut unconfirmed) = self.nearest(rows, &margin, known.as_ref());
         loop {
             let due = |standing: &mut Standing| {
-                let open = |epsilon: &Epsilon| !inside(standing.near, *epsilon);
-                let below = epsilons.iter().rposition(open);
                 // What lies just beyond the boundary is often lost with 8 bits; the attack's own images are surer.
-                let again = standing.lost.take().and_then(|lost| epsilons.iter().position(|epsilon| *epsilon == lost));
-                again.or(below).filter(|_| !standing.settled)
+                let radius = standing.lost.take().or_else(|| below(epsilons, standing.near));
+                radius.filter(|_| !standing.settled)
             };
-            let due: Vec<(usize, usize)> = standings
+            let due: Vec<(usize, Epsilon)> = standings
                 .iter_mut()
                 .enumerate()
                 .filter_map(|(place, standing)| Some((place, due(standing)?)))
@@ -116,13 +129,14 @@ impl AttackBlock<'_> {
                 break;
             }
             let wanted: Vec<(usize, Epsilon)> =
-                due.iter().map(|&(place, radius)| (standings[place].sample, epsilons[radius])).collect();
-            let (rounds, lost) = attack(&wanted);
+                due.iter().map(|&(place, radius)| (standings[place].sample, radius)).collect();
+            let (rounds, lost) = attack(&wanted, known.as_ref());
             unconfirmed += lost;
-            let mut failed: Vec<(usize, usize)> = Vec::new();
+            let mut failed: Vec<(usize, Epsilon)> = Vec::new();
             for (&(place, radius), round) in due.iter().zip(rounds) {
-                if !round.rows.iter().any(|row| row.flipped) {
-                    failed.push((place, radius));
+                let last = round.rows.iter().map(|row| row.row.epsilon).min().unwrap_or(radius);
+                if !round.rows.iter().any(|row| row.flipped && row.row.epsilon == last) {
+                    failed.push((place, last));
                 }
                 self.take(&mut standings[place], round);
             }
@@ -135,23 +149,23 @@ impl AttackBlock<'_> {
         (swept, unconfirmed)
     }
 
-    /// Searches for the nearest flip of each sample in the largest ball. What flips is also looked at on the surface of the smallest
-    /// ball around it, where it is surer.
-    fn nearest(&self) -> (Vec<Standing>, u64) {
+    /// Searches for the nearest flip of each sample, whose `rows` these are, in the largest ball. What flips is also looked at on the surface of
+    /// the smallest ball around it, where it is surer.
+    fn nearest(
+        &self,
+        rows: Vec<Row>,
+        margin: &dyn Fn(&[Row]) -> Box<dyn Objective>,
+        known: Option<&FirstLook>,
+    ) -> (Vec<Standing>, u64) {
         let (bench, norm, epsilons) = (self.bench, self.attack.norm, &self.attack.epsilons);
-        let samples = bench.attacked();
-        let (smallest, largest) = (epsilons[0], epsilons[epsilons.len() - 1]);
-        let predictions = bench.clean.predictions();
-        let row = |&sample: &usize| vec![Row { sample, epsilon: largest, restart: 0, drives: Drives::Away }];
+        let samples: Vec<usize> = rows.iter().map(|row| row.sample).collect();
         let found = self.search_by(
-            (OptimizerName::Fmn, Pace::new(NEAREST_STEPS, None), Criterion::near_enough(smallest), None),
-            samples.iter().map(row).collect(),
-            &|rows| Box::new(LogitObjective::new(Loss::Margin, rows, &predictions, bench.model.device())),
-            &ByDistance { bench, norm, most: 1 },
-            Retain::All,
+            (OptimizerName::Fmn, Pace::new(nearest_steps(norm), None), Criterion::near_enough(epsilons[0]), None),
+            rows.into_iter().map(|row| vec![row]).collect(),
+            Sought { known, ..Sought::new(margin, &ByDistance { bench, norm, most: 1 }, Retain::All) },
         );
         let mut standings: Vec<Standing> = Vec::with_capacity(samples.len());
-        for (&sample, rows) in samples.iter().zip(found.chains) {
+        for (sample, rows) in samples.into_iter().zip(found.chains) {
             let mut standing = Standing {
                 sample,
                 swept: Swept::default(),
@@ -161,6 +175,9 @@ impl AttackBlock<'_> {
                 settled: false,
             };
             for mut row in rows {
+                // The first look is this search's, whoever else it serves.
+                row.forwards += u32::from(known.is_some());
+                row.backwards += u32::from(known.is_some());
                 // As the attack's own rows are ranked. How much the margin still moves says nothing of a search for the nearest flip.
                 row.measure = f64::from(-row.verdict.margin);
                 row.still_moves = None;
@@ -175,27 +192,35 @@ impl AttackBlock<'_> {
             }
             standings.push(standing);
         }
-        let outward = |standing: &Standing| -> Vec<Finished> {
-            let rows = standing.swept.rows.iter().filter(|row| row.lengths.get(norm) > 0.0);
-            let drawn = rows.map(|row| Drawn {
-                row,
-                epsilon: row.row.epsilon,
-                factor: row.row.epsilon.value() / row.lengths.get(norm),
-            });
-            self.drawn(&drawn.collect::<Vec<_>>())
-        };
+        self.draw_out(&mut standings);
         for standing in &mut standings {
-            let rows = outward(standing);
-            self.take(standing, Round { rows, part: Some(NEAREST) });
             let (flips, survives) = (standing.swept.rows.first(), standing.swept.rows.iter().any(|row| row.flipped_u8));
             standing.lost = flips.filter(|_| !survives).map(|row| row.row.epsilon);
         }
         (standings, found.unconfirmed)
     }
 
+    /// Looks at what flips on the surface of the smallest ball around it.
+    fn draw_out(&self, standings: &mut [Standing]) {
+        let norm = self.attack.norm;
+        let (mut drawn, mut owners): (Vec<Drawn>, Vec<usize>) = (Vec::new(), Vec::new());
+        for (place, standing) in standings.iter().enumerate() {
+            for row in standing.swept.rows.iter().filter(|row| row.lengths.get(norm) > 0.0) {
+                let factor = row.row.epsilon.value() / row.lengths.get(norm);
+                drawn.push(Drawn { row, epsilon: row.row.epsilon, factor });
+                owners.push(place);
+            }
+        }
+        let rows = self.drawn(&drawn);
+        for (place, row) in owners.into_iter().zip(rows) {
+            self.take(&mut standings[place], Round { rows: vec![row], part: Some(NEAREST) });
+        }
+    }
+
     /// Takes note of what was found for a sample.
     fn take(&self, standing: &mut Standing, mut round: Round) {
-        if let (Some(first), Some(nearest)) = (round.rows.first_mut(), standing.unspent.take()) {
+        let unspent = if round.rows.is_empty() { None } else { standing.unspent.take() };
+        if let (Some(first), Some(nearest)) = (round.rows.first_mut(), unspent) {
             first.steps += nearest.steps;
             first.forwards += nearest.forwards;
             first.backwards += nearest.backwards;
@@ -207,21 +232,19 @@ impl AttackBlock<'_> {
         standing.swept.add(round, self.attack.norm);
     }
 
-    /// Looks, in all smaller balls, at what samples ended with whose attack failed at a radius (places of sample and radius). Those of which
-    /// nothing flips there are settled.
-    fn draw_in(&self, standings: &mut [Standing], failed: &[(usize, usize)]) {
-        let epsilons = &self.attack.epsilons;
-        let best = |place: usize, radius: usize| {
-            let rows = standings[place].swept.rows.iter().filter(|row| row.row.epsilon == epsilons[radius]);
+    /// Looks, in all smaller balls, at what samples ended with whose attack failed at a radius (place of the sample, and radius). Those of
+    /// which nothing flips there are settled.
+    fn draw_in(&self, standings: &mut [Standing], failed: &[(usize, Epsilon)]) {
+        let best = |place: usize, radius: Epsilon| {
+            let rows = standings[place].swept.rows.iter().filter(|row| row.row.epsilon == radius);
             rows.max_by(|a, b| a.measure.total_cmp(&b.measure))
         };
         let mut drawn: Vec<Drawn> = Vec::new();
         let mut owners: Vec<usize> = Vec::new();
         for &(place, radius) in failed {
             let Some(row) = best(place, radius) else { continue };
-            for &epsilon in &epsilons[..radius] {
-                let factor = epsilon.value() / epsilons[radius].value();
-                drawn.push(Drawn { row, epsilon, factor });
+            for &epsilon in self.attack.epsilons.iter().take_while(|epsilon| **epsilon < radius) {
+                drawn.push(Drawn { row, epsilon, factor: epsilon.value() / radius.value() });
                 owners.push(place);
             }
         }

@@ -79,6 +79,7 @@ impl AttackBlock<'_> {
             views: self.attack.views,
             noise: self.noise("start"),
             retain: Retain::All,
+            known: None,
         };
         let measure = objective(std::slice::from_ref(&row));
         let center = bench.clean.pixels.narrow(0, sample as i64, 1);

@@ -32,6 +32,7 @@ impl Method for AlongPath {
             views: None,
             noise: Noise::new(bench.seed, "boundary/path"),
             retain: Retain::All,
+            known: None,
         };
         let epsilon = config.max_radius;
         let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: searched.drives(sample, false) }];

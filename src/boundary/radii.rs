@@ -76,6 +76,7 @@ impl Method for OverRadii {
             views: None,
             noise: Noise::new(bench.seed, "boundary/apgd"),
             retain: Retain::All,
+            known: None,
         };
         let begin = |&sample: &usize| {
             let next = Some((FIRST * searched.linearized(sample)).clamp(LEAST * largest, largest));

@@ -139,6 +139,7 @@ impl BoundaryBlock<'_> {
             views: None,
             noise: Noise::new(bench.seed, &format!("boundary/{}", optimizer.as_str())),
             retain: Retain::All,
+            known: None,
         };
         let epsilon = self.config.max_radius;
         let row = |&sample: &usize| vec![Row { sample, epsilon, restart: 0, drives: searched.drives(sample, towards) }];

@@ -178,6 +178,20 @@ impl Batch {
         self.optimizer.keep(&Tensor::from_slice(&order).to_device(self.track.level.device()));
     }
 
+    /// Whether what rows that begin see first is the gradient at their clean images, and nothing else.
+    pub(super) fn begins_plainly(&self) -> bool {
+        let plain = self.views.is_none() && self.canvas.is_none() && self.optimizer.needs() == Needs::Gradient;
+        plain && !integers(&self.track.moved).contains(&1)
+    }
+
+    /// The first step of rows that begin, all of which have seen `look` already. Gives the flags `[R]` of those whose gradient is zero.
+    pub(super) fn step_knowing(&mut self, criterion: Criterion, mut look: Look) -> Option<Tensor> {
+        let query = self.optimizer.query().detach();
+        tch::no_grad(|| self.tell(criterion, &query, &mut look, 1));
+        self.rows.iter_mut().for_each(|active| active.age += 1);
+        look.zero
+    }
+
     /// One step of every row: passes over the same images, or over their views, and one move. Nothing in here waits for the device, uploads
     /// to it, or draws. Gives the flags `[R]` of rows whose gradient was zero, if one was asked for.
     pub fn step(&mut self, model: &Model, criterion: Criterion) -> Option<Tensor> {

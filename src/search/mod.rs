@@ -6,6 +6,7 @@
 
 mod batch;
 mod criterion;
+mod first;
 mod follow;
 mod look;
 mod nearest;
@@ -17,8 +18,9 @@ mod views;
 
 pub use batch::{Active, Batch, Canvas, Left, Rested};
 pub use criterion::{Criterion, Prefer};
+pub use first::FirstLook;
 pub use retain::Retain;
-pub use run::{Found, Search};
+pub use run::{Follow, Found, Search};
 use tch::Tensor;
 pub use verification::inside;
 

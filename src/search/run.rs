@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tch::Tensor;
 
 use super::batch::{Active, Batch, Left, Rested};
+use super::first::FirstLook;
 use super::retain::{Gallery, Retain};
 use super::views::RowViews;
 use super::{Criterion, Finished, Referee};
@@ -38,6 +39,8 @@ pub struct Search<'a> {
     pub noise: Noise,
     /// Whose images are kept.
     pub retain: Retain,
+    /// What rows see at clean images, if that is known.
+    pub known: Option<&'a FirstLook>,
 }
 
 /// What a search found.
@@ -48,6 +51,12 @@ pub struct Found {
     pub unconfirmed: u64,
 }
 
+/// The rest of a chain behind a row that reached what was looked for.
+pub type Follow<'a> = dyn Fn(&Finished) -> Vec<Row> + 'a;
+
+/// Of so many rows that run, one that left is worth a pass of its own where other rows follow it.
+const SOON: usize = 16;
+
 /// A row that waits: to begin, or to go on.
 struct Waiting {
     active: Active,
@@ -57,6 +66,11 @@ struct Waiting {
 impl Search<'_> {
     /// Runs the rows of each chain in order until one of them reaches the level that the criterion asks for. Chains advance side by side.
     pub fn run(&self, chains: Vec<Vec<Row>>) -> Found {
+        self.run_on(chains, None)
+    }
+
+    /// The same, but a row that reaches the level does not end its chain where rows `follow` it.
+    pub fn run_on(&self, chains: Vec<Vec<Row>>, follow: Option<&Follow>) -> Found {
         let capacity = self.bench.capacity;
         let mut chains: Vec<VecDeque<Row>> = chains.into_iter().map(VecDeque::from).collect();
         let mut found = Found { chains: chains.iter().map(|_| Vec::new()).collect(), unconfirmed: 0 };
@@ -88,16 +102,18 @@ impl Search<'_> {
             let running = batch.as_ref().map_or(0, |batch| batch.rows.len());
             let idle = running == 0;
             // A pass over a few images costs nearly what one over many does: where nothing waits for room, it waits for more.
-            let worth = candidates.len() * 2 >= running;
+            // Where rows follow, some are worth it, since they fill the batch.
+            let worth = candidates.len() * if follow.is_some() { SOON } else { 2 } >= running;
             let verify = queue.is_empty() && (idle || worth) || candidates.len() >= capacity.div_ceil(2);
             if !candidates.is_empty() && verify {
                 for (mut left, finished) in self.verify(std::mem::take(&mut candidates), &mut found.unconfirmed) {
                     let chain = left.active.chain;
                     match finished {
                         Some(finished) => {
-                            if finished.level() < self.criterion.leave_at {
-                                queue.extend(chains[chain].pop_front().map(|row| fresh(chain, row)));
+                            if finished.level() >= self.criterion.leave_at {
+                                chains[chain] = follow.map_or_else(VecDeque::new, |follow| follow(&finished).into());
                             }
+                            queue.extend(chains[chain].pop_front().map(|row| fresh(chain, row)));
                             found.chains[chain].push(finished);
                             gallery.look(self.retain, &mut found.chains, chain);
                         }
@@ -138,11 +154,11 @@ impl Search<'_> {
         enter(&mut fresh, batch);
     }
 
-    /// A batch of rows that begin.
+    /// A batch of rows that begin; what they see first is seen if it is known.
     pub(super) fn enter(&self, rows: Vec<Active>) -> Batch {
         let plain: Vec<Row> = rows.iter().map(|active| active.row.clone()).collect();
         let random: Vec<bool> = plain.iter().map(|row| row.restart > 0).collect();
-        self.entering(&plain, |entrants| {
+        let mut batch = self.entering(&plain, |entrants| {
             let region = self.regions.around(entrants);
             let first = region.start(entrants, &random);
             let optimizer = optimizer::find(self.optimizer)(self.pace, entrants, first, &*region);
@@ -151,14 +167,25 @@ impl Search<'_> {
                 .seen_by(views)
                 .following(self.pace.steps)
                 .remembering(self.criterion)
-        })
+        });
+        let known = self.known.filter(|_| batch.begins_plainly());
+        if let Some(look) = known.and_then(|known| known.of_rows(&plain)) {
+            let zero = batch.step_knowing(self.criterion, look);
+            self.move_stuck(&mut batch, &vec![true; plain.len()], zero);
+        }
+        batch
     }
 
-    /// One step of all rows. Where a centre gives no gradient (a dead unit, a saturated loss) a random start may: rows whose first gradient
-    /// is zero begin again there. Only steps in which rows enter look for that, which waits for the device.
+    /// One step of all rows.
     pub(super) fn step(&self, batch: &mut Batch) {
         let entering: Vec<bool> = batch.rows.iter().map(|active| active.age == 0).collect();
         let zero = batch.step(self.bench.model, self.criterion);
+        self.move_stuck(batch, &entering, zero);
+    }
+
+    /// Where a centre gives no gradient (a dead unit, a saturated loss) a random start may: of the rows that were `entering`, those whose
+    /// gradient is `zero` begin again there. Only steps in which rows enter look for that, which waits for the device.
+    fn move_stuck(&self, batch: &mut Batch, entering: &[bool], zero: Option<Tensor>) {
         let Some(zero) = zero.filter(|_| entering.contains(&true)) else { return };
         let zero = integers(&zero);
         let stuck: Vec<usize> = (0..entering.len()).filter(|&place| entering[place] && zero[place] != 0).collect();

@@ -120,6 +120,7 @@ impl Trainer {
             views: None,
             noise: Noise::new(self.recipe.seed, "card/start"),
             retain: Retain::All,
+            known: None,
         };
         // Restart 0 begins at the clean image, later ones at random.
         let row = |sample| vec![Row { sample, epsilon: RADIUS, restart: 1, drives: Drives::Away }];

@@ -201,7 +201,7 @@ fn with_sweep(attack: &AttackConfig, alone: PerSample) -> PerSample {
     }
     PerSample {
         rows: alone.rows.saturating_add(1),
-        passes: alone.passes + passes::sweep(number(attack.epsilons.len())),
+        passes: alone.passes + passes::sweep(attack.norm, number(attack.epsilons.len())),
         ..alone
     }
 }

@@ -7,6 +7,7 @@ use crate::suite::config::{AttackConfig, BoundaryConfig, BoundaryMethod, Optimiz
 use crate::suite::features::GradientViews;
 use crate::suite::presets::{Aim, Part, Preset};
 pub use crate::suite::row_passes::*;
+use crate::terms::Norm;
 
 /// Random draws of a noise control.
 pub const NOISE_DRAWS: usize = 5;
@@ -14,8 +15,6 @@ pub const NOISE_DRAWS: usize = 5;
 pub const NOISE_DRAW: Passes = Passes::forward(2);
 /// A victim of transfer, for each image that it is shown: the image, and noise of the same length.
 pub const TRANSFER: Passes = Passes::forward(2);
-/// Steps of the search for the nearest flip with which a sweep over several radii begins.
-pub const NEAREST_STEPS: usize = 20;
 /// Radii of the grid along a path.
 pub const GRID: usize = 16;
 /// Points between the clean image and a nearest flip, as shares of the way: labels need not change once only, so the first that flips
@@ -67,11 +66,21 @@ pub fn step(optimizer: OptimizerName, views: Option<GradientViews>) -> Passes {
     }
 }
 
+/// Steps of the search for the nearest flip with which a sweep over several radii begins. It tells at which radius the attack begins, and the
+/// attack has the last word: in l-inf and l2 balls 2 steps and the image behind them lead to the same flips as 20. In l1 and l0 balls steps
+/// are sparse, and few of them lose flips that short attacks do not find (docs/performance.md).
+pub fn nearest_steps(norm: Norm) -> usize {
+    match norm {
+        Norm::Linf | Norm::L2 => 2,
+        Norm::L1 | Norm::L0 => 20,
+    }
+}
+
 /// What a sweep over so many radii takes beside the attacks at each of them, at most: the search for the nearest flip and its image at the
 /// next radius; behind each failing attack, what it ended with in all smaller balls. Each of these is looked at once more, rounded.
-pub fn sweep(radii: u64) -> Passes {
+pub fn sweep(norm: Norm, radii: u64) -> Passes {
     let drawn = 1 + radii * radii.saturating_sub(1) / 2;
-    OptimizerName::Fmn.row(NEAREST_STEPS as u64) + Passes::forward(2 * drawn)
+    OptimizerName::Fmn.row(nearest_steps(norm) as u64) + Passes::forward(2 * drawn)
 }
 
 impl AttackConfig {
