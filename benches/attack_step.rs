@@ -44,6 +44,7 @@ fn steps(model: &Model, clean: &CleanBlock, norm: Norm, optimizer: OptimizerName
             views: None,
             noise: Noise::new(0, "bench"),
             retain: Retain::All,
+            known: None,
         };
         let row = |sample| {
             vec![Row { sample, epsilon: Epsilon::new(RADIUS).expect("a radius"), restart: 0, drives: Drives::Away }]

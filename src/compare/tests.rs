@@ -148,6 +148,15 @@ fn other_conditions_are_refused_by_name_unless_allowed() {
     - data.split: test in the reference, train in the run
     - attack a.steps: 40 in the reference, 10 in the run
     ");
+    let composed = |percent: u32, named: Snapshot| {
+        let mut run = named;
+        let attack = run.provenance.attacks.get_mut("a").unwrap();
+        (attack["goal"]["preset"], attack["steps"]) = ("am-standard".into(), percent.into());
+        run
+    };
+    let (half_budget, whole_budget) = (composed(50, run(20, 0..5)), composed(100, old(20, 0..5)));
+    let error = compare(&whole_budget, &[half_budget], &Options::default()).unwrap_err().to_string();
+    assert!(error.ends_with("- attack a.budget: 100 in the reference, 50 in the run"), "{error}");
     let allowed = refused(&Options { allow_mismatch: true, ..Options::default() }).unwrap();
     assert_eq!(allowed.contrasts[0].mismatches.len(), 2);
     assert_eq!(row_of(&allowed.contrasts[0], Metric::RobustAccuracy).change.broken, 2);

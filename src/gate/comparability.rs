@@ -23,7 +23,9 @@ pub fn mismatches(baseline: &Snapshot, run: &Snapshot) -> Vec<Mismatch> {
     }
     for (name, config) in &new.attacks {
         if let Some(before) = old.attacks.get(name) {
+            let first = found.len();
             differences(Some(name), &format!("attack {name}"), before, config, &mut found);
+            found[first..].iter_mut().for_each(|mismatch| as_in_suites(mismatch, config));
         }
     }
     if !old.boundary.is_null() && !new.boundary.is_null() {
@@ -90,6 +92,14 @@ fn samples(count: usize) -> String {
 
 fn mismatch(attack: Option<&str>, setting: &str, baseline: String, run: String) -> Mismatch {
     Mismatch { attack: attack.map(str::to_owned), setting: setting.to_owned(), baseline, run }
+}
+
+/// Names the share of their steps that the parts of a composition take as suites do.
+fn as_in_suites(mismatch: &mut Mismatch, config: &Value) {
+    let path = mismatch.setting.strip_suffix(".steps").filter(|_| config["goal"]["preset"].is_string());
+    if let Some(path) = path {
+        mismatch.setting = format!("{path}.budget");
+    }
 }
 
 /// Adds each value in which two configurations differ, with its path.

@@ -5,6 +5,7 @@ mod files;
 mod fuzz;
 mod messages;
 mod schema;
+mod words;
 
 use super::{Suite, SuiteErrors};
 
@@ -30,4 +31,10 @@ fn render(errors: &SuiteErrors) -> String {
         .render_report(&mut text, errors)
         .expect("rendering into a string cannot fail");
     text
+}
+
+/// The full suite with one line replaced.
+fn replaced(old: &str, new: &str) -> String {
+    assert_eq!(FULL.matches(old).count(), 1, "{old}");
+    FULL.replace(old, new)
 }

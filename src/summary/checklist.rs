@@ -111,7 +111,7 @@ pub fn checklist(manifest: &Manifest, summary: &RunSummary) -> Vec<Question> {
             "Do images made on other models flip nothing that the attacks miss?",
             !summary.transfers.is_empty(),
             |sign| matches!(sign, HealthSign::TransferFindsMore(_)),
-            "Add a second model and `[transfer]`; if they flip more, the model's own gradients mislead.",
+            "Add `[transfer]`, which needs a second model; if they flip more, the model's own gradients mislead.",
         ),
         run.signs(
             "Are boundary distances what the gradient promises, within a factor of ten?",
