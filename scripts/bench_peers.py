@@ -175,6 +175,7 @@ OURS = {
     "am-eval PGD": f'kind = "class-logit"\nloss = "ce"\noptimizer = "steepest"\nsteps = {STEPS}',
     "am-eval am-standard": 'kind = "am-standard"',
     "am-eval margin, five radii": 'kind = "class-logit"\nsteps = 20\nsweep = "nearest"',
+    "am-eval am-standard, five radii": 'kind = "am-standard"',
 }
 # The same with the precision that is fast on this CPU.
 OURS |= {f"{name} (fast)": attack for name, attack in OURS.items()}
@@ -241,7 +242,8 @@ PEERS = (
 GROUPS = (
     ("40 steps of PGD, cross-entropy", ("am-eval PGD", "am-eval PGD (fast)", "torchattacks PGD", "foolbox PGD")),
     ("robust accuracy", ("am-eval am-standard", "am-eval am-standard (fast)", "autoattack APGD-CE", "autoattack APGD-CE and APGD-T", "autoattack standard")),
-    ("five radii", ("am-eval margin, five radii", "am-eval margin, five radii (fast)", "adv-lib FMN, five radii", "torchattacks PGD, five radii", "autoattack APGD-CE, five radii")),
+    ("five radii", ("am-eval margin, five radii", "am-eval margin, five radii (fast)", "adv-lib FMN, five radii", "torchattacks PGD, five radii")),
+    ("five radii, more steps", ("am-eval am-standard, five radii", "am-eval am-standard, five radii (fast)", "autoattack APGD-CE, five radii")),
 )
 
 

@@ -278,7 +278,7 @@ impl Prepared {
 
     /// Rows in a batch.
     pub fn capacity(&self) -> usize {
-        self.suite.run.batch.unwrap_or_else(|| search_rows(&self.sources[0], self.search_compute(0)))
+        self.suite.run.batch.unwrap_or_else(|| search_rows(&self.sources[0], self.device))
     }
 
     /// Where and how the run computes, for people: `NVIDIA H100 (cuda:0), bf16, channels-last, batches of 256, blocks of 1024`.
