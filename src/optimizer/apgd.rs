@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Needs, Optimizer, Pace, Seen, apgd_l1};
 use crate::region::{Bounds, Region};
-use crate::rows::{Entrants, rows};
+use crate::rows::{Entrants, may_hold, rows};
 use crate::terms::Norm;
 
 /// Share of the steps since a checkpoint in which the objective has to rise.
@@ -159,8 +159,13 @@ impl Optimizer for Apgd {
         let stuck = self.halved.logical_not().logical_and(&self.best_at_check.ge_tensor(&self.best));
         let halve = due.logical_and(&few.logical_or(&stuck));
         self.share = (&self.share * 0.5).where_self(&wide(&halve), &self.share);
-        let image = self.best_image.where_self(&wide(&halve), &self.image);
-        let gradient = self.best_gradient.where_self(&wide(&halve), gradient);
+        let (image, gradient) = match may_hold(&halve) {
+            true => (
+                self.best_image.where_self(&wide(&halve), &self.image),
+                self.best_gradient.where_self(&wide(&halve), gradient),
+            ),
+            false => (self.image.shallow_clone(), gradient.shallow_clone()),
+        };
         self.halved = halve.where_self(&due, &self.halved);
         self.best_at_check = self.best.where_self(&due, &self.best_at_check);
         self.rises = self.rises.zeros_like().where_self(&due, &self.rises);

@@ -1,6 +1,6 @@
 //! Values that are copied off the device, and values of rows in the shape of what they go with.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// The values of a tensor as f32, in row-major order. Waits for the device.
 ///
@@ -24,6 +24,12 @@ pub fn doubles(tensor: &Tensor) -> Vec<f64> {
 /// As [`floats`].
 pub fn integers(tensor: &Tensor) -> Vec<i64> {
     copied(tensor.to_kind(Kind::Int64))
+}
+
+/// Whether some of the `flags` may be set: on a CPU, where looking costs nothing, whether one is; elsewhere yes, since looking would wait for
+/// the device.
+pub fn may_hold(flags: &Tensor) -> bool {
+    flags.device() != Device::Cpu || integers(&flags.any()).contains(&1)
 }
 
 fn copied<T>(tensor: Tensor) -> Vec<T>

@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::objective::{Objective, Scored};
 use crate::optimizer::{Needs, Optimizer, Pass, Seen, gradient};
 use crate::region::Region;
-use crate::rows::{Parked, Row, RowState, Rows, floats, integers};
+use crate::rows::{Parked, Row, RowState, Rows, floats, integers, may_hold};
 
 /// How often a truncated search looks at the logits.
 const TRUNCATED_CHECK: usize = 5;
@@ -297,9 +297,18 @@ impl Batch {
         if let Some(gradient) = look.gradient.take() {
             let largest = |gradient: &Tensor| gradient.flatten(1, -1).abs().amax([1i64].as_slice(), false);
             // The largest of values one of which is not finite is not finite.
-            finite = finite.logical_and(&largest(&gradient).isfinite());
-            let gradient = gradient.nan_to_num(0.0, 0.0, 0.0);
-            look.zero = Some(largest(&gradient).eq(0.0));
+            let size = largest(&gradient);
+            let sound = size.isfinite();
+            finite = finite.logical_and(&sound);
+            let (gradient, size) = match may_hold(&sound.logical_not()) {
+                true => {
+                    let gradient = gradient.nan_to_num(0.0, 0.0, 0.0);
+                    let size = largest(&gradient);
+                    (gradient, size)
+                }
+                false => (gradient, size),
+            };
+            look.zero = Some(size.eq(0.0));
             look.gradient = Some(if looks > 1 { gradient / f64::from(looks) } else { gradient });
         }
         let pass = look.graph.as_ref().map(|(logits, pixels)| Pass::new(logits, pixels));
