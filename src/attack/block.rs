@@ -15,7 +15,7 @@ use crate::record::{
 };
 use crate::region::Balls;
 use crate::rows::{Drives, Row, floats};
-use crate::search::{Criterion, FirstLook, Follow, Found, Referee, Retain, Search};
+use crate::search::{Criterion, FirstLook, Found, Onward, Referee, Retain, Search};
 use crate::suite::{AttackConfig, GradientViews, OptimizerName, Stop, Target};
 use crate::terms::{Epsilon, LayerName};
 
@@ -56,13 +56,13 @@ pub(super) struct Sought<'a> {
     /// What they see at clean images, if that is known.
     pub known: Option<&'a FirstLook>,
     /// What follows a row that reached what it was after.
-    pub follow: Option<&'a Follow<'a>>,
+    pub onward: Option<&'a Onward<'a>>,
 }
 
 impl<'a> Sought<'a> {
     /// Nothing is known before, and nothing follows.
     pub fn new(objective: &'a dyn Fn(&[Row]) -> Box<dyn Objective>, referee: &'a dyn Referee, retain: Retain) -> Self {
-        Sought { objective, referee, retain, known: None, follow: None }
+        Sought { objective, referee, retain, known: None, onward: None }
     }
 }
 
@@ -152,7 +152,7 @@ impl AttackBlock<'_> {
         &self,
         (optimizer, pace, criterion, views): WayOfSearch,
         chains: Vec<Vec<Row>>,
-        Sought { objective, referee, retain, known, follow }: Sought,
+        Sought { objective, referee, retain, known, onward }: Sought,
     ) -> Found {
         let search = Search {
             bench: self.bench,
@@ -167,7 +167,7 @@ impl AttackBlock<'_> {
             retain,
             known,
         };
-        search.run_on(chains, follow)
+        search.run_on(chains, onward)
     }
 
     /// Which images an attack of many cells keeps, the chains of its controls being behind the `first`.

@@ -111,7 +111,7 @@ impl ClassLogit {
                     referee: &ByMargin(bench),
                     retain: Retain::All,
                     known: known.filter(|_| self.loss == Loss::Margin),
-                    follow: Some(&below),
+                    onward: Some(&below),
                 },
             );
             (found.chains.into_iter().map(|rows| Round { rows, part: None }).collect(), found.unconfirmed)

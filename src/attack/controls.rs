@@ -59,6 +59,14 @@ struct Found {
     image: Tensor,
     judged: Judgement,
     forwards: u32,
+    /// Whether it is a flip that is one with 8 bits too.
+    flipped_u8: bool,
+}
+
+impl Found {
+    fn new(image: Tensor, judged: Judgement, forwards: u32) -> Self {
+        Found { image, judged, forwards, flipped_u8: false }
+    }
 }
 
 impl<'a> ControlBlock<'a> {
@@ -75,8 +83,7 @@ impl<'a> ControlBlock<'a> {
             let all: Vec<usize> = (0..self.clean().len()).filter(|&sample| self.clean().attackable(sample)).collect();
             for draw in 0..DRAWS {
                 let cell = self.cell(CellKind::ControlNoise, Some(CellUnit::Draw(draw)));
-                let everyone: Vec<usize> = (0..self.clean().len()).collect();
-                outcome.extend(self.records(&cell, &everyone, self.noise(&all, draw)));
+                outcome.extend(self.records(&cell, 0..self.clean().len(), self.noise(&all, draw)));
             }
         }
         // What the attack flipped has nothing to tell.
@@ -90,7 +97,7 @@ impl<'a> ControlBlock<'a> {
         };
         let open: Vec<usize> = (0..self.clean().len()).filter(open).collect();
         let cell = self.cell(CellKind::ControlSearch, None);
-        outcome.extend(self.records(&cell, &open, self.search(&open)));
+        outcome.extend(self.records(&cell, open.iter().copied(), self.search(&open)));
         self.longer(&open, &mut outcome);
         outcome
     }
@@ -164,7 +171,7 @@ impl<'a> ControlBlock<'a> {
         let judged = self.judge(&images, samples);
         let found = judged.into_iter().enumerate().map(|(row, judged)| {
             let image = images.narrow(0, row as i64, 1).copy();
-            (samples[row], Found { image, judged, forwards: 1 })
+            (samples[row], Found::new(image, judged, 1))
         });
         found.collect()
     }
@@ -210,46 +217,43 @@ impl<'a> ControlBlock<'a> {
     fn records(
         &self,
         cell: &Arc<Cell>,
-        samples: &[usize],
+        samples: impl Iterator<Item = usize>,
         mut found: BTreeMap<usize, Found>,
     ) -> Vec<(Record, Option<Vec<f32>>)> {
-        let clean = self.clean();
-        let flips = |sample: usize, judged: &Judgement| {
-            let right = clean.judgements[sample].prediction == clean.labels[sample];
-            right && judged.breaks(clean.judgements[sample].prediction)
-        };
-        let flipped: Vec<usize> =
-            samples.iter().copied().filter(|at| found.get(at).is_some_and(|found| flips(*at, &found.judged))).collect();
-        let images: Vec<&Tensor> = flipped.iter().map(|sample| &found[sample].image).collect();
-        let rounded = match images.is_empty() {
-            true => Vec::new(),
-            false => self.judge(&in_8_bits(&Tensor::cat(&images, 0)), &flipped),
-        };
-        let holds =
-            |(&sample, judged): (&usize, Judgement)| (sample, judged.flips(clean.judgements[sample].prediction));
-        let rounded: BTreeMap<usize, bool> = flipped.iter().zip(rounded).map(holds).collect();
-        let record = |&sample: &usize| self.record(cell, sample, found.remove(&sample), rounded.get(&sample).copied());
-        samples.iter().map(record).collect()
+        self.round(&mut found);
+        samples.map(|sample| self.record(cell, sample, found.remove(&sample))).collect()
     }
 
-    fn record(
-        &self,
-        cell: &Arc<Cell>,
-        sample: usize,
-        found: Option<Found>,
-        rounded: Option<bool>,
-    ) -> (Record, Option<Vec<f32>>) {
+    /// Looks at the flips among what was found once more, rounded to 8 bits.
+    fn round(&self, found: &mut BTreeMap<usize, Found>) {
+        let flips: Vec<usize> =
+            found.iter().filter(|(at, found)| self.flips(**at, &found.judged)).map(|(at, _)| *at).collect();
+        if flips.is_empty() {
+            return;
+        }
+        let images: Vec<&Tensor> = flips.iter().map(|sample| &found[sample].image).collect();
+        let rounded = self.judge(&in_8_bits(&Tensor::cat(&images, 0)), &flips);
+        for (sample, judged) in flips.iter().zip(rounded) {
+            let Some(found) = found.get_mut(sample) else { continue };
+            found.forwards += 1;
+            found.flipped_u8 = judged.flips(self.clean().judgements[*sample].prediction);
+        }
+    }
+
+    /// Whether a rightly classified sample is not shown to be classified so any more.
+    fn flips(&self, sample: usize, judged: &Judgement) -> bool {
+        let prediction = self.clean().judgements[sample].prediction;
+        prediction == self.clean().labels[sample] && judged.breaks(prediction)
+    }
+
+    fn record(&self, cell: &Arc<Cell>, sample: usize, found: Option<Found>) -> (Record, Option<Vec<f32>>) {
         let clean = &self.clean().judgements[sample];
         let center = self.clean().pixels.narrow(0, sample as i64, 1);
-        let (image, judged, forwards) = match found {
-            Some(found) => (found.image, found.judged, found.forwards),
-            None => (center.shallow_clone(), *clean, 0),
-        };
+        let Found { image, judged, forwards, flipped_u8 } =
+            found.unwrap_or_else(|| Found::new(center.shallow_clone(), *clean, 0));
         let attacked = forwards > 0;
         let lengths = Lengths::measure(&image, &center)[0];
-        let flipped = judged.breaks(clean.prediction)
-            && (attacked || !clean.decided)
-            && clean.prediction == self.clean().labels[sample];
+        let flipped = self.flips(sample, &judged) && (attacked || !clean.decided);
         let record = Record {
             cell: cell.clone(),
             sample_id: self.clean().ids[sample].clone(),
@@ -259,11 +263,11 @@ impl<'a> ControlBlock<'a> {
             part: None,
             nearest_flip: None,
             steps: 0,
-            forwards: forwards + u32::from(rounded.is_some()),
+            forwards,
             backwards: 0,
             adv_pred: judged.prediction as u32,
             flipped,
-            flipped_u8: rounded.unwrap_or(false),
+            flipped_u8,
             target_hit: None,
             margin_clean: clean.margin,
             margin_adv: judged.margin,
@@ -372,6 +376,6 @@ impl Walk {
 
     fn finish(self) -> Option<(usize, Found)> {
         let (image, judged) = self.best?;
-        Some((self.sample, Found { image, judged, forwards: self.forwards }))
+        Some((self.sample, Found::new(image, judged, self.forwards)))
     }
 }

@@ -95,6 +95,8 @@ struct Standing {
 
 /// A row to be drawn into another ball.
 struct Drawn<'a> {
+    /// The place of its sample.
+    place: usize,
     row: &'a Finished,
     epsilon: Epsilon,
     /// By what its perturbation is multiplied.
@@ -203,24 +205,23 @@ impl AttackBlock<'_> {
     /// Looks at what flips on the surface of the smallest ball around it.
     fn draw_out(&self, standings: &mut [Standing]) {
         let norm = self.attack.norm;
-        let (mut drawn, mut owners): (Vec<Drawn>, Vec<usize>) = (Vec::new(), Vec::new());
+        let mut drawn: Vec<Drawn> = Vec::new();
         for (place, standing) in standings.iter().enumerate() {
             for row in standing.swept.rows.iter().filter(|row| row.lengths.get(norm) > 0.0) {
-                let factor = row.row.epsilon.value() / row.lengths.get(norm);
-                drawn.push(Drawn { row, epsilon: row.row.epsilon, factor });
-                owners.push(place);
+                let epsilon = row.row.epsilon;
+                drawn.push(Drawn { place, row, epsilon, factor: epsilon.value() / row.lengths.get(norm) });
             }
         }
-        let rows = self.drawn(&drawn);
-        for (place, row) in owners.into_iter().zip(rows) {
+        for (place, row) in self.drawn(&drawn) {
             self.take(&mut standings[place], Round { rows: vec![row], part: Some(NEAREST) });
         }
     }
 
     /// Takes note of what was found for a sample.
     fn take(&self, standing: &mut Standing, mut round: Round) {
-        let unspent = if round.rows.is_empty() { None } else { standing.unspent.take() };
-        if let (Some(first), Some(nearest)) = (round.rows.first_mut(), unspent) {
+        if let Some(first) = round.rows.first_mut()
+            && let Some(nearest) = standing.unspent.take()
+        {
             first.steps += nearest.steps;
             first.forwards += nearest.forwards;
             first.backwards += nearest.backwards;
@@ -240,26 +241,25 @@ impl AttackBlock<'_> {
             rows.max_by(|a, b| a.measure.total_cmp(&b.measure))
         };
         let mut drawn: Vec<Drawn> = Vec::new();
-        let mut owners: Vec<usize> = Vec::new();
         for &(place, radius) in failed {
             let Some(row) = best(place, radius) else { continue };
             for &epsilon in self.attack.epsilons.iter().take_while(|epsilon| **epsilon < radius) {
-                drawn.push(Drawn { row, epsilon, factor: epsilon.value() / radius.value() });
-                owners.push(place);
+                drawn.push(Drawn { place, row, epsilon, factor: epsilon.value() / radius.value() });
             }
         }
         let rows = self.drawn(&drawn);
         failed.iter().for_each(|&(place, _)| standings[place].settled = true);
-        for (place, row) in owners.into_iter().zip(rows) {
+        for (place, row) in rows {
             let standing = &mut standings[place];
             standing.settled &= !row.flipped;
             self.take(standing, Round { rows: vec![row], part: Some(DRAWN) });
         }
     }
 
-    /// Perturbations drawn into other balls, and judged there.
-    fn drawn(&self, drawn: &[Drawn]) -> Vec<Finished> {
-        drawn.chunks(self.bench.capacity.max(1)).flat_map(|part| self.drawn_at_once(part)).collect()
+    /// Perturbations drawn into other balls, and judged there, with the places of their samples.
+    fn drawn(&self, drawn: &[Drawn]) -> Vec<(usize, Finished)> {
+        let rows = drawn.chunks(self.bench.capacity.max(1)).flat_map(|part| self.drawn_at_once(part));
+        drawn.iter().map(|drawn| drawn.place).zip(rows).collect()
     }
 
     fn drawn_at_once(&self, drawn: &[Drawn]) -> Vec<Finished> {

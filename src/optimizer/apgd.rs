@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Needs, Optimizer, Pace, Seen, apgd_l1};
 use crate::region::{Bounds, Region};
-use crate::rows::{Entrants, may_hold, rows};
+use crate::rows::{Entrants, rows, where_rows};
 use crate::terms::Norm;
 
 /// Share of the steps since a checkpoint in which the objective has to rise.
@@ -151,21 +151,16 @@ impl Optimizer for Apgd {
         let better = score.gt_tensor(&self.best).logical_or(&first);
         self.best = score.where_self(&better, &self.best);
         self.best_at_check = score.where_self(&first, &self.best_at_check);
-        self.best_image = self.image.where_self(&wide(&better), &self.best_image);
-        self.best_gradient = gradient.where_self(&wide(&better), &self.best_gradient);
+        self.best_image = where_rows(&better, &self.image, &self.best_image);
+        self.best_gradient = where_rows(&better, gradient, &self.best_gradient);
 
         let due = self.checkpoints.due.index_select(0, &self.looks);
         let few = self.rises.le_tensor(&self.checkpoints.few.index_select(0, &self.looks));
         let stuck = self.halved.logical_not().logical_and(&self.best_at_check.ge_tensor(&self.best));
         let halve = due.logical_and(&few.logical_or(&stuck));
         self.share = (&self.share * 0.5).where_self(&wide(&halve), &self.share);
-        let (image, gradient) = match may_hold(&halve) {
-            true => (
-                self.best_image.where_self(&wide(&halve), &self.image),
-                self.best_gradient.where_self(&wide(&halve), gradient),
-            ),
-            false => (self.image.shallow_clone(), gradient.shallow_clone()),
-        };
+        let image = where_rows(&halve, &self.best_image, &self.image);
+        let gradient = where_rows(&halve, &self.best_gradient, gradient);
         self.halved = halve.where_self(&due, &self.halved);
         self.best_at_check = self.best.where_self(&due, &self.best_at_check);
         self.rises = self.rises.zeros_like().where_self(&due, &self.rises);

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Needs, Optimizer, Pace, Seen};
 use crate::region::{Bounds, Region};
-use crate::rows::{Entrants, rows};
+use crate::rows::{Entrants, rows, where_rows};
 
 /// Share of the values that the first steps change.
 const FIRST: f64 = 0.2;
@@ -126,8 +126,8 @@ impl Optimizer for SparseApgd {
         let begins = self.schedule.begins.index_select(0, &self.looks);
         let better = score.gt_tensor(&self.best).logical_or(&begins);
         self.best = score.where_self(&better, &self.best);
-        self.best_image = self.image.where_self(&wide(&better), &self.best_image);
-        self.best_gradient = gradient.where_self(&wide(&better), &self.best_gradient);
+        self.best_image = where_rows(&better, &self.image, &self.best_image);
+        self.best_gradient = where_rows(&better, gradient, &self.best_gradient);
 
         let due = self.schedule.due.index_select(0, &self.looks);
         let changed = SparseApgd::changed(&self.best_image, region);
@@ -137,15 +137,15 @@ impl Optimizer for SparseApgd {
         let values = self.image.size()[1..].iter().product::<i64>() as f64;
         self.share = (&changed / values / SPARSER).where_self(&due, &self.share);
         self.changed = changed.clamp_min(1.0).where_self(&due, &self.changed);
-        let image = self.best_image.where_self(&wide(&sparser), &self.image);
-        let gradient = self.best_gradient.where_self(&wide(&sparser), gradient);
+        let image = where_rows(&sparser, &self.best_image, &self.image);
+        let gradient = where_rows(&sparser, &self.best_gradient, gradient);
 
         let radius = region.size() * wide(&self.schedule.radius.index_select(0, &self.looks));
         let ahead = image + self.sparse(&gradient, &(&radius * wide(&self.step)));
         self.looks += 1;
         // A part of the schedule begins at the best image of the one before, in a smaller ball.
         let next = self.schedule.begins.index_select(0, &self.looks);
-        let ahead = self.best_image.where_self(&wide(&next), &ahead);
+        let ahead = where_rows(&next, &self.best_image, &ahead);
         let radius = region.size() * wide(&self.schedule.radius.index_select(0, &self.looks));
         self.image = shape.project(&ahead, &Bounds { center: region.center(), radius: &radius, exact: None });
         let changed = SparseApgd::changed(&self.image, region);

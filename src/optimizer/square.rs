@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Needs, Optimizer, Pace, Seen};
 use crate::random::{Noise, Stream};
 use crate::region::Region;
-use crate::rows::{Entrants, rows};
+use crate::rows::{Entrants, rows, where_rows};
 use crate::terms::Norm;
 
 /// Share of the pixels that the first windows cover.
@@ -272,7 +272,7 @@ impl Optimizer for Square {
     fn tell(&mut self, observed: &Seen, region: &dyn Region) {
         let better = observed.score.gt_tensor(&self.score);
         self.score = observed.score.where_self(&better, &self.score);
-        self.best = self.query.where_self(&better.view([-1, 1, 1, 1]), &self.best);
+        self.best = where_rows(&better, &self.query, &self.best);
         self.looks += 1;
         self.query = self.propose(region);
     }

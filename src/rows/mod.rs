@@ -11,4 +11,4 @@ mod values;
 pub use entrants::{Drives, Entrants, Row};
 pub(crate) use state::rows;
 pub use state::{Parked, RowState, Rows};
-pub use values::{doubles, floats, integers, may_hold, per_row};
+pub use values::{doubles, floats, integers, may_hold, per_row, where_rows};

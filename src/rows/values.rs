@@ -32,6 +32,14 @@ pub fn may_hold(flags: &Tensor) -> bool {
     flags.device() != Device::Cpu || integers(&flags.any()).contains(&1)
 }
 
+/// The rows `[R, C, H, W]` of `new` where `flags` `[R]` are set, those of `old` elsewhere.
+pub fn where_rows(flags: &Tensor, new: &Tensor, old: &Tensor) -> Tensor {
+    match may_hold(flags) {
+        true => new.where_self(&flags.view([-1, 1, 1, 1]), old),
+        false => old.shallow_clone(),
+    }
+}
+
 fn copied<T>(tensor: Tensor) -> Vec<T>
 where
     Vec<T>: TryFrom<Tensor, Error = tch::TchError>,

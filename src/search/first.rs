@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::look::Look;
 use crate::judge::Bench;
@@ -44,7 +44,7 @@ impl FirstLook {
         Some(FirstLook {
             places: rows.iter().zip(0i64..).map(|(row, place)| (row.sample, place)).collect(),
             score: all(|(score, ..)| score)?,
-            level: all(|(_, level, _)| level)?.to_kind(Kind::Int64),
+            level: all(|(_, level, _)| level)?,
             gradient: all(|(.., gradient)| gradient)?,
         })
     }

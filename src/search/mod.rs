@@ -20,7 +20,7 @@ pub use batch::{Active, Batch, Canvas, Left, Rested};
 pub use criterion::{Criterion, Prefer};
 pub use first::FirstLook;
 pub use retain::Retain;
-pub use run::{Follow, Found, Search};
+pub use run::{Found, Onward, Search};
 use tch::Tensor;
 pub use verification::inside;
 

@@ -4,7 +4,7 @@
 use tch::{Kind, Tensor};
 
 use crate::region::Region;
-use crate::rows::{integers, may_hold, rows};
+use crate::rows::{integers, rows, where_rows};
 
 rows! {
     /// For each row the nearest image so far that reached something.
@@ -29,9 +29,7 @@ impl Nearest {
     pub(super) fn look(&mut self, image: &Tensor, level: &Tensor, region: &dyn Region) {
         let Some(length) = lengths(image, region) else { return };
         let nearer = level.gt(0).logical_and(&length.lt_tensor(&self.length));
-        if may_hold(&nearer) {
-            self.image = image.where_self(&nearer.view([-1, 1, 1, 1]), &self.image);
-        }
+        self.image = where_rows(&nearer, image, &self.image);
         self.length = length.where_self(&nearer, &self.length);
     }
 

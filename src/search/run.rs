@@ -52,7 +52,7 @@ pub struct Found {
 }
 
 /// The rest of a chain behind a row that reached what was looked for.
-pub type Follow<'a> = dyn Fn(&Finished) -> Vec<Row> + 'a;
+pub type Onward<'a> = dyn Fn(&Finished) -> Vec<Row> + 'a;
 
 /// Of so many rows that run, one that left is worth a pass of its own where other rows follow it.
 const SOON: usize = 16;
@@ -69,8 +69,8 @@ impl Search<'_> {
         self.run_on(chains, None)
     }
 
-    /// The same, but a row that reaches the level does not end its chain where rows `follow` it.
-    pub fn run_on(&self, chains: Vec<Vec<Row>>, follow: Option<&Follow>) -> Found {
+    /// The same, but a row that reaches the level does not end its chain where `onward` has rows behind it.
+    pub fn run_on(&self, chains: Vec<Vec<Row>>, onward: Option<&Onward>) -> Found {
         let capacity = self.bench.capacity;
         let mut chains: Vec<VecDeque<Row>> = chains.into_iter().map(VecDeque::from).collect();
         let mut found = Found { chains: chains.iter().map(|_| Vec::new()).collect(), unconfirmed: 0 };
@@ -103,7 +103,7 @@ impl Search<'_> {
             let idle = running == 0;
             // A pass over a few images costs nearly what one over many does: where nothing waits for room, it waits for more.
             // Where rows follow, some are worth it, since they fill the batch.
-            let worth = candidates.len() * if follow.is_some() { SOON } else { 2 } >= running;
+            let worth = candidates.len() * if onward.is_some() { SOON } else { 2 } >= running;
             let verify = queue.is_empty() && (idle || worth) || candidates.len() >= capacity.div_ceil(2);
             if !candidates.is_empty() && verify {
                 for (mut left, finished) in self.verify(std::mem::take(&mut candidates), &mut found.unconfirmed) {
@@ -111,7 +111,7 @@ impl Search<'_> {
                     match finished {
                         Some(finished) => {
                             if finished.level() >= self.criterion.leave_at {
-                                chains[chain] = follow.map_or_else(VecDeque::new, |follow| follow(&finished).into());
+                                chains[chain] = onward.map_or_else(VecDeque::new, |onward| onward(&finished).into());
                             }
                             queue.extend(chains[chain].pop_front().map(|row| fresh(chain, row)));
                             found.chains[chain].push(finished);

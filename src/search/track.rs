@@ -6,7 +6,7 @@ use super::nearest::lengths;
 use super::{Criterion, Prefer};
 use crate::optimizer::Seen;
 use crate::region::Region;
-use crate::rows::{may_hold, rows};
+use crate::rows::{rows, where_rows};
 
 rows! {
     /// The image of each row that counts so far, and what went wrong on the way.
@@ -111,9 +111,7 @@ impl Track {
             let tied = level.eq_tensor(&self.level).logical_and(&level.gt(0));
             better = better.logical_or(&tied.logical_and(&value.gt_tensor(&self.value)));
         }
-        if may_hold(&better) {
-            self.image = image.where_self(&better.view([-1, 1, 1, 1]), &self.image);
-        }
+        self.image = where_rows(&better, image, &self.image);
         self.value = value.where_self(&better, &self.value);
         self.level = level.where_self(&better, &self.level);
     }

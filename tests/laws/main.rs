@@ -3,6 +3,7 @@
 
 mod features;
 mod search;
+mod sweep;
 mod transfer;
 mod ways;
 
